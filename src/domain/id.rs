@@ -1,0 +1,217 @@
+//! Typed identifiers.
+//!
+//! Entities are named by a `TypeID` (specification 0.3): a prefix that says what is named, an underscore, and the 128 bits
+//! of a `UUIDv7` as 26 letters of Crockford's base 32. Each kind is a type of its own, so that an environment can never be
+//! passed where a token is meant. Making an id is not possible here: it needs a clock and chance (see [`Fresh`]).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+use super::credential::SecretDigest;
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const SUFFIX_LEN: usize = 26;
+
+/// Every prefix an id can have. No name may begin with one of them and an underscore, so a name is never taken for an id.
+pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt", "cmd"];
+
+/// A text that is no identifier of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an id of this kind")]
+pub struct NotAnId(pub String);
+
+fn encode_suffix(uuid: Uuid) -> String {
+    let bits = uuid.as_u128();
+    (0..SUFFIX_LEN)
+        .rev()
+        .map(|digit| {
+            let index = usize::try_from((bits >> (5 * digit)) & 31).unwrap_or_default();
+            ALPHABET.get(index).copied().map_or('0', char::from)
+        })
+        .collect()
+}
+
+fn decode_suffix(suffix: &str) -> Option<Uuid> {
+    if suffix.len() != SUFFIX_LEN || suffix.as_bytes().first().is_some_and(|first| *first > b'7') {
+        return None;
+    }
+    suffix
+        .bytes()
+        .try_fold(0_u128, |bits, letter| {
+            let digit = ALPHABET.iter().position(|known| *known == letter)?;
+            Some((bits << 5) | u128::try_from(digit).ok()?)
+        })
+        .map(Uuid::from_u128)
+}
+
+macro_rules! typed_id {
+    ($(#[doc = $doc:literal] $name:ident = $prefix:literal;)*) => {$(
+        #[doc = $doc]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// What stands before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// The id that these 128 bits are.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The 128 bits of this id.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}_{}", $prefix, encode_suffix(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                text.strip_prefix($prefix)
+                    .and_then(|rest| rest.strip_prefix('_'))
+                    .and_then(decode_suffix)
+                    .map(Self)
+                    .ok_or_else(|| NotAnId(text.to_owned()))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "pattern": concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$")})
+            }
+        }
+    )*};
+}
+
+typed_id! {
+    /// A workspace.
+    WorkspaceId = "ws";
+    /// An environment.
+    EnvironmentId = "env";
+    /// A service user.
+    ServiceUserId = "svc";
+    /// An API token.
+    TokenId = "tok";
+    /// A proxy token.
+    ProxyTokenId = "prx";
+    /// An access key.
+    AccessKeyId = "key";
+    /// An event.
+    EventId = "evt";
+    /// The command that an event came from.
+    CommandId = "cmd";
+}
+
+/// A person, by the opaque and stable id that the caller chose: `[A-Za-z0-9._@+-]{1,128}`, not `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// The id as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a user id may be, for messages.
+const USER_ID_RULE: &str = "a user id is 1 to 128 of `A-Z a-z 0-9 . _ @ + -`, and not `.` or `..`";
+
+impl FromStr for UserId {
+    type Err = super::name::InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
+        let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != "..";
+        if well_formed { Ok(Self(text.into())) } else { Err(super::name::InvalidText::new(text, USER_ID_RULE)) }
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for UserId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "UserId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9._@+-]{1,128}$"})
+    }
+}
+
+/// The chance that one command may need, drawn before it is judged, so that judging it is a function of its arguments alone.
+///
+/// A command makes at most one entity of its own, one environment and one credential that come with it.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    /// Names the entity that the command makes.
+    pub entity: Uuid,
+    /// Names the environment `main` of a new workspace.
+    pub environment: Uuid,
+    /// Names the first token of what is made.
+    pub token: Uuid,
+    /// The SHA-256 of the secret of the credential that is made.
+    pub digest: SecretDigest,
+}
+
+/// Where event ids come from: outside the rules.
+pub trait EventIds {
+    /// An id that was never given before.
+    fn next_event_id(&mut self) -> EventId;
+}

@@ -1,0 +1,16 @@
+//! The rules: who may do what, and who could do it when.
+//!
+//! Owns every rule there is. Pure: no I/O, no clock, no chance, no async; what it needs of those comes in as an argument.
+//! [`decide`](decide::decide) turns a command into events, [`Workspace::evolve`](workspace::Workspace::evolve) turns events into facts, and
+//! [`judge`](access::judge) answers questions about a [`View`](view::View) of the facts: now, or at any instant before.
+
+pub mod command;
+pub mod credential;
+pub mod event;
+pub mod id;
+pub mod name;
+pub mod principal;
+pub mod rejection;
+pub mod role;
+pub mod time;
+pub mod timeline;

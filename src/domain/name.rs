@@ -1,0 +1,184 @@
+//! Validated texts: names, reasons, labels.
+//!
+//! A value of one of these types has been checked, so no rule looks at it again. None holds a control character or one that
+//! changes the direction of writing, because people read them in terminals and reports.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::id::PREFIXES;
+
+/// The longest name of a workspace, a service user or an environment, in characters.
+pub const NAME_CHARS_MAX: usize = 64;
+/// The longest reason, in characters.
+pub const REASON_CHARS_MAX: usize = 1_000;
+/// The longest name of a person, in characters.
+pub const PERSON_NAME_CHARS_MAX: usize = 200;
+/// The longest label of an access key, in characters.
+pub const LABEL_CHARS_MAX: usize = 128;
+
+/// A text that breaks the rule of its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not accepted: {rule}")]
+pub struct InvalidText {
+    text: String,
+    rule: &'static str,
+}
+
+impl InvalidText {
+    /// The refusal of `text`, of which at most 80 characters are repeated, with what is invisible made visible.
+    pub fn new(text: &str, rule: &'static str) -> Self {
+        Self { text: text.chars().take(80).flat_map(char::escape_debug).collect(), rule }
+    }
+}
+
+/// Whether people could not see this character, or would see others moved by it.
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn has_id_prefix(text: &str) -> bool {
+    text.split_once('_').is_some_and(|(head, _)| PREFIXES.iter().any(|prefix| prefix.eq_ignore_ascii_case(head)))
+}
+
+fn is_lowercase_name(text: &str) -> bool {
+    let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    is_name(text, first, |b| first(b) || b == b'_' || b == b'-')
+}
+
+fn is_mixed_case_name(text: &str) -> bool {
+    is_name(text, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn is_name(text: &str, first: impl Fn(u8) -> bool, rest: impl Fn(u8) -> bool) -> bool {
+    text.len() <= NAME_CHARS_MAX
+        && text.bytes().next().is_some_and(first)
+        && text.bytes().all(rest)
+        && !has_id_prefix(text)
+}
+
+fn is_reason(text: &str) -> bool {
+    text.chars().count() <= REASON_CHARS_MAX && !text.chars().any(is_deceptive)
+}
+
+fn is_label(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(is_deceptive)
+}
+
+fn is_person_name(text: &str) -> bool {
+    text.chars().count() <= PERSON_NAME_CHARS_MAX && !text.chars().any(is_deceptive)
+}
+
+fn is_email_address(text: &str) -> bool {
+    text.len() <= 254
+        && !text.chars().any(|c| is_deceptive(c) || c.is_whitespace())
+        && text.trim_matches('@').contains('@')
+}
+
+macro_rules! validated_text {
+    ($(#[doc = $doc:literal] $name:ident: $check:path, $rule:literal, $schema:tt;)*) => {$(
+        #[doc = $doc]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// What is accepted, as a sentence.
+            pub const RULE: &'static str = $rule;
+
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidText;
+
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
+                if $check(text) { Ok(Self(text.into())) } else { Err(InvalidText::new(text, Self::RULE)) }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+validated_text! {
+    /// The name of a workspace: `[a-z0-9][a-z0-9_-]{0,63}`.
+    WorkspaceName: is_lowercase_name,
+        "a workspace name is 1 to 64 of `a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `ws_`",
+        {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"};
+    /// The name of a service user: `[a-z0-9][a-z0-9_-]{0,63}`.
+    ServiceUserName: is_lowercase_name,
+        "a service user name is 1 to 64 of `a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `svc_`",
+        {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"};
+    /// The name of an environment: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`; two that differ only in case are the same.
+    EnvironmentName: is_mixed_case_name,
+        "an environment name is 1 to 64 of `A-Z a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `env_`",
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"};
+    /// Why a change was made, in the words of who made it: a ticket, an approval.
+    Reason: is_reason,
+        "a reason is at most 1,000 characters, none of them a control or bidirectional-formatting character",
+        {"type": "string", "maxLength": 1000};
+    /// What an access key is for, in the words of who issued it.
+    Label: is_label,
+        "a label is 1 to 128 characters, not all of them blank, none of them a control or bidirectional-formatting character",
+        {"type": "string", "minLength": 1, "maxLength": 128};
+    /// What a person is called; kept in the profile directory only.
+    PersonName: is_person_name,
+        "a person's name is at most 200 characters, none of them a control or bidirectional-formatting character",
+        {"type": "string", "maxLength": 200};
+    /// Where a person is written to; kept in the profile directory only.
+    EmailAddress: is_email_address,
+        "an e-mail address is at most 254 bytes, holds an `@` between other characters, and no blanks",
+        {"type": "string", "maxLength": 254};
+}
+
+impl EnvironmentName {
+    /// What the name is looked up by: two names with one key are the same name.
+    pub fn key(&self) -> Arc<str> {
+        Self::key_of(&self.0)
+    }
+
+    /// The key of a text that may not even be a name.
+    pub fn key_of(text: &str) -> Arc<str> {
+        text.to_ascii_lowercase().into()
+    }
+}

@@ -1,0 +1,4 @@
+//! Tenure: event-sourced access management.
+
+pub mod domain;
+pub mod log;

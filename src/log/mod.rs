@@ -1,0 +1,261 @@
+//! The durable log: what is written stays, in order, and nothing half-done is ever read.
+//!
+//! Owns the bytes of events and the small directories that are written in one commit with them. Knows no rule: what an event
+//! means is `domain`'s affair. After a crash, an append whose call returned `Ok` is there whole, in its place; one whose call
+//! did not return is there whole or not at all.
+
+pub mod codec;
+pub mod sqlite;
+
+use std::path::Path;
+
+use crate::domain::command::Profile;
+use crate::domain::credential::SecretDigest;
+use crate::domain::id::{AccessKeyId, CommandId, ProxyTokenId, TokenId, UserId, WorkspaceId};
+use crate::domain::name::WorkspaceName;
+use crate::domain::principal::Principal;
+use crate::domain::role::AccessKeyRole;
+use crate::domain::time::{Instant, Revision};
+
+/// The largest event, in bytes of its stored JSON: what a C2SP `tlog-tiles` entry can hold.
+pub const EVENT_BYTES_MAX: usize = 65_535;
+
+/// What went wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Stored bytes are no event that this build knows, or a revision is missing. Nothing after it may be served.
+    #[error("workspace {workspace} cannot be read at revision {revision}: {why}")]
+    Unreadable {
+        /// Whose log.
+        workspace: WorkspaceId,
+        /// The first revision that is wrong.
+        revision: Revision,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store did not do it, and nothing of it was done; it may be tried again.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
+    /// The store cannot say whether it was done: reopen the log and look the commands up.
+    #[error("the outcome of a commit is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// Another process has the data folder.
+    #[error("the data folder `{0}` is in use by another tenure process: stop that one first, or use another folder")]
+    Locked(String),
+}
+
+/// An event as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Whose log it stands in.
+    pub workspace: WorkspaceId,
+    /// Its number there.
+    pub revision: Revision,
+    /// Its place in the feed of the whole store: within a workspace it grows with the revision.
+    pub position: u64,
+    /// The exact bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The id of a credential that someone can present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PresentedId {
+    /// An API token.
+    Token(TokenId),
+    /// A proxy token.
+    ProxyToken(ProxyTokenId),
+    /// An access key.
+    AccessKey(AccessKeyId),
+}
+
+/// What a credential stands for. It never changes: whether the credential is still good is for the workspace to say.
+#[derive(Debug, Clone)]
+pub enum CredentialHolder {
+    /// An API token's principal.
+    Principal(Principal),
+    /// A proxy token stands for itself.
+    ProxyToken,
+    /// An access key has a role.
+    AccessKey(AccessKeyRole),
+}
+
+/// A row of the credential directory, by which a request is authenticated before any workspace is loaded.
+#[derive(Debug, Clone)]
+pub struct CredentialRow {
+    /// Its id.
+    pub id: PresentedId,
+    /// The workspace it belongs to.
+    pub workspace: WorkspaceId,
+    /// SHA-256 of its secret.
+    pub sha256: SecretDigest,
+    /// What it stands for.
+    pub holder: CredentialHolder,
+}
+
+/// The answer to a request that carried an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Within which the key is unique: the workspace (or the instance) and the credential's holder.
+    pub scope: String,
+    /// The key that the caller chose.
+    pub key: String,
+    /// SHA-256 over the request, by which a different request under the same key is told apart.
+    pub fingerprint: [u8; 32],
+    /// When it was given.
+    pub at: Instant,
+    /// What was answered, in the form of whoever keeps it; no secret in it.
+    pub answer: Vec<u8>,
+}
+
+/// What is written beside events, in the same commit.
+#[derive(Debug, Clone)]
+pub enum Note {
+    /// The workspace takes this name; at most one live workspace has it.
+    ClaimName(WorkspaceName),
+    /// The workspace's name is free again.
+    ReleaseName,
+    /// A credential was made.
+    AddCredential(CredentialRow),
+    /// A credential is good for nothing any more, not even for reading the log of a deleted workspace.
+    ForgetCredential(PresentedId),
+    /// What the profile directory keeps of a person in the workspace from now on.
+    SetProfile(UserId, Profile),
+    /// The profile directory forgets the person in the workspace.
+    EraseProfile(UserId),
+    /// The earliest instant at which something in the workspace expires; replaces the one before.
+    NextExpiry(Option<Instant>),
+    /// An answer to give again.
+    KeepAnswer(KeptAnswer),
+    /// When a credential was last used, if that is later than what is kept.
+    Used(PresentedId, Instant),
+}
+
+/// One stream's part of a group: all of it is written, or none.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Whose log.
+    pub workspace: WorkspaceId,
+    /// The revision the log must be at; [`Revision::ZERO`] for a log that begins here. Not looked at where `events` is empty.
+    pub expected: Revision,
+    /// The command that the events came from.
+    pub command: CommandId,
+    /// The events' exact bytes, for the revisions after `expected`.
+    pub events: Vec<Vec<u8>>,
+    /// What goes with them.
+    pub notes: Vec<Note>,
+}
+
+/// What became of one stream's part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable.
+    Appended,
+    /// The log was at another revision, or the idempotency key was taken: nothing of this part was written.
+    Conflict,
+    /// A live workspace has the name: nothing of this part was written.
+    NameTaken,
+}
+
+/// A durable store of event streams.
+///
+/// # Contract
+/// Every implementation is run against `tests/log_contract.rs`, which holds it to each of these:
+/// 1. [`append`](Self::append) handles the parts of a group in order and commits once. When it returns `Ok`, every part whose
+///    outcome is [`Outcome::Appended`] survives a power cut; a part with another outcome left nothing, and did not harm
+///    its neighbours. A later part of the same stream sees what an earlier part appended.
+/// 2. `Err(Unavailable)` means that nothing of the group was written, `Err(OutcomeUnknown)` that nobody knows.
+/// 3. Revisions of a stream have no gap, and bytes come back exactly as they went in.
+/// 4. A name is claimed by at most one workspace at a time; a kept answer's scope and key are unique.
+/// 5. Reads see all of a commit or none, and never wait for one.
+/// 6. Nothing is ever updated or deleted in a stream.
+pub trait EventLog: Send + Sync {
+    /// Writes a group in one commit; an outcome for each part, in order.
+    ///
+    /// # Errors
+    /// `Unavailable` or `OutcomeUnknown`; see the contract.
+    fn append(&self, group: &[Append]) -> Result<Vec<Outcome>, LogError>;
+
+    /// The newest revision of a workspace's log; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError>;
+
+    /// Up to `limit` events of a workspace after a revision, in order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// Up to `limit` events of all workspaces after a position of the feed.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// Whether a command's events are in a workspace's log.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn has_command(&self, workspace: WorkspaceId, command: CommandId) -> Result<bool, LogError>;
+
+    /// The live workspace of a name.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError>;
+
+    /// Up to `limit` workspaces, deleted ones too, in the order of their ids, after one of them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<WorkspaceId>, LogError>;
+
+    /// A row of the credential directory.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn credential(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError>;
+
+    /// When each of these credentials was last used, where it was; in the order asked.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn last_used(&self, ids: &[PresentedId]) -> Result<Vec<Option<Instant>>, LogError>;
+
+    /// What the profile directory keeps of these people in a workspace, in the order asked; empty where nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn profiles(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Profile>, LogError>;
+
+    /// The answer kept under a scope and key, if it was given after an instant.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn kept_answer(&self, scope: &str, key: &str, after: Instant) -> Result<Option<KeptAnswer>, LogError>;
+
+    /// Forgets the answers that were given at or before an instant.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn forget_answers(&self, until: Instant) -> Result<(), LogError>;
+
+    /// The workspaces in which something has expired by an instant and no event says so yet.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError>;
+
+    /// Opens the store anew, as after a restart: what follows sees only what is durable.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn reopen(&self) -> Result<(), LogError>;
+
+    /// Copies the whole store into a new file while it is in use.
+    ///
+    /// # Errors
+    /// `Unavailable`, also where the file exists.
+    fn backup(&self, out: &Path) -> Result<(), LogError>;
+}
