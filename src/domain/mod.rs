@@ -4,8 +4,11 @@
 //! [`decide`](decide::decide) turns a command into events, [`Workspace::evolve`](workspace::Workspace::evolve) turns events into facts, and
 //! [`judge`](access::judge) answers questions about a [`View`](view::View) of the facts: now, or at any instant before.
 
+pub mod access;
+pub mod catalogue;
 pub mod command;
 pub mod credential;
+pub mod decide;
 pub mod event;
 pub mod id;
 pub mod name;
@@ -14,3 +17,5 @@ pub mod rejection;
 pub mod role;
 pub mod time;
 pub mod timeline;
+pub mod view;
+pub mod workspace;

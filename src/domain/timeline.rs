@@ -71,6 +71,13 @@ impl<T: Clone> Timeline<T> {
         self.open.last()
     }
 
+    /// The first revision of the unbroken run of values, up to a revision, for all of which a condition holds.
+    pub fn run_start(&self, until: Revision, holds: impl Fn(&T) -> bool) -> Option<Revision> {
+        let newest_first = self.open.iter().rev().chain(self.sealed.iter().rev().flat_map(|piece| piece.iter().rev()));
+        let run = newest_first.skip_while(|entry| entry.since > until).take_while(|entry| holds(&entry.value));
+        run.last().map(|entry| entry.since)
+    }
+
     /// Every value, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Since<T>> {
         self.sealed.iter().flat_map(|piece| piece.iter()).chain(&self.open)

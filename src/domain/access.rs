@@ -1,0 +1,390 @@
+//! `judge`: question × view → decision, with the evidence it rests on.
+//!
+//! Deny by default: whatever does not exist in the view, is not in the catalogue or cannot be understood is denied, and the
+//! decision says which rule denied it.
+
+use super::catalogue::{self, Requirement, Uncatalogued};
+use super::command::{EnvironmentRef, PrincipalRef};
+use super::id::EnvironmentId;
+use super::principal::Principal;
+use super::role::{EnvironmentRole, WorkspaceRole};
+use super::time::{Instant, Revision};
+use super::view::{EnvironmentView, ProxyTokenView, View};
+use super::workspace::Mode;
+
+/// Who a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A member or service user.
+    Principal(PrincipalRef),
+    /// A workload, by the environment that it runs in.
+    Task(EnvironmentRef),
+    /// A proxy token, by its id.
+    ProxyToken(String),
+    /// A type that there is not.
+    Unknown,
+}
+
+impl Subject {
+    /// The subject of an `AuthZEN` type and id.
+    pub fn new(subject_type: &str, id: &str) -> Self {
+        match subject_type {
+            "user" | "service_user" => Self::Principal(PrincipalRef(format!("{subject_type}:{id}"))),
+            "task" => Self::Task(id.into()),
+            "proxy_token" => Self::ProxyToken(id.to_owned()),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// The workspace itself, by name or id.
+    Workspace(String),
+    /// Something of a catalogued type in an environment; which one of its type makes no difference.
+    Within {
+        /// The type.
+        resource_type: String,
+        /// The environment, if the question names one.
+        environment: Option<EnvironmentRef>,
+    },
+}
+
+/// May the subject do the action on the resource?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Who.
+    pub subject: Subject,
+    /// Does what.
+    pub action: String,
+    /// To what.
+    pub resource: Resource,
+}
+
+macro_rules! rules {
+    ($($(#[doc = $doc:literal])+ $rule:ident = $name:literal, $sentence:literal;)*) => {
+        /// The rule that decided; its name is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[doc = $doc])+ $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub const ALL: &'static [Self] = &[$(Self::$rule),*];
+
+            /// The stable name.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$rule => $name,)*
+                }
+            }
+
+            /// The rule, in a sentence.
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$rule => $sentence,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The environment is open.
+    Unrestricted = "unrestricted", "the environment is unrestricted, so every principal is a contributor in it";
+    /// RBAC is off.
+    RbacOff = "rbac_off", "RBAC is off, so restrictions, grants and scopes are recorded but not enforced";
+    /// Owners and managers.
+    WorkspaceRole = "workspace_role", "the workspace role decides";
+    /// A grant of one's own.
+    Grant = "grant", "the principal has a grant of their own in the environment";
+    /// No grant of one's own.
+    DefaultRole = "default_role", "the principal has no grant in the environment, so its default role decides";
+    /// Any principal may.
+    AnyPrincipal = "any_principal", "any principal of the workspace may do this";
+    /// A task in its own environment.
+    SameEnvironment = "same_environment", "a task may act in the environment that it runs in";
+    /// A task in another environment.
+    CrossEnvironment = "cross_environment", "a task may act in another environment only if that one is unrestricted";
+    /// A proxy token's scope.
+    TokenScope = "token_scope", "a scoped proxy token is valid only for the environments in its scope";
+    /// A proxy token without a scope.
+    WorkspaceWide = "workspace_wide", "the proxy token is workspace-wide";
+    /// Only proxy tokens may.
+    ProxyTokenRequired = "proxy_token_required", "a web function is called with a proxy token";
+    /// Proxy tokens may do one thing.
+    NotForProxyTokens = "not_for_proxy_tokens", "a proxy token is good for calling web functions only";
+    /// Tasks act in environments.
+    NotForTasks = "not_for_tasks", "a task acts in environments, not on the workspace";
+    /// The catalogue has no such action.
+    UnknownAction = "unknown_action", "the resource type has no such action";
+    /// The catalogue has no such type.
+    UnknownResourceType = "unknown_resource_type", "there is no such resource type";
+    /// No such kind of subject.
+    UnknownSubjectType = "unknown_subject_type", "there is no such kind of subject";
+    /// The user is no member.
+    NotAMember = "not_a_member", "the user is not a member of the workspace";
+    /// No such service user.
+    NoSuchServiceUser = "no_such_service_user", "there is no such service user in the workspace";
+    /// No such environment.
+    NoSuchEnvironment = "no_such_environment", "there is no such environment in the workspace";
+    /// No such proxy token.
+    NoSuchProxyToken = "no_such_proxy_token", "there is no such proxy token in the workspace, or it has ended";
+    /// No such workspace.
+    NoSuchWorkspace = "no_such_workspace", "there is no such workspace";
+    /// No environment was named.
+    NoEnvironment = "no_environment", "the question does not say which environment the resource is in";
+}
+
+/// A role that a decision found or asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyRole {
+    /// In an environment.
+    Environment(EnvironmentRole),
+    /// In the workspace.
+    Workspace(WorkspaceRole),
+}
+
+impl AnyRole {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment(role) => role.as_str(),
+            Self::Workspace(role) => role.as_str(),
+        }
+    }
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// The role found.
+    pub role: Option<AnyRole>,
+    /// The role required.
+    pub required: Option<AnyRole>,
+    /// The rule that decided.
+    pub rule: Rule,
+    /// The revisions of the events that the answer rests on, in order.
+    pub evidence: Vec<Revision>,
+}
+
+impl Decision {
+    fn new(allowed: bool, rule: Rule, evidence: impl IntoIterator<Item = Revision>) -> Self {
+        Self { allowed, role: None, required: None, rule, evidence: in_order(evidence) }
+    }
+
+    fn denied(rule: Rule) -> Self {
+        Self::new(false, rule, [])
+    }
+
+    /// The same answer for someone who may not know of environments that the subject has no access to: such an environment is
+    /// answered like one that never was.
+    #[must_use]
+    pub fn concealed(self) -> Self {
+        let hidden = self.rule == Rule::NoSuchEnvironment
+            || matches!(self.role, Some(AnyRole::Environment(EnvironmentRole::NoAccess)));
+        if hidden { Self { required: self.required, ..Self::denied(Rule::NoSuchEnvironment) } } else { self }
+    }
+}
+
+fn in_order(evidence: impl IntoIterator<Item = Revision>) -> Vec<Revision> {
+    let mut evidence: Vec<_> = evidence.into_iter().filter(|revision| *revision != Revision::ZERO).collect();
+    evidence.sort_unstable();
+    evidence.dedup();
+    evidence
+}
+
+/// Answers a question in a view.
+pub fn judge(view: &View, question: &Question) -> Decision {
+    if !view.exists() {
+        return Decision::new(false, Rule::NoSuchWorkspace, [view.existence().since]);
+    }
+    match &question.resource {
+        Resource::Workspace(reference) => judge_workspace(view, question, reference),
+        Resource::Within { resource_type, environment } => {
+            judge_within(view, question, resource_type, environment.as_ref())
+        }
+    }
+}
+
+fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decision {
+    let named = view.description().is_some_and(|description| description.name.as_str() == reference);
+    if !named && reference != view.workspace().id().to_string() {
+        return Decision::denied(Rule::NoSuchWorkspace);
+    }
+    let Some(required) = catalogue::workspace_requirement(&question.action) else {
+        return Decision::denied(Rule::UnknownAction);
+    };
+    let principal = match &question.subject {
+        Subject::Principal(principal) => principal,
+        Subject::Task(_) => return Decision::denied(Rule::NotForTasks),
+        Subject::ProxyToken(_) => return Decision::denied(Rule::NotForProxyTokens),
+        Subject::Unknown => return Decision::denied(Rule::UnknownSubjectType),
+    };
+    let required_role = required.map(AnyRole::Workspace);
+    let decision = match find_principal(view, principal) {
+        Err(decision) => decision,
+        Ok(principal) => judge_workspace_role(view, &principal, required),
+    };
+    Decision { required: required_role, ..decision }
+}
+
+fn judge_workspace_role(view: &View, principal: &Principal, required: Option<WorkspaceRole>) -> Decision {
+    let member = match principal {
+        Principal::User(user) => view.member(user),
+        Principal::ServiceUser(_) => None,
+    };
+    let role = member.map(|member| member.value);
+    let (allowed, rule) = match required {
+        None => (true, Rule::AnyPrincipal),
+        Some(required) => (role.is_some_and(|role| role >= required), Rule::WorkspaceRole),
+    };
+    let decision = Decision::new(allowed, rule, view.principal(principal));
+    Decision { role: role.map(AnyRole::Workspace), ..decision }
+}
+
+fn judge_within(view: &View, question: &Question, resource_type: &str, target: Option<&EnvironmentRef>) -> Decision {
+    let required = match catalogue::requirement(resource_type, &question.action) {
+        Ok(required) => required,
+        Err(Uncatalogued::Action) => return Decision::denied(Rule::UnknownAction),
+        Err(Uncatalogued::ResourceType) => return Decision::denied(Rule::UnknownResourceType),
+    };
+    let Some(target) = target else { return Decision::denied(Rule::NoEnvironment) };
+    let environment = match find_environment(view, target) {
+        Ok(environment) => environment,
+        Err(decision) => return decision.requiring(required),
+    };
+    match (&question.subject, required) {
+        (Subject::Unknown, _) => Decision::denied(Rule::UnknownSubjectType),
+        (Subject::Task(source), _) => judge_task(view, source, &environment),
+        (Subject::ProxyToken(id), Requirement::ProxyToken) => judge_proxy_token(view, id, environment.id),
+        (Subject::ProxyToken(_), Requirement::Role(_)) => Decision::denied(Rule::NotForProxyTokens).requiring(required),
+        (Subject::Principal(_), Requirement::ProxyToken) => Decision::denied(Rule::ProxyTokenRequired),
+        (Subject::Principal(principal), Requirement::Role(role)) => match find_principal(view, principal) {
+            Ok(principal) => judge_role(view, &environment, &principal, role),
+            Err(decision) => decision.requiring(required),
+        },
+    }
+}
+
+impl Decision {
+    fn requiring(self, requirement: Requirement) -> Self {
+        let required = match requirement {
+            Requirement::Role(role) => Some(AnyRole::Environment(role)),
+            Requirement::ProxyToken => None,
+        };
+        Self { required, ..self }
+    }
+}
+
+fn judge_role(
+    view: &View,
+    environment: &EnvironmentView<'_>,
+    principal: &Principal,
+    role: EnvironmentRole,
+) -> Decision {
+    let access = access(view, environment, principal);
+    Decision {
+        role: Some(AnyRole::Environment(access.role)),
+        required: Some(AnyRole::Environment(role)),
+        ..Decision::new(access.role >= role, access.rule, access.evidence)
+    }
+}
+
+/// The role that a principal has in an environment, why, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The role.
+    pub role: EnvironmentRole,
+    /// The rule that gives it.
+    pub rule: Rule,
+    /// Since when both have held without a break.
+    pub since: Instant,
+    /// The revisions of the events that it rests on, in order.
+    pub evidence: Vec<Revision>,
+}
+
+/// The role of a principal that exists in an environment that exists: the first rule that applies.
+pub fn access(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Access {
+    let rbac = view.rbac();
+    let member = match principal {
+        Principal::User(user) => view.member(user),
+        Principal::ServiceUser(_) => None,
+    };
+    let grant = view.grant_trace(environment, principal);
+    let live_grant = view.grant(environment, principal);
+    let (role, rule, third) = match (environment.mode.value, rbac.value, member, live_grant) {
+        (Mode::Unrestricted | Mode::Ended, ..) => (EnvironmentRole::Contributor, Rule::Unrestricted, None),
+        (_, false, ..) => (EnvironmentRole::Contributor, Rule::RbacOff, Some(rbac.since)),
+        (_, _, Some(member), _) if member.value.administers() => {
+            (EnvironmentRole::Contributor, Rule::WorkspaceRole, Some(rbac.since))
+        }
+        (_, _, _, Some(grant)) => (grant.value.role, Rule::Grant, Some(grant.since)),
+        (Mode::Restricted(role), ..) => (role, Rule::DefaultRole, grant.map(|ended| ended.since)),
+    };
+    let evidence = [view.principal(principal), Some(environment.mode.since), third];
+    Access {
+        role,
+        rule,
+        since: view.access_since(environment, principal, rule),
+        evidence: in_order(evidence.into_iter().flatten()),
+    }
+}
+
+fn judge_task(view: &View, source: &EnvironmentRef, target: &EnvironmentView<'_>) -> Decision {
+    let source = match find_environment(view, source) {
+        Ok(source) => source,
+        Err(decision) => return decision,
+    };
+    let evidence = [source.created, target.mode.since];
+    let restricted = target.default_role().is_some();
+    match (source.id == target.id, restricted, view.rbac().value) {
+        (true, ..) => Decision::new(true, Rule::SameEnvironment, [source.created]),
+        (false, false, _) => Decision::new(true, Rule::Unrestricted, evidence),
+        (false, true, false) => Decision::new(true, Rule::RbacOff, [evidence[0], evidence[1], view.rbac().since]),
+        (false, true, true) => Decision::new(false, Rule::CrossEnvironment, evidence),
+    }
+}
+
+fn judge_proxy_token(view: &View, id: &str, environment: EnvironmentId) -> Decision {
+    let Ok(id) = id.parse() else { return Decision::denied(Rule::NoSuchProxyToken) };
+    match view.proxy_token(id) {
+        Some(token) => accepts(view, &token, environment),
+        None => Decision::new(false, Rule::NoSuchProxyToken, view.proxy_token_trace(id)),
+    }
+}
+
+/// Whether a live proxy token is accepted for an environment that exists.
+pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: EnvironmentId) -> Decision {
+    let evidence = [token.issued, token.scope.since, view.rbac().since];
+    match (token.scope.value, view.rbac().value) {
+        (None, _) => Decision::new(true, Rule::WorkspaceWide, [token.issued]),
+        (Some(_), false) => Decision::new(true, Rule::RbacOff, evidence),
+        (Some(scope), true) => Decision::new(scope.contains(&environment), Rule::TokenScope, evidence),
+    }
+}
+
+fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Principal, Decision> {
+    view.find_principal(reference).map_err(|_| match reference.0.split_once(':') {
+        Some(("service_user", id)) => {
+            let trace = id.parse().ok().and_then(|id| view.service_user_trace(id));
+            Decision::new(false, Rule::NoSuchServiceUser, trace.map(|trace| trace.since))
+        }
+        Some((_, user)) => {
+            let trace = user.parse().ok().and_then(|user| view.member_trace(&user));
+            Decision::new(false, Rule::NotAMember, trace.map(|trace| trace.since))
+        }
+        None => Decision::denied(Rule::UnknownSubjectType),
+    })
+}
+
+fn find_environment<'a>(view: &'a View, reference: &EnvironmentRef) -> Result<EnvironmentView<'a>, Decision> {
+    view.find_environment(reference).map_err(|_| {
+        let ended = view.last_environment_named(reference).and_then(|id| view.environment_trace(id));
+        Decision::new(false, Rule::NoSuchEnvironment, ended.map(|ended| ended.since))
+    })
+}

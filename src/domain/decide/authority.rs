@@ -1,0 +1,99 @@
+//! Who may ask for which command. Judged before anything else, at the head that the command is decided on.
+
+use crate::domain::command::{Command, IssueToken, RemoveMember, RevokeToken};
+use crate::domain::id::UserId;
+use crate::domain::principal::{Caller, Principal};
+use crate::domain::rejection::Rejection;
+use crate::domain::role::WorkspaceRole;
+use crate::domain::view::View;
+
+/// What a caller is in the workspace, now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The operator, or an import that vouches for its actors.
+    Operator,
+    /// A member with a live token.
+    Member(UserId, WorkspaceRole),
+    /// A service user with a live token.
+    ServiceUser,
+    /// An access key.
+    AccessKey,
+}
+
+impl Standing {
+    /// Whether the caller may do what only owners may.
+    pub(super) const fn owns(&self) -> bool {
+        matches!(self, Self::Operator | Self::Member(_, WorkspaceRole::Owner))
+    }
+
+    const fn administers(&self) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Member(_, role) => role.administers(),
+            Self::ServiceUser | Self::AccessKey => false,
+        }
+    }
+
+    /// Whether the caller is this member.
+    fn is(&self, user: &UserId) -> bool {
+        matches!(self, Self::Member(own, _) if own == user)
+    }
+}
+
+const OPERATOR_ONLY: &str = "only the operator may do this";
+const OWNER_ONLY: &str = "only an owner or the operator may do this";
+const ADMINISTRATORS_ONLY: &str = "only an owner, a manager or the operator may do this";
+
+fn allow(allowed: bool, otherwise: &'static str) -> Result<(), Rejection> {
+    if allowed { Ok(()) } else { Err(Rejection::Forbidden(otherwise)) }
+}
+
+/// The caller's standing, if it may ask for the command.
+pub(super) fn authorize(view: &View, caller: &Caller, command: &Command) -> Result<Standing, Rejection> {
+    let standing = standing(view, caller)?;
+    match command {
+        Command::CreateWorkspace(_) | Command::ChangePlan(_) => allow(standing == Standing::Operator, OPERATOR_ONLY),
+        Command::DeleteWorkspace(_) => allow(standing.owns(), OWNER_ONLY),
+        Command::RemoveMember(command) => authorize_removal(&standing, command),
+        Command::IssueToken(command) => authorize_issue(&standing, command),
+        Command::RevokeToken(command) => authorize_revocation(view, &standing, command),
+        _ => allow(standing.administers(), ADMINISTRATORS_ONLY),
+    }?;
+    Ok(standing)
+}
+
+fn standing(view: &View, caller: &Caller) -> Result<Standing, Rejection> {
+    match caller {
+        Caller::Operator | Caller::Vouched(_) => Ok(Standing::Operator),
+        Caller::AccessKey { key, .. } => {
+            view.access_key(*key).map(|_| Standing::AccessKey).ok_or(Rejection::Unauthenticated)
+        }
+        Caller::Principal { principal, token } => {
+            view.token(*token).ok_or(Rejection::Unauthenticated)?;
+            match principal {
+                Principal::User(user) => view.member(user).map(|role| Standing::Member(user.clone(), role.value)),
+                Principal::ServiceUser(id) => view.service_user(*id).map(|_| Standing::ServiceUser),
+            }
+            .ok_or(Rejection::Unauthenticated)
+        }
+    }
+}
+
+fn authorize_removal(standing: &Standing, command: &RemoveMember) -> Result<(), Rejection> {
+    let oneself = command.user.0.parse().is_ok_and(|user| standing.is(&user));
+    allow(oneself || standing.administers(), ADMINISTRATORS_ONLY)
+}
+
+fn authorize_issue(standing: &Standing, command: &IssueToken) -> Result<(), Rejection> {
+    match &command.user {
+        Some(user) if user.0.parse().is_ok_and(|user| standing.is(&user)) => Ok(()),
+        Some(_) => allow(standing.owns(), "only an owner or the operator may issue a token for another member"),
+        None => allow(standing.administers(), ADMINISTRATORS_ONLY),
+    }
+}
+
+fn authorize_revocation(view: &View, standing: &Standing, command: &RevokeToken) -> Result<(), Rejection> {
+    let holder = command.token.0.parse().ok().and_then(|token| view.token_holder(token));
+    let own = matches!(holder, Some(Principal::User(user)) if standing.is(user));
+    allow(own || standing.administers(), "only its holder, an owner, a manager or the operator may revoke a token")
+}

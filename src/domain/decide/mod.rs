@@ -1,0 +1,187 @@
+//! `decide`: command × view → events, or why not.
+//!
+//! Refusals are judged in one order for every command: authority first, then whether what is named exists, then the rules of
+//! the command's own row in the design's table, from left to right. A command that breaks no rule and would change nothing
+//! gives no events.
+
+mod authority;
+mod credentials;
+mod environments;
+mod expiry;
+mod grants;
+mod members;
+mod workspaces;
+
+use std::sync::Arc;
+
+pub use expiry::due;
+
+use super::command::Command;
+use super::event::{Event, EventData};
+use super::id::{CommandId, EventIds, Fresh};
+use super::name::Reason;
+use super::principal::{Actor, Caller, CredentialId};
+use super::rejection::Rejection;
+use super::time::Instant;
+use super::view::View;
+use super::workspace::Workspace;
+
+/// The most live environments in a workspace.
+pub const ENVIRONMENTS_MAX: usize = 1_500;
+/// The most live principals in a workspace.
+pub const PRINCIPALS_MAX: usize = 100_000;
+/// The most live grants in an environment.
+pub const GRANTS_MAX: usize = 10_000;
+/// The most live API tokens, proxy tokens and access keys, together, in a workspace.
+pub const CREDENTIALS_MAX: usize = 100_000;
+/// The most environments in the scope of a proxy token.
+pub const SCOPE_MAX: usize = 1_000;
+/// The most events of one command, those apart that only end something.
+pub const EVENTS_MAX: usize = 10_000;
+
+/// What a command may append, in order; nothing if it would change nothing.
+pub type Decision = Result<Vec<EventData>, Rejection>;
+
+/// Judges a command against a view at the head: what it appends, or why it is refused.
+///
+/// # Errors
+/// The first rule that says no.
+pub fn decide(view: &View, caller: &Caller, command: &Command, fresh: &Fresh) -> Decision {
+    let standing = authority::authorize(view, caller, command)?;
+    if !view.exists() && !matches!(command, Command::CreateWorkspace(_)) {
+        return Err(Rejection::not_found("workspace", &view.workspace().id().to_string()));
+    }
+    match command {
+        Command::CreateWorkspace(command) => workspaces::create(view, command, fresh),
+        Command::DeleteWorkspace(_) => Ok(workspaces::delete(view)),
+        Command::ChangePlan(command) => Ok(workspaces::change_plan(view, command)),
+        Command::EnableRbac(_) => workspaces::enable_rbac(view),
+        Command::DisableRbac(_) => Ok(workspaces::disable_rbac(view)),
+        Command::AddMember(command) => members::add(view, &standing, command),
+        Command::ChangeMemberRole(command) => members::change_role(view, &standing, command),
+        Command::RemoveMember(command) => members::remove(view, &standing, command),
+        Command::CreateServiceUser(command) => members::create_service_user(view, caller, command, fresh),
+        Command::DeleteServiceUser(command) => members::delete_service_user(view, command),
+        Command::IssueToken(command) => credentials::issue_token(view, caller, command, fresh),
+        Command::RevokeToken(command) => credentials::revoke_token(view, &standing, command),
+        Command::CreateEnvironment(command) => environments::create(view, command, fresh),
+        Command::RenameEnvironment(command) => environments::rename(view, command),
+        Command::RestrictEnvironment(command) => environments::restrict(view, command),
+        Command::SetDefaultRole(command) => environments::set_default_role(view, command),
+        Command::UnrestrictEnvironment(command) => environments::unrestrict(view, command),
+        Command::DeleteEnvironment(command) => environments::delete(view, command),
+        Command::SetGrant(command) => grants::set(view, command),
+        Command::RevokeGrant(command) => grants::revoke(view, command),
+        Command::CreateProxyToken(command) => credentials::create_proxy_token(view, command, fresh),
+        Command::SetProxyTokenEnvironments(command) => credentials::set_scope(view, command),
+        Command::RevokeProxyToken(command) => credentials::revoke_proxy_token(view, command),
+        Command::IssueAccessKey(command) => credentials::issue_access_key(view, command, fresh),
+        Command::RevokeAccessKey(command) => credentials::revoke_access_key(view, command),
+    }
+}
+
+/// What every event of a command carries alike.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The command.
+    pub command: CommandId,
+    /// When it happens.
+    pub time: Instant,
+    /// When it is recorded, where that is later.
+    pub recorded: Option<Instant>,
+    /// Who makes the change.
+    pub actor: Actor,
+    /// What they proved themselves with.
+    pub credential: Option<CredentialId>,
+    /// Why, in their words.
+    pub reason: Option<Reason>,
+}
+
+/// What a batch of commands comes to.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The facts after it.
+    pub workspace: Arc<Workspace>,
+    /// What it appends, in order.
+    pub events: Vec<Arc<Event>>,
+    /// For each command, how many of the events are its own or of those before it.
+    pub ends: Vec<usize>,
+}
+
+/// Which command of a batch was refused, counted from 0, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place in the batch.
+    pub index: usize,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+/// Judges commands one after the other, each against the facts that the ones before it left: all of them, or none.
+///
+/// # Errors
+/// The first command that is refused.
+pub fn decide_all(
+    workspace: &Arc<Workspace>,
+    caller: &Caller,
+    commands: &[(Command, Fresh)],
+    stamp: &Stamp,
+    ids: &mut dyn EventIds,
+) -> Result<Decided, Refused> {
+    let mut decided = Decided { workspace: Arc::clone(workspace), events: Vec::new(), ends: Vec::new() };
+    let mut made = 0;
+    for (index, (command, fresh)) in commands.iter().enumerate() {
+        let refused = |rejection| Refused { index, rejection };
+        let view = View::now(Arc::clone(&decided.workspace), stamp.time);
+        let data = decide(&view, caller, command, fresh).map_err(refused)?;
+        drop(view);
+        made += data.iter().filter(|data| !data.is_end()).count();
+        if made > EVENTS_MAX {
+            return Err(refused(Rejection::TooLarge { what: "events a command", max: EVENTS_MAX }));
+        }
+        record(&mut decided, data, stamp, ids);
+        decided.ends.push(decided.events.len());
+    }
+    Ok(decided)
+}
+
+/// Takes note of what has expired by the stamp's time.
+pub fn expire(workspace: &Arc<Workspace>, stamp: &Stamp, ids: &mut dyn EventIds) -> Decided {
+    let mut decided = Decided { workspace: Arc::clone(workspace), events: Vec::new(), ends: Vec::new() };
+    record(&mut decided, due(workspace, stamp.time), stamp, ids);
+    decided
+}
+
+fn record(decided: &mut Decided, data: Vec<EventData>, stamp: &Stamp, ids: &mut dyn EventIds) {
+    if data.is_empty() {
+        return;
+    }
+    let workspace = Arc::make_mut(&mut decided.workspace);
+    for data in data {
+        let event = Arc::new(Event {
+            id: ids.next_event_id(),
+            workspace: workspace.id(),
+            revision: workspace.head().next(),
+            time: stamp.time,
+            recorded: stamp.recorded,
+            actor: stamp.actor.clone(),
+            credential: stamp.credential,
+            command: stamp.command,
+            reason: stamp.reason.clone(),
+            data,
+        });
+        workspace.evolve(&event);
+        decided.events.push(event);
+    }
+}
+
+/// Refuses an end that is not in the future.
+fn check_expiry(view: &View, expires_at: Option<Instant>) -> Result<(), Rejection> {
+    match expires_at {
+        Some(end) if end <= view.instant() => Err(Rejection::Invalid {
+            field: "expires_at",
+            why: format!("`{end}` is not in the future; it is {} now", view.instant()),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,562 @@
+//! `View`: the facts of a workspace as they stood at a revision and an instant.
+//!
+//! A view owns a root of the facts for as long as it likes and holds no lock. The one called "now" is made like any other, so
+//! there is no second way to read the past. In a workspace that does not exist, nothing does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::access::Rule;
+use super::command::{AccessKeyRef, EnvironmentRef, PrincipalRef, ProxyTokenRef, ServiceUserRef, TokenRef, UserRef};
+use super::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
+use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
+use super::name::{EnvironmentName, ServiceUserName};
+use super::principal::{Actor, Principal};
+use super::rejection::Rejection;
+use super::role::{EnvironmentRole, Plan, WorkspaceRole};
+use super::time::{Instant, Revision};
+use super::timeline::Since;
+use super::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
+
+/// When a question is about: what `?at=` and `?revision=` say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum At {
+    /// The newest revision, at the clock's instant.
+    #[default]
+    Now,
+    /// The newest revision at or before an instant, at that instant.
+    Instant(Instant),
+    /// A revision, at its own time.
+    Revision(Revision),
+    /// A revision, at an instant that is not before it.
+    Both(Revision, Instant),
+}
+
+/// The facts of a workspace as of a revision and an instant.
+#[derive(Debug, Clone)]
+pub struct View {
+    workspace: Arc<Workspace>,
+    revision: Revision,
+    instant: Instant,
+}
+
+/// A live environment.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvironmentView<'a> {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// Its name.
+    pub name: &'a EnvironmentName,
+    /// How it stands to those without a grant; never [`Mode::Ended`].
+    pub mode: Since<Mode>,
+    /// The event that made it.
+    pub created: Revision,
+    facts: &'a EnvironmentFacts,
+}
+
+impl EnvironmentView<'_> {
+    /// The default role, if it is restricted.
+    pub const fn default_role(&self) -> Option<EnvironmentRole> {
+        match self.mode.value {
+            Mode::Restricted(role) => Some(role),
+            Mode::Unrestricted | Mode::Ended => None,
+        }
+    }
+}
+
+/// A live service user.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceUserView<'a> {
+    /// Its id.
+    pub id: ServiceUserId,
+    /// Its name.
+    pub name: &'a ServiceUserName,
+    /// The event that made it.
+    pub created: Revision,
+}
+
+/// A live credential: its particulars, and the event that made it.
+#[derive(Debug, Clone, Copy)]
+pub struct CredentialView<'a, I, T> {
+    /// Its id.
+    pub id: I,
+    /// What it is.
+    pub terms: &'a T,
+    /// The event that made it.
+    pub issued: Revision,
+    /// When it was made.
+    pub issued_at: Instant,
+    /// Who made it.
+    pub issued_by: &'a Actor,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<Instant>,
+}
+
+/// A live proxy token's scope: none for a workspace-wide one.
+pub type ScopeView<'a> = Since<Option<&'a BTreeSet<EnvironmentId>>>;
+
+impl View {
+    /// The workspace as it stands at `at`, `clock` being now.
+    ///
+    /// # Errors
+    /// `invalid` for an instant or revision later than now, or a revision later than the instant beside it.
+    pub fn new(workspace: Arc<Workspace>, at: At, clock: Instant) -> Result<Self, Rejection> {
+        let now = clock.max(workspace.head_time());
+        let (revision, instant) = match at {
+            At::Now => (workspace.head(), now),
+            At::Instant(instant) => (workspace.revision_at(instant), instant),
+            At::Revision(revision) => (revision, Instant::EARLIEST),
+            At::Both(revision, instant) => (revision, instant),
+        };
+        if instant > now {
+            return Err(Rejection::Invalid { field: "at", why: format!("`{instant}` is later than now, {now}") });
+        }
+        if revision > workspace.head() {
+            let why = format!("revision {revision} is past the newest one, {}", workspace.head());
+            return Err(Rejection::Invalid { field: "at", why });
+        }
+        let revision = workspace.end_of_command(revision);
+        let time = workspace.event(revision).map_or(workspace.base_time, |event| event.time);
+        let instant = if let At::Revision(_) = at { time } else { instant };
+        if time > instant {
+            let why = format!("revision {revision} happened at {time}, which is later than `{instant}`");
+            return Err(Rejection::Invalid { field: "revision", why });
+        }
+        Ok(Self { workspace, revision, instant })
+    }
+
+    /// The workspace as it stands at the head, at the later of `clock` and the head's time.
+    pub fn now(workspace: Arc<Workspace>, clock: Instant) -> Self {
+        let (revision, instant) = (workspace.head(), clock.max(workspace.head_time()));
+        Self { workspace, revision, instant }
+    }
+
+    /// The facts that are looked at.
+    pub const fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
+    /// The revision looked at.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The instant looked at.
+    pub const fn instant(&self) -> Instant {
+        self.instant
+    }
+
+    /// The event of a revision, if the view reaches it.
+    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
+        (revision <= self.revision).then(|| self.workspace.event(revision)).flatten()
+    }
+
+    /// Whether the workspace is there, and the event that made or ended it.
+    pub fn existence(&self) -> Since<bool> {
+        newest(&self.workspace.alive, self.revision).unwrap_or(Since { since: Revision::ZERO, value: false })
+    }
+
+    /// Whether the workspace is there.
+    pub fn exists(&self) -> bool {
+        self.existence().value
+    }
+
+    /// What the workspace began with: its name and kind.
+    pub fn description(&self) -> Option<&WorkspaceDescription> {
+        self.workspace.description.as_deref().filter(|_| self.exists())
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> Since<Plan> {
+        newest(&self.workspace.plan, self.revision).unwrap_or(Since { since: Revision::ZERO, value: Plan::Starter })
+    }
+
+    /// Whether RBAC is on.
+    pub fn rbac(&self) -> Since<bool> {
+        newest(&self.workspace.rbac, self.revision).unwrap_or(Since { since: Revision::ZERO, value: false })
+    }
+
+    /// A member's role.
+    pub fn member(&self, user: &UserId) -> Option<Since<WorkspaceRole>> {
+        let entry = self.member_trace(user)?;
+        entry.value.filter(|_| self.exists()).map(|role| entry.with(role))
+    }
+
+    /// What was last said of a user's membership, even that it ended.
+    pub fn member_trace(&self, user: &UserId) -> Option<Since<Option<WorkspaceRole>>> {
+        newest(self.workspace.members.get(user)?, self.revision)
+    }
+
+    /// Every member, in the order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = (&UserId, Since<WorkspaceRole>)> {
+        let exists = self.exists();
+        self.workspace.members.iter().filter(move |_| exists).filter_map(|(user, timeline)| {
+            let entry = timeline.at(self.revision)?;
+            Some((user, entry.with(entry.value?)))
+        })
+    }
+
+    /// A service user.
+    pub fn service_user(&self, id: ServiceUserId) -> Option<ServiceUserView<'_>> {
+        let facts = self.workspace.service_users.get(&id).filter(|_| self.exists())?;
+        let alive = facts.alive.at(self.revision)?;
+        alive.value.then_some(ServiceUserView { id, name: &facts.name, created: alive.since })
+    }
+
+    /// Whether a service user was last said to be there, and by which event.
+    pub fn service_user_trace(&self, id: ServiceUserId) -> Option<Since<bool>> {
+        newest(&self.workspace.service_users.get(&id)?.alive, self.revision)
+    }
+
+    /// Every service user, in the order of their ids.
+    pub fn service_users(&self) -> impl Iterator<Item = ServiceUserView<'_>> {
+        self.workspace.service_users.keys().filter_map(|id| self.service_user(*id))
+    }
+
+    /// Whether the principal exists, and the event that it rests on.
+    pub fn principal(&self, principal: &Principal) -> Option<Revision> {
+        match principal {
+            Principal::User(user) => self.member(user).map(|member| member.since),
+            Principal::ServiceUser(id) => self.service_user(*id).map(|service_user| service_user.created),
+        }
+    }
+
+    /// Every principal: members, then service users.
+    pub fn principals(&self) -> impl Iterator<Item = Principal> {
+        let users = self.members().map(|(user, _)| Principal::User(user.clone()));
+        users.chain(self.service_users().map(|service_user| Principal::ServiceUser(service_user.id)))
+    }
+
+    /// An environment.
+    pub fn environment(&self, id: EnvironmentId) -> Option<EnvironmentView<'_>> {
+        let facts = self.workspace.environments.get(&id).filter(|_| self.exists())?;
+        self.environment_view(id, facts)
+    }
+
+    fn environment_view<'a>(&self, id: EnvironmentId, facts: &'a EnvironmentFacts) -> Option<EnvironmentView<'a>> {
+        let mode = newest(&facts.mode, self.revision).filter(|mode| mode.value != Mode::Ended)?;
+        let created = facts.mode.iter().next()?.since;
+        Some(EnvironmentView { id, name: &facts.name.at(self.revision)?.value, mode, created, facts })
+    }
+
+    /// What was last said of an environment, even that it ended.
+    pub fn environment_trace(&self, id: EnvironmentId) -> Option<Since<Mode>> {
+        newest(&self.workspace.environments.get(&id)?.mode, self.revision)
+    }
+
+    /// The name that an environment had when it was last there.
+    pub fn environment_name(&self, id: EnvironmentId) -> Option<&EnvironmentName> {
+        Some(&self.workspace.environments.get(&id)?.name.at(self.revision)?.value)
+    }
+
+    /// The name of a service user, also of one that is gone.
+    pub fn service_user_name(&self, id: ServiceUserId) -> Option<&ServiceUserName> {
+        self.service_user_trace(id)?;
+        self.workspace.service_users.get(&id).map(|facts| &facts.name)
+    }
+
+    /// Every environment, in the order of their ids.
+    pub fn environments(&self) -> impl Iterator<Item = EnvironmentView<'_>> {
+        let exists = self.exists();
+        let facts = self.workspace.environments.iter().filter(move |_| exists);
+        facts.filter_map(|(id, facts)| self.environment_view(*id, facts))
+    }
+
+    /// A principal's grant in an environment, if it still gives something.
+    pub fn grant(&self, environment: &EnvironmentView<'_>, principal: &Principal) -> Option<Since<Grant>> {
+        self.live_grant(&self.grant_trace(environment, principal)?)
+    }
+
+    /// What was last said of a principal's grant in an environment, even that it ended; it may have expired.
+    pub fn grant_trace(
+        &self,
+        environment: &EnvironmentView<'_>,
+        principal: &Principal,
+    ) -> Option<Since<Option<Grant>>> {
+        newest(environment.facts.grants.get(principal)?, self.revision)
+    }
+
+    fn live_grant(&self, entry: &Since<Option<Grant>>) -> Option<Since<Grant>> {
+        entry.value.filter(|grant| grant.is_live(self.instant)).map(|grant| entry.with(grant))
+    }
+
+    /// Every grant in an environment, in the order of their principals.
+    pub fn grants<'a>(
+        &'a self,
+        environment: &EnvironmentView<'a>,
+    ) -> impl Iterator<Item = (&'a Principal, Since<Grant>)> + use<'a> {
+        environment.facts.grants.iter().filter_map(|(principal, timeline)| {
+            let grant = self.live_grant(timeline.at(self.revision)?)?;
+            Some((principal, grant))
+        })
+    }
+
+    /// How many grants there are in an environment at the head.
+    pub(super) fn grants_len(environment: &EnvironmentView<'_>) -> usize {
+        environment.facts.live_grants
+    }
+
+    /// Every environment in which the principal has a grant, in the order of their ids.
+    pub fn granted(&self, principal: &Principal) -> Vec<EnvironmentId> {
+        let environments = self.workspace.granted.get(principal).into_iter().flatten();
+        environments
+            .filter_map(|id| self.environment(*id))
+            .filter(|environment| self.grant(environment, principal).is_some())
+            .map(|environment| environment.id)
+            .collect()
+    }
+
+    fn live<'a, I, T, U>(
+        &self,
+        id: I,
+        credential: &'a Credential<T>,
+        terms: impl Fn(&'a T) -> &'a U,
+    ) -> Option<CredentialView<'a, I, U>> {
+        let Credential { issued, issued_at, issued_by, expires_at, ended, .. } = credential;
+        let begun = self.exists() && *issued <= self.revision;
+        let over = ended.is_some_and(|end| end <= self.revision) || expires_at.is_some_and(|end| end <= self.instant);
+        let terms = terms(&credential.terms);
+        let view =
+            CredentialView { id, terms, issued: *issued, issued_at: *issued_at, issued_by, expires_at: *expires_at };
+        (begun && !over).then_some(view)
+    }
+
+    /// An API token.
+    pub fn token(&self, id: TokenId) -> Option<CredentialView<'_, TokenId, TokenTerms>> {
+        self.live(id, self.workspace.tokens.get(&id)?, |terms| terms)
+    }
+
+    /// The holder of an API token, also of one that has ended.
+    pub fn token_holder(&self, id: TokenId) -> Option<&Principal> {
+        self.workspace.tokens.get(&id).filter(|token| token.issued <= self.revision).map(|token| &token.terms.holder)
+    }
+
+    /// Every API token, in the order of their ids.
+    pub fn tokens(&self) -> impl Iterator<Item = CredentialView<'_, TokenId, TokenTerms>> {
+        self.workspace.tokens.keys().filter_map(|id| self.token(*id))
+    }
+
+    /// Every API token of a principal, in the order of their ids.
+    pub fn tokens_of(&self, holder: &Principal) -> impl Iterator<Item = CredentialView<'_, TokenId, TokenTerms>> {
+        self.workspace.tokens_of.get(holder).into_iter().flatten().filter_map(|id| self.token(*id))
+    }
+
+    /// A proxy token and its scope.
+    pub fn proxy_token(&self, id: ProxyTokenId) -> Option<ProxyTokenView<'_>> {
+        let credential = self.workspace.proxy_tokens.get(&id)?;
+        let view = self.live(id, credential, |terms| terms)?;
+        let scope = view.terms.1.at(self.revision)?;
+        Some(ProxyTokenView {
+            scope: scope.with(scope.value.as_deref()),
+            issued: view.issued,
+            id,
+            expires_at: view.expires_at,
+        })
+    }
+
+    /// When a proxy token was made and when it ended, as far as the view reaches.
+    pub fn proxy_token_trace(&self, id: ProxyTokenId) -> Vec<Revision> {
+        let Some(token) = self.workspace.proxy_tokens.get(&id) else { return Vec::new() };
+        [Some(token.issued), token.ended].into_iter().flatten().filter(|at| *at <= self.revision).collect()
+    }
+
+    /// Every proxy token, in the order of their ids.
+    pub fn proxy_tokens(&self) -> impl Iterator<Item = ProxyTokenView<'_>> {
+        self.workspace.proxy_tokens.keys().filter_map(|id| self.proxy_token(*id))
+    }
+
+    /// An access key.
+    pub fn access_key(&self, id: AccessKeyId) -> Option<CredentialView<'_, AccessKeyId, AccessKeyTerms>> {
+        self.live(id, self.workspace.access_keys.get(&id)?, |terms| terms)
+    }
+
+    /// Every access key, in the order of their ids.
+    pub fn access_keys(&self) -> impl Iterator<Item = CredentialView<'_, AccessKeyId, AccessKeyTerms>> {
+        self.workspace.access_keys.keys().filter_map(|id| self.access_key(*id))
+    }
+}
+
+/// Since when things have stood as they stand.
+impl View {
+    fn time_of(&self, revision: Option<Revision>) -> Instant {
+        revision.and_then(|revision| self.event(revision)).map_or(Instant::EARLIEST, |event| event.time)
+    }
+
+    /// When a user became a member, role changes since then apart.
+    pub fn member_since(&self, user: &UserId) -> Option<Revision> {
+        self.workspace.members.get(user)?.run_start(self.revision, Option::is_some)
+    }
+
+    /// Since when a principal has had a role in an environment by a rule: the latest of what the rule rests on.
+    pub(super) fn access_since(&self, environment: &EnvironmentView<'_>, principal: &Principal, rule: Rule) -> Instant {
+        let joined = match principal {
+            Principal::User(user) => self.member_since(user),
+            Principal::ServiceUser(id) => self.service_user(*id).map(|found| found.created),
+        };
+        let causes = match rule {
+            Rule::Unrestricted => [Some(environment.mode.since), None, None],
+            Rule::RbacOff => [self.restricted_since(environment), Some(self.rbac().since), None],
+            Rule::WorkspaceRole => {
+                [self.restricted_since(environment), Some(self.rbac().since), self.administers_since(principal)]
+            }
+            Rule::Grant => [
+                self.restricted_since(environment),
+                Some(self.rbac().since),
+                self.granted_since(environment, principal),
+            ],
+            _ => [Some(environment.mode.since), Some(self.rbac().since), self.demoted_since(principal)],
+        };
+        let latest = causes.into_iter().chain([joined]).map(|revision| self.time_of(revision)).max();
+        let expired = if rule == Rule::DefaultRole { self.grant_ended_at(environment, principal) } else { None };
+        latest.max(expired).unwrap_or(Instant::EARLIEST)
+    }
+
+    fn restricted_since(&self, environment: &EnvironmentView<'_>) -> Option<Revision> {
+        environment.facts.mode.run_start(self.revision, |mode| matches!(mode, Mode::Restricted(_)))
+    }
+
+    fn administers_since(&self, principal: &Principal) -> Option<Revision> {
+        self.role_run(principal, |role| role.is_some_and(WorkspaceRole::administers))
+    }
+
+    fn demoted_since(&self, principal: &Principal) -> Option<Revision> {
+        self.role_run(principal, |role| role.is_some_and(|role| !role.administers()))
+    }
+
+    fn role_run(&self, principal: &Principal, holds: impl Fn(&Option<WorkspaceRole>) -> bool) -> Option<Revision> {
+        match principal {
+            Principal::User(user) => self.workspace.members.get(user)?.run_start(self.revision, holds),
+            Principal::ServiceUser(_) => None,
+        }
+    }
+
+    fn granted_since(&self, environment: &EnvironmentView<'_>, principal: &Principal) -> Option<Revision> {
+        let role = self.grant(environment, principal)?.value.role;
+        let timeline = environment.facts.grants.get(principal)?;
+        timeline.run_start(self.revision, |grant| grant.is_some_and(|grant| grant.role == role))
+    }
+
+    /// When a grant that is no more ended: at its expiry, whenever the event came, or with the event.
+    fn grant_ended_at(&self, environment: &EnvironmentView<'_>, principal: &Principal) -> Option<Instant> {
+        let entry = self.grant_trace(environment, principal)?;
+        let before = environment.facts.grants.get(principal)?.at(Revision(entry.since.0.saturating_sub(1)));
+        let expiry = |grant: Option<Grant>| grant.and_then(|grant| grant.expires_at);
+        let event = self.time_of(Some(entry.since));
+        match entry.value {
+            Some(grant) => grant.expires_at,
+            None => Some(before.and_then(|entry| expiry(entry.value)).map_or(event, |end| end.min(event))),
+        }
+    }
+}
+
+/// A live proxy token.
+#[derive(Debug, Clone, Copy)]
+pub struct ProxyTokenView<'a> {
+    /// Its id.
+    pub id: ProxyTokenId,
+    /// Where it is valid, and the event that said so.
+    pub scope: ScopeView<'a>,
+    /// The event that made it.
+    pub issued: Revision,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<Instant>,
+}
+
+/// Looking up what a command or question names. What does not parse names nothing.
+impl View {
+    /// The member of a user id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_member(&self, user: &UserRef) -> Result<(UserId, Since<WorkspaceRole>), Rejection> {
+        let found = user.0.parse().ok().and_then(|id| Some((self.member(&id)?, id)));
+        found.map(|(role, id)| (id, role)).ok_or_else(|| Rejection::not_found("member", &user.0))
+    }
+
+    /// The service user of a name or id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_service_user(&self, reference: &ServiceUserRef) -> Result<ServiceUserView<'_>, Rejection> {
+        let by_id = || reference.0.parse().ok();
+        self.service_user_named(&reference.0)
+            .or_else(by_id)
+            .and_then(|id| self.service_user(id))
+            .ok_or_else(|| Rejection::not_found("service user", &reference.0))
+    }
+
+    fn service_user_named(&self, name: &str) -> Option<ServiceUserId> {
+        self.workspace.service_user_names.get(&name.parse::<ServiceUserName>().ok()?)?.at(self.revision)?.value
+    }
+
+    /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
+        let not_found = || Rejection::not_found("principal", &reference.0);
+        match reference.0.split_once(':').ok_or_else(not_found)? {
+            ("user", user) => self.find_member(&user.into()).map(|(user, _)| Principal::User(user)),
+            ("service_user", name) => {
+                self.find_service_user(&name.into()).map(|found| Principal::ServiceUser(found.id))
+            }
+            _ => Err(not_found()),
+        }
+        .map_err(|_| not_found())
+    }
+
+    /// The environment of a name, in any case, or id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_environment(&self, reference: &EnvironmentRef) -> Result<EnvironmentView<'_>, Rejection> {
+        let by_id = || reference.0.parse().ok();
+        self.environment_named(&reference.0)
+            .or_else(by_id)
+            .and_then(|id| self.environment(id))
+            .ok_or_else(|| Rejection::not_found("environment", &reference.0))
+    }
+
+    /// The live environment that bears a name.
+    pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
+        self.workspace.environment_names.get(&EnvironmentName::key_of(name))?.at(self.revision)?.value
+    }
+
+    /// The environment that an id names or that bore a name last, also one that has ended.
+    pub(super) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
+        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).last();
+        last.or_else(|| reference.0.parse().ok())
+    }
+
+    /// The API token of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_token(&self, reference: &TokenRef) -> Result<CredentialView<'_, TokenId, TokenTerms>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.token(id));
+        found.ok_or_else(|| Rejection::not_found("token", &reference.0))
+    }
+
+    /// The proxy token of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_proxy_token(&self, reference: &ProxyTokenRef) -> Result<ProxyTokenView<'_>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.proxy_token(id));
+        found.ok_or_else(|| Rejection::not_found("proxy token", &reference.0))
+    }
+
+    /// The access key of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_access_key(
+        &self,
+        reference: &AccessKeyRef,
+    ) -> Result<CredentialView<'_, AccessKeyId, AccessKeyTerms>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.access_key(id));
+        found.ok_or_else(|| Rejection::not_found("access key", &reference.0))
+    }
+}

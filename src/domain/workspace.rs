@@ -1,0 +1,422 @@
+//! The facts of one workspace, each with its whole tenure, and the one way in which they change.
+//!
+//! A [`Workspace`] is a persistent value: a copy shares everything with its original, and a change to one is never seen in the
+//! other. Every rule reads the facts through a [`View`](super::view::View). No index over them lives anywhere else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet, Vector};
+
+use super::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
+use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use super::name::{EnvironmentName, ServiceUserName};
+use super::principal::{Actor, Principal};
+use super::role::{EnvironmentRole, Plan, WorkspaceRole};
+use super::time::{Instant, Revision};
+use super::timeline::{Since, Timeline};
+
+/// How an environment stands to those who have no grant in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Open to every principal.
+    Unrestricted,
+    /// Gives the default role.
+    Restricted(EnvironmentRole),
+    /// Is no more.
+    Ended,
+}
+
+/// A role of one's own in a restricted environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: EnvironmentRole,
+    /// From when on it gives nothing.
+    pub expires_at: Option<Instant>,
+}
+
+impl Grant {
+    /// Whether the grant still gives something at the instant.
+    pub fn is_live(&self, instant: Instant) -> bool {
+        self.expires_at.is_none_or(|end| instant < end)
+    }
+}
+
+/// A credential's facts that never change, and when it ended.
+#[derive(Debug, Clone)]
+pub(super) struct Credential<T> {
+    pub(super) terms: T,
+    pub(super) issued: Revision,
+    pub(super) issued_at: Instant,
+    pub(super) issued_by: Actor,
+    pub(super) expires_at: Option<Instant>,
+    pub(super) ended: Option<Revision>,
+}
+
+impl<T> Credential<T> {
+    fn new(event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
+        let (issued, issued_at, issued_by) = (event.revision, event.time, event.actor.clone());
+        Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
+    }
+}
+
+/// The environments that a proxy token is valid for; none for a workspace-wide one.
+pub(super) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
+
+#[derive(Debug, Clone)]
+pub(super) struct ServiceUserFacts {
+    pub(super) name: ServiceUserName,
+    pub(super) alive: Timeline<bool>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct EnvironmentFacts {
+    pub(super) name: Timeline<EnvironmentName>,
+    pub(super) mode: Timeline<Mode>,
+    pub(super) grants: OrdMap<Principal, Arc<Timeline<Option<Grant>>>>,
+    pub(super) live_grants: usize,
+}
+
+/// What can pass its `expires_at`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Expiring {
+    /// A principal's grant in an environment.
+    Grant(EnvironmentId, Principal),
+    /// An API token.
+    Token(TokenId),
+    /// A proxy token.
+    ProxyToken(ProxyTokenId),
+    /// An access key.
+    AccessKey(AccessKeyId),
+}
+
+/// How many live things there are at the head, for the limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Census {
+    pub(super) environments: usize,
+    pub(super) principals: usize,
+    pub(super) owners: usize,
+    pub(super) credentials: usize,
+}
+
+/// The facts of one workspace.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    pub(super) id: WorkspaceId,
+    /// The revision that the facts were restored at; the history begins after it.
+    pub(super) base: Revision,
+    pub(super) base_time: Instant,
+    pub(super) history: Vector<Arc<Event>>,
+    pub(super) description: Option<Arc<WorkspaceDescription>>,
+    pub(super) alive: Timeline<bool>,
+    pub(super) plan: Timeline<Plan>,
+    pub(super) rbac: Timeline<bool>,
+    pub(super) members: OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>,
+    pub(super) service_users: OrdMap<ServiceUserId, Arc<ServiceUserFacts>>,
+    pub(super) service_user_names: OrdMap<ServiceUserName, Arc<Timeline<Option<ServiceUserId>>>>,
+    pub(super) environments: OrdMap<EnvironmentId, Arc<EnvironmentFacts>>,
+    pub(super) environment_names: OrdMap<Arc<str>, Arc<Timeline<Option<EnvironmentId>>>>,
+    /// Where each principal ever had a grant.
+    pub(super) granted: OrdMap<Principal, OrdSet<EnvironmentId>>,
+    pub(super) tokens: OrdMap<TokenId, Arc<Credential<TokenTerms>>>,
+    /// Every token ever issued, by holder.
+    pub(super) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
+    pub(super) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<(ProxyTokenTerms, Timeline<Scope>)>>>,
+    pub(super) access_keys: OrdMap<AccessKeyId, Arc<Credential<AccessKeyTerms>>>,
+    /// What is live and has an `expires_at`, soonest first.
+    pub(super) expiries: OrdSet<(Instant, Expiring)>,
+    pub(super) census: Census,
+}
+
+impl Workspace {
+    /// A workspace before its first event.
+    pub fn empty(id: WorkspaceId) -> Self {
+        Self {
+            id,
+            base: Revision::ZERO,
+            base_time: Instant::EARLIEST,
+            history: Vector::new(),
+            description: None,
+            alive: Timeline::default(),
+            plan: Timeline::default(),
+            rbac: Timeline::default(),
+            members: OrdMap::new(),
+            service_users: OrdMap::new(),
+            service_user_names: OrdMap::new(),
+            environments: OrdMap::new(),
+            environment_names: OrdMap::new(),
+            granted: OrdMap::new(),
+            tokens: OrdMap::new(),
+            tokens_of: OrdMap::new(),
+            proxy_tokens: OrdMap::new(),
+            access_keys: OrdMap::new(),
+            expiries: OrdSet::new(),
+            census: Census::default(),
+        }
+    }
+
+    /// The workspace's id.
+    pub const fn id(&self) -> WorkspaceId {
+        self.id
+    }
+
+    /// The newest revision.
+    pub fn head(&self) -> Revision {
+        self.history.last().map_or(self.base, |event| event.revision)
+    }
+
+    /// When the newest event happened.
+    pub fn head_time(&self) -> Instant {
+        self.history.last().map_or(self.base_time, |event| event.time)
+    }
+
+    /// The event of a revision, unless the facts were restored after it.
+    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
+        let offset = revision.0.checked_sub(self.base.0)?.checked_sub(1)?;
+        self.history.get(usize::try_from(offset).ok()?)
+    }
+
+    /// The events after one revision, up to and with another.
+    pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = &Arc<Event>> {
+        let offset = |revision: Revision| {
+            usize::try_from(revision.0.saturating_sub(self.base.0)).unwrap_or(usize::MAX).min(self.history.len())
+        };
+        let end = offset(until);
+        self.history.focus().narrow(offset(after).min(end)..end).into_iter()
+    }
+
+    /// The newest revision whose event happened at or before the instant.
+    pub fn revision_at(&self, instant: Instant) -> Revision {
+        let events = self.count_while(|event| event.time <= instant);
+        Revision(self.base.0.saturating_add(events))
+    }
+
+    /// The last revision of the command that the revision belongs to.
+    pub fn end_of_command(&self, revision: Revision) -> Revision {
+        let Some(command) = self.event(revision).map(|event| event.command) else { return revision };
+        let before = |event: &Event| event.revision <= revision || event.command == command;
+        Revision(self.base.0.saturating_add(self.count_while(before)))
+    }
+
+    /// How many events a condition holds for that holds for all before one event and for none from it on.
+    fn count_while(&self, holds: impl Fn(&Event) -> bool) -> u64 {
+        let order =
+            |event: &Arc<Event>| if holds(event) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+        let found = self.history.binary_search_by(order).unwrap_or_else(|end| end);
+        u64::try_from(found).unwrap_or(u64::MAX)
+    }
+
+    /// When the next thing expires.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.get_min().map(|(instant, _)| *instant)
+    }
+
+    /// Takes in one event. This is the only way in which facts change; it is total and cannot fail. An event about something
+    /// that is not there changes nothing but the history.
+    pub fn evolve(&mut self, event: &Arc<Event>) {
+        let at = event.revision;
+        match &event.data {
+            EventData::WorkspaceCreated(_, description) => self.begin(at, description),
+            EventData::WorkspaceDeleted(..) => self.end(at),
+            EventData::PlanChanged(_, change) => self.plan.set(at, change.plan),
+            EventData::RbacEnabled(..) => self.rbac.set(at, true),
+            EventData::RbacDisabled(..) => self.rbac.set(at, false),
+            EventData::MemberAdded(user, member) | EventData::MemberRoleChanged(user, member) => {
+                self.set_member(at, user, Some(member.role));
+            }
+            EventData::MemberRemoved(user, _) => self.set_member(at, user, None),
+            EventData::ServiceUserCreated(id, description) => self.add_service_user(at, *id, &description.name),
+            EventData::ServiceUserDeleted(id, _) => self.end_service_user(at, *id),
+            EventData::TokenIssued(id, terms) => self.add_token(event, *id, terms),
+            EventData::TokenRevoked(id, _) | EventData::TokenExpired(id, _) => self.end_token(at, *id),
+            EventData::EnvironmentCreated(id, description) => self.add_environment(at, *id, &description.name),
+            EventData::EnvironmentRenamed(id, description) => self.rename_environment(at, *id, &description.name),
+            EventData::EnvironmentRestricted(id, restriction)
+            | EventData::EnvironmentDefaultRoleChanged(id, restriction) => {
+                self.set_mode(at, *id, Mode::Restricted(restriction.default_role));
+            }
+            EventData::EnvironmentUnrestricted(id, _) => self.set_mode(at, *id, Mode::Unrestricted),
+            EventData::EnvironmentDeleted(id, _) => self.end_environment(at, *id),
+            EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => self.give(at, *id, terms),
+            EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => {
+                self.set_grant(at, *id, &end.principal, None);
+            }
+            EventData::ProxyTokenCreated(id, terms) => self.add_proxy_token(event, *id, terms),
+            EventData::ProxyTokenScoped(id, scope) => self.set_scope(at, *id, &scope.environments),
+            EventData::ProxyTokenRevoked(id, _) | EventData::ProxyTokenExpired(id, _) => self.end_proxy_token(at, *id),
+            EventData::AccessKeyIssued(id, terms) => self.add_access_key(event, *id, terms),
+            EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => self.end_access_key(at, *id),
+        }
+        self.history.push_back(Arc::clone(event));
+    }
+
+    fn begin(&mut self, at: Revision, description: &WorkspaceDescription) {
+        self.description = Some(Arc::new(description.clone()));
+        self.alive.set(at, true);
+        self.plan.set(at, description.plan);
+        self.rbac.set(at, false);
+    }
+
+    fn end(&mut self, at: Revision) {
+        self.alive.set(at, false);
+        self.expiries = OrdSet::new();
+        self.census = Census::default();
+    }
+
+    pub(super) fn set_member(&mut self, at: Revision, user: &UserId, role: Option<WorkspaceRole>) {
+        let timeline = Arc::make_mut(self.members.entry(user.clone()).or_default());
+        let before = timeline.last().and_then(|entry| entry.value);
+        timeline.set(at, role);
+        let owner = |role: Option<WorkspaceRole>| usize::from(role == Some(WorkspaceRole::Owner));
+        let member = |role: Option<WorkspaceRole>| usize::from(role.is_some());
+        self.census.owners = (self.census.owners + owner(role)).saturating_sub(owner(before));
+        self.census.principals = (self.census.principals + member(role)).saturating_sub(member(before));
+    }
+
+    pub(super) fn add_service_user(&mut self, at: Revision, id: ServiceUserId, name: &ServiceUserName) {
+        let facts = ServiceUserFacts { name: name.clone(), alive: Timeline::starting(at, true) };
+        self.service_users.insert(id, Arc::new(facts));
+        Arc::make_mut(self.service_user_names.entry(name.clone()).or_default()).set(at, Some(id));
+        self.census.principals += 1;
+    }
+
+    fn end_service_user(&mut self, at: Revision, id: ServiceUserId) {
+        let Some(facts) = self.service_users.get_mut(&id) else { return };
+        let facts = Arc::make_mut(facts);
+        facts.alive.set(at, false);
+        Arc::make_mut(self.service_user_names.entry(facts.name.clone()).or_default()).set(at, None);
+        self.census.principals = self.census.principals.saturating_sub(1);
+    }
+
+    pub(super) fn add_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
+        let facts = EnvironmentFacts {
+            name: Timeline::starting(at, name.clone()),
+            mode: Timeline::starting(at, Mode::Unrestricted),
+            ..EnvironmentFacts::default()
+        };
+        self.environments.insert(id, Arc::new(facts));
+        self.set_environment_name(at, name, Some(id));
+        self.census.environments += 1;
+    }
+
+    pub(super) fn set_environment_name(&mut self, at: Revision, name: &EnvironmentName, holder: Option<EnvironmentId>) {
+        Arc::make_mut(self.environment_names.entry(name.key()).or_default()).set(at, holder);
+    }
+
+    fn rename_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
+        let Some(facts) = self.environments.get_mut(&id) else { return };
+        let facts = Arc::make_mut(facts);
+        let before = facts.name.last().map(|entry| entry.value.clone());
+        facts.name.set(at, name.clone());
+        if let Some(before) = before.filter(|before| before.key() != name.key()) {
+            self.set_environment_name(at, &before, None);
+        }
+        self.set_environment_name(at, name, Some(id));
+    }
+
+    pub(super) fn set_mode(&mut self, at: Revision, id: EnvironmentId, mode: Mode) {
+        if let Some(facts) = self.environments.get_mut(&id) {
+            Arc::make_mut(facts).mode.set(at, mode);
+        }
+    }
+
+    fn end_environment(&mut self, at: Revision, id: EnvironmentId) {
+        self.set_mode(at, id, Mode::Ended);
+        let name = self.environments.get(&id).and_then(|facts| facts.name.last()).map(|entry| entry.value.clone());
+        if let Some(name) = name {
+            self.set_environment_name(at, &name, None);
+        }
+        self.census.environments = self.census.environments.saturating_sub(1);
+    }
+
+    fn give(&mut self, at: Revision, environment: EnvironmentId, terms: &GrantTerms) {
+        let grant = Grant { role: terms.role, expires_at: terms.expires_at };
+        self.set_grant(at, environment, &terms.principal, Some(grant));
+    }
+
+    pub(super) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
+        let Some(facts) = self.environments.get_mut(&id) else { return };
+        let facts = Arc::make_mut(facts);
+        let timeline = Arc::make_mut(facts.grants.entry(principal.clone()).or_default());
+        let before = timeline.last().and_then(|entry| entry.value);
+        timeline.set(at, grant);
+        let held = |grant: Option<Grant>| usize::from(grant.is_some());
+        facts.live_grants = (facts.live_grants + held(grant)).saturating_sub(held(before));
+        self.granted.entry(principal.clone()).or_default().insert(id);
+        let expiring = Expiring::Grant(id, principal.clone());
+        self.reschedule(before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at), expiring);
+    }
+
+    fn reschedule(&mut self, before: Option<Instant>, after: Option<Instant>, expiring: Expiring) {
+        if let Some(before) = before {
+            self.expiries.remove(&(before, expiring.clone()));
+        }
+        if let Some(after) = after {
+            self.expiries.insert((after, expiring));
+        }
+    }
+
+    fn add_token(&mut self, event: &Event, id: TokenId, terms: &TokenTerms) {
+        self.tokens.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        self.tokens_of.entry(terms.holder.clone()).or_default().insert(id);
+        self.credential_added(terms.expires_at, Expiring::Token(id));
+    }
+
+    fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
+        let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
+        self.proxy_tokens.insert(id, Credential::new(event, (terms.clone(), scope), terms.expires_at));
+        self.credential_added(terms.expires_at, Expiring::ProxyToken(id));
+    }
+
+    fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
+        self.access_keys.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        self.credential_added(terms.expires_at, Expiring::AccessKey(id));
+    }
+
+    pub(super) fn credential_added(&mut self, expires_at: Option<Instant>, expiring: Expiring) {
+        self.reschedule(None, expires_at, expiring);
+        self.census.credentials += 1;
+    }
+
+    fn credential_ended(&mut self, expires_at: Option<Instant>, expiring: Expiring) {
+        self.reschedule(expires_at, None, expiring);
+        self.census.credentials = self.census.credentials.saturating_sub(1);
+    }
+
+    fn end_token(&mut self, at: Revision, id: TokenId) {
+        if let Some(expires_at) = self.tokens.get_mut(&id).map(|token| end_credential(token, at)) {
+            self.credential_ended(expires_at, Expiring::Token(id));
+        }
+    }
+
+    fn end_proxy_token(&mut self, at: Revision, id: ProxyTokenId) {
+        if let Some(expires_at) = self.proxy_tokens.get_mut(&id).map(|token| end_credential(token, at)) {
+            self.credential_ended(expires_at, Expiring::ProxyToken(id));
+        }
+    }
+
+    fn end_access_key(&mut self, at: Revision, id: AccessKeyId) {
+        if let Some(expires_at) = self.access_keys.get_mut(&id).map(|key| end_credential(key, at)) {
+            self.credential_ended(expires_at, Expiring::AccessKey(id));
+        }
+    }
+
+    fn set_scope(&mut self, at: Revision, id: ProxyTokenId, environments: &BTreeSet<EnvironmentId>) {
+        if let Some(token) = self.proxy_tokens.get_mut(&id) {
+            Arc::make_mut(token).terms.1.set(at, Some(Arc::new(environments.clone())));
+        }
+    }
+}
+
+/// Ends a credential; gives the expiry it had.
+fn end_credential<T: Clone>(credential: &mut Arc<Credential<T>>, at: Revision) -> Option<Instant> {
+    let credential = Arc::make_mut(credential);
+    credential.ended = Some(at);
+    credential.expires_at
+}
+
+/// The newest value of a fact, where there is one.
+pub(super) fn newest<T: Clone>(timeline: &Timeline<T>, at: Revision) -> Option<Since<T>> {
+    timeline.at(at).cloned()
+}
