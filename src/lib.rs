@@ -1,4 +1,6 @@
 //! Tenure: event-sourced access management.
 
+pub mod clock;
 pub mod domain;
 pub mod log;
+pub mod service;
