@@ -58,6 +58,7 @@ fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Ou
         return Ok(Some(Outcome::Conflict));
     }
     let mut keys = HashSet::new();
+    let mut credentials = HashSet::new();
     for note in &part.notes {
         let refused = match note {
             Note::ClaimName(name) => name_refusal(connection, part.workspace, name)?,
@@ -65,6 +66,7 @@ fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Ou
             Note::KeepAnswer(answer) => {
                 read::kept_answer(connection, &answer.scope, &answer.key, Instant::EARLIEST)?.map(|_| Outcome::Conflict)
             }
+            Note::AddCredential(row) if !credentials.insert(row.id) => Some(Outcome::Conflict),
             // An id is never given twice, but a log that was recorded elsewhere may bring one that is known here. Nobody's
             // credential may be taken over so.
             Note::AddCredential(row) => read::credential(connection, row.id)?.map(|_| Outcome::Conflict),
