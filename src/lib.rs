@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod domain;
+pub mod http;
 pub mod log;
 pub mod service;

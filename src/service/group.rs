@@ -26,7 +26,7 @@ use crate::log::{
     Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId, codec,
 };
 
-/// How long an answer is kept for a request that is sent again, in microseconds: 24 hours.
+/// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
 pub(super) const ANSWER_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// A submission on its way to the writer, with all that judging it needs.
@@ -162,10 +162,9 @@ impl Group {
     fn answered_before(&self, retry: Option<&Retry>, judge: &Judge<'_>) -> Result<Option<Judged>, SubmitError> {
         let Some(retry) = retry else { return Ok(None) };
         let pending = self.kept.get(&(retry.scope.clone(), retry.key.clone()));
-        let since = Instant::from_micros(judge.now.micros().saturating_sub(ANSWER_KEPT_MICROS));
         let found = match pending {
             Some((kept, part)) => Some((kept.clone(), Some(*part))),
-            None => judge.log.kept_answer(&retry.scope, &retry.key, since)?.map(|kept| (kept, None)),
+            None => judge.log.kept_answer(&retry.scope, &retry.key, Instant::EARLIEST)?.map(|kept| (kept, None)),
         };
         Ok(found.map(|(kept, part)| {
             let same = kept.fingerprint == retry.fingerprint;

@@ -95,6 +95,11 @@ pub fn command_id(mint: &dyn Mint) -> CommandId {
     CommandId::from_uuid(mint.uuid())
 }
 
+/// An id for a request that came without one.
+pub fn request_id() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
 /// What one command may need, and the secret whose digest is in it.
 ///
 /// # Errors
