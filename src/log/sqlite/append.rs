@@ -1,0 +1,167 @@
+//! Writing a group: every part is checked before it is written, so a refused part never leaves anything to undo, and the
+//! group is one transaction.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
+
+use super::{read, unavailable};
+use crate::domain::command::Profile;
+use crate::domain::id::{UserId, WorkspaceId};
+use crate::domain::name::WorkspaceName;
+use crate::domain::time::{Instant, Revision};
+use crate::log::{Append, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
+
+/// How many answers are forgotten in one commit, so that an append never waits long for it.
+const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
+
+/// Writes a group and commits it.
+pub(super) fn append(connection: &mut Connection, group: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| unavailable(&error))?;
+    // If one part fails the transaction is dropped, which rolls back the parts before it too.
+    let outcomes: rusqlite::Result<_> = group.iter().map(|part| append_part(&transaction, part)).collect();
+    let outcomes = outcomes.map_err(|error| unavailable(&error))?;
+    commit(&transaction)?;
+    Ok(outcomes)
+}
+
+/// Forgets some answers given at or before an instant, and gives how many.
+pub(super) fn forget_answers(connection: &Connection, until: Instant) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
+}
+
+fn commit(transaction: &Transaction<'_>) -> Result<(), LogError> {
+    match transaction.execute_batch("COMMIT") {
+        Ok(()) => Ok(()),
+        // The transaction is still open, so nothing was written, and dropping it rolls it back.
+        Err(error) if !transaction.is_autocommit() => Err(unavailable(&error)),
+        // SQLite gave up on the transaction after it had begun to write the commit: what reached the disk may count.
+        Err(error) => Err(LogError::OutcomeUnknown(error.to_string())),
+    }
+}
+
+fn append_part(connection: &Connection, part: &Append) -> rusqlite::Result<Outcome> {
+    if let Some(refused) = refusal(connection, part)? {
+        return Ok(refused);
+    }
+    write_events(connection, part)?;
+    for note in &part.notes {
+        write_note(connection, part.workspace, note)?;
+    }
+    Ok(Outcome::Appended)
+}
+
+fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
+    if !part.events.is_empty() && read::head(connection, part.workspace)?.unwrap_or_default() != part.expected {
+        return Ok(Some(Outcome::Conflict));
+    }
+    let mut keys = HashSet::new();
+    let mut credentials = HashSet::new();
+    for note in &part.notes {
+        let refused = match note {
+            Note::ClaimName(name) => name_refusal(connection, part.workspace, name)?,
+            Note::KeepAnswer(answer) if !keys.insert((&answer.scope, &answer.key)) => Some(Outcome::Conflict),
+            Note::KeepAnswer(answer) => {
+                read::kept_answer(connection, &answer.scope, &answer.key, Instant::EARLIEST)?.map(|_| Outcome::Conflict)
+            }
+            Note::AddCredential(row) if !credentials.insert(row.id) => Some(Outcome::Conflict),
+            // An id is never given twice, but a log that was recorded elsewhere may bring one that is known here. Nobody's
+            // credential may be taken over so.
+            Note::AddCredential(row) => read::credential(connection, row.id)?.map(|_| Outcome::Conflict),
+            _ => None,
+        };
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    Ok(None)
+}
+
+fn name_refusal(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    name: &WorkspaceName,
+) -> rusqlite::Result<Option<Outcome>> {
+    let holder = read::workspace_named(connection, name.as_str())?;
+    Ok(holder.filter(|holder| *holder != workspace).map(|_| Outcome::NameTaken))
+}
+
+fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(params).map(|_| ())
+}
+
+fn write_events(connection: &Connection, part: &Append) -> rusqlite::Result<()> {
+    if part.expected == Revision::ZERO && !part.events.is_empty() {
+        execute(connection, "INSERT INTO workspaces (id) VALUES (?1)", [part.workspace])?;
+    }
+    let mut insert = connection
+        .prepare_cached("INSERT INTO events (workspace, revision, command, event) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut revision = part.expected;
+    let mut command = Some(part.command);
+    for event in &part.events {
+        revision = revision.next();
+        insert.execute(params![part.workspace, revision, command.take(), event])?;
+    }
+    Ok(())
+}
+
+fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> rusqlite::Result<()> {
+    match note {
+        Note::ClaimName(name) => claim_name(connection, workspace, name),
+        Note::ReleaseName => execute(connection, "DELETE FROM names WHERE workspace = ?1", [workspace]),
+        Note::AddCredential(row) => add_credential(connection, row),
+        Note::ForgetCredential(id) => execute(connection, "DELETE FROM credentials WHERE id = ?1", [id]),
+        Note::SetProfile(user, profile) => set_profile(connection, workspace, user, profile),
+        Note::EraseProfile(user) => erase_profile(connection, workspace, user),
+        Note::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
+        Note::KeepAnswer(answer) => keep_answer(connection, answer),
+        Note::Used(id, at) => record_use(connection, *id, *at),
+    }
+}
+
+fn claim_name(connection: &Connection, workspace: WorkspaceId, name: &WorkspaceName) -> rusqlite::Result<()> {
+    // What is replaced can only be the workspace's own row: anyone else's was refused before.
+    execute(connection, "INSERT OR REPLACE INTO names (name, workspace) VALUES (?1, ?2)", params![name, workspace])
+}
+
+fn add_credential(connection: &Connection, row: &CredentialRow) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO credentials (id, workspace, sha256, holder) VALUES (?1, ?2, ?3, ?4)";
+    execute(connection, sql, params![row.id, row.workspace, row.sha256, row.holder])
+}
+
+fn set_profile(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    user: &UserId,
+    profile: &Profile,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO profiles (workspace, user, name, email) VALUES (?1, ?2, ?3, ?4)";
+    execute(connection, sql, params![workspace, user, profile.name, profile.email])
+}
+
+fn erase_profile(connection: &Connection, workspace: WorkspaceId, user: &UserId) -> rusqlite::Result<()> {
+    execute(connection, "DELETE FROM profiles WHERE workspace = ?1 AND user = ?2", params![workspace, user])
+}
+
+fn set_next_expiry(connection: &Connection, workspace: WorkspaceId, instant: Option<Instant>) -> rusqlite::Result<()> {
+    match instant {
+        Some(at) => {
+            let sql = "INSERT OR REPLACE INTO next_expiries (workspace, at) VALUES (?1, ?2)";
+            execute(connection, sql, params![workspace, at])
+        }
+        None => execute(connection, "DELETE FROM next_expiries WHERE workspace = ?1", [workspace]),
+    }
+}
+
+fn keep_answer(connection: &Connection, answer: &KeptAnswer) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO answers (scope, key, fingerprint, at, answer) VALUES (?1, ?2, ?3, ?4, ?5)";
+    execute(connection, sql, params![answer.scope, answer.key, answer.fingerprint, answer.at, answer.answer])
+}
+
+fn record_use(connection: &Connection, id: PresentedId, at: Instant) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO credential_uses (id, at) VALUES (?1, ?2) \
+               ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > at";
+    execute(connection, sql, params![id, at])
+}

@@ -1,0 +1,87 @@
+//! The files of a data folder: who may read them, who has them, and that they are still there after a power cut.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::log::LogError;
+
+const STORE_FILE: &str = "tenure.db";
+const LOCK_FILE: &str = "tenure.lock";
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
+    LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+/// The data folder, made if it is missing, with a store file in it. Only the owner may read what is made here.
+pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
+    let folder = absolute(folder)?;
+    let file = folder.join(STORE_FILE);
+    let make = || -> io::Result<()> {
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            sync_folder_of(&folder)?;
+        }
+        open_private(&file)?;
+        sync_folder_of(&file)
+    };
+    make().map_err(|error| cannot("make", &file, &error))?;
+    Ok(file)
+}
+
+/// The store file of a folder that a server has, or had, for its data.
+pub(super) fn find_store(folder: &Path) -> Result<PathBuf, LogError> {
+    let file = absolute(folder)?.join(STORE_FILE);
+    if file.is_file() {
+        return Ok(file);
+    }
+    let message = format!("there is no `{}`: give the data folder of a tenure server", file.display());
+    Err(LogError::Unavailable(message))
+}
+
+/// `SQLite` takes a path that begins with `file:` for a URI; an absolute one never does.
+fn absolute(path: &Path) -> Result<PathBuf, LogError> {
+    std::path::absolute(path).map_err(|error| cannot("find", path, &error))
+}
+
+/// Takes the data folder for this process, until the file is dropped or the process ends, however it ends.
+pub(super) fn lock_folder(store: &Path) -> Result<File, LogError> {
+    let path = store.with_file_name(LOCK_FILE);
+    let file = open_private(&path).map_err(|error| cannot("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked(folder_of(store).display().to_string())),
+        Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// Makes the entry of a file in its folder durable.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Writes a new file with `write`, which gets the path of a temporary one beside it. What stands under the name in the end
+/// is whole, durable, and readable by its owner only; a file that is there already is left alone.
+pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogError>) -> Result<(), LogError> {
+    let out = absolute(out)?;
+    if fs::symlink_metadata(&out).is_ok() {
+        return Err(LogError::Unavailable(format!("`{}` exists already: give the name of a new file", out.display())));
+    }
+    let failed = |error: &io::Error| cannot("write", &out, error);
+    let draft = NamedTempFile::new_in(folder_of(&out)).map_err(|error| failed(&error))?;
+    write(draft.path())?;
+    draft.as_file().sync_all().map_err(|error| failed(&error))?;
+    draft.persist_noclobber(&out).map_err(|error| failed(&error.error))?;
+    sync_folder_of(&out).map_err(|error| failed(&error))
+}

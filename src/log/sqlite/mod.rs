@@ -1,0 +1,216 @@
+//! The log in one `SQLite` file: the embedded default.
+//!
+//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), and `tenure.lock`, which keeps other processes out. One
+//! connection writes, in WAL mode and with a sync for each commit; others only read, each from a snapshot, so that no read
+//! waits for a commit. Knows no rule and no event. After a crash `SQLite` recovers whole commits from the WAL and nothing else.
+
+mod append;
+mod backup;
+mod files;
+mod read;
+mod schema;
+mod values;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use rusqlite::Connection;
+
+use super::{Append, CredentialRow, EventLog, KeptAnswer, LogError, Outcome, PresentedId, StoredEvent};
+use crate::domain::command::Profile;
+use crate::domain::id::{CommandId, UserId, WorkspaceId};
+use crate::domain::time::{Instant, Revision};
+
+/// How many connections are kept open for reading. More are opened when more are needed at once.
+const IDLE_READERS_MAX: usize = 8;
+
+fn unavailable(error: &rusqlite::Error) -> LogError {
+    LogError::Unavailable(error.to_string())
+}
+
+/// Locks, also after a panic elsewhere: a connection rolls back what it left half-done, so there is nothing to mistrust.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the store can be written through this log.
+#[derive(Debug)]
+enum Writer {
+    /// It can.
+    Ready(Connection),
+    /// A commit's outcome is unknown, or the last reopening failed: the next one decides.
+    Undecided,
+    /// It never could.
+    ReadOnly,
+}
+
+impl Writer {
+    fn connection(&mut self) -> Result<&mut Connection, LogError> {
+        let why = match self {
+            Self::Ready(connection) => return Ok(connection),
+            Self::Undecided => "it has to be reopened first",
+            Self::ReadOnly => "it was opened for reading only",
+        };
+        Err(LogError::Unavailable(why.to_owned()))
+    }
+}
+
+/// The connections that read. A reader takes one for itself, so no reader waits for another.
+#[derive(Debug)]
+struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn new(file: PathBuf) -> Self {
+        Self { file, idle: Mutex::default() }
+    }
+
+    /// Runs `query` with a connection. One that an error happened on is not used again.
+    fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, LogError>) -> Result<T, LogError> {
+        let idle = lock(&self.idle).pop();
+        let connection = idle.map_or_else(|| schema::open_reader(&self.file), Ok)?;
+        let found = query(&connection)?;
+        self.put_back(connection);
+        Ok(found)
+    }
+
+    fn put_back(&self, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_READERS_MAX {
+            idle.push(connection);
+        }
+    }
+}
+
+/// An event log in a data folder.
+#[derive(Debug)]
+pub struct SqliteLog {
+    file: PathBuf,
+    writer: Mutex<Writer>,
+    readers: ArcSwap<Readers>,
+    /// Held, never read: the folder is this process's for as long as it is open.
+    _folder_lock: Option<File>,
+}
+
+impl SqliteLog {
+    /// Opens the log in a folder, which is made (mode 0700) if it is missing, and brings an older store to the newest form.
+    ///
+    /// # Errors
+    /// `Locked` if another log has the folder open, in this process or another; `Unavailable` if the folder or the store in
+    /// it cannot be made, read or written, or if a newer tenure wrote it.
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        let file = files::make_folder(folder)?;
+        let folder_lock = files::lock_folder(&file)?;
+        let writer = Writer::Ready(schema::open_writer(&file)?);
+        Ok(Self::new(file, writer, Some(folder_lock)))
+    }
+
+    /// Opens the log in a folder for reading only, whether a server has the folder open or not. Nothing can be appended.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is no store in the folder, if it cannot be read, or if a newer tenure wrote it.
+    pub fn attach(folder: &Path) -> Result<Self, LogError> {
+        let file = files::find_store(folder)?;
+        let log = Self::new(file, Writer::ReadOnly, None);
+        log.readers.load().with(|_| Ok(()))?;
+        Ok(log)
+    }
+
+    fn new(file: PathBuf, writer: Writer, folder_lock: Option<File>) -> Self {
+        let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
+        Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
+    }
+
+    fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
+        self.readers.load_full().with(|connection| query(connection).map_err(|error| unavailable(&error)))
+    }
+}
+
+impl EventLog for SqliteLog {
+    fn append(&self, group: &[Append]) -> Result<Vec<Outcome>, LogError> {
+        let mut writer = lock(&self.writer);
+        let outcomes = append::append(writer.connection()?, group);
+        if matches!(outcomes, Err(LogError::OutcomeUnknown(_))) {
+            // Nothing may be written after it until it is decided whether it counts.
+            *writer = Writer::Undecided;
+        }
+        outcomes
+    }
+
+    fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError> {
+        self.ask(|connection| read::head(connection, workspace))
+    }
+
+    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+        self.ask(|connection| read::events(connection, workspace, after, limit))
+    }
+
+    fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+        self.ask(|connection| read::feed(connection, after, limit))
+    }
+
+    fn has_command(&self, workspace: WorkspaceId, command: CommandId) -> Result<bool, LogError> {
+        self.ask(|connection| read::has_command(connection, workspace, command))
+    }
+
+    fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError> {
+        self.ask(|connection| read::workspace_named(connection, name))
+    }
+
+    fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<WorkspaceId>, LogError> {
+        self.ask(|connection| read::workspaces(connection, after, limit))
+    }
+
+    fn credential(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError> {
+        self.ask(|connection| read::credential(connection, id))
+    }
+
+    fn last_used(&self, ids: &[PresentedId]) -> Result<Vec<Option<Instant>>, LogError> {
+        self.ask(|connection| read::last_used(connection, ids))
+    }
+
+    fn profiles(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Profile>, LogError> {
+        self.ask(|connection| read::profiles(connection, workspace, users))
+    }
+
+    fn kept_answer(&self, scope: &str, key: &str, after: Instant) -> Result<Option<KeptAnswer>, LogError> {
+        self.ask(|connection| read::kept_answer(connection, scope, key, after))
+    }
+
+    fn forget_answers(&self, until: Instant) -> Result<(), LogError> {
+        // The writer is let go of after each commit, so that appends come between.
+        let forget_some = || {
+            let mut writer = lock(&self.writer);
+            append::forget_answers(writer.connection()?, until).map_err(|error| unavailable(&error))
+        };
+        while forget_some()? > 0 {}
+        Ok(())
+    }
+
+    fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {
+        self.ask(|connection| read::due(connection, now))
+    }
+
+    fn reopen(&self) -> Result<(), LogError> {
+        let mut writer = lock(&self.writer);
+        let may_write = !matches!(*writer, Writer::ReadOnly);
+        // Every connection is closed before the first is opened, because SQLite recovers the WAL only when nobody has it.
+        if may_write {
+            *writer = Writer::Undecided;
+        }
+        drop(self.readers.swap(Readers::new(self.file.clone()).into()));
+        if may_write {
+            *writer = Writer::Ready(schema::open_writer(&self.file)?);
+        }
+        Ok(())
+    }
+
+    fn backup(&self, out: &Path) -> Result<(), LogError> {
+        let readers = self.readers.load_full();
+        readers.with(|reader| files::write_new(out, |draft| backup::copy(reader, draft)))
+    }
+}

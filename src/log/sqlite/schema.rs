@@ -1,0 +1,110 @@
+//! Opening connections, and bringing an older store to the newest form.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::log::LogError;
+
+/// The steps from an empty file to the newest form, in order. One that was released never changes; a new one goes last.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_events_and_directories.sql")];
+
+/// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than there are statements, so that each is compiled once a connection.
+const CACHED_STATEMENTS: usize = 64;
+
+/// A commit is on the disk when it returns (`synchronous`, and `fullfsync` where the system has both kinds of sync); what is
+/// erased is overwritten, and does not linger in free pages (`secure_delete`); and a long burst does not leave a long WAL.
+const WRITER_PRAGMAS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA fullfsync = ON;
+    PRAGMA checkpoint_fullfsync = ON;
+    PRAGMA secure_delete = ON;
+    PRAGMA journal_size_limit = 67108864;
+";
+
+/// The one connection that writes, to a store in its newest form that holds nothing undecided.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = connect(file, flags).map_err(|error| cannot_open(file, &error))?;
+    check_version(&connection, file)?;
+    use_wal(&connection, file)?;
+    prepare_writer(&mut connection).map_err(|error| cannot_open(file, &error))?;
+    Ok(connection)
+}
+
+/// A connection that can only read. The store may be in an older form, as for a backup before an upgrade.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, LogError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(file, flags).map_err(|error| cannot_open(file, &error))?;
+    check_version(&connection, file)?;
+    Ok(connection)
+}
+
+fn cannot_open(file: &Path, error: &rusqlite::Error) -> LogError {
+    LogError::Unavailable(format!("cannot open `{}`: {error}", file.display()))
+}
+
+fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    // A version below zero was never written by tenure; it is read as one from after all that are known.
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+fn check_version(connection: &Connection, file: &Path) -> Result<(), LogError> {
+    let found = version(connection).map_err(|error| cannot_open(file, &error))?;
+    let known = MIGRATIONS.len();
+    if found <= known {
+        return Ok(());
+    }
+    Err(LogError::Unavailable(format!(
+        "`{}` has schema version {found}, and this tenure knows up to {known}: start the newer tenure that wrote it",
+        file.display()
+    )))
+}
+
+/// Without a WAL, readers and the writer would wait for each other; a network file system may not offer one.
+fn use_wal(connection: &Connection, file: &Path) -> Result<(), LogError> {
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+    if mode.map_err(|error| cannot_open(file, &error))? == "wal" {
+        return Ok(());
+    }
+    Err(LogError::Unavailable(format!("`{}` cannot have a WAL: use a folder on a local disk", file.display())))
+}
+
+fn prepare_writer(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(WRITER_PRAGMAS)?;
+    migrate(connection)?;
+    settle(connection)
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let done = version(connection)?;
+    for (before, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(before + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Decides what an earlier commit of unknown outcome left in the WAL, before anyone reads: it counts from now on, or never.
+///
+/// If it was recovered it may so far be only in the system's memory, since a sync failed: the checkpoint copies it into the
+/// file and syncs that. If it was not, a crash must not bring it up later: the commit after that takes its place in the WAL.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    // A checkpoint that a reader holds up is no failure: where an older reader is still there, nothing was recovered.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.execute_batch("UPDATE openings SET count = count + 1")
+}

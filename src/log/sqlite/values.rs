@@ -1,0 +1,170 @@
+//! How the domain's values stand in columns: ids as the 16 bytes of their uuid, instants as microseconds, the rest as text.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
+use uuid::Uuid;
+
+use crate::domain::credential::SecretDigest;
+use crate::domain::id::{CommandId, UserId, WorkspaceId};
+use crate::domain::name::{EmailAddress, PersonName, WorkspaceName};
+use crate::domain::principal::Principal;
+use crate::domain::role::AccessKeyRole;
+use crate::domain::time::{Instant, Revision};
+use crate::log::{CredentialHolder, PresentedId};
+
+const PROXY_TOKEN_HOLDER: &str = "proxy_token";
+const ACCESS_KEY_HOLDER: &str = "access_key:";
+
+type Bound<'a> = rusqlite::Result<ToSqlOutput<'a>>;
+
+fn text(value: impl Display) -> ToSqlOutput<'static> {
+    ToSqlOutput::Owned(Value::Text(value.to_string()))
+}
+
+fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(value: ValueRef<'_>) -> FromSqlResult<T> {
+    value.as_str()?.parse().map_err(FromSqlError::other)
+}
+
+/// A whole number as `SQLite` has it. What is too large for that is greater than all that is stored, and stays so.
+fn whole(number: u64) -> ToSqlOutput<'static> {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+/// A position in the feed.
+pub(super) struct Position(pub(super) u64);
+
+impl ToSql for Position {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(whole(self.0))
+    }
+}
+
+impl FromSql for Position {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
+    }
+}
+
+impl ToSql for Revision {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(whole(self.0))
+    }
+}
+
+impl FromSql for Revision {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Position::column_result(value).map(|number| Self(number.0))
+    }
+}
+
+impl ToSql for Instant {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.micros().into())
+    }
+}
+
+impl FromSql for Instant {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_micros)
+    }
+}
+
+impl ToSql for WorkspaceId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.uuid().as_bytes().to_vec().into())
+    }
+}
+
+impl FromSql for WorkspaceId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 16]>::column_result(value).map(|bytes| Self::from_uuid(Uuid::from_bytes(bytes)))
+    }
+}
+
+impl ToSql for CommandId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.uuid().as_bytes().to_vec().into())
+    }
+}
+
+impl ToSql for SecretDigest {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.0.as_slice().into())
+    }
+}
+
+impl FromSql for SecretDigest {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 32]>::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for PresentedId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(match self {
+            Self::Token(id) => text(id),
+            Self::ProxyToken(id) => text(id),
+            Self::AccessKey(id) => text(id),
+        })
+    }
+}
+
+impl ToSql for CredentialHolder {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(match self {
+            Self::Principal(principal) => text(principal),
+            Self::ProxyToken => PROXY_TOKEN_HOLDER.into(),
+            Self::AccessKey(role) => text(format_args!("{ACCESS_KEY_HOLDER}{role}")),
+        })
+    }
+}
+
+impl FromSql for CredentialHolder {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let holder = value.as_str()?;
+        match holder.strip_prefix(ACCESS_KEY_HOLDER) {
+            Some(role) => role.parse::<AccessKeyRole>().map(Self::AccessKey).map_err(FromSqlError::other),
+            None if holder == PROXY_TOKEN_HOLDER => Ok(Self::ProxyToken),
+            None => holder.parse::<Principal>().map(Self::Principal).map_err(FromSqlError::other),
+        }
+    }
+}
+
+impl ToSql for UserId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl ToSql for WorkspaceName {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl ToSql for PersonName {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for PersonName {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl ToSql for EmailAddress {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for EmailAddress {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}

@@ -1,0 +1,404 @@
+//! The contract, a behaviour a function.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tenure::domain::command::Profile;
+use tenure::domain::id::{AccessKeyId, ProxyTokenId, ServiceUserId};
+use tenure::domain::principal::Principal;
+use tenure::domain::role::AccessKeyRole;
+use tenure::domain::time::Revision;
+use tenure::log::codec::StreamDecoder;
+use tenure::log::{
+    Append, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
+};
+use uuid::Uuid;
+
+use crate::support::{
+    Store, answer, append_one, appended, at, claim, command, credential, notes, part, read_all, token, user, with,
+    workspace,
+};
+
+/// Makes a test of every clause for one implementation, and verifies the log that it leaves.
+macro_rules! contract {
+    ($store:ty: $($clause:ident)*) => {$(
+        #[test]
+        fn $clause() {
+            let store = <$store as $crate::support::Store>::new();
+            $crate::clauses::$clause(&store);
+            $crate::support::verify(&$crate::support::Store::open(&store));
+        }
+    )*};
+    ($store:ty) => {
+        $crate::clauses::contract! { $store:
+            what_was_appended_is_there_when_the_store_is_opened_anew
+            bytes_come_back_exactly_as_they_went_in
+            reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
+            a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
+            a_conflict_does_not_harm_its_neighbours
+            a_later_part_sees_what_an_earlier_part_of_its_stream_appended
+            an_empty_group_and_a_refused_group_write_nothing
+            a_part_without_events_does_not_look_at_the_revision
+            a_name_is_claimed_by_one_workspace_at_a_time
+            a_name_released_and_claimed_in_one_group_changes_hands
+            a_workspace_may_claim_its_own_name_again
+            a_kept_answer_is_unique_by_scope_and_key
+            a_kept_answer_is_given_again_until_it_is_forgotten
+            a_part_that_keeps_two_answers_under_one_key_is_a_conflict
+            a_credential_is_found_until_it_is_forgotten
+            every_kind_of_credential_comes_back_with_its_holder
+            nobody_takes_over_a_credential_that_exists
+            the_latest_use_of_a_credential_is_kept
+            profiles_are_set_replaced_and_erased_by_workspace_and_person
+            a_workspace_is_due_from_its_earliest_expiry_on
+            a_command_is_found_in_the_log_it_was_appended_to_only
+            workspaces_are_listed_in_the_order_of_their_ids_page_by_page
+            reads_see_all_of_a_part_or_none_while_others_write
+            what_cannot_be_decoded_names_the_workspace_and_the_revision
+            a_backup_holds_what_was_appended_and_replaces_no_file
+        }
+    };
+}
+pub(crate) use contract;
+
+pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &impl Store) {
+    let log = store.open();
+    let everything = [
+        claim("acme"),
+        Note::AddCredential(credential(1, workspace(1))),
+        Note::Used(token(1), at(5)),
+        Note::SetProfile(user("alice"), Profile { name: "Alice".parse().ok(), email: None }),
+        Note::NextExpiry(Some(at(9))),
+        Note::KeepAnswer(answer("ws", "key", 5)),
+    ];
+    appended(&log, with(part(1, 0, 2, 1), everything));
+    let look = |log: &dyn EventLog| {
+        assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(2)));
+        assert!(log.has_command(workspace(1), command(1)).unwrap());
+        assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
+        assert!(log.credential(token(1)).unwrap().is_some());
+        assert_eq!(log.last_used(&[token(1)]).unwrap(), [Some(at(5))]);
+        assert_eq!(log.profiles(workspace(1), &[user("alice")]).unwrap()[0].name, "Alice".parse().ok());
+        assert_eq!(log.due(at(9)).unwrap(), [workspace(1)]);
+        assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
+    };
+    look(&log);
+    log.reopen().unwrap();
+    look(&log);
+    appended(&log, part(1, 2, 1, 2));
+    drop(log);
+    let log = store.open();
+    assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(3)));
+    appended(&log, part(1, 3, 1, 3));
+}
+
+pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl Store) {
+    let log = store.open();
+    let events = vec![b"{}".to_vec(), Vec::new(), (0..=255).collect(), vec![0; 65_535], "é\u{1f980}\n\0".into()];
+    appended(&log, Append { events: events.clone(), ..part(1, 0, 0, 1) });
+    let read = read_all(&log, 1);
+    assert_eq!(read.iter().map(|event| event.bytes.clone()).collect::<Vec<_>>(), events);
+    assert_eq!(log.feed(0, 10).unwrap(), read);
+}
+
+pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped(store: &impl Store) {
+    let log = store.open();
+    for round in 0..3_u64 {
+        let parts: Vec<_> = (1..=2).map(|stream| part(stream, round * 2, 2, stream)).collect();
+        log.append(&parts).unwrap();
+    }
+    let page = log.read(workspace(1), Revision(1), 3).unwrap();
+    assert_eq!(page.iter().map(|event| event.revision.0).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(log.read(workspace(1), Revision(6), 3).unwrap(), []);
+    assert_eq!(log.read(workspace(1), Revision(u64::MAX), 3).unwrap(), []);
+    assert_eq!(log.read(workspace(3), Revision::ZERO, 3).unwrap(), []);
+    assert_eq!(log.head(workspace(3)).unwrap(), None);
+
+    let whole = log.feed(0, usize::MAX).unwrap();
+    let mut paged = Vec::new();
+    loop {
+        let stopped_at = paged.last().map_or(0, |event: &StoredEvent| event.position);
+        let next = log.feed(stopped_at, 5).unwrap();
+        if next.is_empty() {
+            break;
+        }
+        paged.extend(next);
+    }
+    assert_eq!(paged, whole);
+    assert_eq!(whole.len(), 12);
+    assert_eq!(log.feed(u64::MAX, 5).unwrap(), []);
+}
+
+pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing(store: &impl Store) {
+    let log = store.open();
+    appended(&log, part(1, 0, 2, 1));
+    for wrong in [0, 1, 3, u64::MAX] {
+        let refused = with(part(1, wrong, 1, 2), [claim("acme"), Note::AddCredential(credential(1, workspace(1)))]);
+        assert_eq!(append_one(&log, refused), Outcome::Conflict, "expected {wrong}");
+    }
+    assert_eq!(append_one(&log, part(2, 1, 1, 3)), Outcome::Conflict, "a log that never began");
+    assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(2)));
+    assert_eq!(log.workspace_named("acme").unwrap(), None);
+    assert!(log.credential(token(1)).unwrap().is_none());
+    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+}
+
+pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
+    let log = store.open();
+    appended(&log, part(2, 0, 1, 1));
+    let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap();
+    assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
+    assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(1)));
+    assert_eq!(log.head(workspace(2)).unwrap(), Some(Revision(1)));
+    assert_eq!(log.head(workspace(3)).unwrap(), Some(Revision(2)));
+}
+
+pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(store: &impl Store) {
+    let log = store.open();
+    let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap();
+    assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
+    assert_eq!(read_all(&log, 1)[2].bytes, b"event 0 of command 3");
+}
+
+pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Store) {
+    let log = store.open();
+    assert_eq!(log.append(&[]).unwrap(), []);
+    assert_eq!(log.append(&[part(1, 4, 1, 1), part(2, 4, 1, 2)]).unwrap(), [Outcome::Conflict, Outcome::Conflict]);
+    assert_eq!(log.feed(0, 10).unwrap(), []);
+    assert_eq!(log.workspaces(None, 10).unwrap(), []);
+}
+
+pub(crate) fn a_part_without_events_does_not_look_at_the_revision(store: &impl Store) {
+    let log = store.open();
+    appended(&log, part(1, 0, 3, 1));
+    let kept = with(part(1, 77, 0, 2), [Note::KeepAnswer(answer("ws", "key", 5))]);
+    appended(&log, kept);
+    assert!(log.kept_answer("ws", "key", at(0)).unwrap().is_some());
+    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+    appended(&log, notes(2, [Note::Used(token(1), at(1))]));
+    assert_eq!(log.workspaces(None, 10).unwrap(), [workspace(1)], "a log begins with its first event");
+}
+
+pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl Store) {
+    let log = store.open();
+    let group = [
+        with(part(1, 0, 1, 1), [claim("acme")]),
+        with(part(2, 0, 1, 2), [Note::AddCredential(credential(1, workspace(2))), claim("acme")]),
+        with(part(3, 0, 1, 3), [claim("globex")]),
+    ];
+    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
+    assert_eq!(append_one(&log, with(part(2, 0, 1, 4), [claim("acme")])), Outcome::NameTaken, "in a later group");
+    assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
+    assert_eq!(log.workspace_named("initech").unwrap(), None);
+    assert_eq!(log.head(workspace(2)).unwrap(), None);
+    assert!(log.credential(token(1)).unwrap().is_none());
+    log.reopen().unwrap();
+    assert_eq!(append_one(&log, with(part(2, 0, 1, 5), [claim("acme")])), Outcome::NameTaken, "after a restart");
+}
+
+pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &impl Store) {
+    let log = store.open();
+    appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
+    let group = [with(part(1, 1, 1, 2), [Note::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
+    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::Appended]);
+    assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)));
+    appended(&log, notes(1, [Note::ReleaseName]));
+    assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)), "who has no name releases nobody's");
+}
+
+pub(crate) fn a_workspace_may_claim_its_own_name_again(store: &impl Store) {
+    let log = store.open();
+    appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
+    appended(&log, notes(1, [claim("acme")]));
+    appended(&log, notes(1, [claim("globex")]));
+    assert_eq!(log.workspace_named("globex").unwrap(), Some(workspace(1)));
+    assert_eq!(log.workspace_named("acme").unwrap(), None, "a workspace has one name");
+}
+
+pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
+    let log = store.open();
+    let kept = |scope, key| Note::KeepAnswer(answer(scope, key, 5));
+    let group = [
+        with(part(1, 0, 1, 1), [kept("a", "key")]),
+        with(part(1, 1, 1, 2), [kept("a", "key")]),
+        with(part(1, 1, 1, 3), [kept("b", "key")]),
+        with(part(1, 2, 1, 4), [kept("a", "other")]),
+    ];
+    let outcomes = log.append(&group).unwrap();
+    assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended, Outcome::Appended]);
+    assert_eq!(append_one(&log, notes(2, [kept("b", "key")])), Outcome::Conflict);
+    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+}
+
+pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl Store) {
+    let log = store.open();
+    let mut many: Vec<_> = (0..2_500).map(|n| Note::KeepAnswer(answer("old", &n.to_string(), 10))).collect();
+    many.push(Note::KeepAnswer(answer("new", "key", 11)));
+    appended(&log, notes(1, many));
+    assert_eq!(log.kept_answer("new", "key", at(10)).unwrap(), Some(answer("new", "key", 11)));
+    assert_eq!(log.kept_answer("new", "key", at(11)).unwrap(), None, "given at the instant, not after it");
+    log.forget_answers(at(10)).unwrap();
+    assert_eq!(log.kept_answer("old", "0", at(0)).unwrap(), None);
+    assert_eq!(log.kept_answer("old", "2499", at(0)).unwrap(), None);
+    assert!(log.kept_answer("new", "key", at(0)).unwrap().is_some());
+    appended(&log, notes(1, [Note::KeepAnswer(answer("old", "0", 12))]));
+}
+
+pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &impl Store) {
+    let log = store.open();
+    let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(Note::KeepAnswer);
+    assert_eq!(
+        log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap(),
+        [Outcome::Conflict, Outcome::Appended],
+    );
+    assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), None);
+}
+
+pub(crate) fn a_credential_is_found_until_it_is_forgotten(store: &impl Store) {
+    let log = store.open();
+    appended(&log, with(part(1, 0, 1, 1), [1, 2].map(|n| Note::AddCredential(credential(n, workspace(1))))));
+    let found = log.credential(token(1)).unwrap().unwrap();
+    assert_eq!((found.id, found.workspace, found.sha256.0), (token(1), workspace(1), [7; 32]));
+    appended(&log, notes(1, [Note::ForgetCredential(token(1))]));
+    assert!(log.credential(token(1)).unwrap().is_none());
+    assert!(log.credential(token(2)).unwrap().is_some());
+    assert!(log.credential(token(3)).unwrap().is_none());
+}
+
+pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl Store) {
+    let log = store.open();
+    let id = Uuid::from_u128(9);
+    let service_user = Principal::ServiceUser(ServiceUserId::from_uuid(id));
+    let proxy_token = PresentedId::ProxyToken(ProxyTokenId::from_uuid(id));
+    let access_key = PresentedId::AccessKey(AccessKeyId::from_uuid(id));
+    let holders = [
+        (token(8), CredentialHolder::Principal(Principal::User(user("access_key")))),
+        (token(9), CredentialHolder::Principal(service_user)),
+        (proxy_token, CredentialHolder::ProxyToken),
+        (access_key, CredentialHolder::AccessKey(AccessKeyRole::Auditor)),
+    ];
+    let row = |(id, holder)| CredentialRow { id, holder, ..credential(0, workspace(1)) };
+    appended(&log, with(part(1, 0, 1, 1), holders.clone().map(row).map(Note::AddCredential)));
+    for (id, holder) in holders {
+        let found = log.credential(id).unwrap().unwrap();
+        assert_eq!(format!("{:?}", (found.id, found.holder)), format!("{:?}", (id, holder)));
+    }
+}
+
+pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl Store) {
+    let log = store.open();
+    let add = |n| Note::AddCredential(credential(1, workspace(n)));
+    let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap();
+    assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict]);
+    assert_eq!(log.credential(token(1)).unwrap().unwrap().workspace, workspace(1));
+
+    let twice = [3, 3].map(|n| Note::AddCredential(credential(n, workspace(3))));
+    assert_eq!(append_one(&log, with(part(3, 0, 1, 3), twice)), Outcome::Conflict);
+    assert!(log.credential(token(3)).unwrap().is_none());
+}
+
+pub(crate) fn the_latest_use_of_a_credential_is_kept(store: &impl Store) {
+    let log = store.open();
+    appended(&log, notes(1, [Note::Used(token(1), at(5)), Note::Used(token(2), at(7)), Note::Used(token(1), at(3))]));
+    appended(&log, notes(1, [Note::Used(token(2), at(8)), Note::ForgetCredential(token(1))]));
+    let used = log.last_used(&[token(3), token(2), token(1), token(2)]).unwrap();
+    assert_eq!(used, [None, Some(at(8)), Some(at(5)), Some(at(8))]);
+    assert_eq!(log.last_used(&[]).unwrap(), []);
+}
+
+pub(crate) fn profiles_are_set_replaced_and_erased_by_workspace_and_person(store: &impl Store) {
+    let log = store.open();
+    let named = |name: &str| Profile { name: name.parse().ok(), email: "a@example.com".parse().ok() };
+    let set = |name: &str| Note::SetProfile(user("alice"), named(name));
+    appended(&log, notes(1, [set("Alice"), Note::SetProfile(user("bob"), Profile::default())]));
+    appended(&log, notes(2, [set("Other")]));
+    let alice_and_bob = [user("bob"), user("alice")];
+    assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), named("Alice")]);
+    appended(&log, notes(1, [set("Alice B.")]));
+    assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), named("Alice B.")]);
+    appended(&log, notes(1, [Note::EraseProfile(user("alice"))]));
+    assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), Profile::default()]);
+    assert_eq!(log.profiles(workspace(2), &[user("alice")]).unwrap(), [named("Other")]);
+}
+
+pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {
+    let log = store.open();
+    let next = |stream, micros: Option<i64>| notes(stream, [Note::NextExpiry(micros.map(at))]);
+    log.append(&[next(1, Some(10)), next(2, Some(5)), next(3, Some(20)), next(4, Some(1))]).unwrap();
+    log.append(&[next(3, Some(30)), next(4, None), next(5, None)]).unwrap();
+    assert_eq!(log.due(at(4)).unwrap(), []);
+    assert_eq!(log.due(at(5)).unwrap(), [workspace(2)]);
+    assert_eq!(log.due(at(29)).unwrap(), [workspace(2), workspace(1)]);
+}
+
+pub(crate) fn a_command_is_found_in_the_log_it_was_appended_to_only(store: &impl Store) {
+    let log = store.open();
+    log.append(&[part(1, 0, 3, 1), part(1, 3, 2, 2), part(2, 0, 1, 3), part(2, 0, 1, 4)]).unwrap();
+    for found in [1, 2] {
+        assert!(log.has_command(workspace(1), command(found)).unwrap());
+        assert!(!log.has_command(workspace(2), command(found)).unwrap());
+    }
+    assert!(log.has_command(workspace(2), command(3)).unwrap());
+    assert!(!log.has_command(workspace(2), command(4)).unwrap(), "it was refused");
+}
+
+pub(crate) fn workspaces_are_listed_in_the_order_of_their_ids_page_by_page(store: &impl Store) {
+    let log = store.open();
+    for stream in [5, u128::MAX, 1, 3, 256] {
+        appended(&log, part(stream, 0, 1, stream));
+    }
+    let page = |after: Option<u128>| log.workspaces(after.map(workspace), 2).unwrap();
+    assert_eq!(page(None), [workspace(1), workspace(3)]);
+    assert_eq!(page(Some(3)), [workspace(5), workspace(256)]);
+    assert_eq!(page(Some(256)), [workspace(u128::MAX)]);
+    assert_eq!(page(Some(u128::MAX)), []);
+}
+
+pub(crate) fn reads_see_all_of_a_part_or_none_while_others_write(store: &impl Store) {
+    let log = store.open();
+    let finished = AtomicBool::new(false);
+    let look = || {
+        let mut seen = 0;
+        while !finished.load(Ordering::Acquire) {
+            let events = read_all(&log, 1);
+            assert_eq!(events.len() % 3, 0, "a part of three events is seen whole");
+            assert!(events.len() >= seen, "nothing that was seen goes away");
+            seen = events.len();
+        }
+    };
+    std::thread::scope(|scope| {
+        let readers = [scope.spawn(look), scope.spawn(look)];
+        for round in 0..100_u64 {
+            appended(&log, part(1, round * 3, 3, u128::from(round)));
+        }
+        finished.store(true, Ordering::Release);
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+    assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(300)));
+}
+
+pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store: &impl Store) {
+    let log = store.open();
+    let good = crate::codec::sample_bytes(workspace(1), Revision(1));
+    let events = vec![good, b"{\"specversion\":\"1.0\"}".to_vec()];
+    appended(&log, Append { events, ..part(1, 0, 0, 1) });
+    let error = StreamDecoder::from_start(workspace(1)).decode_all(&read_all(&log, 1)).unwrap_err();
+    let LogError::Unreadable { workspace: whose, revision, why } = error else { panic!("{error}") };
+    assert_eq!((whose, revision), (workspace(1), Revision(2)));
+    assert!(why.starts_with("missing field `id`"), "{why}");
+}
+
+pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl Store) {
+    let log = store.open();
+    appended(&log, part(1, 0, 3, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("backup");
+    log.backup(&out).unwrap();
+    let first = std::fs::read(&out).unwrap();
+    appended(&log, part(1, 3, 1, 2));
+    let LogError::Unavailable(why) = log.backup(&out).unwrap_err() else { panic!() };
+    assert!(why.contains("exists already"), "{why}");
+    assert_eq!(std::fs::read(&out).unwrap(), first);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}

@@ -1,0 +1,119 @@
+//! Making parts of groups, and looking over a whole log.
+
+use std::collections::BTreeMap;
+
+use tenure::domain::credential::SecretDigest;
+use tenure::domain::id::{CommandId, TokenId, UserId, WorkspaceId};
+use tenure::domain::name::WorkspaceName;
+use tenure::domain::principal::Principal;
+use tenure::domain::time::{Instant, Revision};
+use tenure::log::{
+    Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, Note, Outcome, PresentedId, StoredEvent,
+};
+use uuid::Uuid;
+
+/// A place where one implementation keeps a log. What is durable there is what the next `open` finds.
+pub(crate) trait Store {
+    type Log: EventLog;
+
+    fn new() -> Self;
+    fn open(&self) -> Self::Log;
+}
+
+pub(crate) fn workspace(number: u128) -> WorkspaceId {
+    WorkspaceId::from_uuid(Uuid::from_u128(number))
+}
+
+pub(crate) fn command(number: u128) -> CommandId {
+    CommandId::from_uuid(Uuid::from_u128(number))
+}
+
+pub(crate) fn token(number: u128) -> PresentedId {
+    PresentedId::Token(TokenId::from_uuid(Uuid::from_u128(number)))
+}
+
+pub(crate) fn user(id: &str) -> UserId {
+    id.parse().unwrap()
+}
+
+pub(crate) fn claim(name: &str) -> Note {
+    Note::ClaimName(name.parse::<WorkspaceName>().unwrap())
+}
+
+pub(crate) fn at(micros: i64) -> Instant {
+    Instant::from_micros(micros)
+}
+
+pub(crate) fn credential(number: u128, workspace: WorkspaceId) -> CredentialRow {
+    CredentialRow {
+        id: token(number),
+        workspace,
+        sha256: SecretDigest([7; 32]),
+        holder: CredentialHolder::Principal(Principal::User(user("alice"))),
+    }
+}
+
+pub(crate) fn answer(scope: &str, key: &str, given: i64) -> KeptAnswer {
+    KeptAnswer {
+        scope: scope.to_owned(),
+        key: key.to_owned(),
+        fingerprint: [3; 32],
+        at: at(given),
+        answer: b"{\"revision\":1}".to_vec(),
+    }
+}
+
+/// A part of `count` events for a workspace whose log is at `expected`; the command's number is the part's own.
+pub(crate) fn part(stream: u128, expected: u64, count: usize, by: u128) -> Append {
+    Append {
+        workspace: workspace(stream),
+        expected: Revision(expected),
+        command: command(by),
+        events: (0..count).map(|n| format!("event {n} of command {by}").into_bytes()).collect(),
+        notes: Vec::new(),
+    }
+}
+
+pub(crate) fn with(mut part: Append, notes: impl IntoIterator<Item = Note>) -> Append {
+    part.notes.extend(notes);
+    part
+}
+
+/// A part without events.
+pub(crate) fn notes(stream: u128, notes: impl IntoIterator<Item = Note>) -> Append {
+    with(part(stream, 0, 0, 0), notes)
+}
+
+pub(crate) fn append_one(log: &impl EventLog, part: Append) -> Outcome {
+    log.append(&[part]).unwrap().remove(0)
+}
+
+pub(crate) fn appended(log: &impl EventLog, part: Append) {
+    assert_eq!(append_one(log, part), Outcome::Appended);
+}
+
+pub(crate) fn read_all(log: &impl EventLog, stream: u128) -> Vec<StoredEvent> {
+    log.read(workspace(stream), Revision::ZERO, usize::MAX).unwrap()
+}
+
+/// Looks over a whole log: no gap in any stream, a feed that is the streams and nothing else, in an order that keeps theirs,
+/// and every stream listed.
+pub(crate) fn verify(log: &impl EventLog) {
+    let feed = log.feed(0, usize::MAX).unwrap();
+    assert!(feed.is_sorted_by(|a, b| a.position < b.position), "positions grow");
+
+    let mut streams: BTreeMap<WorkspaceId, Vec<StoredEvent>> = BTreeMap::new();
+    for event in feed {
+        streams.entry(event.workspace).or_default().push(event);
+    }
+    let listed = log.workspaces(None, usize::MAX).unwrap();
+    assert_eq!(listed, streams.keys().copied().collect::<Vec<_>>(), "the streams are listed, in order");
+
+    for (workspace, events) in streams {
+        let revisions: Vec<u64> = events.iter().map(|event| event.revision.0).collect();
+        let expected: Vec<u64> = (1..).take(events.len()).collect();
+        assert_eq!(revisions, expected, "no gap in {workspace}");
+        assert_eq!(log.read(workspace, Revision::ZERO, usize::MAX).unwrap(), events, "feed and stream agree");
+        assert_eq!(log.head(workspace).unwrap(), events.last().map(|event| event.revision));
+    }
+}
