@@ -195,6 +195,9 @@ impl Workspace {
     /// The last revision of the command that the revision belongs to.
     pub fn end_of_command(&self, revision: Revision) -> Revision {
         let Some(command) = self.event(revision).map(|event| event.command) else { return revision };
+        if self.event(revision.next()).is_none_or(|next| next.command != command) {
+            return revision;
+        }
         let before = |event: &Event| event.revision <= revision || event.command == command;
         Revision(self.base.0.saturating_add(self.count_while(before)))
     }

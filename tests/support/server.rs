@@ -120,6 +120,10 @@ impl Server {
         self.runtime.block_on(future)
     }
 
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
         let url = format!("http://{}{path}", self.address);
         let mut request = ureq::http::Request::builder().method(method).uri(&url);
