@@ -1,6 +1,9 @@
 //! What tests stand on instead of chance and time: counted ids, a clock that is set by hand, and the shortest writer that
 //! keeps the contract of a live log (each command later than the one before, what is due first).
 
+pub mod commands;
+pub mod given;
+
 use std::sync::Arc;
 
 use tenure::domain::command::Command;
