@@ -536,6 +536,41 @@ impl View {
         self.workspace.environment_names.get(&EnvironmentName::key_of(name))?.at(self.revision)?.value
     }
 
+    /// Every environment that an id names or that ever bore a name, as far as the view reaches.
+    pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
+        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
+        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
+        let mut found: Vec<_> = named.chain(by_id).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Whether an environment of this name or id ever was, as far as the view reaches.
+    pub fn environment_ever(&self, reference: &EnvironmentRef) -> bool {
+        !self.environments_ever(reference).is_empty()
+    }
+
+    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` ever named, as far as the view reaches.
+    pub fn principals_ever(&self, reference: &PrincipalRef) -> Vec<Principal> {
+        match reference.0.split_once(':') {
+            Some(("user", user)) => {
+                let user = user.parse().ok().filter(|user| self.member_trace(user).is_some());
+                user.map(Principal::User).into_iter().collect()
+            }
+            Some(("service_user", named)) => {
+                let by_id = named.parse().ok();
+                let found = self.workspace.service_users.iter().filter(|(id, facts)| {
+                    (by_id == Some(**id) || facts.name.as_str() == named) && facts.alive.at(self.revision).is_some()
+                });
+                found.map(|(id, _)| Principal::ServiceUser(*id)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The environment that an id names or that bore a name last, also one that has ended.
     pub(super) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
         let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));

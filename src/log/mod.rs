@@ -151,7 +151,8 @@ pub struct Append {
 pub enum Outcome {
     /// It is durable.
     Appended,
-    /// The log was at another revision, or the idempotency key was taken: nothing of this part was written.
+    /// The log was at another revision, or the idempotency key or the id of a credential was taken: nothing of this part was
+    /// written.
     Conflict,
     /// A live workspace has the name: nothing of this part was written.
     NameTaken,

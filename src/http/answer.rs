@@ -1,0 +1,175 @@
+//! Answers: the headers that name the view, pages of lists, and what a change says.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::asked::InWorkspace;
+use super::problem::Problem;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::{At, View};
+
+const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
+const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+fn number(revision: Revision) -> HeaderValue {
+    HeaderValue::from(revision.0)
+}
+
+/// JSON bytes as an answer.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A value as JSON bytes.
+///
+/// # Errors
+/// None that can arise with the shapes of this API; serialisation is fallible by type.
+pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
+    })
+}
+
+/// Names the newest revision, so that a write can be made to match it.
+pub fn name_head(headers: &mut HeaderMap, head: Revision) {
+    if let Ok(etag) = HeaderValue::try_from(format!("\"{head}\"")) {
+        headers.insert(ETAG, etag);
+    }
+}
+
+/// Names the view that an answer is about, so that it can be asked again.
+pub fn name_view(headers: &mut HeaderMap, view: &View) {
+    name_change(headers, view.revision(), view.instant());
+    name_head(headers, view.workspace().head());
+}
+
+/// Names what a change left: the newest revision, as of when it was answered first.
+pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
+    name_head(headers, revision);
+    headers.insert(TENURE_REVISION, number(revision));
+    if let Ok(at) = HeaderValue::try_from(instant.to_string()) {
+        headers.insert(TENURE_AT, at);
+    }
+}
+
+/// An answer about a view.
+///
+/// # Errors
+/// None that can arise; see [`bytes`].
+pub fn about(view: &View, body: &impl Serialize) -> Result<Response<Body>, Problem> {
+    let mut response = json(StatusCode::OK, bytes(body)?);
+    name_view(response.headers_mut(), view);
+    Ok(response)
+}
+
+/// Where a new entity is.
+pub fn locate(headers: &mut HeaderMap, location: &str) {
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(LOCATION, location);
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// The cursor of the next page; `null` at the end.
+    pub next: Option<String>,
+}
+
+/// What a cursor holds: the question it belongs to, the view of its first page, and how far it is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    question: String,
+    revision: Revision,
+    instant: i64,
+    position: u64,
+}
+
+/// Which page of a list is asked for.
+pub struct Paging {
+    /// The view of the first page.
+    pub view: View,
+    /// Whether the caller named the view, or a cursor did.
+    pub pinned: bool,
+    /// How many rows are wanted.
+    pub limit: usize,
+    /// How far the pages before went; 0 for the first.
+    pub position: u64,
+    question: String,
+}
+
+impl Paging {
+    /// Takes `limit`, `cursor` and the view out of the parameters; the others must be taken out after this.
+    ///
+    /// # Errors
+    /// They are not accepted, or the cursor belongs to another question.
+    pub fn of(request: &mut InWorkspace) -> Result<Self, Problem> {
+        let limit = request.asked.params.limit()?;
+        let cursor = request.asked.params.text("cursor");
+        let question = question(request);
+        let (first, pinned) = request.view()?;
+        let Some(cursor) = cursor else {
+            return Ok(Self { view: first, pinned, limit, position: 0, question });
+        };
+        let cursor = read_cursor(&cursor, &question)?;
+        let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
+        Ok(Self { view: request.view_at(at)?, pinned: true, limit, position: cursor.position, question })
+    }
+
+    /// The cursor of what comes after a position.
+    pub fn cursor(&self, position: u64) -> String {
+        let cursor = Cursor {
+            question: self.question.clone(),
+            revision: self.view.revision(),
+            instant: self.view.instant().micros(),
+            position,
+        };
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+    }
+
+    /// The page of rows that come in an order that depends only on the view.
+    pub fn page<T>(&self, rows: impl Iterator<Item = T>) -> Page<T> {
+        let skip = usize::try_from(self.position).unwrap_or(usize::MAX);
+        let mut items: Vec<T> = rows.skip(skip).take(self.limit.saturating_add(1)).collect();
+        let more = items.len() > self.limit;
+        items.truncate(self.limit);
+        let end = self.position.saturating_add(u64::try_from(self.limit).unwrap_or(u64::MAX));
+        Page { items, next: more.then(|| self.cursor(end)) }
+    }
+}
+
+/// What makes two requests for pages belong together: all but the cursor and the limit.
+fn question(request: &InWorkspace) -> String {
+    let mut params = request.asked.params.pairs();
+    params.sort();
+    let mut hash = Sha256::new();
+    hash.update(request.root.id().uuid());
+    hash.update(request.asked.uri_path().rsplit_once("/workspaces/").map_or("", |(_, path)| path));
+    for (name, value) in params {
+        hash.update(format!("\n{}={name}{value}", name.len()));
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default())
+}
+
+fn read_cursor(text: &str, question: &str) -> Result<Cursor, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let cursor: Option<Cursor> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    cursor.filter(|cursor| cursor.question == question).ok_or_else(|| {
+        Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
+    })
+}

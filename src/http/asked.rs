@@ -1,0 +1,340 @@
+//! A request whose caller is known: what every handler begins with.
+//!
+//! The order is always the same: the credential, then the workspace and whether the caller has a part in it, then the
+//! parameters and the body, then what is asked. So nobody without a credential learns of anything, and a workspace that the
+//! caller has no part in is answered like one that never was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header::{AUTHORIZATION, IF_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::App;
+use super::params::Params;
+use super::problem::Problem;
+use crate::domain::command::ShapeError;
+use crate::domain::id::WorkspaceId;
+use crate::domain::principal::{Caller, Principal};
+use crate::domain::role::AccessKeyRole;
+use crate::domain::time::Revision;
+use crate::domain::view::{At, View};
+use crate::domain::workspace::Workspace;
+use crate::service::mint::Secret;
+use crate::service::{Authenticated, Presented};
+
+/// The largest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+/// How long a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// A request of a caller who proved who they are.
+pub struct Asked {
+    /// The server.
+    pub app: Arc<App>,
+    /// Who asks.
+    pub caller: Caller,
+    /// The workspace that the caller's credential belongs to; none for the operator.
+    pub home: Option<WorkspaceId>,
+    /// The parameters after the `?`.
+    pub params: Params,
+    path: Vec<(String, String)>,
+    parts: Parts,
+    body: Bytes,
+}
+
+/// A request about a workspace that the caller has a part in.
+pub struct InWorkspace {
+    /// The request.
+    pub asked: Asked,
+    /// The newest facts of the workspace.
+    pub root: Arc<Workspace>,
+    /// What the caller may read in it.
+    pub reader: Reader,
+}
+
+/// What a caller may read in a workspace, judged now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reader {
+    /// Everything: an owner, a manager, the operator, an `auditor` key.
+    Audit,
+    /// Decisions about anyone: an `evaluator` key.
+    Evaluator,
+    /// The workspace, itself, and the environments that it has access to.
+    Oneself(Principal),
+}
+
+/// The credential that a request presents: `Bearer ID.SECRET`, or HTTP Basic (RFC 7617).
+pub fn presented(headers: &HeaderMap) -> Option<Presented> {
+    let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let split = |text: &str, by: char| {
+        text.split_once(by).map(|(id, secret)| Presented { id: id.to_owned(), secret: Secret::new(secret) })
+    };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return split(value.trim(), '.');
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = zeroize::Zeroizing::new(STANDARD.decode(value.trim()).ok()?);
+    split(std::str::from_utf8(&decoded).ok()?, ':')
+}
+
+async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem> {
+    if parts.headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        return Err(Problem::unauthenticated());
+    }
+    let presented = presented(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+    app.service.authenticate(&presented).await?.ok_or_else(Problem::unauthenticated)
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    let too_slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive");
+    let read = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await.map_err(too_slow)?;
+    read.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
+        if too_large {
+            let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else {
+            Problem::malformed("the body did not arrive whole")
+        }
+    })
+}
+
+/// The decoded values of the path's parameters.
+pub async fn path_params(parts: &mut Parts) -> Result<Vec<(String, String)>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Problem::malformed("the path is not UTF-8"))?;
+    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+impl FromRequest<Arc<App>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let Authenticated { caller, workspace } = authenticate(app, &parts).await?;
+        let path = path_params(&mut parts).await?;
+        let params = Params::parse(parts.uri.query())?;
+        let body = read_body(body).await?;
+        Ok(Self { app: Arc::clone(app), caller, home: workspace, params, path, parts, body })
+    }
+}
+
+impl FromRequest<Arc<App>> for InWorkspace {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+        let path = path_params(&mut parts).await?;
+        let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
+        let root = find(app, home, named).await?;
+        let reader = reader(app, &caller, &root)?;
+        let params = Params::parse(parts.uri.query())?;
+        let body = read_body(body).await?;
+        let asked = Asked { app: Arc::clone(app), caller, home, params, path, parts, body };
+        Ok(Self { asked, root, reader })
+    }
+}
+
+/// The workspace of a name or id, if it is the caller's own or the caller is the operator.
+async fn find(app: &App, home: Option<WorkspaceId>, named: &str) -> Result<Arc<Workspace>, Problem> {
+    let not_found = || Problem::not_found("workspace", named);
+    let Some(home) = home else {
+        let id = app.service.find_workspace(named).await?.ok_or_else(not_found)?;
+        return app.service.workspace(id).await?.ok_or_else(not_found);
+    };
+    let root = app.service.workspace(home).await?.ok_or_else(not_found)?;
+    let by_id = named.parse::<WorkspaceId>().is_ok_and(|id| id == home);
+    let by_name = || {
+        let view = View::now(Arc::clone(&root), app.service.now());
+        view.description().is_some_and(|description| description.name.as_str() == named)
+    };
+    if by_id || by_name() { Ok(root) } else { Err(not_found()) }
+}
+
+fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {
+    match caller {
+        Caller::Operator => Ok(Reader::Audit),
+        Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
+        Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(Reader::Evaluator),
+        Caller::Principal { principal, .. } => {
+            let view = View::now(Arc::clone(root), app.service.now());
+            let administers = match principal {
+                Principal::User(user) => view.member(user).is_some_and(|role| role.value.administers()),
+                Principal::ServiceUser(_) => false,
+            };
+            Ok(if administers { Reader::Audit } else { Reader::Oneself(principal.clone()) })
+        }
+        Caller::Vouched(_) => Err(Problem::unauthenticated()),
+    }
+}
+
+impl Asked {
+    /// A parameter of the path; empty if the route has no such one.
+    pub fn path(&self, name: &str) -> &str {
+        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The request's id, for log lines.
+    pub fn request_id(&self) -> &str {
+        self.parts.headers.get(super::REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The request's headers.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The request's path, as it was sent.
+    pub fn uri_path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// The body's bytes.
+    pub const fn body_bytes(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body, in a given shape.
+    ///
+    /// # Errors
+    /// It is no JSON or of the wrong type (400), or has a wrong value or an unknown field (422).
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        Ok(ShapeError::read(self.json()?)?)
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn json(&self) -> Result<serde_json::Value, Problem> {
+        serde_json::from_slice(&self.body).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
+    }
+
+    /// Makes sure that there is no body, or an empty object.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn no_body(&self) -> Result<(), Problem> {
+        let body = self.body.trim_ascii();
+        if body.is_empty() || body == b"{}" { Ok(()) } else { Err(Problem::invalid("this request takes no body")) }
+    }
+
+    /// The revision that `If-Match` expects to be the newest; none for `*`.
+    ///
+    /// # Errors
+    /// The header is not a revision in quotes.
+    pub fn expected(&self) -> Result<Option<Revision>, Problem> {
+        let Some(value) = self.parts.headers.get(IF_MATCH) else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(None);
+        }
+        let revision =
+            text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+        revision.map(Some).ok_or_else(|| Problem::invalid("`If-Match` is a revision in quotes, such as `\"17\"`"))
+    }
+
+    /// The key under which this request is done once.
+    ///
+    /// # Errors
+    /// The header is empty, too long, or not printable ASCII.
+    pub fn idempotency_key(&self) -> Result<Option<String>, Problem> {
+        let Some(value) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
+        let key = value.to_str().unwrap_or_default();
+        if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+            return Ok(Some(key.to_owned()));
+        }
+        Err(Problem::invalid(format!(
+            "`Idempotency-Key` is 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters"
+        )))
+    }
+
+    /// SHA-256 over all that makes this request the same as another: method, path, query, `If-Match` and body.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let if_match = self.parts.headers.get(IF_MATCH).map(|value| value.as_bytes()).unwrap_or_default();
+        let target = self.parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        for part in [self.parts.method.as_str().as_bytes(), target.as_bytes(), if_match, &self.body] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// Who holds the caller's credential, as text.
+    pub fn holder(&self) -> String {
+        match &self.caller {
+            Caller::AccessKey { key, .. } => key.to_string(),
+            caller => caller.actor().to_string(),
+        }
+    }
+}
+
+impl InWorkspace {
+    /// Takes `at`, `revision` and `at_least` out of the parameters: the view that the request is about, and whether it is
+    /// pinned, so that what moves outside the log has no place in the answer.
+    ///
+    /// # Errors
+    /// They are not accepted, or the workspace is not at `at_least` yet.
+    pub fn view(&mut self) -> Result<(View, bool), Problem> {
+        let at = self.asked.params.at()?;
+        let at_least: Option<Revision> = self.asked.params.value("at_least")?;
+        if at_least.is_some_and(|at_least| at_least > self.root.head()) {
+            let detail = format!("the newest revision is {}: try again in a moment", self.root.head());
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_there_yet", detail));
+        }
+        Ok((self.view_at(at)?, at != At::Now))
+    }
+
+    /// The workspace as it stood.
+    ///
+    /// # Errors
+    /// `at` is later than now.
+    pub fn view_at(&self, at: At) -> Result<View, Problem> {
+        Ok(View::new(Arc::clone(&self.root), at, self.asked.app.service.now())?)
+    }
+
+    /// The workspace now, by which authority is judged.
+    pub fn now(&self) -> View {
+        View::now(Arc::clone(&self.root), self.asked.app.service.now())
+    }
+
+    /// Makes sure that the caller may read everything.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn reads_all(&self) -> Result<(), Problem> {
+        if self.reader == Reader::Audit {
+            return Ok(());
+        }
+        Err(Problem::forbidden("only an owner, a manager, the operator or an `auditor` key may read this"))
+    }
+
+    /// The one principal that the caller may read about; none if all of them.
+    ///
+    /// # Errors
+    /// `forbidden` for an `evaluator` key, which asks for decisions only.
+    pub fn only(&self) -> Result<Option<&Principal>, Problem> {
+        match &self.reader {
+            Reader::Audit => Ok(None),
+            Reader::Oneself(principal) => Ok(Some(principal)),
+            Reader::Evaluator => {
+                Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"))
+            }
+        }
+    }
+}

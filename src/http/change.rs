@@ -1,0 +1,279 @@
+//! Changes: from a request to commands, and from what was appended to an answer.
+//!
+//! Every change takes the same way, and its answer is made from the commands and the view right after them alone. So the answer
+//! that is kept for a request that is sent again is the same one, but for secrets: those are shown once.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::answer;
+use super::asked::{Asked, InWorkspace};
+use super::entity::{self, ShownSecret};
+use super::problem::Problem;
+use crate::domain::command::{Command, EnvironmentRef, PrincipalRef};
+use crate::domain::event::EventData;
+use crate::domain::id::{UserId, WorkspaceId};
+use crate::domain::name::Reason;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::View;
+use crate::log::codec;
+use crate::service::mint::Secret;
+use crate::service::submission::{Accepted, Answer, Retry, Submission};
+
+/// How the answer to a change is made from what the commands did, beside the revision and the events.
+pub type Render = fn(&Accepted, &[Command], Show) -> Map<String, Value>;
+
+/// Whether an answer may show secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// This is the one answer that does.
+    Once,
+    /// They were shown before.
+    Withheld,
+}
+
+/// An answer in the form that it is kept in.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    location: Option<String>,
+    revision: Revision,
+    instant: i64,
+    body: Box<RawValue>,
+}
+
+/// Asks for commands in a workspace, and answers.
+///
+/// # Errors
+/// Why they were refused, or could not be made durable.
+pub async fn change(request: InWorkspace, commands: Vec<Command>, render: Render) -> Result<Response<Body>, Problem> {
+    let workspace = Some(request.root.id());
+    submit(request.asked, workspace, commands, render).await
+}
+
+/// As [`change`], also for a workspace that is to be made.
+///
+/// # Errors
+/// Why they were refused, or could not be made durable.
+pub async fn submit(
+    mut asked: Asked,
+    workspace: Option<WorkspaceId>,
+    commands: Vec<Command>,
+    render: Render,
+) -> Result<Response<Body>, Problem> {
+    let reason: Option<Reason> = asked.params.reason()?;
+    if asked.params.text("at").is_some() {
+        return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
+    }
+    std::mem::take(&mut asked.params).finish()?;
+    let expected = asked.expected()?;
+    let retry = retry(&asked, workspace, &commands, render)?;
+    let commands_len = commands.len();
+    let kept_commands = commands.clone();
+    let caller = asked.caller.clone();
+    let submission = Submission { workspace, caller, commands, reason, expected, retry };
+    let answer = asked.app.service.submit(submission).await;
+    match answer.map_err(|error| Problem::submission(error, commands_len))? {
+        Answer::Done(accepted) => {
+            tracing::info!(
+                request_id = asked.request_id(),
+                workspace = %accepted.view.workspace().id(),
+                revision = %accepted.view.revision(),
+                events = accepted.events.len(),
+                actor = %asked.caller.actor(),
+                "changed"
+            );
+            kept(&accepted, &kept_commands, render, Show::Once).and_then(respond)
+        }
+        Answer::Kept(bytes) => serde_json::from_slice(&bytes).map_err(|_| unreadable()).and_then(respond),
+    }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the kept answer cannot be read")
+}
+
+fn retry(
+    asked: &Asked,
+    workspace: Option<WorkspaceId>,
+    commands: &[Command],
+    render: Render,
+) -> Result<Option<Retry>, Problem> {
+    let Some(key) = asked.idempotency_key()? else { return Ok(None) };
+    let commands = commands.to_vec();
+    let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
+    let keep = move |accepted: &Accepted| {
+        let kept = kept(accepted, &commands, render, Show::Withheld).ok();
+        kept.and_then(|kept| serde_json::to_vec(&kept).ok()).unwrap_or_default()
+    };
+    let scope = format!("{within} {}", asked.holder());
+    Ok(Some(Retry { scope, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
+}
+
+fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept, Problem> {
+    let events: Result<Vec<Box<RawValue>>, Problem> = accepted.events.iter().map(|event| raw(event)).collect();
+    let mut body = Map::new();
+    let rendered = render(accepted, commands, show);
+    let location = location(accepted, commands, &rendered);
+    body.insert("revision".to_owned(), json!(accepted.view.revision()));
+    let answer = ChangeAnswer { head: body, events: events?, rendered };
+    let body = serde_json::value::to_raw_value(&answer).map_err(|_| unreadable())?;
+    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let view = &accepted.view;
+    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant: view.instant().micros(), body })
+}
+
+/// `{revision, events, KIND…}`, the events as they are stored, byte for byte.
+#[derive(Serialize)]
+struct ChangeAnswer {
+    #[serde(flatten)]
+    head: Map<String, Value>,
+    events: Vec<Box<RawValue>>,
+    #[serde(flatten)]
+    rendered: Map<String, Value>,
+}
+
+fn raw(event: &crate::domain::event::Event) -> Result<Box<RawValue>, Problem> {
+    let text = codec::encode(event).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(unreadable)
+}
+
+fn respond(kept: Kept) -> Result<Response<Body>, Problem> {
+    let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
+    let mut response = answer::json(status, kept.body.get().as_bytes().to_vec());
+    let headers = response.headers_mut();
+    answer::name_change(headers, kept.revision, Instant::from_micros(kept.instant));
+    if let Some(location) = kept.location {
+        answer::locate(headers, &location);
+    }
+    Ok(response)
+}
+
+/// Where the new entity is, if the request made exactly one and asked for nothing else.
+fn location(accepted: &Accepted, commands: &[Command], rendered: &Map<String, Value>) -> Option<String> {
+    let [command] = commands else { return None };
+    let workspace = format!("/v1/workspaces/{}", accepted.view.workspace().id());
+    let id = |kind: &str, field: &str| rendered.get(kind)?.get(field)?.as_str().map(ToOwned::to_owned);
+    let made = |part: &str, kind: &str, field: &str| Some(format!("{workspace}/{part}/{}", id(kind, field)?));
+    match command {
+        Command::CreateWorkspace(_) => Some(workspace),
+        Command::AddMember(_) => made("members", "member", "user"),
+        Command::CreateServiceUser(_) => made("service-users", "service_user", "id"),
+        Command::IssueToken(_) => made("tokens", "token", "id"),
+        Command::CreateEnvironment(_) => made("environments", "environment", "id"),
+        Command::CreateProxyToken(_) => made("proxy-tokens", "proxy_token", "id"),
+        Command::IssueAccessKey(_) => made("access-keys", "access_key", "id"),
+        _ => None,
+    }
+}
+
+/// The entities that one request's commands made or changed, each under its kind.
+pub fn entities(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
+    let each = commands.iter().enumerate().map(|(index, command)| entities_of(accepted, index, command, show));
+    each.flatten().collect()
+}
+
+/// What each command of a batch made or changed, in order; for a batch of one, under its kind too.
+pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
+    let of = |(index, command)| Value::Object(entities_of(accepted, index, command, show));
+    let results: Vec<Value> = commands.iter().enumerate().map(of).collect();
+    let mut body = if commands.len() == 1 { entities(accepted, commands, show) } else { Map::new() };
+    body.insert("results".to_owned(), Value::Array(results));
+    body
+}
+
+/// Only the environment that a request changed, whatever grants it gave there.
+pub fn only_environment(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
+    entities(accepted, commands, show).into_iter().filter(|(kind, _)| kind == "environment").collect()
+}
+
+fn entities_of(accepted: &Accepted, index: usize, command: &Command, show: Show) -> Map<String, Value> {
+    let view = &accepted.view;
+    let events = accepted.events_of(index);
+    let secret = accepted.secrets.get(index).and_then(Option::as_ref);
+    let shown = shown(secret, show);
+    let mut entities = Map::new();
+    let mut add = |kind: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            entities.insert(kind.to_owned(), value);
+        }
+    };
+    for event in events {
+        let (kind, value) = made(view, &event.data, shown.as_ref());
+        add(kind, value);
+    }
+    let (kind, value) = changed(view, command);
+    add(kind, value);
+    if let Some((user, profile)) = command.profile() {
+        if !matches!(command, Command::CreateWorkspace(_)) {
+            add("member", entity::member(view, &user, profile).map(|member| json!(member)));
+        }
+    }
+    entities
+}
+
+fn shown(secret: Option<&Secret>, show: Show) -> Option<ShownSecret> {
+    secret.map(|secret| ShownSecret::new((show == Show::Once).then_some(secret)))
+}
+
+fn value(entity: Option<impl Serialize>) -> Option<Value> {
+    entity.map(|entity| json!(entity))
+}
+
+/// What an event made, as the API shows it.
+fn made(view: &View, data: &EventData, secret: Option<&ShownSecret>) -> (&'static str, Option<Value>) {
+    match data {
+        EventData::TokenIssued(id, _) => ("token", value(entity::token(view, *id, secret.cloned()))),
+        EventData::ServiceUserCreated(id, _) => {
+            ("service_user", value(view.service_user(*id).map(|found| entity::service_user(view, &found))))
+        }
+        EventData::EnvironmentCreated(id, _) => {
+            ("environment", value(view.environment(*id).map(|found| entity::environment(&found))))
+        }
+        EventData::ProxyTokenCreated(id, _) => {
+            let found = view.proxy_token(*id);
+            ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, secret.cloned()))))
+        }
+        EventData::AccessKeyIssued(id, _) => ("access_key", value(entity::access_key(view, *id, secret.cloned()))),
+        _ => ("", None),
+    }
+}
+
+/// What a command changed, as it stands after it, also where nothing had to change.
+fn changed(view: &View, command: &Command) -> (&'static str, Option<Value>) {
+    match command {
+        Command::CreateWorkspace(_) | Command::ChangePlan(_) | Command::EnableRbac(_) | Command::DisableRbac(_) => {
+            ("workspace", value(entity::workspace(view)))
+        }
+        Command::AddMember(command) => ("member", member(view, Some(command.user.clone()))),
+        Command::ChangeMemberRole(command) => ("member", member(view, command.user.0.parse().ok())),
+        Command::RenameEnvironment(command) => ("environment", environment(view, &command.name.as_str().into())),
+        Command::RestrictEnvironment(command) => ("environment", environment(view, &command.environment)),
+        Command::SetDefaultRole(command) => ("environment", environment(view, &command.environment)),
+        Command::UnrestrictEnvironment(command) => ("environment", environment(view, &command.environment)),
+        Command::SetGrant(command) => ("grant", grant(view, &command.environment, &command.principal)),
+        Command::SetProxyTokenEnvironments(command) => {
+            let found = view.find_proxy_token(&command.proxy_token).ok();
+            ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, None))))
+        }
+        _ => ("", None),
+    }
+}
+
+fn member(view: &View, user: Option<UserId>) -> Option<Value> {
+    value(entity::member(view, &user?, crate::domain::command::Profile::default()))
+}
+
+fn environment(view: &View, reference: &EnvironmentRef) -> Option<Value> {
+    value(view.find_environment(reference).ok().map(|found| entity::environment(&found)))
+}
+
+fn grant(view: &View, environment: &EnvironmentRef, principal: &PrincipalRef) -> Option<Value> {
+    let environment = view.find_environment(environment).ok()?;
+    let principal = view.find_principal(principal).ok()?;
+    let grant = view.grant(&environment, &principal)?;
+    value(Some(entity::grant(view, &environment, &principal, &grant)))
+}

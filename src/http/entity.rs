@@ -1,0 +1,265 @@
+//! The entities as the API shows them, made from a view.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::command::Profile;
+use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use crate::domain::name::{EmailAddress, EnvironmentName, Label, PersonName, ServiceUserName, WorkspaceName};
+use crate::domain::principal::{Actor, Principal};
+use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use crate::domain::time::{Instant, Revision};
+use crate::domain::timeline::Since;
+use crate::domain::view::{EnvironmentView, ProxyTokenView, ServiceUserView, View};
+use crate::domain::workspace::Grant;
+use crate::service::mint::Secret;
+
+/// A secret in the one answer that shows it, or `null` where it was shown before.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ShownSecret(Option<String>);
+
+impl ShownSecret {
+    /// What an answer says of the secret of what was made.
+    pub fn new(secret: Option<&Secret>) -> Self {
+        Self(secret.map(|secret| secret.expose().to_owned()))
+    }
+}
+
+/// A workspace.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Workspace")]
+pub struct WorkspaceEntity {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name.
+    pub name: WorkspaceName,
+    /// Whose it is.
+    pub kind: WorkspaceKind,
+    /// What it subscribes to.
+    pub plan: Plan,
+    /// Whether RBAC is on.
+    pub rbac: bool,
+}
+
+/// A member.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Member")]
+pub struct MemberEntity {
+    /// Who.
+    pub user: UserId,
+    /// The workspace role.
+    pub role: WorkspaceRole,
+    /// From the profile directory; never in a pinned answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<PersonName>,
+    /// From the profile directory; never in a pinned answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<EmailAddress>,
+    /// When the membership began.
+    pub since: Instant,
+}
+
+/// A service user.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ServiceUser")]
+pub struct ServiceUserEntity {
+    /// Its id.
+    pub id: ServiceUserId,
+    /// Its name.
+    pub name: ServiceUserName,
+    /// When it was made.
+    pub created_at: Instant,
+    /// Who made it.
+    pub created_by: Actor,
+}
+
+/// An API token.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
+pub struct TokenEntity {
+    /// Its id.
+    pub id: TokenId,
+    /// Whom it authenticates.
+    pub holder: Principal,
+    /// What the holder is called.
+    pub holder_name: String,
+    /// Who made it.
+    pub issued_by: Actor,
+    /// When it was made.
+    pub created_at: Instant,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<Instant>,
+    /// When it was last used; `null` in a pinned answer.
+    pub last_used_at: Option<Instant>,
+    /// Its secret, only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ShownSecret>,
+}
+
+/// An environment.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Environment")]
+pub struct EnvironmentEntity {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Whether it is restricted.
+    pub restricted: bool,
+    /// What it gives to those without a grant; `null` while it is unrestricted.
+    pub default_role: Option<EnvironmentRole>,
+}
+
+/// A grant.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Grant")]
+pub struct GrantEntity {
+    /// Where.
+    pub environment: EnvironmentId,
+    /// What that is called.
+    pub environment_name: EnvironmentName,
+    /// Who holds it.
+    pub principal: Principal,
+    /// What they are called.
+    pub principal_name: String,
+    /// The role.
+    pub role: EnvironmentRole,
+    /// From when on it gives nothing.
+    pub expires_at: Option<Instant>,
+    /// When it was given, or last changed.
+    pub since: Instant,
+}
+
+/// Whether a proxy token is valid everywhere.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyTokenScopeKind {
+    /// In every environment.
+    WorkspaceWide,
+    /// In those of its scope.
+    Scoped,
+}
+
+/// A proxy token.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ProxyToken")]
+pub struct ProxyTokenEntity {
+    /// Its id.
+    pub id: ProxyTokenId,
+    /// Whether it is valid everywhere.
+    pub scope: ProxyTokenScopeKind,
+    /// Where a scoped one is valid.
+    pub environments: Vec<EnvironmentId>,
+    /// What those are called, in the same order.
+    pub environment_names: Vec<EnvironmentName>,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<Instant>,
+    /// Its secret, only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ShownSecret>,
+}
+
+/// An access key.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "AccessKey")]
+pub struct AccessKeyEntity {
+    /// Its id.
+    pub id: AccessKeyId,
+    /// What it may ask for.
+    pub role: AccessKeyRole,
+    /// What it is for.
+    pub label: Label,
+    /// From when on it is worth nothing.
+    pub expires_at: Option<Instant>,
+    /// Its secret, only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ShownSecret>,
+}
+
+fn time_of(view: &View, revision: Revision) -> Instant {
+    view.event(revision).map_or(Instant::EARLIEST, |event| event.time)
+}
+
+/// What people call a principal: a service user's name, a user's id.
+pub fn principal_name(view: &View, principal: &Principal) -> String {
+    match principal {
+        Principal::User(user) => user.to_string(),
+        Principal::ServiceUser(id) => view.service_user_name(*id).map_or_else(|| id.to_string(), ToString::to_string),
+    }
+}
+
+/// The workspace, if it exists in the view.
+pub fn workspace(view: &View) -> Option<WorkspaceEntity> {
+    let description = view.description()?;
+    Some(WorkspaceEntity {
+        id: view.workspace().id(),
+        name: description.name.clone(),
+        kind: description.kind,
+        plan: view.plan().value,
+        rbac: view.rbac().value,
+    })
+}
+
+/// A member, with what the profile directory knows of them.
+pub fn member(view: &View, user: &UserId, profile: Profile) -> Option<MemberEntity> {
+    let role = view.member(user)?.value;
+    let since = time_of(view, view.member_since(user)?);
+    Some(MemberEntity { user: user.clone(), role, name: profile.name, email: profile.email, since })
+}
+
+/// A service user.
+pub fn service_user(view: &View, found: &ServiceUserView<'_>) -> ServiceUserEntity {
+    let created_by = view.event(found.created).map_or(Actor::System, |event| event.actor.clone());
+    ServiceUserEntity { id: found.id, name: found.name.clone(), created_at: time_of(view, found.created), created_by }
+}
+
+/// An API token.
+pub fn token(view: &View, id: TokenId, secret: Option<ShownSecret>) -> Option<TokenEntity> {
+    let token = view.token(id)?;
+    Some(TokenEntity {
+        id,
+        holder: token.terms.holder.clone(),
+        holder_name: principal_name(view, &token.terms.holder),
+        issued_by: token.issued_by.clone(),
+        created_at: token.issued_at,
+        expires_at: token.expires_at,
+        last_used_at: None,
+        secret,
+    })
+}
+
+/// An environment.
+pub fn environment(found: &EnvironmentView<'_>) -> EnvironmentEntity {
+    let default_role = found.default_role();
+    EnvironmentEntity { id: found.id, name: found.name.clone(), restricted: default_role.is_some(), default_role }
+}
+
+/// A grant.
+pub fn grant(view: &View, place: &EnvironmentView<'_>, principal: &Principal, grant: &Since<Grant>) -> GrantEntity {
+    GrantEntity {
+        environment: place.id,
+        environment_name: place.name.clone(),
+        principal: principal.clone(),
+        principal_name: principal_name(view, principal),
+        role: grant.value.role,
+        expires_at: grant.value.expires_at,
+        since: time_of(view, grant.since),
+    }
+}
+
+/// A proxy token.
+pub fn proxy_token(view: &View, found: &ProxyTokenView<'_>, secret: Option<ShownSecret>) -> ProxyTokenEntity {
+    let scope = found.scope.value;
+    let environments: Vec<_> = scope.into_iter().flatten().copied().collect();
+    let environment_names = environments.iter().filter_map(|id| view.environment_name(*id)).cloned().collect();
+    let scope = if scope.is_some() { ProxyTokenScopeKind::Scoped } else { ProxyTokenScopeKind::WorkspaceWide };
+    ProxyTokenEntity { id: found.id, scope, environments, environment_names, expires_at: found.expires_at, secret }
+}
+
+/// An access key.
+pub fn access_key(view: &View, id: AccessKeyId, secret: Option<ShownSecret>) -> Option<AccessKeyEntity> {
+    let key = view.access_key(id)?;
+    let (role, label) = (key.terms.role, key.terms.label.clone());
+    Some(AccessKeyEntity { id, role, label, expires_at: key.expires_at, secret })
+}

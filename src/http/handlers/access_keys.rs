@@ -1,0 +1,58 @@
+//! Access keys.
+
+use axum::http::StatusCode;
+
+use super::Answered;
+use crate::domain::command::{IssueAccessKey, RevokeAccessKey};
+use crate::domain::id::AccessKeyId;
+use crate::domain::principal::Caller;
+use crate::http::answer::{self, Paging};
+use crate::http::asked::InWorkspace;
+use crate::http::change::{change, entities};
+use crate::http::entity;
+use crate::http::problem::Problem;
+
+/// Lists access keys.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let view = &paging.view;
+    answer::about(view, &paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None))))
+}
+
+/// Makes an access key.
+pub async fn issue(request: InWorkspace) -> Answered {
+    let command: IssueAccessKey = request.asked.body()?;
+    change(request, vec![command.into()], entities).await
+}
+
+/// Takes an access key back.
+pub async fn revoke(request: InWorkspace) -> Answered {
+    request.asked.no_body()?;
+    if request.asked.caller == Caller::Operator && !request.now().exists() {
+        return revoke_after_end(request).await;
+    }
+    let access_key = request.asked.path("key").into();
+    change(request, vec![RevokeAccessKey { access_key }.into()], entities).await
+}
+
+/// A deleted workspace's log takes no more events, but its `auditor` keys can still be taken back by the operator: they are
+/// taken out of the credential directory.
+async fn revoke_after_end(mut request: InWorkspace) -> Answered {
+    request.asked.params.reason()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("key");
+    let key: AccessKeyId = named.parse().map_err(|_| Problem::not_found("access key", named))?;
+    let presented = crate::log::PresentedId::AccessKey(key);
+    let workspace = request.root.id();
+    let row = request.asked.app.service.reading(move |log| log.credential(presented)).await?;
+    if row.is_none_or(|row| row.workspace != workspace) {
+        return Err(Problem::not_found("access key", named));
+    }
+    request.asked.app.service.forget_access_key(workspace, key).await?;
+    let body = serde_json::json!({"revision": request.root.head(), "events": []});
+    let mut response = answer::json(StatusCode::OK, answer::bytes(&body)?);
+    answer::name_head(response.headers_mut(), request.root.head());
+    Ok(response)
+}

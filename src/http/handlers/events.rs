@@ -1,0 +1,185 @@
+//! The log of a workspace, filtered.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Answered;
+use crate::domain::event::{Event, EventData};
+use crate::domain::id::{EnvironmentId, WorkspaceId};
+use crate::domain::principal::{Actor, Principal};
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::View;
+use crate::http::answer::{self, Page, Paging};
+use crate::http::asked::InWorkspace;
+use crate::http::params::Params;
+use crate::http::problem::Problem;
+use crate::log::LogError;
+
+const CLOUDEVENTS_BATCH: &str = "application/cloudevents-batch+json";
+
+/// Which events are asked for; all of the conditions hold for each.
+struct Filter {
+    event_type: Option<String>,
+    subject: Option<String>,
+    actor: Option<Actor>,
+    environments: Option<Vec<EnvironmentId>>,
+    principals: Option<Vec<Principal>>,
+    from: Option<Instant>,
+    until: Option<Instant>,
+}
+
+/// A page of events, with what makes it possible to ask again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EventsBody {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// The newest revision that was looked at.
+    pub revision: Revision,
+    /// As of when.
+    pub at: Instant,
+    /// The events, as they are stored, byte for byte.
+    #[serde(flatten)]
+    #[schemars(with = "Page<serde_json::Value>")]
+    pub page: Page<Box<RawValue>>,
+}
+
+impl Filter {
+    fn of(params: &mut Params, view: &View) -> Result<Self, Problem> {
+        let environment = params.text("environment").map(|named| view.environments_ever(&named.as_str().into()));
+        let principal = params.text("principal").map(|named| view.principals_ever(&named.as_str().into()));
+        let filter = Self {
+            event_type: params.text("type").map(known_type).transpose()?,
+            subject: params.text("subject"),
+            actor: params.text("actor").map(|actor| known_actor(view, &actor)).transpose()?,
+            environments: environment.map(|found| named(found, "environment")).transpose()?,
+            principals: principal.map(|found| named(found, "principal")).transpose()?,
+            from: params.value("from")?,
+            until: params.value("until")?,
+        };
+        match (filter.from, filter.until) {
+            (Some(from), Some(until)) if from > until => {
+                Err(Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))
+            }
+            _ => Ok(filter),
+        }
+    }
+
+    fn admits(&self, event: &Event) -> bool {
+        let of_type = |name: &String| {
+            let own = event.data.type_name();
+            own == name || own.rsplit_once('.').is_some_and(|(unversioned, _)| unversioned == name)
+        };
+        let concerns = |ids: &Vec<EnvironmentId>| ids.iter().any(|id| event.data.concerns_environment(*id));
+        let about = |ids: &Vec<Principal>| event.data.principal().is_some_and(|own| ids.contains(&own));
+        self.event_type.as_ref().is_none_or(of_type)
+            && self.subject.as_ref().is_none_or(|subject| event.data.subject() == *subject)
+            && self.actor.as_ref().is_none_or(|actor| event.actor == *actor)
+            && self.environments.as_ref().is_none_or(concerns)
+            && self.principals.as_ref().is_none_or(about)
+            && self.from.is_none_or(|from| event.time >= from)
+            && self.until.is_none_or(|until| event.time < until)
+    }
+}
+
+fn known_type(name: String) -> Result<String, Problem> {
+    let known = EventData::TYPES
+        .iter()
+        .any(|known| *known == name || known.rsplit_once('.').is_some_and(|(unversioned, _)| unversioned == name));
+    if known {
+        Ok(name)
+    } else {
+        Err(Problem::invalid(format!("`type`: there is no event type `{}`", name.escape_debug())))
+    }
+}
+
+/// An actor by what it is called. One that never was, and never did anything, is not found.
+fn known_actor(view: &View, text: &str) -> Result<Actor, Problem> {
+    let not_found = || Problem::not_found("actor", text);
+    match Actor::from_str(text) {
+        Ok(actor @ (Actor::Operator | Actor::System)) => Ok(actor),
+        parsed => match view.principals_ever(&text.into()).pop() {
+            Some(Principal::User(user)) => Ok(Actor::User(user)),
+            Some(Principal::ServiceUser(id)) => Ok(Actor::ServiceUser(id)),
+            None => {
+                let actor = parsed.map_err(|_| not_found())?;
+                let acted = view.workspace().events(Revision::ZERO, view.revision()).any(|event| event.actor == actor);
+                if acted { Ok(actor) } else { Err(not_found()) }
+            }
+        },
+    }
+}
+
+fn named<T>(found: Vec<T>, kind: &'static str) -> Result<Vec<T>, Problem> {
+    if found.is_empty() {
+        return Err(Problem::new(
+            axum::http::StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there never was such a {kind}"),
+        ));
+    }
+    Ok(found)
+}
+
+/// Lists events.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    let after: Option<Revision> = request.asked.params.value("after")?;
+    let view = &paging.view;
+    let filter = Filter::of(&mut request.asked.params, view)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let start = after.unwrap_or_default().max(Revision(paging.position));
+    let admitted = view.workspace().events(start, view.revision()).filter(|event| filter.admits(event));
+    let mut found: Vec<Arc<Event>> = admitted.take(paging.limit.saturating_add(1)).map(Arc::clone).collect();
+    let more = found.len() > paging.limit;
+    found.truncate(paging.limit);
+    let next = found.last().filter(|_| more).map(|last| paging.cursor(last.revision.0));
+    let items = stored(&request, &found).await?;
+    respond(&request, view, Page { items, next })
+}
+
+/// The exact bytes of events, read from the store in runs of neighbours.
+async fn stored(request: &InWorkspace, events: &[Arc<Event>]) -> Result<Vec<Box<RawValue>>, Problem> {
+    let workspace = request.root.id();
+    let revisions: Vec<Revision> = events.iter().map(|event| event.revision).collect();
+    let bytes = request.asked.app.service.reading(move |log| {
+        let mut all = Vec::with_capacity(revisions.len());
+        for run in revisions.chunk_by(|before, after| before.next() == *after) {
+            let Some(first) = run.first() else { continue };
+            let read = log.read(workspace, Revision(first.0.saturating_sub(1)), run.len())?;
+            all.extend(read.into_iter().map(|event| event.bytes));
+        }
+        Ok::<_, LogError>(all)
+    });
+    bytes.await?.into_iter().map(raw).collect()
+}
+
+fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
+    let text = String::from_utf8(bytes).ok().and_then(|text| RawValue::from_string(text).ok());
+    text.ok_or_else(|| {
+        let detail = "a stored event is no JSON: restore the log from a backup";
+        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+    })
+}
+
+fn respond(request: &InWorkspace, view: &View, page: Page<Box<RawValue>>) -> Answered {
+    let accept = request.asked.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accept.contains(CLOUDEVENTS_BATCH) {
+        let body = EventsBody { workspace: request.root.id(), revision: view.revision(), at: view.instant(), page };
+        return answer::about(view, &body);
+    }
+    let mut response: Response<Body> = answer::about(view, &page.items)?;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(CLOUDEVENTS_BATCH));
+    if let Some(Ok(next)) = page.next.map(HeaderValue::try_from) {
+        headers.insert("tenure-next", next);
+    }
+    Ok(response)
+}

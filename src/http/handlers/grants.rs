@@ -1,0 +1,55 @@
+//! Grants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Answered;
+use super::environments::may_see;
+use crate::domain::command::{RevokeGrant, SetGrant};
+use crate::domain::role::EnvironmentRole;
+use crate::domain::time::Instant;
+use crate::http::answer::{self, Paging};
+use crate::http::asked::InWorkspace;
+use crate::http::change::{change, entities};
+use crate::http::entity;
+use crate::http::problem::Problem;
+
+/// A grant's terms.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantBody {
+    /// The role.
+    pub role: EnvironmentRole,
+    /// From when on it gives nothing.
+    #[serde(default)]
+    pub expires_at: Option<Instant>,
+}
+
+/// Lists the grants in an environment: all of them, or the caller's own.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    let paging = Paging::of(&mut request)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let only = request.only()?;
+    let view = &paging.view;
+    let named = request.asked.path("env");
+    let place = view.find_environment(&named.into())?;
+    if !may_see(&request, place.id)? {
+        return Err(Problem::not_found("environment", named));
+    }
+    let shown = view.grants(&place).filter(|(principal, _)| only.is_none_or(|own| own == *principal));
+    answer::about(view, &paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant))))
+}
+
+/// Gives a grant.
+pub async fn set(request: InWorkspace) -> Answered {
+    let GrantBody { role, expires_at } = request.asked.body()?;
+    let (environment, principal) = (request.asked.path("env").into(), request.asked.path("principal").into());
+    change(request, vec![SetGrant { environment, principal, role, expires_at }.into()], entities).await
+}
+
+/// Takes a grant back.
+pub async fn revoke(request: InWorkspace) -> Answered {
+    request.asked.no_body()?;
+    let (environment, principal) = (request.asked.path("env").into(), request.asked.path("principal").into());
+    change(request, vec![RevokeGrant { environment, principal }.into()], entities).await
+}

@@ -1,0 +1,117 @@
+//! Members and their profiles.
+
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Answered;
+use crate::domain::command::{AddMember, ChangeMemberRole, Profile, RemoveMember, UserRef};
+use crate::domain::id::UserId;
+use crate::domain::principal::Principal;
+use crate::domain::role::WorkspaceRole;
+use crate::http::answer::{self, Paging};
+use crate::http::asked::{InWorkspace, Reader};
+use crate::http::change::{change, entities};
+use crate::http::entity;
+use crate::http::problem::Problem;
+
+/// A member's role.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleBody {
+    /// The role from now on.
+    pub role: WorkspaceRole,
+}
+
+/// Lists members: all of them, or for a plain member only itself.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    let paging = Paging::of(&mut request)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let only = request.only()?;
+    let view = &paging.view;
+    let shown = |user: &UserId| only.is_none_or(|own| *own == Principal::User(user.clone()));
+    let users = view.members().map(|(user, _)| user.clone()).filter(shown);
+    let page = paging.page(users);
+    let profiles = if paging.pinned {
+        vec![Profile::default(); page.items.len()]
+    } else {
+        profiles(&request, &page.items).await?
+    };
+    let rows = page.items.iter().zip(profiles).filter_map(|(user, profile)| entity::member(view, user, profile));
+    answer::about(view, &answer::Page { items: rows.collect(), next: page.next })
+}
+
+async fn profiles(request: &InWorkspace, users: &[UserId]) -> Result<Vec<Profile>, Problem> {
+    let (workspace, users) = (request.root.id(), users.to_vec());
+    Ok(request.asked.app.service.reading(move |log| log.profiles(workspace, &users)).await?)
+}
+
+/// Makes a person a member.
+pub async fn add(request: InWorkspace) -> Answered {
+    let command: AddMember = request.asked.body()?;
+    change(request, vec![command.into()], entities).await
+}
+
+/// Gives a member another role.
+pub async fn change_role(request: InWorkspace) -> Answered {
+    let RoleBody { role } = request.asked.body()?;
+    let user = request.asked.path("user").into();
+    change(request, vec![ChangeMemberRole { user, role }.into()], entities).await
+}
+
+/// Ends a membership.
+pub async fn remove(request: InWorkspace) -> Answered {
+    request.asked.no_body()?;
+    let user = request.asked.path("user").into();
+    change(request, vec![RemoveMember { user }.into()], entities).await
+}
+
+/// Whose profile is meant. It may be that of a person who has left, so that it can still be erased.
+fn profiled(request: &InWorkspace) -> Result<UserId, Problem> {
+    let reference: UserRef = request.asked.path("user").into();
+    let view = request.now();
+    let found = reference.0.parse::<UserId>().ok().filter(|user| view.member_trace(user).is_some());
+    let own = |user: &UserId| request.reader == Reader::Oneself(Principal::User(user.clone()));
+    match found {
+        Some(user) if request.reader == Reader::Audit || own(&user) => Ok(user),
+        _ if request.reader != Reader::Audit => {
+            Err(Problem::forbidden("only the member, an owner, a manager or the operator may do this"))
+        }
+        _ => Err(Problem::not_found("member", &reference.0)),
+    }
+}
+
+/// Shows a person's profile.
+pub async fn show_profile(mut request: InWorkspace) -> Answered {
+    std::mem::take(&mut request.asked.params).finish()?;
+    let user = profiled(&request)?;
+    let profile = profiles(&request, std::slice::from_ref(&user)).await?.pop().unwrap_or_default();
+    profile_answer(&profile)
+}
+
+/// Replaces a person's profile.
+pub async fn set_profile(request: InWorkspace) -> Answered {
+    let profile: Profile = request.asked.body()?;
+    write_profile(request, profile).await
+}
+
+/// Erases a person's profile.
+pub async fn erase_profile(request: InWorkspace) -> Answered {
+    request.asked.no_body()?;
+    write_profile(request, Profile::default()).await
+}
+
+async fn write_profile(mut request: InWorkspace, profile: Profile) -> Answered {
+    request.asked.params.reason()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    if matches!(request.asked.caller, crate::domain::principal::Caller::AccessKey { .. }) {
+        return Err(Problem::forbidden("an access key asks and never changes"));
+    }
+    let user = profiled(&request)?;
+    request.asked.app.service.set_profile(request.root.id(), user, profile.clone()).await?;
+    profile_answer(&profile)
+}
+
+fn profile_answer(profile: &Profile) -> Answered {
+    Ok(answer::json(StatusCode::OK, answer::bytes(profile)?))
+}

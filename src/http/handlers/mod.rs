@@ -1,0 +1,24 @@
+//! The handlers, a file for each kind of entity: each says what is asked, and lets the service answer.
+
+pub mod access_keys;
+pub mod audit;
+pub mod commands;
+pub mod decisions;
+pub mod environments;
+pub mod events;
+pub mod grants;
+pub mod members;
+pub mod operations;
+pub mod proxy_auth;
+pub mod proxy_tokens;
+pub mod service_users;
+pub mod tokens;
+pub mod workspaces;
+
+use axum::body::Body;
+use axum::http::Response;
+
+use super::problem::Problem;
+
+/// What a handler gives.
+pub type Answered = Result<Response<Body>, Problem>;

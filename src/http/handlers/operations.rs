@@ -1,0 +1,45 @@
+//! What operators of the server ask: whether it lives, whether it can serve, how it is doing, what it offers.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response, StatusCode};
+
+use super::Answered;
+use crate::domain::id::TokenId;
+use crate::http::problem::Problem;
+use crate::http::{App, answer, openapi};
+use crate::log::PresentedId;
+
+fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Says that the process lives.
+pub async fn healthz() -> Response<Body> {
+    text("ok\n", "text/plain; charset=utf-8")
+}
+
+/// Says whether changes are taken and the store can be read.
+pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
+    let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
+    app.service.reading(move |log| log.credential(nobody)).await?;
+    if app.service.is_ready() {
+        return Ok(text("ready\n", "text/plain; charset=utf-8"));
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping"))
+}
+
+/// The metrics, in the text format of Prometheus.
+pub async fn metrics(State(app): State<Arc<App>>) -> Answered {
+    Ok(text((app.metrics)(), "text/plain; version=0.0.4; charset=utf-8"))
+}
+
+/// The description of this API.
+pub async fn openapi_json(State(app): State<Arc<App>>) -> Answered {
+    Ok(answer::json(StatusCode::OK, answer::bytes(&openapi::document(&app.base_url))?))
+}

@@ -1,0 +1,76 @@
+//! What reverse proxies ask before they let a request through to a web function.
+//!
+//! Fits nginx `auth_request`, Traefik `ForwardAuth` and Envoy `ext_authz`. Without a good proxy token the answer is 401,
+//! whatever else is wrong with the question; so nobody learns anything by asking.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use super::Answered;
+use crate::domain::access::accepts;
+use crate::domain::id::ProxyTokenId;
+use crate::domain::view::View;
+use crate::http::App;
+use crate::http::asked::{path_params, presented};
+use crate::http::problem::Problem;
+use crate::service::Presented;
+use crate::service::mint::Secret;
+
+const TENURE_TOKEN: HeaderName = HeaderName::from_static("tenure-token");
+
+/// The head of a request whose body is not read.
+pub struct Head(Parts);
+
+impl FromRequestParts<Arc<App>> for Head {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+        Ok(Self(parts.clone()))
+    }
+}
+
+/// The proxy token that a request presents: in headers of its own, which win, or as a bearer token.
+fn presented_token(headers: &HeaderMap) -> Option<Presented> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text("tenure-key"), text("tenure-secret")) {
+        (None, None) => presented(headers),
+        (key, secret) => Some(Presented { id: key?.to_owned(), secret: Secret::new(secret?) }),
+    }
+}
+
+/// Answers whether a web function in an environment may be called with the token that is presented.
+pub async fn ask(State(app): State<Arc<App>>, Head(mut parts): Head) -> Answered {
+    let presented = presented_token(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+    let proved = app.service.authenticate_proxy_token(&presented).await?;
+    let (token, view) = proved.ok_or_else(Problem::unauthenticated)?;
+    let path = path_params(&mut parts).await?;
+    let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    if is_accepted(&view, token, value("ws"), value("env")) {
+        return accepted(token);
+    }
+    Err(Problem::forbidden("the proxy token is not valid for this environment"))
+}
+
+fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &str) -> bool {
+    let named = view.description().is_some_and(|description| description.name.as_str() == workspace);
+    let own = named || workspace.parse() == Ok(view.workspace().id());
+    let (Some(token), Ok(environment)) = (view.proxy_token(token), view.find_environment(&environment.into())) else {
+        return false;
+    };
+    own && accepts(view, &token, environment.id).allowed
+}
+
+fn accepted(token: ProxyTokenId) -> Answered {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(token) = HeaderValue::try_from(token.to_string()) {
+        response.headers_mut().insert(TENURE_TOKEN, token);
+    }
+    Ok(response)
+}

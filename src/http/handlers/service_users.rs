@@ -1,0 +1,32 @@
+//! Service users.
+
+use super::Answered;
+use crate::domain::command::{CreateServiceUser, DeleteServiceUser};
+use crate::domain::principal::Principal;
+use crate::http::answer::{self, Paging};
+use crate::http::asked::InWorkspace;
+use crate::http::change::{change, entities};
+use crate::http::entity;
+
+/// Lists service users: all of them, or for a service user only itself.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    let paging = Paging::of(&mut request)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let only = request.only()?;
+    let view = &paging.view;
+    let shown = view.service_users().filter(|found| only.is_none_or(|own| *own == Principal::ServiceUser(found.id)));
+    answer::about(view, &paging.page(shown.map(|found| entity::service_user(view, &found))))
+}
+
+/// Makes a service user.
+pub async fn create(request: InWorkspace) -> Answered {
+    let command: CreateServiceUser = request.asked.body()?;
+    change(request, vec![command.into()], entities).await
+}
+
+/// Ends a service user.
+pub async fn delete(request: InWorkspace) -> Answered {
+    request.asked.no_body()?;
+    let service_user = request.asked.path("svc").into();
+    change(request, vec![DeleteServiceUser { service_user }.into()], entities).await
+}

@@ -1,0 +1,207 @@
+//! The `OpenAPI` 3.1 document, made from the table of routes and the shapes that the handlers read and write.
+
+use axum::http::Method;
+use schemars::generate::SchemaSettings;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, ObjectBuilder, OpenApiBuilder, PathsBuilder, Ref, Required,
+    ResponseBuilder, Server, Type,
+};
+
+use super::problem::ProblemBody;
+use super::routes::{Gives, Kind, Route, Who, table};
+use crate::domain::command::Command;
+
+/// What can go wrong with any request that needs a credential, by status.
+const PROBLEMS: &[(&str, &str)] = &[
+    ("400", "malformed JSON or a wrong type"),
+    ("401", "no live credential"),
+    ("403", "a live credential without the authority"),
+    ("404", "something named does not exist, or the caller has no part in it"),
+    ("408", "the body took too long to arrive"),
+    ("409", "a rule of the workspace says no"),
+    ("412", "`If-Match` is not the newest revision"),
+    ("413", "the body is too large"),
+    ("422", "a value, field or parameter is not accepted"),
+    ("500", "the log of the workspace cannot be read"),
+    ("503", "not durable, or not there yet: try again"),
+];
+
+/// The document; `base_url` is where the server is reached.
+pub fn document(base_url: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let problem = reference(&generator.subschema_for::<ProblemBody<'static>>());
+    let paths = table().into_iter().fold(PathsBuilder::new(), |paths, route| {
+        let operations =
+            methods(&route).into_iter().map(|method| (method, operation(&route, &mut generator, &problem)));
+        operations.fold(paths, |paths, (method, operation)| paths.path(route.path, PathItem::new(method, operation)))
+    });
+    add_commands(&mut generator);
+    let info = InfoBuilder::new()
+        .title("Tenure")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Who had access to what, when, why, and who decided."));
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([Server::new(base_url)]))
+        .paths(paths)
+        .components(Some(security_schemes()))
+        .build();
+    let mut document = json!(document);
+    let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+        components.insert("schemas".to_owned(), Value::Object(schemas));
+    }
+    document
+}
+
+fn security_schemes() -> utoipa::openapi::Components {
+    let bearer =
+        Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("`ID.SECRET` of a credential")).build();
+    let basic = Http::builder().scheme(HttpAuthScheme::Basic).description(Some("the id and the secret")).build();
+    ComponentsBuilder::new()
+        .security_scheme("bearer", SecurityScheme::Http(bearer))
+        .security_scheme("basic", SecurityScheme::Http(basic))
+        .build()
+}
+
+fn methods(route: &Route) -> Vec<HttpMethod> {
+    match route.method.as_ref() {
+        None => vec![HttpMethod::Get, HttpMethod::Post],
+        Some(&Method::POST) => vec![HttpMethod::Post],
+        Some(&Method::PUT) => vec![HttpMethod::Put],
+        Some(&Method::PATCH) => vec![HttpMethod::Patch],
+        Some(&Method::DELETE) => vec![HttpMethod::Delete],
+        Some(_) => vec![HttpMethod::Get],
+    }
+}
+
+fn reference(schema: &schemars::Schema) -> Ref {
+    Ref::new(schema.get("$ref").and_then(Value::as_str).unwrap_or_default())
+}
+
+fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> Operation {
+    let gives = match route.gives {
+        Gives::Nothing => None,
+        Gives::Shape(schema) => Some(reference(&schema(generator))),
+        Gives::Change(entities) => Some(change_schema(entities, generator)),
+    };
+    let success = ResponseBuilder::new().description("done");
+    let success = gives
+        .into_iter()
+        .fold(success, |response, schema| response.content("application/json", Content::new(Some(schema))));
+    let mut operation = OperationBuilder::new()
+        .summary(Some(route.summary))
+        .tag(tag(route.path))
+        .parameters(Some(parameters(route)))
+        .response(route.status.to_string(), success.build());
+    if route.status == 201 {
+        let again = ResponseBuilder::new().description("nothing had to be made");
+        operation = operation.response("200", again.build());
+    }
+    if let Some(schema) = route.body {
+        let content = Content::new(Some(reference(&schema(generator))));
+        let body =
+            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build();
+        operation = operation.request_body(Some(body));
+    }
+    if route.who == Who::Anyone {
+        return operation.build();
+    }
+    for (status, description) in PROBLEMS {
+        let content = Content::new(Some(problem.clone()));
+        let response = ResponseBuilder::new().description(*description).content("application/problem+json", content);
+        operation = operation.response(*status, response.build());
+    }
+    let none: [&str; 0] = [];
+    let securities = [SecurityRequirement::new("bearer", none), SecurityRequirement::new("basic", none)];
+    operation.securities(Some(securities)).build()
+}
+
+fn tag(path: &str) -> String {
+    let part =
+        path.trim_start_matches("/v1/workspaces").split('/').find(|part| !part.is_empty() && !part.starts_with('{'));
+    part.filter(|_| path.starts_with("/v1")).map_or_else(
+        || if path.starts_with("/v1") { "workspaces".to_owned() } else { "operations".to_owned() },
+        ToOwned::to_owned,
+    )
+}
+
+fn parameters(route: &Route) -> Vec<Parameter> {
+    let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = named.map(|name| parameter(name, ParameterIn::Path, Required::True));
+    let reads: &[&str] = &["at", "revision", "at_least"];
+    let pages: &[&str] = &["limit", "cursor"];
+    let (first, second, third): (&[&str], &[&str], &[&str]) = match route.kind {
+        Kind::Plain => (&[], &[], &[]),
+        Kind::Read => (reads, &[], &[]),
+        Kind::List(filters) => (reads, pages, filters),
+        Kind::Decide => (reads, &["explain"], &[]),
+        Kind::Write => (&["reason"], &[], &[]),
+    };
+    let in_query =
+        first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
+    let headers: &[&str] = if route.kind == Kind::Write { &["Idempotency-Key", "If-Match"] } else { &[] };
+    let in_header = headers.iter().map(|name| parameter(name, ParameterIn::Header, Required::False));
+    in_path.chain(in_query).chain(in_header).collect()
+}
+
+fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
+    let schema_type = match name {
+        "limit" | "after" | "revision" | "at_least" => Type::Integer,
+        "explain" => Type::Boolean,
+        _ => Type::String,
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(ObjectBuilder::new().schema_type(schema_type)))
+        .build()
+}
+
+/// The shape of an answer to a change, under a name made of the kinds in it.
+fn change_schema(
+    entities: &[(&str, fn(&mut SchemaGenerator) -> schemars::Schema)],
+    generator: &mut SchemaGenerator,
+) -> Ref {
+    let mut properties = Map::new();
+    properties.insert("revision".to_owned(), json!({"type": "integer", "minimum": 0}));
+    properties.insert("events".to_owned(), json!({"type": "array", "items": {"type": "object"}}));
+    for (kind, schema) in entities {
+        properties.insert((*kind).to_owned(), schema(generator).to_value());
+    }
+    let name = entities.iter().map(|(kind, _)| *kind).chain(["change"]).collect::<Vec<_>>().join("_");
+    let schema = json!({"type": "object", "properties": properties, "required": ["revision", "events"]});
+    generator.definitions_mut().insert(name.clone(), schema);
+    Ref::from_schema_name(name)
+}
+
+/// Says what a command of a batch may be.
+fn add_commands(generator: &mut SchemaGenerator) {
+    let mut kinds = Vec::new();
+    for (name, schema) in Command::schemas(generator) {
+        let mut schema = schema.to_value();
+        if let Some(properties) = schema.as_object_mut().map(|schema| schema.entry("properties").or_insert(json!({}))) {
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert("type".to_owned(), json!({"const": name}));
+            }
+        }
+        kinds.push(schema);
+    }
+    if let Some(body) = generator.definitions_mut().get_mut("CommandsBody") {
+        if let Some(items) = body.pointer_mut("/properties/commands/items") {
+            *items = json!({"oneOf": kinds});
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The parameters after the `?`. One that is unknown, or given twice, is refused: a typing error in `at` must not silently
+//! turn a question about March into one about today.
+
+use std::str::FromStr;
+
+use crate::domain::name::Reason;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::At;
+
+use super::problem::Problem;
+
+/// The rows of a page if the caller does not say.
+const LIMIT_DEFAULT: usize = 100;
+/// The most rows of a page.
+pub const LIMIT_MAX: usize = 1_000;
+
+/// The parameters that nobody has asked for yet.
+#[derive(Debug, Clone, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The parameters of a query string.
+    ///
+    /// # Errors
+    /// One is given twice.
+    pub fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let mut params: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if params.iter().any(|(known, _)| *known == name) {
+                return Err(Problem::invalid(format!("the parameter `{}` is given twice", name.escape_debug())));
+            }
+            params.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(params))
+    }
+
+    /// What is left, by name and value.
+    pub fn pairs(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// Takes a parameter out, as text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    /// Takes a parameter out, as a value.
+    ///
+    /// # Errors
+    /// It is not such a value.
+    pub fn value<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+        let parse = |text: String| text.parse().map_err(|error| Problem::invalid(format!("`{name}`: {error}")));
+        self.text(name).map(parse).transpose()
+    }
+
+    /// Takes out `true` or `false`; false if it is not there.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.text(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                let other: String = other.chars().take(80).flat_map(char::escape_debug).collect();
+                Err(Problem::invalid(format!("`{name}`: `{other}` is neither `true` nor `false`")))
+            }
+        }
+    }
+
+    /// Takes `at` and `revision` out.
+    ///
+    /// # Errors
+    /// They are neither an instant nor a revision, or a revision stands beside a revision.
+    pub fn at(&mut self) -> Result<At, Problem> {
+        let revision: Option<Revision> = self.value("revision")?;
+        let Some(at) = self.text("at") else {
+            return match revision {
+                None => Ok(At::Now),
+                Some(_) => {
+                    Err(Problem::invalid("`revision` stands beside an instant in `at`; alone, write `at=REVISION`"))
+                }
+            };
+        };
+        match (at.parse::<Revision>(), revision) {
+            (Ok(at), None) => Ok(At::Revision(at)),
+            (Ok(_), Some(_)) => {
+                Err(Problem::invalid("`revision` stands beside an instant in `at`, not beside a revision"))
+            }
+            (Err(_), revision) => {
+                let instant: Instant = at
+                    .parse()
+                    .map_err(|error| Problem::invalid(format!("`at`: {error}, or a revision such as `17`")))?;
+                Ok(revision.map_or(At::Instant(instant), |revision| At::Both(revision, instant)))
+            }
+        }
+    }
+
+    /// Takes `limit` out.
+    ///
+    /// # Errors
+    /// It is not a number from 1 to 1,000.
+    pub fn limit(&mut self) -> Result<usize, Problem> {
+        let limit = self.value("limit")?.unwrap_or(LIMIT_DEFAULT);
+        if (1..=LIMIT_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Problem::invalid(format!("`limit`: `{limit}` is not from 1 to {LIMIT_MAX}")))
+    }
+
+    /// Takes `reason` out.
+    ///
+    /// # Errors
+    /// It is too long, or holds what people cannot see.
+    pub fn reason(&mut self) -> Result<Option<Reason>, Problem> {
+        let reason: Option<Reason> = self.value("reason")?;
+        Ok(reason.filter(|reason| !reason.as_str().is_empty()))
+    }
+
+    /// Makes sure that nothing is left.
+    ///
+    /// # Errors
+    /// A parameter is not of this request.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+                Err(Problem::invalid(format!("this request has no parameter `{name}`")))
+            }
+        }
+    }
+}

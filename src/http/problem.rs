@@ -1,0 +1,191 @@
+//! What goes wrong, as outsiders are told: RFC 9457 problem details with a stable `code`.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::command::ShapeError;
+use crate::domain::decide::Refused;
+use crate::domain::rejection::Rejection;
+use crate::log::LogError;
+use crate::service::submission::SubmitError;
+
+/// A refusal or failure, with its status, its stable code and a sentence for whoever asked. It never holds a secret.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+/// The body of a problem (RFC 9457 §3).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemBody<'a> {
+    /// `urn:tenure:problem:` and the code.
+    #[serde(rename = "type")]
+    problem_type: String,
+    /// The code, in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong, and with what.
+    detail: &'a str,
+    /// The stable name of the refusal.
+    code: &'a str,
+}
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"tenure\", Basic realm=\"tenure\"");
+
+impl Problem {
+    /// A problem of a status and code.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    /// A value that is not accepted.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+
+    /// More than a limit allows.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_large", detail)
+    }
+
+    /// A body or parameter that is not of the right form at all.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// No credential, or none that is good.
+    pub fn unauthenticated() -> Self {
+        let detail =
+            "present a live credential: `Authorization: Bearer ID.SECRET`, or HTTP Basic with the id and the secret";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// A good credential without the authority.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// Something named does not exist, or the caller has no part in it.
+    pub fn not_found(kind: &'static str, name: &str) -> Self {
+        Rejection::not_found(kind, name).into()
+    }
+
+    /// Whether the fault is the server's.
+    pub fn is_fault(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let status = match &rejection {
+            Rejection::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Rejection::Forbidden(_) => StatusCode::FORBIDDEN,
+            Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
+            Rejection::Invalid { .. } | Rejection::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Rejection::AlreadyExists { .. }
+            | Rejection::LastOwner(_)
+            | Rejection::OwnerProtected(_)
+            | Rejection::RbacDisabled(_)
+            | Rejection::PlanRequired(_)
+            | Rejection::PersonalWorkspace(_)
+            | Rejection::EnvironmentUnrestricted(_)
+            | Rejection::RoleImplied(_)
+            | Rejection::TokenNotScoped(_) => StatusCode::CONFLICT,
+        };
+        Self::new(status, rejection.code(), rejection.to_string())
+    }
+}
+
+impl Problem {
+    /// The refusal of one command of a batch: its place is named where there are others.
+    pub fn refused(refused: Refused, commands_len: usize) -> Self {
+        let index = refused.index;
+        let problem = Self::from(refused.rejection);
+        if commands_len <= 1 {
+            problem
+        } else {
+            Self { detail: format!("commands[{index}]: {}", problem.detail), ..problem }
+        }
+    }
+
+    /// Why a submission of so many commands was not done.
+    pub fn submission(error: SubmitError, commands_len: usize) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::Refused(refused) => Self::refused(refused, commands_len),
+            SubmitError::RevisionConflict(_) => Self::new(StatusCode::PRECONDITION_FAILED, "revision_conflict", detail),
+            SubmitError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
+            SubmitError::UnknownWorkspace => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            SubmitError::Log(error) => error.into(),
+            SubmitError::Overloaded => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail),
+        }
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LogError::Unreadable { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail),
+            LogError::Unavailable(_) | LogError::OutcomeUnknown(_) | LogError::Locked(_) => {
+                tracing::warn!(%error, "the log is unavailable");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "the log is unavailable for the moment: try again",
+                )
+            }
+        }
+    }
+}
+
+impl From<ShapeError> for Problem {
+    fn from(error: ShapeError) -> Self {
+        let detail = error.to_string();
+        if error.wrong_type { Self::malformed(detail) } else { Self::invalid(detail) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let body = ProblemBody {
+            problem_type: format!("urn:tenure:problem:{}", self.code),
+            title: self.code.replace('_', " "),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+        };
+        let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self.status {
+            StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1")));
+            }
+            _ => {}
+        }
+        response
+    }
+}

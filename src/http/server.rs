@@ -1,0 +1,123 @@
+//! The server: connections, their limits, and how they end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::middleware::{Next, from_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::problem::Problem;
+use super::{App, REQUEST_ID, routes};
+
+/// How long the head of a request may take to arrive, on a connection that is kept too.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// The largest head of a request, in bytes.
+pub const HEAD_BYTES_MAX: usize = 32 * 1_024;
+/// The most connections at a time; others wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long requests in flight may take once the server is asked to stop.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The longest request id, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+const ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID);
+
+/// The whole API as one service.
+pub fn router(app: Arc<App>) -> Router {
+    let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    routes::router()
+        .merge(docs)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+        })
+        .layer(from_fn(identify))
+        .with_state(app)
+}
+
+/// Gives every request an id, which its answer and its log lines carry.
+async fn identify(mut request: Request, next: Next) -> Response<Body> {
+    let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
+    let id = id.unwrap_or_else(new_request_id);
+    request.headers_mut().insert(ID_HEADER, id.clone());
+    let mut response = next.run(request).await;
+    if response.status().is_server_error() {
+        tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
+    }
+    response.headers_mut().insert(ID_HEADER, id);
+    response
+}
+
+fn is_request_id(id: &HeaderValue) -> bool {
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn new_request_id() -> HeaderValue {
+    HeaderValue::try_from(crate::service::mint::request_id()).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Serves until `shutdown` is done; then accepts nothing more, finishes what is in flight, and returns. The service is the
+/// caller's to stop.
+///
+/// # Errors
+/// None so far: an address that cannot be listened on is found before.
+pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+    let router = router(app);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    tokio::pin!(shutdown);
+    loop {
+        let (stream, permit) = tokio::select! {
+            accepted = accept(&listener, &connections) => accepted,
+            () = &mut shutdown => break,
+        };
+        let connection = http().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still in flight when the server stopped");
+    }
+    Ok(())
+}
+
+fn http() -> hyper::server::conn::http1::Builder {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
+    http
+}
+
+/// The next connection, as soon as there is room for it.
+async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let permit = Arc::clone(connections).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // A small answer is not held back to be sent with the next one.
+                let _ = stream.set_nodelay(true);
+                return (stream, permit);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! A group: the changes that share one commit, decided and applied ahead of it.
+//!
+//! What is applied ahead is only a newer root of a persistent value. If the commit fails the group is dropped, and nothing
+//! needs undoing. Nobody is answered from here before the commit, the refused neither: they were judged on facts that were
+//! not durable yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::cache::Slot;
+use super::mint::{Mint, MintedEventIds, Secret, command_id};
+use super::submission::{Accepted, Answer, Retry, Submission, SubmitError};
+use crate::domain::command::Command;
+use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
+use crate::domain::event::{Event, EventData};
+use crate::domain::id::{CommandId, Fresh, WorkspaceId};
+use crate::domain::name::Reason;
+use crate::domain::principal::{Actor, Caller};
+use crate::domain::rejection::Rejection;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::View;
+use crate::domain::workspace::Workspace;
+use crate::log::{
+    Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId, codec,
+};
+
+/// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
+pub(super) const ANSWER_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
+
+/// A submission on its way to the writer, with all that judging it needs.
+pub(super) struct Change {
+    pub(super) slot: Arc<Slot>,
+    pub(super) caller: Caller,
+    pub(super) commands: Vec<(Command, Fresh)>,
+    pub(super) secrets: Vec<Secret>,
+    pub(super) reason: Option<Reason>,
+    pub(super) expected: Option<Revision>,
+    pub(super) retry: Option<Retry>,
+    pub(super) reply: oneshot::Sender<Result<Answer, SubmitError>>,
+}
+
+impl Change {
+    pub(super) fn of(
+        submission: Submission,
+        slot: Arc<Slot>,
+        fresh: Vec<(Fresh, Secret)>,
+        reply: oneshot::Sender<Result<Answer, SubmitError>>,
+    ) -> Self {
+        let Submission { caller, commands, reason, expected, retry, .. } = submission;
+        let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
+        let commands = commands.into_iter().zip(fresh).collect();
+        Self { slot, caller, commands, secrets, reason, expected, retry, reply }
+    }
+}
+
+/// Whoever waits for the commit, and what they are told if the part they rest on is appended.
+struct Waiting {
+    reply: oneshot::Sender<Result<Answer, SubmitError>>,
+    result: Result<Answer, SubmitError>,
+    part: Option<usize>,
+}
+
+struct Head {
+    slot: Arc<Slot>,
+    root: Arc<Workspace>,
+    parts: Vec<usize>,
+}
+
+/// Changes that share one commit.
+#[derive(Default)]
+pub(super) struct Group {
+    heads: HashMap<WorkspaceId, Head>,
+    parts: Vec<Append>,
+    kept: HashMap<(String, String), (KeptAnswer, usize)>,
+    waiting: Vec<Waiting>,
+    notes: Vec<oneshot::Sender<Result<(), LogError>>>,
+    events_len: usize,
+}
+
+/// What a group is judged with.
+pub(super) struct Judge<'a> {
+    pub(super) log: &'a dyn EventLog,
+    pub(super) mint: &'a dyn Mint,
+    pub(super) now: Instant,
+}
+
+/// A change that was judged: what it says to whoever asked, and the part it rests on.
+type Judged = (Result<Answer, SubmitError>, Option<usize>);
+
+impl Group {
+    /// How many events wait for the commit.
+    pub(super) const fn events_len(&self) -> usize {
+        self.events_len
+    }
+
+    /// What is to be written.
+    pub(super) fn parts(&self) -> &[Append] {
+        &self.parts
+    }
+
+    /// Adds what is written beside events; the answer comes with the commit.
+    pub(super) fn add_notes(
+        &mut self,
+        workspace: WorkspaceId,
+        notes: Vec<Note>,
+        reply: oneshot::Sender<Result<(), LogError>>,
+        judge: &Judge<'_>,
+    ) {
+        let command = command_id(judge.mint);
+        self.parts.push(Append { workspace, expected: Revision::ZERO, command, events: Vec::new(), notes });
+        self.notes.push(reply);
+    }
+
+    /// Takes note of what has expired in a workspace.
+    pub(super) fn add_expiry(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<(), SubmitError> {
+        let root = self.root(slot)?;
+        self.expire(slot, root, judge).map(|_| ())
+    }
+
+    /// Judges a change and applies it ahead.
+    pub(super) fn add(&mut self, change: Change, judge: &Judge<'_>) {
+        let Change { slot, caller, commands, secrets, reason, expected, retry, reply } = change;
+        let asked = Asked { caller, commands, secrets, reason, expected, retry };
+        let (result, part) = self.judge(&slot, asked, judge).unwrap_or_else(|error| (Err(error), self.rests_on(&slot)));
+        self.waiting.push(Waiting { reply, result, part });
+    }
+
+    fn judge(&mut self, slot: &Arc<Slot>, asked: Asked, judge: &Judge<'_>) -> Result<Judged, SubmitError> {
+        if let Some(judged) = self.answered_before(asked.retry.as_ref(), judge)? {
+            return Ok(judged);
+        }
+        let (root, time) = self.expire(slot, self.root(slot)?, judge)?;
+        if asked.expected.is_some_and(|expected| expected != root.head()) {
+            return Err(SubmitError::RevisionConflict(root.head()));
+        }
+        let stamp = Stamp {
+            command: command_id(judge.mint),
+            time,
+            recorded: None,
+            actor: asked.caller.actor(),
+            credential: asked.caller.credential(),
+            reason: asked.reason.clone(),
+        };
+        let decided = decide_all(&root, &asked.caller, &asked.commands, &stamp, &mut MintedEventIds(judge.mint))
+            .map_err(SubmitError::Refused)?;
+        self.apply(slot, decided, asked, &stamp)
+    }
+
+    fn root(&self, slot: &Arc<Slot>) -> Result<Arc<Workspace>, SubmitError> {
+        let published = slot.root().ok_or(SubmitError::UnknownWorkspace)?;
+        Ok(self.heads.get(&published.id()).map_or(published, |head| Arc::clone(&head.root)))
+    }
+
+    /// The last part of the group that what is known of a workspace rests on.
+    fn rests_on(&self, slot: &Arc<Slot>) -> Option<usize> {
+        self.heads.get(&slot.root()?.id())?.parts.last().copied()
+    }
+
+    /// The answer of the same request before, in this group or in the store.
+    fn answered_before(&self, retry: Option<&Retry>, judge: &Judge<'_>) -> Result<Option<Judged>, SubmitError> {
+        let Some(retry) = retry else { return Ok(None) };
+        let pending = self.kept.get(&(retry.scope.clone(), retry.key.clone()));
+        let found = match pending {
+            Some((kept, part)) => Some((kept.clone(), Some(*part))),
+            None => judge.log.kept_answer(&retry.scope, &retry.key, Instant::EARLIEST)?.map(|kept| (kept, None)),
+        };
+        Ok(found.map(|(kept, part)| {
+            let same = kept.fingerprint == retry.fingerprint;
+            (if same { Ok(Answer::Kept(kept.answer)) } else { Err(SubmitError::KeyReused) }, part)
+        }))
+    }
+
+    /// Appends what has expired, until nothing has by the time that the next command gets; gives the facts and that time.
+    fn expire(
+        &mut self,
+        slot: &Arc<Slot>,
+        mut root: Arc<Workspace>,
+        judge: &Judge<'_>,
+    ) -> Result<(Arc<Workspace>, Instant), SubmitError> {
+        loop {
+            let time = judge.now.max(root.head_time().next());
+            if root.next_expiry().is_none_or(|end| end > time) {
+                return Ok((root, time));
+            }
+            let stamp = Stamp {
+                command: command_id(judge.mint),
+                time,
+                recorded: None,
+                actor: Actor::System,
+                credential: None,
+                reason: None,
+            };
+            let decided = expire(&root, &stamp, &mut MintedEventIds(judge.mint));
+            root = Arc::clone(&decided.workspace);
+            let events = encode_all(&decided.events)?;
+            self.push(slot, &decided, stamp.command, events, Vec::new());
+        }
+    }
+
+    fn apply(
+        &mut self,
+        slot: &Arc<Slot>,
+        decided: Decided,
+        asked: Asked,
+        stamp: &Stamp,
+    ) -> Result<Judged, SubmitError> {
+        let events = encode_all(&decided.events)?;
+        let mut notes: Vec<Note> = decided.events.iter().flat_map(|event| directory_notes(event)).collect();
+        let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
+        notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
+        let accepted = accepted(&decided, &asked, stamp.time);
+        let part = self.parts.len();
+        if let Some(retry) = asked.retry {
+            let Retry { scope, key, fingerprint, keep } = retry;
+            let kept = KeptAnswer { answer: keep(&accepted), at: stamp.time, scope, key, fingerprint };
+            self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), part));
+            notes.push(Note::KeepAnswer(kept));
+        }
+        if events.is_empty() && notes.is_empty() {
+            return Ok((Ok(Answer::Done(Box::new(accepted))), self.rests_on(slot)));
+        }
+        self.push(slot, &decided, stamp.command, events, notes);
+        Ok((Ok(Answer::Done(Box::new(accepted))), Some(part)))
+    }
+
+    fn push(
+        &mut self,
+        slot: &Arc<Slot>,
+        decided: &Decided,
+        command: CommandId,
+        events: Vec<Vec<u8>>,
+        mut notes: Vec<Note>,
+    ) {
+        let root = &decided.workspace;
+        let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let expected = Revision(root.head().0.saturating_sub(appended));
+        self.events_len += events.len();
+        if !events.is_empty() {
+            notes.push(Note::NextExpiry(root.next_expiry()));
+        }
+        let head = self.heads.entry(root.id()).or_insert_with(|| Head {
+            slot: Arc::clone(slot),
+            root: Arc::clone(root),
+            parts: Vec::new(),
+        });
+        head.root = Arc::clone(root);
+        head.parts.push(self.parts.len());
+        self.parts.push(Append { workspace: root.id(), expected, command, events, notes });
+    }
+
+    /// Tells everyone what became of the group, after publishing what was appended.
+    pub(super) fn settle(
+        self,
+        outcomes: &[Outcome],
+        publish: impl Fn(&Arc<Slot>, Arc<Workspace>),
+        forget: impl Fn(WorkspaceId),
+    ) {
+        let appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
+        for (id, head) in self.heads {
+            if head.parts.iter().all(appended) {
+                publish(&head.slot, head.root);
+            } else {
+                forget(id);
+            }
+        }
+        for Waiting { reply, result, part } in self.waiting {
+            let outcome = part.and_then(|part| outcomes.get(part)).unwrap_or(&Outcome::Appended);
+            // Whoever asked may have gone away; the change stands all the same.
+            let _ = reply.send(match outcome {
+                Outcome::Appended => result,
+                Outcome::NameTaken => Err(name_taken(result)),
+                Outcome::Conflict => {
+                    Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
+                }
+            });
+        }
+        for reply in self.notes {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    /// Tells everyone that nothing was done.
+    pub(super) fn fail(self, why: &str) {
+        let unavailable = || LogError::Unavailable(why.to_owned());
+        for waiting in self.waiting {
+            let _ = waiting.reply.send(Err(unavailable().into()));
+        }
+        for reply in self.notes {
+            let _ = reply.send(Err(unavailable()));
+        }
+    }
+}
+
+/// What is asked, without where the answer goes.
+struct Asked {
+    caller: Caller,
+    commands: Vec<(Command, Fresh)>,
+    secrets: Vec<Secret>,
+    reason: Option<Reason>,
+    expected: Option<Revision>,
+    retry: Option<Retry>,
+}
+
+fn name_taken(result: Result<Answer, SubmitError>) -> SubmitError {
+    let name = match &result {
+        Ok(Answer::Done(accepted)) => accepted.view.description().map(|description| description.name.to_string()),
+        _ => None,
+    };
+    let rejection = Rejection::AlreadyExists { kind: "workspace", name: name.unwrap_or_default() };
+    SubmitError::Refused(Refused { index: 0, rejection })
+}
+
+fn accepted(decided: &Decided, asked: &Asked, time: Instant) -> Accepted {
+    let mut accepted = Accepted {
+        view: View::now(Arc::clone(&decided.workspace), time),
+        events: decided.events.clone(),
+        ends: decided.ends.clone(),
+        secrets: Vec::new(),
+    };
+    let made_credential = |index: usize| accepted.events_of(index).iter().any(|event| credential(event).is_some());
+    let secrets = asked.secrets.iter().enumerate();
+    accepted.secrets = secrets.map(|(index, secret)| made_credential(index).then(|| secret.clone())).collect();
+    accepted
+}
+
+fn encode_all(events: &[Arc<Event>]) -> Result<Vec<Vec<u8>>, SubmitError> {
+    let too_large = |_| {
+        let rejection = Rejection::TooLarge { what: "bytes an event", max: crate::log::EVENT_BYTES_MAX };
+        SubmitError::Refused(Refused { index: 0, rejection })
+    };
+    events.iter().map(|event| codec::encode(event).map_err(too_large)).collect()
+}
+
+/// What the directories are told of an event, in the same commit.
+pub(super) fn directory_notes(event: &Event) -> Vec<Note> {
+    let name = match &event.data {
+        EventData::WorkspaceCreated(_, description) => Some(Note::ClaimName(description.name.clone())),
+        EventData::WorkspaceDeleted(..) => Some(Note::ReleaseName),
+        _ => None,
+    };
+    name.into_iter().chain(credential(event).map(Note::AddCredential)).collect()
+}
+
+/// The credential that an event makes.
+fn credential(event: &Event) -> Option<CredentialRow> {
+    let (id, sha256, holder) = match &event.data {
+        EventData::TokenIssued(id, terms) => {
+            (PresentedId::Token(*id), terms.sha256, CredentialHolder::Principal(terms.holder.clone()))
+        }
+        EventData::ProxyTokenCreated(id, terms) => {
+            (PresentedId::ProxyToken(*id), terms.sha256, CredentialHolder::ProxyToken)
+        }
+        EventData::AccessKeyIssued(id, terms) => {
+            (PresentedId::AccessKey(*id), terms.sha256, CredentialHolder::AccessKey(terms.role))
+        }
+        _ => return None,
+    };
+    Some(CredentialRow { id, workspace: event.workspace, sha256, holder })
+}

@@ -1,0 +1,120 @@
+//! Where ids and secrets are made: the only source of chance.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::credential::SecretDigest;
+use crate::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+
+/// Makes ids and secrets. Tests give one that counts.
+pub trait Mint: Send + Sync {
+    /// A new UUID version 7 (RFC 9562 §5.7).
+    fn uuid(&self) -> Uuid;
+
+    /// 256 random bits.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    fn secret_bits(&self) -> Result<[u8; 32], NoRandomness>;
+}
+
+/// The system has no randomness to give; nothing that needs a secret can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gave no random bits")]
+pub struct NoRandomness;
+
+/// Ids from the machine's clock and randomness, secrets from its randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RandomMint;
+
+impl Mint for RandomMint {
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).map_err(|_| NoRandomness)?;
+        Ok(bits)
+    }
+}
+
+/// A secret as its holder presents it. It is wiped from memory when dropped, and cannot be printed or serialised by accident.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// A secret that someone presented, or configured.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// 256 new random bits, in base64url (RFC 4648 §5) without padding.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn make(mint: &dyn Mint) -> Result<Self, NoRandomness> {
+        let bits = Zeroizing::new(mint.secret_bits()?);
+        Ok(Self::new(URL_SAFE_NO_PAD.encode(*bits)))
+    }
+
+    /// The secret itself, for the one answer or file that it is written to.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Its SHA-256.
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest(Sha256::digest(self.0.as_bytes()).into())
+    }
+
+    /// Whether this is the secret of a digest, in a time that does not depend on where they differ.
+    pub fn matches(&self, digest: &SecretDigest) -> bool {
+        self.digest().0.ct_eq(&digest.0).into()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A new workspace's id.
+pub fn workspace_id(mint: &dyn Mint) -> WorkspaceId {
+    WorkspaceId::from_uuid(mint.uuid())
+}
+
+/// A new command's id.
+pub fn command_id(mint: &dyn Mint) -> CommandId {
+    CommandId::from_uuid(mint.uuid())
+}
+
+/// An id for a request that came without one.
+pub fn request_id() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// What one command may need, and the secret whose digest is in it.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn fresh(mint: &dyn Mint) -> Result<(Fresh, Secret), NoRandomness> {
+    let secret = Secret::make(mint)?;
+    let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
+    Ok((Fresh { entity, environment, token, digest: secret.digest() }, secret))
+}
+
+/// Event ids from a mint.
+pub struct MintedEventIds<'a>(pub &'a dyn Mint);
+
+impl EventIds for MintedEventIds<'_> {
+    fn next_event_id(&mut self) -> EventId {
+        EventId::from_uuid(self.0.uuid())
+    }
+}

@@ -1,0 +1,353 @@
+//! The service: one writer, the workspaces in memory, authentication, expiry. The only owner of threads.
+//!
+//! Readers take a root of a workspace's facts and ask it; they hold no lock, and never wait for a commit. Knows nothing of
+//! HTTP or of how the log is stored.
+
+mod cache;
+mod directory;
+mod group;
+pub mod import;
+pub mod mint;
+pub mod submission;
+mod writer;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use cache::replay;
+pub use directory::Presented;
+
+use cache::{NotLoaded, Slot, Workspaces};
+use directory::{Directory, Entry};
+use group::{ANSWER_KEPT_MICROS, Change};
+use mint::{Mint, Secret};
+use submission::{Answer, Submission, SubmitError};
+use writer::{Job, Writer};
+
+use crate::clock::Clock;
+use crate::domain::command::Profile;
+use crate::domain::id::{AccessKeyId, ProxyTokenId, UserId, WorkspaceId};
+use crate::domain::principal::Caller;
+use crate::domain::role::AccessKeyRole;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::{At, View};
+use crate::domain::workspace::Workspace;
+use crate::log::{CredentialHolder, EventLog, LogError, Note, PresentedId};
+
+/// How many changes may wait for the writer.
+const QUEUE_JOBS_MAX: usize = 4_096;
+/// How often what expired, and what was used, is recorded.
+const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
+/// How many workspaces are looked through for a page of them.
+const WORKSPACES_PAGE: usize = 1_000;
+/// Stands for the instance where a workspace is named and none is meant.
+const INSTANCE: WorkspaceId = WorkspaceId::from_uuid(uuid::Uuid::nil());
+
+/// What a service is started with.
+pub struct Settings {
+    /// Where events are kept.
+    pub log: Arc<dyn EventLog>,
+    /// Says what time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids and secrets.
+    pub mint: Arc<dyn Mint>,
+    /// The instance's own credential.
+    pub operator: Secret,
+    /// About how much memory workspaces may take, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// A caller who proved who they are, and the workspace that their credential belongs to; none for the operator.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// Who.
+    pub caller: Caller,
+    /// Whose.
+    pub workspace: Option<WorkspaceId>,
+}
+
+/// A running instance.
+pub struct Service {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
+    operator: crate::domain::credential::SecretDigest,
+    workspaces: Arc<Workspaces>,
+    directory: Directory,
+    queue: mpsc::Sender<Job>,
+    threads: Mutex<Option<(Sender<()>, Vec<JoinHandle<()>>)>>,
+}
+
+impl Service {
+    /// Starts the writer and the housekeeping thread, within a tokio runtime.
+    ///
+    /// # Errors
+    /// The system gave no thread.
+    pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
+        let Settings { log, clock, mint, operator, cache_bytes } = settings;
+        let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
+        let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
+        let writer = Writer {
+            log: Arc::clone(&log),
+            clock: Arc::clone(&clock),
+            mint: Arc::clone(&mint),
+            workspaces: Arc::clone(&workspaces),
+            queue: jobs,
+        };
+        let (stop, stopped) = channel();
+        let directory = Directory::new(Arc::clone(&log));
+        let operator = operator.digest();
+        let service =
+            Arc::new(Self { log, clock, mint, operator, workspaces, directory, queue, threads: Mutex::default() });
+        let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
+        let housekeeper = Arc::downgrade(&service);
+        let runtime = tokio::runtime::Handle::current();
+        let housekeeping = std::thread::Builder::new()
+            .name("housekeeping".to_owned())
+            .spawn(move || keep_house_until(&stopped, &housekeeper, &runtime))?;
+        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some((stop, vec![housekeeping, writer]));
+        Ok(service)
+    }
+
+    /// Finishes what was asked, records what was used, and ends the threads.
+    pub async fn stop(&self) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((stop, handles)) = threads else { return };
+        drop(stop);
+        if let Err(error) = self.save_uses().await {
+            tracing::error!(%error, "uses could not be recorded");
+        }
+        // Fails only if the writer is gone already.
+        let _ = self.queue.send(Job::Stop).await;
+        let joined = tokio::task::spawn_blocking(|| handles.into_iter().all(|handle| handle.join().is_ok())).await;
+        if !matches!(joined, Ok(true)) {
+            tracing::error!("a thread of the service ended in a panic");
+        }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Whether the writer takes changes.
+    pub fn is_ready(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
+    /// The store, for what is read beside the facts.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.log
+    }
+
+    /// Asks for a change; the answer means that it is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`] says which rule said no, or why it could not be made durable.
+    pub async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
+        let slot = match submission.workspace {
+            Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
+            None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
+        };
+        let fresh = submission.commands.iter().map(|_| mint::fresh(self.mint.as_ref())).collect::<Result<_, _>>();
+        let fresh = fresh.map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
+        let (reply, answer) = oneshot::channel();
+        let change = Change::of(submission, slot, fresh, reply);
+        self.queue.try_send(Job::Change(Box::new(change))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => stopping().into(),
+        })?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Writes beside the log, through the writer.
+    async fn write(&self, workspace: WorkspaceId, notes: Vec<Note>) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Job::Notes(workspace, notes, reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Keeps, or with an empty one erases, what the profile directory knows of a person.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn set_profile(&self, workspace: WorkspaceId, user: UserId, profile: Profile) -> Result<(), LogError> {
+        let note = if profile.is_empty() { Note::EraseProfile(user) } else { Note::SetProfile(user, profile) };
+        self.write(workspace, vec![note]).await
+    }
+
+    /// Ends an access key of a deleted workspace, whose log takes no more events.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn forget_access_key(&self, workspace: WorkspaceId, key: AccessKeyId) -> Result<(), LogError> {
+        let id = PresentedId::AccessKey(key);
+        self.write(workspace, vec![Note::ForgetCredential(id)]).await?;
+        self.directory.forget(id);
+        Ok(())
+    }
+
+    async fn slot(&self, workspace: WorkspaceId) -> Result<Option<Arc<Slot>>, LogError> {
+        match self.workspaces.get(workspace).await {
+            Ok(slot) => Ok(Some(slot)),
+            Err(NotLoaded::Unknown) => Ok(None),
+            Err(NotLoaded::Log(error)) => Err(error),
+        }
+    }
+
+    /// The newest durable facts of a workspace, also of a deleted one; none if it never was.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Unreadable` if its log is damaged.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Arc<Workspace>>, LogError> {
+        Ok(self.slot(id).await?.and_then(|slot| slot.root()))
+    }
+
+    /// The workspace of an id, or the live one of a name.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn find_workspace(&self, name_or_id: &str) -> Result<Option<WorkspaceId>, LogError> {
+        if let Ok(id) = name_or_id.parse() {
+            return Ok(Some(id));
+        }
+        let name = name_or_id.to_owned();
+        self.reading(move |log| log.workspace_named(&name)).await
+    }
+
+    /// Up to a page of workspaces after one of them, in the order of their ids; fewer only at the end.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<WorkspaceId>, LogError> {
+        self.reading(move |log| log.workspaces(after, limit.min(WORKSPACES_PAGE))).await
+    }
+
+    /// Runs what reads the store where it blocks nobody.
+    ///
+    /// # Errors
+    /// What it gives, or `Unavailable` if the server is stopping.
+    pub async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn EventLog) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let log = Arc::clone(&self.log);
+        tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(|_| stopping())?
+    }
+
+    /// When credentials were last used, in the order asked.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn last_used(&self, ids: Vec<PresentedId>) -> Result<Vec<Option<Instant>>, LogError> {
+        let asked = ids.clone();
+        let saved = self.reading(move |log| log.last_used(&asked)).await?;
+        Ok(ids.into_iter().zip(saved).map(|(id, saved)| self.directory.last_used(id).max(saved)).collect())
+    }
+
+    /// The caller that a presented credential proves, judged now; none if it proves none.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Unreadable` if the log of the credential's workspace is damaged.
+    pub async fn authenticate(&self, presented: &Presented) -> Result<Option<Authenticated>, LogError> {
+        if presented.id == "operator" {
+            let operator = presented.secret.matches(&self.operator);
+            return Ok(operator.then_some(Authenticated { caller: Caller::Operator, workspace: None }));
+        }
+        let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
+        let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
+        let now = self.now();
+        let caller = live_caller(&entry, root, now);
+        if caller.is_some() {
+            self.directory.note_use(&entry, now);
+        }
+        Ok(caller.map(|caller| Authenticated { caller, workspace: Some(entry.row.workspace) }))
+    }
+
+    /// The live proxy token that a presented credential proves, and the workspace that it belongs to.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub async fn authenticate_proxy_token(
+        &self,
+        presented: &Presented,
+    ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
+        let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
+        let PresentedId::ProxyToken(id) = entry.row.id else { return Ok(None) };
+        let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
+        let view = View::now(root, self.now());
+        if view.proxy_token(id).is_none() {
+            return Ok(None);
+        }
+        self.directory.note_use(&entry, view.instant());
+        Ok(Some((id, view)))
+    }
+
+    /// Records what has expired and what was used. The housekeeping thread calls it now and then.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn keep_house(&self) -> Result<(), LogError> {
+        let now = self.now();
+        for id in self.reading(move |log| log.due(now)).await? {
+            match self.slot(id).await {
+                Ok(Some(slot)) => self.queue.send(Job::Expire(slot)).await.map_err(|_| stopping())?,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
+            }
+        }
+        self.save_uses().await?;
+        let until = Instant::from_micros(now.micros().saturating_sub(ANSWER_KEPT_MICROS));
+        self.reading(move |log| log.forget_answers(until)).await
+    }
+
+    async fn save_uses(&self) -> Result<(), LogError> {
+        let uses = self.directory.take_uses();
+        if uses.is_empty() { Ok(()) } else { self.write(INSTANCE, uses).await }
+    }
+}
+
+fn stopping() -> LogError {
+    LogError::Unavailable("the server is stopping".to_owned())
+}
+
+/// Keeps house now and then, until told to stop or the service is gone.
+fn keep_house_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &tokio::runtime::Handle) {
+    while matches!(stopped.recv_timeout(HOUSEKEEPING_PERIOD), Err(RecvTimeoutError::Timeout)) {
+        let Some(service) = service.upgrade() else { break };
+        if let Err(error) = runtime.block_on(service.keep_house()) {
+            tracing::error!(%error, "expiries and uses could not be recorded");
+        }
+    }
+}
+
+/// Who a proved credential makes its presenter now, if it is still good.
+fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<Caller> {
+    match (entry.row.id, &entry.row.holder) {
+        (PresentedId::Token(token), CredentialHolder::Principal(principal)) => {
+            let view = View::now(root, now);
+            view.token(token).and(view.principal(principal))?;
+            Some(Caller::Principal { principal: principal.clone(), token })
+        }
+        (PresentedId::AccessKey(key), CredentialHolder::AccessKey(role)) => {
+            // A deleted workspace's log stays readable to the auditor keys that were live when it ended.
+            let view = if *role == AccessKeyRole::Auditor { before_its_end(root, now)? } else { View::now(root, now) };
+            view.access_key(key).map(|_| Caller::AccessKey { key, role: *role })
+        }
+        _ => None,
+    }
+}
+
+/// The workspace now or, if it is deleted, as it was right before, at the instant of now.
+fn before_its_end(root: Arc<Workspace>, now: Instant) -> Option<View> {
+    let view = View::now(Arc::clone(&root), now);
+    if view.exists() {
+        return Some(view);
+    }
+    let last = Revision(view.existence().since.0.checked_sub(1)?);
+    View::new(root, At::Both(last, view.instant()), now).ok()
+}

@@ -1,0 +1,97 @@
+//! What is handed to the writer, and what it answers.
+
+use std::sync::Arc;
+
+use crate::domain::command::Command;
+use crate::domain::decide::Refused;
+use crate::domain::event::Event;
+use crate::domain::id::WorkspaceId;
+use crate::domain::name::Reason;
+use crate::domain::principal::Caller;
+use crate::domain::time::Revision;
+use crate::domain::view::View;
+use crate::log::LogError;
+
+use super::mint::Secret;
+
+/// A change that is asked for.
+pub struct Submission {
+    /// Of which workspace; none for one that is to be made.
+    pub workspace: Option<WorkspaceId>,
+    /// By whom.
+    pub caller: Caller,
+    /// The commands, judged one after the other, all or nothing.
+    pub commands: Vec<Command>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The revision that must be the newest one, if the caller says so.
+    pub expected: Option<Revision>,
+    /// How the request is known again, if the caller may send it again.
+    pub retry: Option<Retry>,
+}
+
+/// How a request that may be sent again is known again.
+pub struct Retry {
+    /// Within which the key is unique.
+    pub scope: String,
+    /// The key that the caller chose.
+    pub key: String,
+    /// SHA-256 over the request.
+    pub fingerprint: [u8; 32],
+    /// Writes the answer to keep; it must hold no secret.
+    pub keep: Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>,
+}
+
+/// A change that is durable.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The workspace right after it.
+    pub view: View,
+    /// What it appended, in order.
+    pub events: Vec<Arc<Event>>,
+    /// For each command, how many of the events are its own or of those before it.
+    pub ends: Vec<usize>,
+    /// For each command, the secret of what it made, if it made a credential.
+    pub secrets: Vec<Option<Secret>>,
+}
+
+impl Accepted {
+    /// The events of one command of the batch.
+    pub fn events_of(&self, index: usize) -> &[Arc<Event>] {
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(index).copied().unwrap_or(start);
+        self.events.get(start..end).unwrap_or_default()
+    }
+}
+
+/// What a submission came to.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was done now.
+    Done(Box<Accepted>),
+    /// It had been done before: the answer that was kept then.
+    Kept(Vec<u8>),
+}
+
+/// Why a submission was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// A rule said no.
+    #[error("{}", .0.rejection)]
+    Refused(Refused),
+    /// The newest revision is not the expected one.
+    #[error("the newest revision is {0}, not the one in `If-Match`: read again, and decide again")]
+    RevisionConflict(Revision),
+    /// The key was used for another request.
+    #[error("this idempotency key was used for a different request: use a new key")]
+    KeyReused,
+    /// There never was such a workspace.
+    #[error("there is no such workspace")]
+    UnknownWorkspace,
+    /// It could not be made durable; it may be tried again.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// More is waiting than can be done soon.
+    #[error("too many changes are waiting: try again in a moment")]
+    Overloaded,
+}
