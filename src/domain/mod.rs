@@ -15,6 +15,7 @@ pub mod name;
 pub mod principal;
 pub mod rejection;
 pub mod role;
+pub mod state;
 pub mod time;
 pub mod timeline;
 pub mod view;

@@ -79,7 +79,7 @@ impl<T: Clone> Timeline<T> {
     }
 
     /// Every value, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Since<T>> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Since<T>> {
         self.sealed.iter().flat_map(|piece| piece.iter()).chain(&self.open)
     }
 }

@@ -99,7 +99,8 @@ impl View {
     /// The workspace as it stands at `at`, `clock` being now.
     ///
     /// # Errors
-    /// `invalid` for an instant or revision later than now, or a revision later than the instant beside it.
+    /// `invalid` for an instant or revision later than now, or a revision later than the instant beside it; and for one
+    /// before the revision that the facts were restored at.
     pub fn new(workspace: Arc<Workspace>, at: At, clock: Instant) -> Result<Self, Rejection> {
         let now = clock.max(workspace.head_time());
         let (revision, instant) = match at {
@@ -115,6 +116,7 @@ impl View {
             let why = format!("revision {revision} is past the newest one, {}", workspace.head());
             return Err(Rejection::Invalid { field: "at", why });
         }
+        check_available(&workspace, at, revision)?;
         let revision = workspace.end_of_command(revision);
         let time = workspace.event(revision).map_or(workspace.base_time, |event| event.time);
         let instant = if let At::Revision(_) = at { time } else { instant };
@@ -379,7 +381,7 @@ impl View {
 /// Since when things have stood as they stand.
 impl View {
     fn time_of(&self, revision: Option<Revision>) -> Instant {
-        revision.and_then(|revision| self.event(revision)).map_or(Instant::EARLIEST, |event| event.time)
+        revision.and_then(|revision| self.workspace.time_of(revision)).unwrap_or(Instant::EARLIEST)
     }
 
     /// When a user became a member, role changes since then apart.
@@ -447,6 +449,18 @@ impl View {
             None => Some(before.and_then(|entry| expiry(entry.value)).map_or(event, |end| end.min(event))),
         }
     }
+}
+
+/// Restored facts say nothing of the time before them, so a view of it would answer wrongly.
+fn check_available(workspace: &Workspace, at: At, revision: Revision) -> Result<(), Rejection> {
+    let asked = match at {
+        At::Instant(instant) if instant < workspace.base_time => instant.to_string(),
+        _ if revision < workspace.base => format!("revision {revision}"),
+        _ => return Ok(()),
+    };
+    let (base, time) = (workspace.base, workspace.base_time);
+    let why = format!("`{asked}` is before revision {base} of {time}, and no facts from before that are loaded");
+    Err(Rejection::Invalid { field: "at", why })
 }
 
 /// A live proxy token.
@@ -561,7 +575,7 @@ impl View {
     pub(super) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
         let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
         let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
-        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).last();
+        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
         last.or_else(|| reference.0.parse().ok())
     }
 

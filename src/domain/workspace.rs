@@ -107,6 +107,8 @@ pub struct Workspace {
     /// The revision that the facts were restored at; the history begins after it.
     pub(super) base: Revision,
     pub(super) base_time: Instant,
+    /// When the events that the restored facts name happened; empty in a workspace that was not restored.
+    pub(super) times: OrdMap<Revision, Instant>,
     pub(super) history: Vector<Arc<Event>>,
     pub(super) description: Option<Arc<WorkspaceDescription>>,
     pub(super) alive: Timeline<bool>,
@@ -136,6 +138,7 @@ impl Workspace {
             id,
             base: Revision::ZERO,
             base_time: Instant::EARLIEST,
+            times: OrdMap::new(),
             history: Vector::new(),
             description: None,
             alive: Timeline::default(),
@@ -175,6 +178,11 @@ impl Workspace {
     pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
         let offset = revision.0.checked_sub(self.base.0)?.checked_sub(1)?;
         self.history.get(usize::try_from(offset).ok()?)
+    }
+
+    /// When the event of a revision happened, unless it came before the facts were restored and none of them names it.
+    pub(super) fn time_of(&self, revision: Revision) -> Option<Instant> {
+        self.event(revision).map(|event| event.time).or_else(|| self.times.get(&revision).copied())
     }
 
     /// The events after one revision, up to and with another.
