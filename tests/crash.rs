@@ -1,5 +1,11 @@
 //! The server is killed while it writes: what it acknowledged is there, once, and the log is whole.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "not a library")]
 
 #[path = "support/recording.rs"]
@@ -161,7 +167,8 @@ fn served(folder: &Path) -> BTreeSet<String> {
         let url = format!("{}/v1/workspaces/acme/members?limit=1000{cursor}", process.url);
         let request = agent.get(url).header("authorization", format!("Bearer operator.{SECRET}"));
         let page: Value = request.call().unwrap().body_mut().read_json().unwrap();
-        members.extend(page["items"].as_array().unwrap().iter().map(|member| member["user"].as_str().unwrap().to_owned()));
+        members
+            .extend(page["items"].as_array().unwrap().iter().map(|member| member["user"].as_str().unwrap().to_owned()));
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
