@@ -81,7 +81,17 @@ pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
     let named = cast.environment_ids.iter().map(|id| format!("{id} {:?}", view.environment_name(*id)));
     let held = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token_holder(*id)));
     let live = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token(*id)));
-    judged.chain(found).chain(named).chain(held).chain(live).chain([owed(view)]).collect()
+    let answers = judged.chain(found).chain(named).chain(held).chain(live);
+    answers.chain(ever(view, cast)).chain([owed(view)]).collect()
+}
+
+/// Whom and what each name ever meant.
+fn ever(view: &View, cast: &Cast) -> Vec<String> {
+    let principals =
+        cast.principals.iter().map(|name| format!("{name} {:?}", view.principals_ever(&name.as_str().into())));
+    let environments = cast.environments.iter();
+    let environments = environments.map(|name| format!("{name} {:?}", view.environments_ever(&name.as_str().into())));
+    principals.chain(environments).collect()
 }
 
 /// What the system would append, were it the end of time; and what is counted for the limits, which no view tells.

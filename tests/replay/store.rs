@@ -1,18 +1,20 @@
 //! Every history comes out of the store as it went in.
 
+use std::sync::Arc;
+
 use tenure::domain::event::Event;
 use tenure::domain::time::Revision;
-use tenure::log::codec::StreamDecoder;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome};
+use tenure::service::replay;
 
-use crate::files::{HISTORIES, History, evolved, state_at};
+use crate::files::{HISTORIES, History, state_at};
 use crate::verify::verify_store;
 
 /// A command is appended at a time, as the service does.
 fn appends(history: &History) -> Vec<Append> {
     let commands = history.events.chunk_by(|before, event| before.command == event.command);
-    let append = |events: &[std::sync::Arc<Event>]| {
+    let append = |events: &[Arc<Event>]| {
         let first = &events[0];
         let start = usize::try_from(first.revision.0).unwrap() - 1;
         Append {
@@ -41,9 +43,7 @@ fn every_history_rebuilds_its_snapshots_after_a_round_trip_through_the_store() {
         let stored = log.read(id, Revision::ZERO, usize::MAX).unwrap();
         let bytes: Vec<_> = stored.iter().map(|stored| stored.bytes.clone()).collect();
         assert!(bytes == history.lines, "{}: the bytes are not those that went in", history.name);
-        let events = StreamDecoder::from_start(id).decode_all(&stored).unwrap();
-        let events: Vec<_> = events.into_iter().map(std::sync::Arc::new).collect();
-        let workspace = evolved(tenure::domain::workspace::Workspace::empty(id), &events);
+        let workspace = Arc::new(replay(&log, id).unwrap().unwrap());
         assert_eq!(state_at(&workspace, history.head_revision()), history.head, "{}", history.name);
         for (revision, snapshot) in &history.snapshots {
             assert_eq!(state_at(&workspace, *revision), *snapshot, "{} at {revision}", history.name);
