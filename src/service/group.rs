@@ -270,7 +270,7 @@ impl Group {
             // Whoever asked may have gone away; the change stands all the same.
             let _ = reply.send(match outcome {
                 Outcome::Appended => result,
-                Outcome::NameTaken => Err(name_taken(result)),
+                Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
                 }
@@ -303,8 +303,8 @@ struct Asked {
     retry: Option<Retry>,
 }
 
-fn name_taken(result: Result<Answer, SubmitError>) -> SubmitError {
-    let name = match &result {
+fn name_taken(result: &Result<Answer, SubmitError>) -> SubmitError {
+    let name = match result {
         Ok(Answer::Done(accepted)) => accepted.view.description().map(|description| description.name.to_string()),
         _ => None,
     };

@@ -70,6 +70,13 @@ pub struct Authenticated {
     pub workspace: Option<WorkspaceId>,
 }
 
+/// What the service's threads are ended with.
+struct Threads {
+    /// Ends the housekeeping thread when it is dropped.
+    stop: Sender<()>,
+    handles: Vec<JoinHandle<()>>,
+}
+
 /// A running instance.
 pub struct Service {
     log: Arc<dyn EventLog>,
@@ -79,7 +86,7 @@ pub struct Service {
     workspaces: Arc<Workspaces>,
     directory: Directory,
     queue: mpsc::Sender<Job>,
-    threads: Mutex<Option<(Sender<()>, Vec<JoinHandle<()>>)>>,
+    threads: Mutex<Option<Threads>>,
 }
 
 impl Service {
@@ -109,14 +116,14 @@ impl Service {
         let housekeeping = std::thread::Builder::new()
             .name("housekeeping".to_owned())
             .spawn(move || keep_house_until(&stopped, &housekeeper, &runtime))?;
-        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some((stop, vec![housekeeping, writer]));
+        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some(Threads { stop, handles: vec![housekeeping, writer] });
         Ok(service)
     }
 
     /// Finishes what was asked, records what was used, and ends the threads.
     pub async fn stop(&self) {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((stop, handles)) = threads else { return };
+        let Some(Threads { stop, handles }) = threads else { return };
         drop(stop);
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
