@@ -169,7 +169,9 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
         let (caller, commands) = step.resolve(&known, writer.clock);
         submit(&mut writer, &caller, &commands, &mut met);
-        compare_rosters(&writer.now(), &head(&writer));
+        let (view, facts) = (writer.now(), head(&writer));
+        compare_facts(&view, &facts);
+        compare_rosters(&view, &facts);
     }
     compare_answers(&writer, At::Now, &head(&writer), &mut met);
     for moment in moments {
@@ -280,6 +282,7 @@ fn instant(writer: &Writer, choice: u16) -> Instant {
 fn compare_answers(writer: &Writer, at: At, facts: &Facts, met: &mut Met) {
     let view = View::new(Arc::clone(&writer.workspace), at, writer.clock).unwrap();
     assert_eq!(view.instant(), facts.instant, "at {at:?}");
+    compare_facts(&view, facts);
     compare_rosters(&view, facts);
     for question in questions(writer.workspace.id(), &writer.events) {
         let decision = judge(&view, &question);
@@ -300,11 +303,52 @@ fn answer(decision: &Decision) -> Answer {
 }
 
 fn compare_rosters(view: &View, facts: &Facts) {
-    let mut expected = decisions::roster(facts);
-    expected.sort();
-    let mut found = roster(view);
-    found.sort();
+    let (found, expected) = (in_order(roster(view)), in_order(decisions::roster(facts)));
     assert_eq!(found, expected, "who has access at revision {}, {:?}", view.revision(), view.instant());
+}
+
+/// What there is, in whatever order.
+fn compare_facts(view: &View, facts: &Facts) {
+    assert_eq!(view.exists(), facts.workspace.is_some());
+    if view.exists() {
+        assert_eq!((view.plan().value, view.rbac().value), (facts.plan, facts.rbac));
+    }
+    let members = view.members().map(|(user, role)| (user.clone(), role.value));
+    assert_eq!(in_order(members), in_order(facts.members.iter().cloned()));
+    let service_users = view.service_users().map(|found| (found.id, found.name.to_string()));
+    assert_eq!(in_order(service_users), in_order(facts.service_users.iter().cloned()));
+    let environments = view.environments().map(|found| (found.id, found.name.to_string(), found.default_role()));
+    let expected = facts.environments.iter().map(|found| (found.id, found.name.clone(), found.default_role));
+    assert_eq!(in_order(environments), in_order(expected));
+    compare_grants(view, facts);
+
+    let tokens = view.tokens().map(|token| (token.id, token.terms.holder.clone(), token.expires_at));
+    let expected = facts.tokens.iter().map(|token| (token.id, token.holder.clone(), token.expires_at));
+    assert_eq!(in_order(tokens), in_order(expected));
+    let proxy_tokens = view.proxy_tokens().map(|token| (token.id, token.scope.value.cloned(), token.expires_at));
+    let expected = facts.proxy_tokens.iter().map(|token| (token.id, token.scope.clone(), token.expires_at));
+    assert_eq!(in_order(proxy_tokens), in_order(expected));
+    let keys = view.access_keys().map(|key| (key.id, key.expires_at));
+    assert_eq!(in_order(keys), in_order(facts.access_keys.iter().map(|key| (key.id, key.expires_at))));
+}
+
+/// Grants by environment, and the environments by principal.
+fn compare_grants(view: &View, facts: &Facts) {
+    let mut found = Vec::new();
+    for environment in view.environments() {
+        for (principal, grant) in view.grants(&environment) {
+            assert!(view.granted(principal).contains(&environment.id));
+            found.push((environment.id, principal.clone(), grant.value.role, grant.value.expires_at));
+        }
+    }
+    let expected = facts.grants.iter().map(|g| (g.environment, g.principal.clone(), g.role, g.expires_at));
+    assert_eq!(in_order(found), in_order(expected));
+}
+
+fn in_order<T: Ord>(all: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort();
+    all
 }
 
 fn compare_tenures(writer: &Writer, instant: Instant) {
@@ -316,10 +360,8 @@ fn compare_tenures(writer: &Writer, instant: Instant) {
             found.push((principal, environment.id, access.role, access.rule.as_str(), access.since));
         }
     }
-    let mut expected = tenures(writer.workspace.id(), &writer.events, instant);
-    expected.sort();
-    found.sort();
-    assert_eq!(found, expected, "at {instant}");
+    let expected = tenures(writer.workspace.id(), &writer.events, instant);
+    assert_eq!(in_order(found), in_order(expected), "at {instant}");
 }
 
 fn roster(view: &View) -> Vec<Row> {

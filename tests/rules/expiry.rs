@@ -1,9 +1,11 @@
+use tenure::domain::access::access;
 use tenure::domain::principal::Actor;
 use tenure::domain::role::AccessKeyRole::Auditor;
 use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
 use tenure::domain::time::Revision;
 use tenure::domain::view::At;
 
+use crate::support::after;
 use crate::support::commands::{
     create_environment, create_proxy_token_until, delete_workspace, issue_access_key_until, issue_token_until,
     revoke_access_key, revoke_grant, revoke_proxy_token, revoke_token, set_grant, set_grant_until, set_scope,
@@ -117,7 +119,7 @@ fn no_decision_waits_for_the_event() {
     let world = world.later(1_000);
     assert_eq!(world.writer.workspace.head(), head, "no event says so yet");
     let rule = |at| world.asks_at(at, "user:bob", "deploy", "app", "prod").rule.as_str();
-    let before = tenure::domain::time::Instant::from_micros(end.micros() - 1);
+    let before = after(end, -1);
     assert_eq!(rule(At::Instant(before)), "grant");
     assert_eq!(rule(At::Instant(end)), "default_role");
     assert_eq!(rule(At::Both(head, before)), "grant");
@@ -140,4 +142,30 @@ fn a_credential_that_expired_is_gone_from_views_before_the_event() {
     assert_eq!(before.proxy_tokens().count(), 1);
     assert_eq!(before.access_keys().count(), 3);
     assert_eq!(gone.view(At::Revision(Revision(4))).proxy_tokens().count(), 0);
+}
+
+#[test]
+fn a_credential_is_there_from_its_issue_until_the_instant_of_its_expiry() {
+    let world = team();
+    let (issued, end) = (world.in_micros(1), world.in_micros(100));
+    let world = world.and([issue_access_key_until(Auditor, end)]).later(1_000);
+    let keys = |at| world.view(At::Instant(at)).access_keys().count();
+    assert_eq!(keys(after(issued, -1)), 2);
+    assert_eq!(keys(issued), 3);
+    assert_eq!(keys(after(end, -1)), 3);
+    assert_eq!(keys(end), 2);
+}
+
+#[test]
+fn whoever_loses_a_grant_by_expiry_has_the_default_role_since_that_instant() {
+    let world = team();
+    let end = world.in_micros(100);
+    let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]).later(1_000);
+    let since = |world: &World| {
+        let view = world.view(At::Now);
+        let prod = view.find_environment(&"prod".into()).unwrap();
+        access(&view, &prod, &"user:bob".parse().unwrap()).since
+    };
+    assert_eq!(since(&world), end, "no event says so yet");
+    assert_eq!(since(&world.and([create_environment("dev")])), end, "whenever the event came");
 }

@@ -100,6 +100,7 @@ impl Writer {
             let decided = expire(&self.workspace, &stamp, &mut self.ids);
             expired.push(decided.events.clone());
             self.take(decided.workspace, &decided.events);
+            assert!(self.workspace.next_expiry().is_none_or(|end| end > time), "what is due is noted once");
             time = time.next();
         }
         let stamp = self.stamp(time, caller.actor(), Some(caller));
