@@ -1,5 +1,11 @@
 //! The HTTP API, against a really running server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "not a library")]
 
 #[path = "support/server.rs"]

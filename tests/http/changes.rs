@@ -12,12 +12,30 @@ fn a_workspace_is_made_changed_and_asked_about() {
     println!("{:?}\n{}", made.headers, made.text);
     let alice = made.credential("token");
     println!("{}", server.put("/v1/workspaces/acme/rbac", &alice, &json!({"enabled": true})).expect(200).text);
-    let made = server.post("/v1/workspaces/acme/environments", &alice, &json!({"name": "prod", "restricted": true})).expect(201);
+    let made = server
+        .post("/v1/workspaces/acme/environments", &alice, &json!({"name": "prod", "restricted": true}))
+        .expect(201);
     println!("{}", made.text);
-    println!("{}", server.post("/v1/workspaces/acme/members", &alice, &json!({"user": "bob", "role": "member"})).expect(201).text);
-    let made = server.put("/v1/workspaces/acme/environments/prod/grants/user:bob", &alice, &json!({"role": "contributor"}));
+    println!(
+        "{}",
+        server.post("/v1/workspaces/acme/members", &alice, &json!({"user": "bob", "role": "member"})).expect(201).text
+    );
+    let made =
+        server.put("/v1/workspaces/acme/environments/prod/grants/user:bob", &alice, &json!({"role": "contributor"}));
     println!("{}", made.expect(200).text);
-    for path in ["members", "environments", "tokens", "events", "audit/access", "service-users", "proxy-tokens", "access-keys", "environments/prod", "environments/prod/grants", ""] {
+    for path in [
+        "members",
+        "environments",
+        "tokens",
+        "events",
+        "audit/access",
+        "service-users",
+        "proxy-tokens",
+        "access-keys",
+        "environments/prod",
+        "environments/prod/grants",
+        "",
+    ] {
         let path = format!("/v1/workspaces/acme/{path}");
         println!("{path} {}", server.get(path.trim_end_matches('/'), &alice).expect(200).text);
     }

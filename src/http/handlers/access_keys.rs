@@ -21,6 +21,17 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     answer::about(view, &paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None))))
 }
 
+/// Shows an access key.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let (view, _) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("key");
+    let id = view.find_access_key(&named.into())?.id;
+    let found = entity::access_key(&view, id, None).ok_or_else(|| Problem::not_found("access key", named))?;
+    answer::about(&view, &found)
+}
+
 /// Makes an access key.
 pub async fn issue(request: InWorkspace) -> Answered {
     let command: IssueAccessKey = request.asked.body()?;

@@ -46,6 +46,21 @@ async fn profiles(request: &InWorkspace, users: &[UserId]) -> Result<Vec<Profile
     Ok(request.asked.app.service.reading(move |log| log.profiles(workspace, &users)).await?)
 }
 
+/// Shows a member: anyone, or for a plain member only itself.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    let (view, pinned) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("user");
+    let (user, _) = view.find_member(&named.into())?;
+    if request.only()?.is_some_and(|own| *own != Principal::User(user.clone())) {
+        return Err(Problem::not_found("member", named));
+    }
+    let users = std::slice::from_ref(&user);
+    let profile = if pinned { None } else { profiles(&request, users).await?.pop() };
+    let found = entity::member(&view, &user, profile.unwrap_or_default());
+    answer::about(&view, &found.ok_or_else(|| Problem::not_found("member", named))?)
+}
+
 /// Makes a person a member.
 pub async fn add(request: InWorkspace) -> Answered {
     let command: AddMember = request.asked.body()?;

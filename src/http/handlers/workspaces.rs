@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::Answered;
 use crate::domain::command::{ChangePlan, Command, CreateWorkspace, DeleteWorkspace, DisableRbac, EnableRbac};
 use crate::domain::id::WorkspaceId;
+use crate::domain::principal::Caller;
 use crate::domain::view::{At, View};
 use crate::http::answer::{self, Page};
 use crate::http::asked::{Asked, InWorkspace};
-use crate::http::change::{change, entities, submit};
+use crate::http::change::{change, entities, new_workspace, submit};
 use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::problem::Problem;
 
@@ -26,8 +27,11 @@ pub struct RbacBody {
 
 /// Makes a workspace.
 pub async fn create(asked: Asked) -> Answered {
+    if asked.caller != Caller::Operator {
+        return Err(Problem::forbidden("only the operator may do this"));
+    }
     let command: CreateWorkspace = asked.body()?;
-    submit(asked, None, vec![command.into()], entities).await
+    submit(asked, None, vec![command.into()], new_workspace).await
 }
 
 /// Shows a workspace.
