@@ -52,6 +52,7 @@ pub async fn revoke(request: InWorkspace) -> Answered {
 /// taken out of the credential directory.
 async fn revoke_after_end(mut request: InWorkspace) -> Answered {
     request.asked.params.reason()?;
+    request.check_head()?;
     std::mem::take(&mut request.asked.params).finish()?;
     let named = request.asked.path("key");
     let key: AccessKeyId = named.parse().map_err(|_| Problem::not_found("access key", named))?;

@@ -101,7 +101,7 @@ pub async fn show_profile(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
     let profile = profiles(&request, std::slice::from_ref(&user)).await?.pop().unwrap_or_default();
-    profile_answer(&profile)
+    profile_answer(&request, &profile)
 }
 
 /// Replaces a person's profile.
@@ -117,16 +117,19 @@ pub async fn erase_profile(request: InWorkspace) -> Answered {
 }
 
 async fn write_profile(mut request: InWorkspace, profile: Profile) -> Answered {
-    request.asked.params.reason()?;
-    std::mem::take(&mut request.asked.params).finish()?;
     if matches!(request.asked.caller, crate::domain::principal::Caller::AccessKey { .. }) {
         return Err(Problem::forbidden("an access key asks and never changes"));
     }
+    request.asked.params.reason()?;
+    std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
+    request.check_head()?;
     request.asked.app.service.set_profile(request.root.id(), user, profile.clone()).await?;
-    profile_answer(&profile)
+    profile_answer(&request, &profile)
 }
 
-fn profile_answer(profile: &Profile) -> Answered {
-    Ok(answer::json(StatusCode::OK, answer::bytes(profile)?))
+fn profile_answer(request: &InWorkspace, profile: &Profile) -> Answered {
+    let mut response = answer::json(StatusCode::OK, answer::bytes(profile)?);
+    answer::name_head(response.headers_mut(), request.root.head());
+    Ok(response)
 }
