@@ -11,5 +11,7 @@
 #[path = "support/server.rs"]
 mod server;
 
-#[path = "http/changes.rs"]
-mod changes;
+#[path = "http/acme.rs"]
+mod acme;
+#[path = "http/reference.rs"]
+mod reference;

@@ -28,7 +28,7 @@ use mint::{Mint, Secret};
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::domain::command::Profile;
 use crate::domain::id::{AccessKeyId, ProxyTokenId, UserId, WorkspaceId};
 use crate::domain::principal::Caller;
@@ -96,6 +96,7 @@ impl Service {
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
         let Settings { log, clock, mint, operator, cache_bytes } = settings;
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
         let writer = Writer {

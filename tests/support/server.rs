@@ -104,10 +104,16 @@ impl Server {
     }
 
     /// Stops the server, and starts another on the same folder.
-    pub fn restart(mut self) -> Self {
+    pub fn restart(self) -> Self {
+        self.restart_after(Arc::new(SystemClock), |_| {})
+    }
+
+    /// Stops the server, does something to its folder, and starts another on it.
+    pub fn restart_after(mut self, clock: Arc<dyn Clock>, meanwhile: impl FnOnce(&Path)) -> Self {
         let folder = self.folder.take().unwrap();
         drop(self);
-        let mut server = Self::on(folder.path(), Arc::new(SystemClock));
+        meanwhile(folder.path());
+        let mut server = Self::on(folder.path(), clock);
         server.folder = Some(folder);
         server
     }
