@@ -1,5 +1,8 @@
 //! The clock: the only place that asks what time it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chrono::Utc;
 
 use crate::domain::time::Instant;
@@ -17,5 +20,25 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
         Instant::from_micros(Utc::now().timestamp_micros())
+    }
+}
+
+/// A clock that never steps back, whatever the one behind it does: what has expired stays so.
+pub struct SteadyClock {
+    clock: Arc<dyn Clock>,
+    latest: AtomicI64,
+}
+
+impl SteadyClock {
+    /// A clock that follows another one forwards.
+    pub fn following(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, latest: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Instant {
+        let now = self.clock.now().micros();
+        Instant::from_micros(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
     }
 }

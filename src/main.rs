@@ -1,1 +1,3 @@
+//! Tenure, on the command line.
+
 fn main() {}

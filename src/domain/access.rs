@@ -181,13 +181,8 @@ impl Decision {
         Self::new(false, rule, [])
     }
 
-    /// The same answer for someone who may not know of environments that the subject has no access to: such an environment is
-    /// answered like one that never was.
-    #[must_use]
-    pub fn concealed(self) -> Self {
-        let hidden = self.rule == Rule::NoSuchEnvironment
-            || matches!(self.role, Some(AnyRole::Environment(EnvironmentRole::NoAccess)));
-        if hidden { Self { required: self.required, ..Self::denied(Rule::NoSuchEnvironment) } } else { self }
+    fn conceals_nothing(&self) -> bool {
+        matches!(self.rule, Rule::UnknownAction | Rule::UnknownResourceType | Rule::NoEnvironment)
     }
 }
 
@@ -209,6 +204,25 @@ pub fn judge(view: &View, question: &Question) -> Decision {
             judge_within(view, question, resource_type, environment.as_ref())
         }
     }
+}
+
+/// As [`judge`], for a principal who may not know of environments that it has no access to: whatever is asked about such an
+/// environment is answered as if it never was.
+pub fn judge_concealed(view: &View, question: &Question, asker: &Principal) -> Decision {
+    let decision = judge(view, question);
+    let hidden = match &question.resource {
+        Resource::Within { environment: Some(environment), .. } => !sees(view, environment, asker),
+        Resource::Within { environment: None, .. } | Resource::Workspace(_) => false,
+    };
+    if !view.exists() || !hidden || decision.conceals_nothing() {
+        return decision;
+    }
+    Decision { required: decision.required, ..Decision::denied(Rule::NoSuchEnvironment) }
+}
+
+fn sees(view: &View, environment: &EnvironmentRef, principal: &Principal) -> bool {
+    let Ok(place) = view.find_environment(environment) else { return false };
+    view.principal(principal).is_some() && access(view, &place, principal).role > EnvironmentRole::NoAccess
 }
 
 fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decision {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::credential::SecretDigest;
@@ -60,6 +60,7 @@ pub enum UnknownEvent {
 trait Subject: Sized {
     fn write(&self) -> String;
     fn read(text: &str) -> Option<Self>;
+    fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
 macro_rules! id_subject {
@@ -71,6 +72,10 @@ macro_rules! id_subject {
 
             fn read(text: &str) -> Option<Self> {
                 text.parse().ok()
+            }
+
+            fn schema(generator: &mut SchemaGenerator) -> Schema {
+                <Self as JsonSchema>::json_schema(generator)
             }
         }
     )*};
@@ -85,6 +90,23 @@ impl Subject for UserId {
     fn read(text: &str) -> Option<Self> {
         text.strip_prefix("user:")?.parse().ok()
     }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^user:[A-Za-z0-9._@+-]{1,128}$"})
+    }
+}
+
+/// A type of the catalogue in JSON Schema (draft 2020-12).
+#[derive(Debug, Clone)]
+pub struct EventSchema {
+    /// The stored name, with its version.
+    pub type_name: &'static str,
+    /// What happened, in a sentence.
+    pub sentence: &'static str,
+    /// The text of the subject.
+    pub subject: Schema,
+    /// The particulars; what it refers to is in its own `$defs`.
+    pub data: Schema,
 }
 
 macro_rules! event_catalogue {
@@ -139,9 +161,14 @@ macro_rules! event_catalogue {
                 }
             }
 
-            /// The JSON Schema of each type's data, by stored name.
-            pub fn schemas() -> Vec<(&'static str, Schema)> {
-                vec![$(($name, SchemaGenerator::default().into_root_schema_for::<$data>())),*]
+            /// Every type in JSON Schema, in the order of the catalogue.
+            pub fn schemas() -> Vec<EventSchema> {
+                vec![$(EventSchema {
+                    type_name: $name,
+                    sentence: concat!($($doc),+).trim_ascii(),
+                    subject: <$subject as Subject>::schema(&mut SchemaGenerator::default()),
+                    data: SchemaGenerator::default().into_root_schema_for::<$data>(),
+                }),*]
             }
         }
     };

@@ -13,7 +13,12 @@ use super::name::InvalidText;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(i64);
 
-const INSTANT_RULE: &str = "an instant is written as in RFC 3339, such as `2026-03-01T09:30:00Z`";
+const INSTANT_RULE: &str =
+    "an instant is written as in RFC 3339, such as `2026-03-01T09:30:00Z`, and in UTC is within the years 0 to 9999";
+
+/// The instants that RFC 3339 can write in UTC, from the year 0 to the year 9999. An offset may name others, which could never
+/// be read again.
+pub const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 impl Instant {
     /// Before everything that an RFC 3339 text can name.
@@ -55,9 +60,9 @@ impl FromStr for Instant {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| Self(time.timestamp_micros()))
-            .map_err(|_| InvalidText::new(text, INSTANT_RULE))
+        let parsed = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros());
+        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self);
+        instant.ok_or_else(|| InvalidText::new(text, INSTANT_RULE))
     }
 }
 

@@ -64,6 +64,9 @@ impl<T> Credential<T> {
 /// The environments that a proxy token is valid for; none for a workspace-wide one.
 pub(super) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
 
+/// What a proxy token was made as, and its scope since.
+pub(super) type ScopedTerms = (ProxyTokenTerms, Timeline<Scope>);
+
 #[derive(Debug, Clone)]
 pub(super) struct ServiceUserFacts {
     pub(super) name: ServiceUserName,
@@ -124,7 +127,7 @@ pub struct Workspace {
     pub(super) tokens: OrdMap<TokenId, Arc<Credential<TokenTerms>>>,
     /// Every token ever issued, by holder.
     pub(super) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
-    pub(super) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<(ProxyTokenTerms, Timeline<Scope>)>>>,
+    pub(super) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<ScopedTerms>>>,
     pub(super) access_keys: OrdMap<AccessKeyId, Arc<Credential<AccessKeyTerms>>>,
     /// What is live and has an `expires_at`, soonest first.
     pub(super) expiries: OrdSet<(Instant, Expiring)>,
@@ -203,6 +206,9 @@ impl Workspace {
     /// The last revision of the command that the revision belongs to.
     pub fn end_of_command(&self, revision: Revision) -> Revision {
         let Some(command) = self.event(revision).map(|event| event.command) else { return revision };
+        if self.event(revision.next()).is_none_or(|next| next.command != command) {
+            return revision;
+        }
         let before = |event: &Event| event.revision <= revision || event.command == command;
         Revision(self.base.0.saturating_add(self.count_while(before)))
     }

@@ -59,6 +59,11 @@ pub fn name_view(headers: &mut HeaderMap, view: &View) {
 pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     name_head(headers, revision);
     headers.insert(TENURE_REVISION, number(revision));
+    name_instant(headers, instant);
+}
+
+/// Names the instant that an answer is about.
+pub fn name_instant(headers: &mut HeaderMap, instant: Instant) {
     if let Ok(at) = HeaderValue::try_from(instant.to_string()) {
         headers.insert(TENURE_AT, at);
     }

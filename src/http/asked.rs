@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH};
 use axum::http::request::Parts;
@@ -29,6 +29,7 @@ use crate::domain::time::Revision;
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::service::mint::Secret;
+use crate::service::submission::SubmitError;
 use crate::service::{Authenticated, Presented};
 
 /// The largest body, in bytes.
@@ -99,16 +100,18 @@ async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
     let too_slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive");
     let read = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await.map_err(too_slow)?;
     read.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
-        if too_large {
-            let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-        } else {
-            Problem::malformed("the body did not arrive whole")
-        }
+        let over_limit = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
+        if over_limit { too_large() } else { Problem::malformed("the body did not arrive whole") }
     })
 }
 
@@ -311,6 +314,18 @@ impl InWorkspace {
     /// The workspace now, by which authority is judged.
     pub fn now(&self) -> View {
         View::now(Arc::clone(&self.root), self.asked.app.service.now())
+    }
+
+    /// Makes sure that `If-Match`, if it is there, is the newest revision: for writes beside the log.
+    ///
+    /// # Errors
+    /// It is not, or is no revision in quotes.
+    pub fn check_head(&self) -> Result<(), Problem> {
+        let head = self.root.head();
+        match self.asked.expected()? {
+            Some(expected) if expected != head => Err(Problem::submission(SubmitError::RevisionConflict(head), 0)),
+            _ => Ok(()),
+        }
     }
 
     /// Makes sure that the caller may read everything.

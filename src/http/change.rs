@@ -17,6 +17,7 @@ use crate::domain::command::{Command, EnvironmentRef, PrincipalRef};
 use crate::domain::event::EventData;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::name::Reason;
+use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::log::codec;
@@ -64,6 +65,9 @@ pub async fn submit(
     commands: Vec<Command>,
     render: Render,
 ) -> Result<Response<Body>, Problem> {
+    if matches!(asked.caller, Caller::AccessKey { .. }) {
+        return Err(Problem::forbidden("an access key asks and never changes"));
+    }
     let reason: Option<Reason> = asked.params.reason()?;
     if asked.params.text("at").is_some() {
         return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
@@ -185,9 +189,27 @@ pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Map<Str
     body
 }
 
+/// The workspace that was made, and its owner's first token.
+pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
+    entities(accepted, commands, show).into_iter().filter(|(kind, _)| kind != "environment").collect()
+}
+
 /// Only the environment that a request changed, whatever grants it gave there.
-pub fn only_environment(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    entities(accepted, commands, show).into_iter().filter(|(kind, _)| kind == "environment").collect()
+pub fn only_environment(accepted: &Accepted, commands: &[Command], _: Show) -> Map<String, Value> {
+    let found = commands.iter().rev().find_map(|command| environment(&accepted.view, &place(command)?));
+    found.map(|found| ("environment".to_owned(), found)).into_iter().collect()
+}
+
+/// The environment that a command changes something in, by what it is called after that.
+fn place(command: &Command) -> Option<EnvironmentRef> {
+    match command {
+        Command::RenameEnvironment(command) => Some(command.name.as_str().into()),
+        Command::RestrictEnvironment(command) => Some(command.environment.clone()),
+        Command::SetDefaultRole(command) => Some(command.environment.clone()),
+        Command::UnrestrictEnvironment(command) => Some(command.environment.clone()),
+        Command::SetGrant(command) => Some(command.environment.clone()),
+        _ => None,
+    }
 }
 
 fn entities_of(accepted: &Accepted, index: usize, command: &Command, show: Show) -> Map<String, Value> {
@@ -250,16 +272,12 @@ fn changed(view: &View, command: &Command) -> (&'static str, Option<Value>) {
         }
         Command::AddMember(command) => ("member", member(view, Some(command.user.clone()))),
         Command::ChangeMemberRole(command) => ("member", member(view, command.user.0.parse().ok())),
-        Command::RenameEnvironment(command) => ("environment", environment(view, &command.name.as_str().into())),
-        Command::RestrictEnvironment(command) => ("environment", environment(view, &command.environment)),
-        Command::SetDefaultRole(command) => ("environment", environment(view, &command.environment)),
-        Command::UnrestrictEnvironment(command) => ("environment", environment(view, &command.environment)),
         Command::SetGrant(command) => ("grant", grant(view, &command.environment, &command.principal)),
         Command::SetProxyTokenEnvironments(command) => {
             let found = view.find_proxy_token(&command.proxy_token).ok();
             ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, None))))
         }
-        _ => ("", None),
+        command => ("environment", place(command).and_then(|place| environment(view, &place))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The `OpenAPI` 3.1 document, made from the table of routes and the shapes that the handlers read and write.
 
 use axum::http::Method;
-use schemars::generate::SchemaSettings;
 use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,

@@ -1,19 +1,20 @@
 //! The server: connections, their limits, and how they end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::Problem;
@@ -42,21 +43,21 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
-        .layer(from_fn(identify))
         .with_state(app)
 }
 
-/// Gives every request an id, which its answer and its log lines carry.
-async fn identify(mut request: Request, next: Next) -> Response<Body> {
+/// Answers a request under an id, which its answer and its log lines carry.
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = id.unwrap_or_else(new_request_id);
     request.headers_mut().insert(ID_HEADER, id.clone());
-    let mut response = next.run(request).await;
+    let Ok(mut response) = router.oneshot(request).await;
     if response.status().is_server_error() {
         tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
     }
     response.headers_mut().insert(ID_HEADER, id);
-    response
+    Ok(response)
 }
 
 fn is_request_id(id: &HeaderValue) -> bool {
@@ -82,7 +83,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
             accepted = accept(&listener, &connections) => accepted,
             () = &mut shutdown => break,
         };
-        let connection = http().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let router = router.clone();
+        let service = service_fn(move |request| answer(router.clone(), request));
+        let connection = http().serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

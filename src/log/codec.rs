@@ -17,13 +17,10 @@ use crate::domain::event::{Event, EventData, UnknownEvent};
 use crate::domain::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::name::Reason;
 use crate::domain::principal::{Actor, CredentialId};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE_PREFIX: &str = "/workspaces/";
-
-/// The instants that RFC 3339 can write, from the year 0 to the year 9999.
-const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 /// Why an event cannot be stored.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@
 //! did not return is there whole or not at all.
 
 pub mod codec;
+pub mod schema;
 pub mod sqlite;
 
 use std::path::Path;

@@ -145,7 +145,7 @@ impl Group {
         };
         let decided = decide_all(&root, &asked.caller, &asked.commands, &stamp, &mut MintedEventIds(judge.mint))
             .map_err(SubmitError::Refused)?;
-        self.apply(slot, decided, asked, &stamp)
+        self.apply(slot, &decided, asked, &stamp)
     }
 
     fn root(&self, slot: &Arc<Slot>) -> Result<Arc<Workspace>, SubmitError> {
@@ -202,7 +202,7 @@ impl Group {
     fn apply(
         &mut self,
         slot: &Arc<Slot>,
-        decided: Decided,
+        decided: &Decided,
         asked: Asked,
         stamp: &Stamp,
     ) -> Result<Judged, SubmitError> {
@@ -210,7 +210,7 @@ impl Group {
         let mut notes: Vec<Note> = decided.events.iter().flat_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
-        let accepted = accepted(&decided, &asked, stamp.time);
+        let accepted = accepted(decided, &asked, stamp.time);
         let part = self.parts.len();
         if let Some(retry) = asked.retry {
             let Retry { scope, key, fingerprint, keep } = retry;
@@ -221,7 +221,7 @@ impl Group {
         if events.is_empty() && notes.is_empty() {
             return Ok((Ok(Answer::Done(Box::new(accepted))), self.rests_on(slot)));
         }
-        self.push(slot, &decided, stamp.command, events, notes);
+        self.push(slot, decided, stamp.command, events, notes);
         Ok((Ok(Answer::Done(Box::new(accepted))), Some(part)))
     }
 
@@ -270,7 +270,7 @@ impl Group {
             // Whoever asked may have gone away; the change stands all the same.
             let _ = reply.send(match outcome {
                 Outcome::Appended => result,
-                Outcome::NameTaken => Err(name_taken(result)),
+                Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
                 }
@@ -303,8 +303,8 @@ struct Asked {
     retry: Option<Retry>,
 }
 
-fn name_taken(result: Result<Answer, SubmitError>) -> SubmitError {
-    let name = match &result {
+fn name_taken(result: &Result<Answer, SubmitError>) -> SubmitError {
+    let name = match result {
         Ok(Answer::Done(accepted)) => accepted.view.description().map(|description| description.name.to_string()),
         _ => None,
     };

@@ -28,7 +28,7 @@ use mint::{Mint, Secret};
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::domain::command::Profile;
 use crate::domain::id::{AccessKeyId, ProxyTokenId, UserId, WorkspaceId};
 use crate::domain::principal::Caller;
@@ -70,6 +70,13 @@ pub struct Authenticated {
     pub workspace: Option<WorkspaceId>,
 }
 
+/// What the service's threads are ended with.
+struct Threads {
+    /// Ends the housekeeping thread when it is dropped.
+    stop: Sender<()>,
+    handles: Vec<JoinHandle<()>>,
+}
+
 /// A running instance.
 pub struct Service {
     log: Arc<dyn EventLog>,
@@ -79,7 +86,7 @@ pub struct Service {
     workspaces: Arc<Workspaces>,
     directory: Directory,
     queue: mpsc::Sender<Job>,
-    threads: Mutex<Option<(Sender<()>, Vec<JoinHandle<()>>)>>,
+    threads: Mutex<Option<Threads>>,
 }
 
 impl Service {
@@ -89,6 +96,7 @@ impl Service {
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
         let Settings { log, clock, mint, operator, cache_bytes } = settings;
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
         let writer = Writer {
@@ -109,14 +117,14 @@ impl Service {
         let housekeeping = std::thread::Builder::new()
             .name("housekeeping".to_owned())
             .spawn(move || keep_house_until(&stopped, &housekeeper, &runtime))?;
-        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some((stop, vec![housekeeping, writer]));
+        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some(Threads { stop, handles: vec![housekeeping, writer] });
         Ok(service)
     }
 
     /// Finishes what was asked, records what was used, and ends the threads.
     pub async fn stop(&self) {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((stop, handles)) = threads else { return };
+        let Some(Threads { stop, handles }) = threads else { return };
         drop(stop);
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");

@@ -30,6 +30,9 @@ pub struct Submission {
     pub retry: Option<Retry>,
 }
 
+/// Makes the answer to keep of what was done.
+pub type Keep = Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>;
+
 /// How a request that may be sent again is known again.
 pub struct Retry {
     /// Within which the key is unique.
@@ -39,7 +42,7 @@ pub struct Retry {
     /// SHA-256 over the request.
     pub fingerprint: [u8; 32],
     /// Writes the answer to keep; it must hold no secret.
-    pub keep: Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>,
+    pub keep: Keep,
 }
 
 /// A change that is durable.

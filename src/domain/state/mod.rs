@@ -263,7 +263,7 @@ records! {
         /// Environments.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         environments: Vec<EnvironmentState>,
-        /// The names that no environment has any more.
+        /// The names that environments no longer have, by name and in the order of time.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         environment_names: Vec<FormerName>,
         /// The last grant of each principal who has none, in the environments that have not ended.
@@ -280,11 +280,11 @@ records! {
         access_keys: Vec<AccessKeyState>,
     }
 
-    /// A name that no environment has any more.
+    /// A name that an environment had.
     FormerName {
         /// The name, in lower case.
         name: EnvironmentName,
-        /// The environment that had it last.
+        /// The environment.
         environment: EnvironmentId,
         /// The event that gave it that name.
         since: Revision,

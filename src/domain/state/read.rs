@@ -38,12 +38,10 @@ pub(super) fn state(view: &View) -> State {
         proxy_tokens: past_proxy_tokens,
         access_keys: past_access_keys,
     };
-    let (revision, time) = (reader.revision, reader.workspace.time_of(reader.revision));
-    let (workspace, times) = (reader.about(), BTreeMap::new());
     let state = State {
-        revision,
-        time,
-        workspace,
+        revision: reader.revision,
+        time: reader.workspace.time_of(reader.revision),
+        workspace: reader.about(),
         members,
         service_users,
         environments,
@@ -51,7 +49,7 @@ pub(super) fn state(view: &View) -> State {
         proxy_tokens,
         access_keys,
         past,
-        times,
+        times: BTreeMap::new(),
     };
     State { times: reader.times(&state), ..state }
 }
@@ -201,10 +199,18 @@ impl<'a> Reader<'a> {
     }
 
     fn former_names(&self) -> Vec<FormerName> {
-        let former = self.workspace.environment_names.iter().filter_map(|(key, timeline)| {
-            let Tenure { held, ended, .. } = tenure(timeline, self.revision, |holder| *holder, |_, _| true)?;
-            let (environment, since, until) = (held.value, held.since, ended?);
-            Some(FormerName { name: key.parse().ok()?, environment, since, until })
+        let names = self.workspace.environment_names.iter();
+        names.flat_map(|(key, timeline)| self.former_bearers(key, timeline)).collect()
+    }
+
+    fn former_bearers(&self, key: &str, timeline: &Timeline<Option<EnvironmentId>>) -> Vec<FormerName> {
+        let entries: Vec<_> = timeline.iter().take_while(|entry| entry.since <= self.revision).collect();
+        let former = entries.windows(2).filter_map(|pair| match pair {
+            [bearer, next] if bearer.value != next.value => {
+                let (name, environment) = (key.parse().ok()?, bearer.value?);
+                Some(FormerName { name, environment, since: bearer.since, until: next.since })
+            }
+            _ => None,
         });
         former.collect()
     }

@@ -52,7 +52,7 @@ impl Workspace {
         }
     }
 
-    /// Names that no environment has come first: whoever takes one takes it later.
+    /// The names that environments had come first: whoever has one now took it later.
     fn restore_environments(&mut self, state: &State) {
         for former in &state.past.environment_names {
             self.restore_former_name(former);

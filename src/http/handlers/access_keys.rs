@@ -21,6 +21,17 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     answer::about(view, &paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None))))
 }
 
+/// Shows an access key.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let (view, _) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("key");
+    let id = view.find_access_key(&named.into())?.id;
+    let found = entity::access_key(&view, id, None).ok_or_else(|| Problem::not_found("access key", named))?;
+    answer::about(&view, &found)
+}
+
 /// Makes an access key.
 pub async fn issue(request: InWorkspace) -> Answered {
     let command: IssueAccessKey = request.asked.body()?;
@@ -41,6 +52,7 @@ pub async fn revoke(request: InWorkspace) -> Answered {
 /// taken out of the credential directory.
 async fn revoke_after_end(mut request: InWorkspace) -> Answered {
     request.asked.params.reason()?;
+    request.check_head()?;
     std::mem::take(&mut request.asked.params).finish()?;
     let named = request.asked.path("key");
     let key: AccessKeyId = named.parse().map_err(|_| Problem::not_found("access key", named))?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Answered;
 use super::audit::{Evidence, evidence};
-use crate::domain::access::{Decision, Question, Resource, Subject, judge};
+use crate::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
 use crate::domain::principal::Principal;
 use crate::domain::time::{Instant, Revision};
@@ -178,10 +178,10 @@ impl Judge<'_> {
     fn answer(&self, body: &EvaluationBody) -> Result<DecisionBody, Problem> {
         self.check_may_ask(&body.subject)?;
         let question = body.question();
-        let mut decision = judge(self.view, &question);
-        if self.request.reader != Reader::Audit && matches!(self.request.reader, Reader::Oneself(_)) {
-            decision = decision.concealed();
-        }
+        let decision = match &self.request.reader {
+            Reader::Audit | Reader::Evaluator => judge(self.view, &question),
+            Reader::Oneself(principal) => judge_concealed(self.view, &question, principal),
+        };
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
         Ok(DecisionBody { decision: decision.allowed, context })
     }

@@ -44,24 +44,71 @@ pub struct EventsBody {
     pub revision: Revision,
     /// As of when.
     pub at: Instant,
+    /// What was asked for.
+    pub query: EventsQuery,
     /// The events, as they are stored, byte for byte.
     #[serde(flatten)]
     #[schemars(with = "Page<serde_json::Value>")]
     pub page: Page<Box<RawValue>>,
 }
 
-impl Filter {
-    fn of(params: &mut Params, view: &View) -> Result<Self, Problem> {
-        let environment = params.text("environment").map(|named| view.environments_ever(&named.as_str().into()));
-        let principal = params.text("principal").map(|named| view.principals_ever(&named.as_str().into()));
-        let filter = Self {
-            event_type: params.text("type").map(known_type).transpose()?,
+/// The conditions as they were asked for.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct EventsQuery {
+    /// After this revision.
+    pub after: Option<Revision>,
+    /// Of this type, with or without its version.
+    #[serde(rename = "type")]
+    pub event_type: Option<String>,
+    /// About this.
+    pub subject: Option<String>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// In, or about, this environment.
+    pub environment: Option<String>,
+    /// About this principal.
+    pub principal: Option<String>,
+    /// Not before this instant.
+    pub from: Option<Instant>,
+    /// Before this instant.
+    pub until: Option<Instant>,
+}
+
+impl EventsQuery {
+    fn of(params: &mut Params) -> Result<Self, Problem> {
+        Ok(Self {
+            after: params.value("after")?,
+            event_type: params.text("type"),
             subject: params.text("subject"),
-            actor: params.text("actor").map(|actor| known_actor(view, &actor)).transpose()?,
-            environments: environment.map(|found| named(found, "environment")).transpose()?,
-            principals: principal.map(|found| named(found, "principal")).transpose()?,
+            actor: params.text("actor"),
+            environment: params.text("environment"),
+            principal: params.text("principal"),
             from: params.value("from")?,
             until: params.value("until")?,
+        })
+    }
+}
+
+impl Filter {
+    /// What is named is looked up in the view, so that a later bearer of a name is not meant. What is not there yet gives no
+    /// events; what never was, as far as `now` reaches, is not found.
+    fn of(query: &EventsQuery, view: &View, now: &View) -> Result<Self, Problem> {
+        let environments = |named: &String| {
+            let of = |view: &View| view.environments_ever(&named.as_str().into());
+            known(of(view), || of(now), "environment", named)
+        };
+        let principals = |named: &String| {
+            let of = |view: &View| view.principals_ever(&named.as_str().into());
+            known(of(view), || of(now), "principal", named)
+        };
+        let filter = Self {
+            event_type: query.event_type.as_ref().map(known_type).transpose()?,
+            subject: query.subject.as_ref().map(|subject| known_subject(now, subject)).transpose()?,
+            actor: query.actor.as_ref().map(|actor| known_actor(now, actor)).transpose()?,
+            environments: query.environment.as_ref().map(environments).transpose()?,
+            principals: query.principal.as_ref().map(principals).transpose()?,
+            from: query.from,
+            until: query.until,
         };
         match (filter.from, filter.until) {
             (Some(from), Some(until)) if from > until => {
@@ -88,12 +135,12 @@ impl Filter {
     }
 }
 
-fn known_type(name: String) -> Result<String, Problem> {
+fn known_type(name: &String) -> Result<String, Problem> {
     let known = EventData::TYPES
         .iter()
-        .any(|known| *known == name || known.rsplit_once('.').is_some_and(|(unversioned, _)| unversioned == name));
+        .any(|known| known == name || known.rsplit_once('.').is_some_and(|(unversioned, _)| unversioned == name));
     if known {
-        Ok(name)
+        Ok(name.clone())
     } else {
         Err(Problem::invalid(format!("`type`: there is no event type `{}`", name.escape_debug())))
     }
@@ -116,33 +163,31 @@ fn known_actor(view: &View, text: &str) -> Result<Actor, Problem> {
     }
 }
 
-fn named<T>(found: Vec<T>, kind: &'static str) -> Result<Vec<T>, Problem> {
-    if found.is_empty() {
-        return Err(Problem::new(
-            axum::http::StatusCode::NOT_FOUND,
-            "not_found",
-            format!("there never was such a {kind}"),
-        ));
-    }
-    Ok(found)
+fn known_subject(now: &View, subject: &String) -> Result<String, Problem> {
+    let known = now.workspace().events(Revision::ZERO, now.revision()).any(|event| event.data.subject() == *subject);
+    if known { Ok(subject.clone()) } else { Err(Problem::not_found("subject", subject)) }
+}
+
+fn known<T>(found: Vec<T>, ever: impl Fn() -> Vec<T>, kind: &'static str, named: &str) -> Result<Vec<T>, Problem> {
+    if found.is_empty() && ever().is_empty() { Err(Problem::not_found(kind, named)) } else { Ok(found) }
 }
 
 /// Lists events.
 pub async fn list(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
-    let after: Option<Revision> = request.asked.params.value("after")?;
-    let view = &paging.view;
-    let filter = Filter::of(&mut request.asked.params, view)?;
+    let query = EventsQuery::of(&mut request.asked.params)?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let start = after.unwrap_or_default().max(Revision(paging.position));
+    let view = &paging.view;
+    let filter = Filter::of(&query, view, &request.now())?;
+    let start = query.after.unwrap_or_default().max(Revision(paging.position));
     let admitted = view.workspace().events(start, view.revision()).filter(|event| filter.admits(event));
     let mut found: Vec<Arc<Event>> = admitted.take(paging.limit.saturating_add(1)).map(Arc::clone).collect();
     let more = found.len() > paging.limit;
     found.truncate(paging.limit);
     let next = found.last().filter(|_| more).map(|last| paging.cursor(last.revision.0));
     let items = stored(&request, &found).await?;
-    respond(&request, view, Page { items, next })
+    respond(&request, view, query, Page { items, next })
 }
 
 /// The exact bytes of events, read from the store in runs of neighbours.
@@ -169,10 +214,11 @@ fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
     })
 }
 
-fn respond(request: &InWorkspace, view: &View, page: Page<Box<RawValue>>) -> Answered {
+fn respond(request: &InWorkspace, view: &View, query: EventsQuery, page: Page<Box<RawValue>>) -> Answered {
     let accept = request.asked.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !accept.contains(CLOUDEVENTS_BATCH) {
-        let body = EventsBody { workspace: request.root.id(), revision: view.revision(), at: view.instant(), page };
+        let (workspace, revision, at) = (request.root.id(), view.revision(), view.instant());
+        let body = EventsBody { workspace, revision, at, query, page };
         return answer::about(view, &body);
     }
     let mut response: Response<Body> = answer::about(view, &page.items)?;

@@ -40,6 +40,22 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     answer::about(view, &paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant))))
 }
 
+/// Shows a principal's grant: anyone's, or the caller's own.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    let (view, _) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let only = request.only()?;
+    let (environment, named) = (request.asked.path("env"), request.asked.path("principal"));
+    let not_found = || Problem::not_found("grant", &format!("{named} in {environment}"));
+    let place = view.find_environment(&environment.into())?;
+    if !may_see(&request, place.id)? {
+        return Err(Problem::not_found("environment", environment));
+    }
+    let principal = view.find_principal(&named.into()).map_err(|_| not_found())?;
+    let grant = view.grant(&place, &principal).filter(|_| only.is_none_or(|own| *own == principal));
+    answer::about(&view, &entity::grant(&view, &place, &principal, &grant.ok_or_else(not_found)?))
+}
+
 /// Gives a grant.
 pub async fn set(request: InWorkspace) -> Answered {
     let GrantBody { role, expires_at } = request.asked.body()?;

@@ -46,6 +46,21 @@ async fn profiles(request: &InWorkspace, users: &[UserId]) -> Result<Vec<Profile
     Ok(request.asked.app.service.reading(move |log| log.profiles(workspace, &users)).await?)
 }
 
+/// Shows a member: anyone, or for a plain member only itself.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    let (view, pinned) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("user");
+    let (user, _) = view.find_member(&named.into())?;
+    if request.only()?.is_some_and(|own| *own != Principal::User(user.clone())) {
+        return Err(Problem::not_found("member", named));
+    }
+    let users = std::slice::from_ref(&user);
+    let profile = if pinned { None } else { profiles(&request, users).await?.pop() };
+    let found = entity::member(&view, &user, profile.unwrap_or_default());
+    answer::about(&view, &found.ok_or_else(|| Problem::not_found("member", named))?)
+}
+
 /// Makes a person a member.
 pub async fn add(request: InWorkspace) -> Answered {
     let command: AddMember = request.asked.body()?;
@@ -86,7 +101,7 @@ pub async fn show_profile(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
     let profile = profiles(&request, std::slice::from_ref(&user)).await?.pop().unwrap_or_default();
-    profile_answer(&profile)
+    profile_answer(&request, &profile)
 }
 
 /// Replaces a person's profile.
@@ -102,16 +117,19 @@ pub async fn erase_profile(request: InWorkspace) -> Answered {
 }
 
 async fn write_profile(mut request: InWorkspace, profile: Profile) -> Answered {
-    request.asked.params.reason()?;
-    std::mem::take(&mut request.asked.params).finish()?;
     if matches!(request.asked.caller, crate::domain::principal::Caller::AccessKey { .. }) {
         return Err(Problem::forbidden("an access key asks and never changes"));
     }
+    request.asked.params.reason()?;
+    std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
+    request.check_head()?;
     request.asked.app.service.set_profile(request.root.id(), user, profile.clone()).await?;
-    profile_answer(&profile)
+    profile_answer(&request, &profile)
 }
 
-fn profile_answer(profile: &Profile) -> Answered {
-    Ok(answer::json(StatusCode::OK, answer::bytes(profile)?))
+fn profile_answer(request: &InWorkspace, profile: &Profile) -> Answered {
+    let mut response = answer::json(StatusCode::OK, answer::bytes(profile)?);
+    answer::name_head(response.headers_mut(), request.root.head());
+    Ok(response)
 }

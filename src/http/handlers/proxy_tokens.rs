@@ -27,6 +27,15 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     answer::about(view, &paging.page(view.proxy_tokens().map(|found| entity::proxy_token(view, &found, None))))
 }
 
+/// Shows a proxy token.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let (view, _) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let found = view.find_proxy_token(&request.asked.path("prx").into())?;
+    answer::about(&view, &entity::proxy_token(&view, &found, None))
+}
+
 /// Makes a proxy token.
 pub async fn create(request: InWorkspace) -> Answered {
     let empty = request.asked.body_bytes().is_empty();

@@ -7,6 +7,7 @@ use crate::http::answer::{self, Paging};
 use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
 use crate::http::entity;
+use crate::http::problem::Problem;
 
 /// Lists service users: all of them, or for a service user only itself.
 pub async fn list(mut request: InWorkspace) -> Answered {
@@ -16,6 +17,19 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     let view = &paging.view;
     let shown = view.service_users().filter(|found| only.is_none_or(|own| *own == Principal::ServiceUser(found.id)));
     answer::about(view, &paging.page(shown.map(|found| entity::service_user(view, &found))))
+}
+
+/// Shows a service user: any, or for a service user only itself.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    let (view, _) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("svc");
+    let only = request.only()?;
+    let found = view.find_service_user(&named.into())?;
+    if only.is_some_and(|own| *own != Principal::ServiceUser(found.id)) {
+        return Err(Problem::not_found("service user", named));
+    }
+    answer::about(&view, &entity::service_user(&view, &found))
 }
 
 /// Makes a service user.

@@ -10,6 +10,7 @@ use crate::http::answer::{self, Paging};
 use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
 use crate::http::entity;
+use crate::http::problem::Problem;
 use crate::log::PresentedId;
 
 /// Until when a token is to be good.
@@ -21,7 +22,7 @@ pub struct TokenBody {
     pub expires_at: Option<Instant>,
 }
 
-fn body(request: &InWorkspace) -> Result<TokenBody, crate::http::problem::Problem> {
+fn body(request: &InWorkspace) -> Result<TokenBody, Problem> {
     if request.asked.body_bytes().is_empty() { Ok(TokenBody::default()) } else { request.asked.body() }
 }
 
@@ -53,6 +54,23 @@ pub async fn list(mut request: InWorkspace) -> Answered {
         page.items.iter_mut().zip(used).for_each(|(token, used)| token.last_used_at = used);
     }
     answer::about(view, &page)
+}
+
+/// Shows a token: any, or for a plain principal one of its own.
+pub async fn show(mut request: InWorkspace) -> Answered {
+    let (view, pinned) = request.view()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let named = request.asked.path("tok");
+    let only = request.only()?;
+    let id = view.find_token(&named.into())?.id;
+    let found = entity::token(&view, id, None);
+    let mut found = found
+        .filter(|token| only.is_none_or(|own| *own == token.holder))
+        .ok_or_else(|| Problem::not_found("token", named))?;
+    if !pinned {
+        found.last_used_at = request.asked.app.service.last_used(vec![PresentedId::Token(id)]).await?.pop().flatten();
+    }
+    answer::about(&view, &found)
 }
 
 /// Takes a token back.

@@ -1,7 +1,5 @@
 //! Workspaces, their plan, and whether RBAC is on.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::Answered;
 use crate::domain::command::{ChangePlan, Command, CreateWorkspace, DeleteWorkspace, DisableRbac, EnableRbac};
 use crate::domain::id::WorkspaceId;
+use crate::domain::principal::Caller;
+use crate::domain::role::AccessKeyRole;
+use crate::domain::time::Instant;
 use crate::domain::view::{At, View};
 use crate::http::answer::{self, Page};
 use crate::http::asked::{Asked, InWorkspace};
-use crate::http::change::{change, entities, submit};
+use crate::http::change::{change, entities, new_workspace, submit};
 use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::problem::Problem;
 
@@ -26,8 +27,11 @@ pub struct RbacBody {
 
 /// Makes a workspace.
 pub async fn create(asked: Asked) -> Answered {
+    if asked.caller != Caller::Operator {
+        return Err(Problem::forbidden("only the operator may do this"));
+    }
     let command: CreateWorkspace = asked.body()?;
-    submit(asked, None, vec![command.into()], entities).await
+    submit(asked, None, vec![command.into()], new_workspace).await
 }
 
 /// Shows a workspace.
@@ -60,37 +64,72 @@ pub async fn set_rbac(request: InWorkspace) -> Answered {
 
 /// Lists the workspaces that the caller has a part in: all of them for the operator, else its own.
 pub async fn list(mut asked: Asked) -> Answered {
-    let limit = asked.params.limit()?;
-    let at = asked.params.at()?;
-    if matches!(at, At::Revision(_) | At::Both(..)) {
-        return Err(Problem::invalid("`at`: each workspace has revisions of its own, so name an instant"));
+    if matches!(asked.caller, Caller::AccessKey { role: AccessKeyRole::Evaluator, .. }) {
+        return Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"));
     }
-    let cursor: Option<WorkspaceId> = asked.params.value("cursor")?;
+    let limit = asked.params.limit()?;
+    let (at, instant) = instant(&mut asked)?;
+    let cursor = asked.params.text("cursor").map(|cursor| read_cursor(&cursor, at)).transpose()?;
     std::mem::take(&mut asked.params).finish()?;
+    let first = Place { at, instant, after: None };
+    let place =
+        cursor.map_or(first, |(instant, after)| Place { at: At::Instant(instant), instant, after: Some(after) });
     let page = match asked.home {
-        None => every(&asked, at, cursor, limit).await?,
-        Some(home) => Page { items: shown(&asked, home, at).await?.into_iter().collect(), next: None },
+        None => every(&asked, &place, limit).await?,
+        Some(home) => Page { items: shown(&asked, home, place.at).await?.into_iter().collect(), next: None },
     };
-    Ok(answer::json(StatusCode::OK, answer::bytes(&page)?))
+    let mut response = answer::json(StatusCode::OK, answer::bytes(&page)?);
+    answer::name_instant(response.headers_mut(), place.instant);
+    Ok(response)
+}
+
+/// Where a page begins: the instant of the first page, and the last workspace of the page before.
+struct Place {
+    at: At,
+    instant: Instant,
+    after: Option<WorkspaceId>,
+}
+
+/// The instant that is asked about. Each workspace has revisions of its own, so none can be named here.
+fn instant(asked: &mut Asked) -> Result<(At, Instant), Problem> {
+    let now = asked.app.service.now();
+    match asked.params.at()? {
+        At::Now => Ok((At::Now, now)),
+        At::Instant(at) if at <= now => Ok((At::Instant(at), at)),
+        At::Instant(at) => Err(Problem::invalid(format!("`at`: `{at}` is later than now, {now}"))),
+        At::Revision(_) | At::Both(..) => {
+            Err(Problem::invalid("`at`: each workspace has revisions of its own, so name an instant"))
+        }
+    }
+}
+
+fn cursor(instant: Instant, last: WorkspaceId) -> String {
+    format!("{last}.{}", instant.micros())
+}
+
+fn read_cursor(text: &str, asked: At) -> Result<(Instant, WorkspaceId), Problem> {
+    let parts = text.split_once('.').and_then(|(id, micros)| Some((id.parse().ok()?, micros.parse().ok()?)));
+    let found = parts.map(|(last, micros)| (Instant::from_micros(micros), last));
+    found.filter(|(instant, _)| asked == At::Now || asked == At::Instant(*instant)).ok_or_else(|| {
+        Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
+    })
 }
 
 /// The next page of all workspaces. A page that the store gives may hold some that were deleted, so pages are read until one
-/// is full.
-async fn every(
-    asked: &Asked,
-    at: At,
-    mut after: Option<WorkspaceId>,
-    limit: usize,
-) -> Result<Page<WorkspaceEntity>, Problem> {
-    let mut items = Vec::new();
+/// is full and another row is found.
+async fn every(asked: &Asked, place: &Place, limit: usize) -> Result<Page<WorkspaceEntity>, Problem> {
+    let mut items: Vec<WorkspaceEntity> = Vec::new();
+    let mut after = place.after;
     loop {
         let ids = asked.app.service.workspaces(after, limit).await?;
         let Some(last) = ids.last().copied() else { return Ok(Page { items, next: None }) };
         for id in ids {
-            items.extend(shown(asked, id, at).await?);
+            let Some(found) = shown(asked, id, place.at).await? else { continue };
             if items.len() == limit {
-                return Ok(Page { items, next: Some(id.to_string()) });
+                let next = items.last().map(|last| cursor(place.instant, last.id));
+                return Ok(Page { items, next });
             }
+            items.push(found);
         }
         after = Some(last);
     }
@@ -106,5 +145,5 @@ async fn shown(asked: &Asked, id: WorkspaceId, at: At) -> Result<Option<Workspac
         }
     };
     let Some(root) = root else { return Ok(None) };
-    Ok(entity::workspace(&View::new(Arc::clone(&root), at, asked.app.service.now())?))
+    Ok(entity::workspace(&View::new(root, at, asked.app.service.now())?))
 }

@@ -3,20 +3,21 @@
 //! A view owns a root of the facts for as long as it likes and holds no lock. The one called "now" is made like any other, so
 //! there is no second way to read the past. In a workspace that does not exist, nothing does.
 
+mod names;
+mod since;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::access::Rule;
-use super::command::{AccessKeyRef, EnvironmentRef, PrincipalRef, ProxyTokenRef, ServiceUserRef, TokenRef, UserRef};
-use super::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
-use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
-use super::name::{EnvironmentName, ServiceUserName};
-use super::principal::{Actor, Principal};
-use super::rejection::Rejection;
-use super::role::{EnvironmentRole, Plan, WorkspaceRole};
-use super::time::{Instant, Revision};
-use super::timeline::Since;
-use super::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
+use crate::domain::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
+use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
+use crate::domain::name::{EnvironmentName, ServiceUserName};
+use crate::domain::principal::{Actor, Principal};
+use crate::domain::rejection::Rejection;
+use crate::domain::role::{EnvironmentRole, Plan, WorkspaceRole};
+use crate::domain::time::{Instant, Revision};
+use crate::domain::timeline::Since;
+use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
 
 /// When a question is about: what `?at=` and `?revision=` say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -378,79 +379,6 @@ impl View {
     }
 }
 
-/// Since when things have stood as they stand.
-impl View {
-    fn time_of(&self, revision: Option<Revision>) -> Instant {
-        revision.and_then(|revision| self.workspace.time_of(revision)).unwrap_or(Instant::EARLIEST)
-    }
-
-    /// When a user became a member, role changes since then apart.
-    pub fn member_since(&self, user: &UserId) -> Option<Revision> {
-        self.workspace.members.get(user)?.run_start(self.revision, Option::is_some)
-    }
-
-    /// Since when a principal has had a role in an environment by a rule: the latest of what the rule rests on.
-    pub(super) fn access_since(&self, environment: &EnvironmentView<'_>, principal: &Principal, rule: Rule) -> Instant {
-        let joined = match principal {
-            Principal::User(user) => self.member_since(user),
-            Principal::ServiceUser(id) => self.service_user(*id).map(|found| found.created),
-        };
-        let causes = match rule {
-            Rule::Unrestricted => [Some(environment.mode.since), None, None],
-            Rule::RbacOff => [self.restricted_since(environment), Some(self.rbac().since), None],
-            Rule::WorkspaceRole => {
-                [self.restricted_since(environment), Some(self.rbac().since), self.administers_since(principal)]
-            }
-            Rule::Grant => [
-                self.restricted_since(environment),
-                Some(self.rbac().since),
-                self.granted_since(environment, principal),
-            ],
-            _ => [Some(environment.mode.since), Some(self.rbac().since), self.demoted_since(principal)],
-        };
-        let latest = causes.into_iter().chain([joined]).map(|revision| self.time_of(revision)).max();
-        let expired = if rule == Rule::DefaultRole { self.grant_ended_at(environment, principal) } else { None };
-        latest.max(expired).unwrap_or(Instant::EARLIEST)
-    }
-
-    fn restricted_since(&self, environment: &EnvironmentView<'_>) -> Option<Revision> {
-        environment.facts.mode.run_start(self.revision, |mode| matches!(mode, Mode::Restricted(_)))
-    }
-
-    fn administers_since(&self, principal: &Principal) -> Option<Revision> {
-        self.role_run(principal, |role| role.is_some_and(WorkspaceRole::administers))
-    }
-
-    fn demoted_since(&self, principal: &Principal) -> Option<Revision> {
-        self.role_run(principal, |role| role.is_some_and(|role| !role.administers()))
-    }
-
-    fn role_run(&self, principal: &Principal, holds: impl Fn(&Option<WorkspaceRole>) -> bool) -> Option<Revision> {
-        match principal {
-            Principal::User(user) => self.workspace.members.get(user)?.run_start(self.revision, holds),
-            Principal::ServiceUser(_) => None,
-        }
-    }
-
-    fn granted_since(&self, environment: &EnvironmentView<'_>, principal: &Principal) -> Option<Revision> {
-        let role = self.grant(environment, principal)?.value.role;
-        let timeline = environment.facts.grants.get(principal)?;
-        timeline.run_start(self.revision, |grant| grant.is_some_and(|grant| grant.role == role))
-    }
-
-    /// When a grant that is no more ended: at its expiry, whenever the event came, or with the event.
-    fn grant_ended_at(&self, environment: &EnvironmentView<'_>, principal: &Principal) -> Option<Instant> {
-        let entry = self.grant_trace(environment, principal)?;
-        let before = environment.facts.grants.get(principal)?.at(Revision(entry.since.0.saturating_sub(1)));
-        let expiry = |grant: Option<Grant>| grant.and_then(|grant| grant.expires_at);
-        let event = self.time_of(Some(entry.since));
-        match entry.value {
-            Some(grant) => grant.expires_at,
-            None => Some(before.and_then(|entry| expiry(entry.value)).map_or(event, |end| end.min(event))),
-        }
-    }
-}
-
 /// Restored facts say nothing of the time before them, so a view of it would answer wrongly.
 fn check_available(workspace: &Workspace, at: At, revision: Revision) -> Result<(), Rejection> {
     let asked = match at {
@@ -474,138 +402,4 @@ pub struct ProxyTokenView<'a> {
     pub issued: Revision,
     /// From when on it is worth nothing.
     pub expires_at: Option<Instant>,
-}
-
-/// Looking up what a command or question names. What does not parse names nothing.
-impl View {
-    /// The member of a user id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_member(&self, user: &UserRef) -> Result<(UserId, Since<WorkspaceRole>), Rejection> {
-        let found = user.0.parse().ok().and_then(|id| Some((self.member(&id)?, id)));
-        found.map(|(role, id)| (id, role)).ok_or_else(|| Rejection::not_found("member", &user.0))
-    }
-
-    /// The service user of a name or id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_service_user(&self, reference: &ServiceUserRef) -> Result<ServiceUserView<'_>, Rejection> {
-        let by_id = || reference.0.parse().ok();
-        self.service_user_named(&reference.0)
-            .or_else(by_id)
-            .and_then(|id| self.service_user(id))
-            .ok_or_else(|| Rejection::not_found("service user", &reference.0))
-    }
-
-    fn service_user_named(&self, name: &str) -> Option<ServiceUserId> {
-        self.workspace.service_user_names.get(&name.parse::<ServiceUserName>().ok()?)?.at(self.revision)?.value
-    }
-
-    /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
-        let not_found = || Rejection::not_found("principal", &reference.0);
-        match reference.0.split_once(':').ok_or_else(not_found)? {
-            ("user", user) => self.find_member(&user.into()).map(|(user, _)| Principal::User(user)),
-            ("service_user", name) => {
-                self.find_service_user(&name.into()).map(|found| Principal::ServiceUser(found.id))
-            }
-            _ => Err(not_found()),
-        }
-        .map_err(|_| not_found())
-    }
-
-    /// The environment of a name, in any case, or id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_environment(&self, reference: &EnvironmentRef) -> Result<EnvironmentView<'_>, Rejection> {
-        let by_id = || reference.0.parse().ok();
-        self.environment_named(&reference.0)
-            .or_else(by_id)
-            .and_then(|id| self.environment(id))
-            .ok_or_else(|| Rejection::not_found("environment", &reference.0))
-    }
-
-    /// The live environment that bears a name.
-    pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
-        self.workspace.environment_names.get(&EnvironmentName::key_of(name))?.at(self.revision)?.value
-    }
-
-    /// Every environment that an id names or that ever bore a name, as far as the view reaches.
-    pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
-        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
-        let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
-        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
-        let mut found: Vec<_> = named.chain(by_id).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    /// Whether an environment of this name or id ever was, as far as the view reaches.
-    pub fn environment_ever(&self, reference: &EnvironmentRef) -> bool {
-        !self.environments_ever(reference).is_empty()
-    }
-
-    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` ever named, as far as the view reaches.
-    pub fn principals_ever(&self, reference: &PrincipalRef) -> Vec<Principal> {
-        match reference.0.split_once(':') {
-            Some(("user", user)) => {
-                let user = user.parse().ok().filter(|user| self.member_trace(user).is_some());
-                user.map(Principal::User).into_iter().collect()
-            }
-            Some(("service_user", named)) => {
-                let by_id = named.parse().ok();
-                let found = self.workspace.service_users.iter().filter(|(id, facts)| {
-                    (by_id == Some(**id) || facts.name.as_str() == named) && facts.alive.at(self.revision).is_some()
-                });
-                found.map(|(id, _)| Principal::ServiceUser(*id)).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// The environment that an id names or that bore a name last, also one that has ended.
-    pub(super) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
-        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
-        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
-        last.or_else(|| reference.0.parse().ok())
-    }
-
-    /// The API token of an id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_token(&self, reference: &TokenRef) -> Result<CredentialView<'_, TokenId, TokenTerms>, Rejection> {
-        let found = reference.0.parse().ok().and_then(|id| self.token(id));
-        found.ok_or_else(|| Rejection::not_found("token", &reference.0))
-    }
-
-    /// The proxy token of an id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_proxy_token(&self, reference: &ProxyTokenRef) -> Result<ProxyTokenView<'_>, Rejection> {
-        let found = reference.0.parse().ok().and_then(|id| self.proxy_token(id));
-        found.ok_or_else(|| Rejection::not_found("proxy token", &reference.0))
-    }
-
-    /// The access key of an id.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub fn find_access_key(
-        &self,
-        reference: &AccessKeyRef,
-    ) -> Result<CredentialView<'_, AccessKeyId, AccessKeyTerms>, Rejection> {
-        let found = reference.0.parse().ok().and_then(|id| self.access_key(id));
-        found.ok_or_else(|| Rejection::not_found("access key", &reference.0))
-    }
 }

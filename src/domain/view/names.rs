@@ -1,0 +1,147 @@
+//! Looking up what a command or question names, in a view: by name as it was borne then, or by id.
+
+use super::{CredentialView, EnvironmentView, ProxyTokenView, ServiceUserView, View};
+use crate::domain::command::{
+    AccessKeyRef, EnvironmentRef, PrincipalRef, ProxyTokenRef, ServiceUserRef, TokenRef, UserRef,
+};
+use crate::domain::event::{AccessKeyTerms, TokenTerms};
+use crate::domain::id::{AccessKeyId, EnvironmentId, ServiceUserId, TokenId, UserId};
+use crate::domain::name::{EnvironmentName, ServiceUserName};
+use crate::domain::principal::Principal;
+use crate::domain::rejection::Rejection;
+use crate::domain::role::WorkspaceRole;
+use crate::domain::timeline::Since;
+
+/// What does not parse names nothing.
+impl View {
+    /// The member of a user id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_member(&self, user: &UserRef) -> Result<(UserId, Since<WorkspaceRole>), Rejection> {
+        let found = user.0.parse().ok().and_then(|id| Some((self.member(&id)?, id)));
+        found.map(|(role, id)| (id, role)).ok_or_else(|| Rejection::not_found("member", &user.0))
+    }
+
+    /// The service user of a name or id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_service_user(&self, reference: &ServiceUserRef) -> Result<ServiceUserView<'_>, Rejection> {
+        let by_id = || reference.0.parse().ok();
+        self.service_user_named(&reference.0)
+            .or_else(by_id)
+            .and_then(|id| self.service_user(id))
+            .ok_or_else(|| Rejection::not_found("service user", &reference.0))
+    }
+
+    fn service_user_named(&self, name: &str) -> Option<ServiceUserId> {
+        self.workspace.service_user_names.get(&name.parse::<ServiceUserName>().ok()?)?.at(self.revision)?.value
+    }
+
+    /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
+        let not_found = || Rejection::not_found("principal", &reference.0);
+        match reference.0.split_once(':').ok_or_else(not_found)? {
+            ("user", user) => self.find_member(&user.into()).map(|(user, _)| Principal::User(user)),
+            ("service_user", name) => {
+                self.find_service_user(&name.into()).map(|found| Principal::ServiceUser(found.id))
+            }
+            _ => Err(not_found()),
+        }
+        .map_err(|_| not_found())
+    }
+
+    /// The environment of a name, in any case, or id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_environment(&self, reference: &EnvironmentRef) -> Result<EnvironmentView<'_>, Rejection> {
+        let by_id = || reference.0.parse().ok();
+        self.environment_named(&reference.0)
+            .or_else(by_id)
+            .and_then(|id| self.environment(id))
+            .ok_or_else(|| Rejection::not_found("environment", &reference.0))
+    }
+
+    /// The live environment that bears a name.
+    pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
+        self.workspace.environment_names.get(&EnvironmentName::key_of(name))?.at(self.revision)?.value
+    }
+
+    /// Every environment that an id names or that ever bore a name, as far as the view reaches.
+    pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
+        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
+        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
+        let mut found: Vec<_> = named.chain(by_id).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Whether an environment of this name or id ever was, as far as the view reaches.
+    pub fn environment_ever(&self, reference: &EnvironmentRef) -> bool {
+        !self.environments_ever(reference).is_empty()
+    }
+
+    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` ever named, as far as the view reaches.
+    pub fn principals_ever(&self, reference: &PrincipalRef) -> Vec<Principal> {
+        match reference.0.split_once(':') {
+            Some(("user", user)) => {
+                let user = user.parse().ok().filter(|user| self.member_trace(user).is_some());
+                user.map(Principal::User).into_iter().collect()
+            }
+            Some(("service_user", named)) => {
+                let by_id = named.parse().ok();
+                let found = self.workspace.service_users.iter().filter(|(id, facts)| {
+                    (by_id == Some(**id) || facts.name.as_str() == named) && facts.alive.at(self.revision).is_some()
+                });
+                found.map(|(id, _)| Principal::ServiceUser(*id)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The environment that an id names or that bore a name last, also one that has ended.
+    pub(in crate::domain) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
+        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
+        last.or_else(|| reference.0.parse().ok())
+    }
+
+    /// The API token of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_token(&self, reference: &TokenRef) -> Result<CredentialView<'_, TokenId, TokenTerms>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.token(id));
+        found.ok_or_else(|| Rejection::not_found("token", &reference.0))
+    }
+
+    /// The proxy token of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_proxy_token(&self, reference: &ProxyTokenRef) -> Result<ProxyTokenView<'_>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.proxy_token(id));
+        found.ok_or_else(|| Rejection::not_found("proxy token", &reference.0))
+    }
+
+    /// The access key of an id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn find_access_key(
+        &self,
+        reference: &AccessKeyRef,
+    ) -> Result<CredentialView<'_, AccessKeyId, AccessKeyTerms>, Rejection> {
+        let found = reference.0.parse().ok().and_then(|id| self.access_key(id));
+        found.ok_or_else(|| Rejection::not_found("access key", &reference.0))
+    }
+}

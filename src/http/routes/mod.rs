@@ -1,0 +1,159 @@
+//! Every route, in one table: what it is called, who may ask, what it takes and gives, and who answers.
+//!
+//! The router and the `OpenAPI` document are both made from this table, and the tests go through it: a route that is not here
+//! does not exist, and one that is has to be refused to everyone who may not ask.
+
+mod credentials;
+mod people;
+mod questions;
+mod rows;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::App;
+use super::answer::Page;
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Anyone, without a credential.
+    Anyone,
+    /// The operator.
+    Operator,
+    /// An owner, or the operator.
+    Owners,
+    /// An owner, a manager, or the operator.
+    Administrators,
+    /// As administrators, or an `auditor` key.
+    Auditors,
+    /// Any principal, about itself or what it has access to; auditors about everything.
+    Principals,
+    /// As principals, or an `evaluator` key.
+    Evaluators,
+    /// A proxy token.
+    ProxyTokens,
+}
+
+/// What kind of request it is, by which the parameters that it takes are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Takes no parameter.
+    Plain,
+    /// Asks about a view.
+    Read,
+    /// Lists what is in a view, with more filters.
+    List(&'static [&'static str]),
+    /// Decides in a view.
+    Decide,
+    /// Makes a change.
+    Write,
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What an answer holds.
+#[derive(Clone, Copy)]
+pub enum Gives {
+    /// Nothing, or no JSON.
+    Nothing,
+    /// A shape.
+    Shape(SchemaOf),
+    /// `{revision, events}` and these entities, each under its kind.
+    Change(&'static [(&'static str, SchemaOf)]),
+}
+
+/// A route.
+pub struct Route {
+    /// The method; none for all of them.
+    pub method: Option<Method>,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// Who may ask.
+    pub who: Who,
+    /// What kind of request it is.
+    pub kind: Kind,
+    /// The shape of the body, if it takes one.
+    pub body: Option<SchemaOf>,
+    /// The status of success.
+    pub status: u16,
+    /// What the answer holds.
+    pub gives: Gives,
+    handler: Handler,
+}
+
+type Handler = MethodRouter<Arc<App>>;
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl Route {
+    fn new(method: Option<Method>, path: &'static str, summary: &'static str, who: Who, handler: Handler) -> Self {
+        let read = method.as_ref().is_none_or(|method| method == Method::GET);
+        let (kind, gives) = if read { (Kind::Read, Gives::Nothing) } else { (Kind::Write, Gives::Change(&[])) };
+        let status = if method == Some(Method::POST) { 201 } else { 200 };
+        Self { method, path, summary, who, kind, body: None, status, gives, handler }
+    }
+
+    fn kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    fn takes<T: JsonSchema>(self) -> Self {
+        Self { body: Some(of::<T>), ..self }
+    }
+
+    fn gives<T: JsonSchema>(self) -> Self {
+        Self { gives: Gives::Shape(of::<T>), ..self }
+    }
+
+    fn lists<T: JsonSchema>(self) -> Self {
+        Self { kind: Kind::List(&[]), gives: Gives::Shape(of::<Page<T>>), ..self }
+    }
+
+    fn changes(self, entities: &'static [(&'static str, SchemaOf)]) -> Self {
+        Self { gives: Gives::Change(entities), ..self }
+    }
+
+    fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+}
+
+macro_rules! verbs {
+    ($($name:ident = $verb:ident;)*) => {$(
+        fn $name<H, T>(path: &'static str, summary: &'static str, who: Who, handler: H) -> Route
+        where
+            H: axum::handler::Handler<T, Arc<App>>,
+            T: 'static,
+        {
+            Route::new(Some(Method::$verb), path, summary, who, on(MethodFilter::$verb, handler))
+        }
+    )*};
+}
+verbs! { get = GET; post = POST; put = PUT; patch = PATCH; delete = DELETE; }
+
+/// Every route.
+pub fn table() -> Vec<Route> {
+    let rows = [
+        rows::operations(),
+        rows::workspaces(),
+        people::rows(),
+        rows::environments(),
+        credentials::rows(),
+        questions::rows(),
+    ];
+    rows.into_iter().flatten().collect()
+}
+
+/// The router of every route.
+pub fn router() -> Router<Arc<App>> {
+    table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler))
+}

@@ -1,0 +1,83 @@
+//! The questions that are asked of every view: everyone and everything that was ever named, by name and by id.
+
+use std::sync::Arc;
+
+use tenure::domain::access::{Question, Resource, Subject};
+use tenure::domain::event::{Event, EventData};
+use tenure::domain::id::WorkspaceId;
+
+use super::generate::{ENVIRONMENTS, NOTHING, SERVICE_USERS, USERS, WORKSPACE};
+
+/// Types and actions, in the catalogue and beside it.
+const ACTIONS: [(&str, &str); 14] = [
+    ("environment", "read"),
+    ("secret", "use"),
+    ("web_function", "call"),
+    ("app", "deploy"),
+    ("app", "fly"),
+    ("function", "read_logs"),
+    ("queue", "read"),
+    ("gpu", "read"),
+    ("secret", "write"),
+    ("web_function", "read"),
+    ("environment", "delete"),
+    ("dict", "stop"),
+    ("volume", "delete"),
+    ("web_function", "deploy"),
+];
+
+/// How many of [`ACTIONS`] are asked about for each subject and environment.
+const SAMPLE_LEN: usize = 3;
+
+const WORKSPACE_ACTIONS: [&str; 4] = ["read", "manage_grants", "manage_owners", "manage_weather"];
+
+/// Every question about every subject and environment that the log ever named; each pair with a few actions, in turn.
+pub fn questions(id: WorkspaceId, events: &[Arc<Event>]) -> Vec<Question> {
+    let environments = environments(events);
+    let mut turn = 0;
+    let mut all = Vec::new();
+    for subject in subjects(events, &environments) {
+        for environment in &environments {
+            for _ in 0..SAMPLE_LEN {
+                let (resource_type, action) = ACTIONS[turn % ACTIONS.len()];
+                turn += 1;
+                all.push(within(&subject, action, resource_type, Some(environment)));
+            }
+        }
+        all.push(within(&subject, "read", "app", None));
+        let named = [WORKSPACE.to_owned(), id.to_string(), NOTHING[0].to_owned()];
+        for (index, action) in WORKSPACE_ACTIONS.into_iter().enumerate() {
+            let resource = Resource::Workspace(named[(turn + index) % named.len()].clone());
+            all.push(Question { subject: subject.clone(), action: action.to_owned(), resource });
+        }
+    }
+    all
+}
+
+fn within(subject: &Subject, action: &str, resource_type: &str, environment: Option<&String>) -> Question {
+    let environment = environment.map(|named| named.as_str().into());
+    let resource = Resource::Within { resource_type: resource_type.to_owned(), environment };
+    Question { subject: subject.clone(), action: action.to_owned(), resource }
+}
+
+fn environments(events: &[Arc<Event>]) -> Vec<String> {
+    let ids = events.iter().filter_map(|event| match &event.data {
+        EventData::EnvironmentCreated(id, _) => Some(id.to_string()),
+        _ => None,
+    });
+    let names = ENVIRONMENTS.iter().chain(&NOTHING[..1]).map(ToString::to_string);
+    names.chain(ids).collect()
+}
+
+fn subjects(events: &[Arc<Event>], environments: &[String]) -> Vec<Subject> {
+    let users = USERS.iter().chain(&NOTHING[3..5]).map(|user| Subject::new("user", user));
+    let service_users = SERVICE_USERS.iter().chain(&NOTHING[4..]).map(|name| Subject::new("service_user", name));
+    let issued = events.iter().filter_map(|event| match &event.data {
+        EventData::ServiceUserCreated(id, _) => Some(Subject::new("service_user", &id.to_string())),
+        EventData::ProxyTokenCreated(id, _) => Some(Subject::new("proxy_token", &id.to_string())),
+        _ => None,
+    });
+    let tasks = environments.iter().map(|environment| Subject::new("task", environment));
+    let others = [Subject::new("proxy_token", NOTHING[0]), Subject::new("robot", "r2")];
+    users.chain(service_users).chain(issued).chain(tasks).chain(others).collect()
+}

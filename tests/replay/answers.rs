@@ -1,0 +1,103 @@
+//! Every answer that a view gives about everyone and everything a history ever knew.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tenure::domain::access::{Question, Resource, Subject, access, judge};
+use tenure::domain::decide::due;
+use tenure::domain::event::{Event, EventData};
+use tenure::domain::id::{EnvironmentId, ProxyTokenId, TokenId};
+use tenure::domain::time::Instant;
+use tenure::domain::view::View;
+
+/// Who and what a history ever knew, as a question would name them.
+#[derive(Default)]
+pub(crate) struct Cast {
+    principals: BTreeSet<String>,
+    environments: BTreeSet<String>,
+    environment_ids: BTreeSet<EnvironmentId>,
+    proxy_tokens: BTreeSet<ProxyTokenId>,
+    tokens: BTreeSet<TokenId>,
+}
+
+impl Cast {
+    pub(crate) fn of(events: &[Arc<Event>]) -> Self {
+        let mut cast = Self::default();
+        for event in events {
+            cast.principals.extend(event.data.principal().map(|principal| principal.to_string()));
+            match &event.data {
+                EventData::EnvironmentCreated(id, description) | EventData::EnvironmentRenamed(id, description) => {
+                    cast.environments.extend([id.to_string(), description.name.to_string()]);
+                    cast.environment_ids.insert(*id);
+                }
+                EventData::ServiceUserCreated(_, description) => {
+                    cast.principals.insert(format!("service_user:{}", description.name));
+                }
+                EventData::ProxyTokenCreated(id, _) => drop(cast.proxy_tokens.insert(*id)),
+                EventData::TokenIssued(id, _) => drop(cast.tokens.insert(*id)),
+                _ => {}
+            }
+        }
+        cast
+    }
+
+    fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let principals = self.principals.iter().map(|principal| Subject::Principal(principal.as_str().into()));
+        let tasks = self.environments.iter().map(|environment| Subject::Task(environment.as_str().into()));
+        principals.chain(tasks).chain(self.proxy_tokens.iter().map(|token| Subject::ProxyToken(token.to_string())))
+    }
+
+    fn questions(&self) -> impl Iterator<Item = Question> {
+        let about = |subject: &Subject, resource_type: &str, action: &str, environment: &str| Question {
+            subject: subject.clone(),
+            action: action.to_owned(),
+            resource: Resource::Within {
+                resource_type: resource_type.to_owned(),
+                environment: Some(environment.into()),
+            },
+        };
+        self.subjects().flat_map(move |subject| {
+            let environments = self.environments.iter();
+            environments
+                .flat_map(|environment| {
+                    [
+                        about(&subject, "app", "deploy", environment),
+                        about(&subject, "web_function", "call", environment),
+                    ]
+                })
+                .collect::<Vec<_>>()
+        })
+    }
+}
+
+/// What the view answers, a line for each question.
+pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
+    let judged = cast.questions().map(|question| format!("{question:?} {:?}", judge(view, &question)));
+    let found = view.environments().flat_map(|environment| {
+        let of =
+            |principal| format!("{principal} in {} {:?}", environment.name, access(view, &environment, &principal));
+        view.principals().map(of).collect::<Vec<_>>()
+    });
+    let named = cast.environment_ids.iter().map(|id| format!("{id} {:?}", view.environment_name(*id)));
+    let held = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token_holder(*id)));
+    let live = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token(*id)));
+    let answers = judged.chain(found).chain(named).chain(held).chain(live);
+    answers.chain(ever(view, cast)).chain([owed(view)]).collect()
+}
+
+/// Whom and what each name ever meant.
+fn ever(view: &View, cast: &Cast) -> Vec<String> {
+    let principals =
+        cast.principals.iter().map(|name| format!("{name} {:?}", view.principals_ever(&name.as_str().into())));
+    let environments = cast.environments.iter();
+    let environments = environments.map(|name| format!("{name} {:?}", view.environments_ever(&name.as_str().into())));
+    principals.chain(environments).collect()
+}
+
+/// What the system would append, were it the end of time; and what is counted for the limits, which no view tells.
+fn owed(view: &View) -> String {
+    let facts = format!("{:?}", view.workspace());
+    let (_, counted) = facts.split_once(" census: ").unwrap();
+    let granted: Vec<_> = facts.split(" live_grants: ").skip(1).map(|rest| rest.split(' ').next()).collect();
+    format!("{:?} {counted} {granted:?}", due(view.workspace(), Instant::from_micros(i64::MAX)))
+}

@@ -1,0 +1,140 @@
+//! One event of each type, with every field that it can have.
+
+use std::collections::BTreeSet;
+
+use tenure::domain::credential::SecretDigest;
+use tenure::domain::event::{
+    AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange,
+    ProxyTokenScope, ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
+};
+use tenure::domain::id::{
+    AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
+};
+use tenure::domain::principal::{Actor, CredentialId, Principal};
+use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::time::{Instant, Revision};
+use uuid::Uuid;
+
+/// 2026-03-01T09:30:00Z, as in the design of the stored form.
+const TIME: Instant = Instant::from_micros(1_772_357_400_000_000);
+const EXPIRY: Instant = Instant::from_micros(1_772_962_200_000_000);
+const RECORDED: Instant = Instant::from_micros(1_773_133_384_123_456);
+
+/// The id of the n-th thing, of that time.
+fn uuid(n: u8) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(1_772_357_400_000, &[0, 0, 0, 0, 0, 0, 0, 0, 0, n]).into_uuid()
+}
+
+const fn digest(n: u8) -> SecretDigest {
+    SecretDigest([n; 32])
+}
+
+fn alice() -> UserId {
+    "alice".parse().unwrap()
+}
+
+fn scope() -> BTreeSet<EnvironmentId> {
+    [2, 3].into_iter().map(|n| EnvironmentId::from_uuid(uuid(n))).collect()
+}
+
+/// One event of each type, in the order of the catalogue.
+pub(crate) fn samples() -> Vec<Event> {
+    let data = [about_the_workspace(), about_principals(), about_environments(), about_proxy_tokens(), about_keys()];
+    (1..).zip(data.into_iter().flatten()).map(|(place, data)| event(place, data)).collect()
+}
+
+/// Every other one was imported; those of the system have neither credential nor reason.
+fn event(place: u64, data: EventData) -> Event {
+    let expired = data.type_name().contains(".expired.");
+    Event {
+        id: EventId::from_uuid(uuid(50)),
+        workspace: WorkspaceId::from_uuid(uuid(1)),
+        revision: Revision(place),
+        time: TIME,
+        recorded: place.is_multiple_of(2).then_some(RECORDED),
+        actor: if expired { Actor::System } else { Actor::User(alice()) },
+        credential: (!expired).then(|| CredentialId::Token(TokenId::from_uuid(uuid(5)))),
+        command: CommandId::from_uuid(uuid(60)),
+        reason: (!expired).then(|| "SEC-142: \"least privilege\", agreed with Zoë".parse().unwrap()),
+        data,
+    }
+}
+
+fn about_the_workspace() -> Vec<EventData> {
+    let id = WorkspaceId::from_uuid(uuid(1));
+    let description =
+        WorkspaceDescription { name: "acme".parse().unwrap(), kind: WorkspaceKind::Shared, plan: Plan::Team };
+    vec![
+        EventData::WorkspaceCreated(id, description),
+        EventData::WorkspaceDeleted(id, Nothing {}),
+        EventData::PlanChanged(id, PlanChange { plan: Plan::Enterprise }),
+        EventData::RbacEnabled(id, Nothing {}),
+        EventData::RbacDisabled(id, Nothing {}),
+    ]
+}
+
+fn about_principals() -> Vec<EventData> {
+    let service_user = ServiceUserId::from_uuid(uuid(4));
+    let token = TokenId::from_uuid(uuid(5));
+    let holder = Principal::ServiceUser(service_user);
+    let terms = TokenTerms { holder: holder.clone(), sha256: digest(0x5a), expires_at: Some(EXPIRY) };
+    vec![
+        EventData::MemberAdded(alice(), Membership { role: WorkspaceRole::Member }),
+        EventData::MemberRoleChanged(
+            "auth0+5f7c8ec7@example.org".parse().unwrap(),
+            Membership { role: WorkspaceRole::Manager },
+        ),
+        EventData::MemberRemoved(alice(), Nothing {}),
+        EventData::ServiceUserCreated(service_user, ServiceUserDescription { name: "ci-bot".parse().unwrap() }),
+        EventData::ServiceUserDeleted(service_user, Nothing {}),
+        EventData::TokenIssued(token, terms),
+        EventData::TokenRevoked(token, TokenEnd { holder: holder.clone() }),
+        EventData::TokenExpired(token, TokenEnd { holder }),
+    ]
+}
+
+fn about_environments() -> Vec<EventData> {
+    let id = EnvironmentId::from_uuid(uuid(2));
+    let description = |name: &str| EnvironmentDescription { name: name.parse().unwrap() };
+    let restriction = |default_role| Restriction { default_role };
+    let principal = || Principal::User(alice());
+    let grant = |role, expires_at| GrantTerms { principal: principal(), role, expires_at };
+    vec![
+        EventData::EnvironmentCreated(id, description("staging")),
+        EventData::EnvironmentRenamed(id, description("Pre-Prod")),
+        EventData::EnvironmentRestricted(id, restriction(EnvironmentRole::Viewer)),
+        EventData::EnvironmentDefaultRoleChanged(id, restriction(EnvironmentRole::NoAccess)),
+        EventData::EnvironmentUnrestricted(id, Nothing {}),
+        EventData::EnvironmentDeleted(id, Nothing {}),
+        EventData::GrantAdded(id, grant(EnvironmentRole::Contributor, Some(EXPIRY))),
+        EventData::GrantChanged(id, grant(EnvironmentRole::Viewer, None)),
+        EventData::GrantRevoked(id, GrantEnd { principal: principal() }),
+        EventData::GrantExpired(id, GrantEnd { principal: principal() }),
+    ]
+}
+
+fn about_proxy_tokens() -> Vec<EventData> {
+    let id = ProxyTokenId::from_uuid(uuid(6));
+    let terms = ProxyTokenTerms { environments: Some(scope()), sha256: digest(0xc3), expires_at: Some(EXPIRY) };
+    vec![
+        EventData::ProxyTokenCreated(id, terms),
+        EventData::ProxyTokenScoped(id, ProxyTokenScope { environments: scope() }),
+        EventData::ProxyTokenRevoked(id, Nothing {}),
+        EventData::ProxyTokenExpired(id, Nothing {}),
+    ]
+}
+
+fn about_keys() -> Vec<EventData> {
+    let id = AccessKeyId::from_uuid(uuid(7));
+    let terms = AccessKeyTerms {
+        role: AccessKeyRole::Auditor,
+        label: "external audit 2026".parse().unwrap(),
+        sha256: digest(0x99),
+        expires_at: Some(EXPIRY),
+    };
+    vec![
+        EventData::AccessKeyIssued(id, terms),
+        EventData::AccessKeyRevoked(id, Nothing {}),
+        EventData::AccessKeyExpired(id, Nothing {}),
+    ]
+}

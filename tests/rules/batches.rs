@@ -1,0 +1,127 @@
+use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
+use tenure::domain::role::Plan;
+use tenure::domain::role::WorkspaceRole::{Member, Owner};
+
+use crate::support::commands::{
+    add_member, change_plan, change_role, create_environment, create_restricted, create_service_user,
+    delete_environment, delete_workspace, disable_rbac, enable_rbac, issue_token, remove_member, rename, restrict,
+    revoke_grant, revoke_token, set_grant,
+};
+use crate::support::given::{OPERATOR, by, team};
+
+#[test]
+fn each_command_of_a_batch_sees_what_the_ones_before_it_left() {
+    team()
+        .when(
+            by("mo"),
+            [
+                create_environment("dev"),
+                restrict("dev"),
+                create_service_user("deploy"),
+                set_grant("dev", "service_user:deploy", Contributor),
+            ],
+        )
+        .then(["environment.created", "environment.restricted", "service_user.created", "token.issued", "grant.added"]);
+}
+
+#[test]
+fn a_batch_is_one_command_with_one_time() {
+    let world = team();
+    let when = world.when(by("mo"), [create_environment("a"), create_environment("b"), rename("a", "c")]);
+    let events = when.events();
+    assert!(events.iter().all(|event| event.command == events[0].command && event.time == events[0].time));
+    assert_eq!(events.last().unwrap().revision, when.world.writer.workspace.head());
+}
+
+#[test]
+fn one_refusal_undoes_the_whole_batch_and_says_which_it_was() {
+    let world = team();
+    let head = world.writer.workspace.head();
+    let after = world
+        .when(by("mo"), [create_environment("dev"), set_grant("dev", "user:bob", Viewer), create_environment("test")])
+        .refused_at(1, "environment_unrestricted");
+    assert_eq!(after.writer.workspace.head(), head);
+    assert!(after.writer.now().environment_named("dev").is_none());
+}
+
+#[test]
+fn the_first_refusal_is_the_one_that_is_told() {
+    team().when(by("mo"), [restrict("nowhere"), create_environment("prod")]).refused_at(0, "not_found");
+    team()
+        .when(by("mo"), [restrict("main"), create_environment("prod"), restrict("x")])
+        .refused_at(1, "already_exists");
+}
+
+#[test]
+fn a_batch_of_nothing_changes_nothing() {
+    team().when(by("mo"), []).changes_nothing();
+    team().when(by("mo"), [enable_rbac(), restrict("prod"), enable_rbac()]).changes_nothing();
+}
+
+#[test]
+fn commands_that_change_nothing_stand_beside_those_that_do() {
+    let when = team().when(by("mo"), [enable_rbac(), create_environment("dev"), restrict("prod")]);
+    let lengths: Vec<_> = when.submitted.outcome.as_ref().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [0, 1, 0]);
+}
+
+#[test]
+fn what_a_batch_undoes_is_told_all_the_same() {
+    team().when(by("mo"), [disable_rbac(), enable_rbac()]).then(["rbac.disabled", "rbac.enabled"]);
+    team()
+        .when(by("mo"), [set_grant("prod", "user:bob", Viewer), revoke_grant("prod", "user:bob")])
+        .then(["grant.added", "grant.revoked"]);
+}
+
+#[test]
+fn a_name_freed_in_a_batch_can_be_given_in_it() {
+    team().when(by("mo"), [delete_environment("prod"), create_restricted("prod", None, [])]).then([
+        "environment.deleted",
+        "environment.created",
+        "environment.restricted",
+    ]);
+    team()
+        .when(by("mo"), [rename("prod", "old"), rename("main", "prod")])
+        .then(["environment.renamed", "environment.renamed"]);
+}
+
+#[test]
+fn authority_that_is_lost_in_a_batch_is_lost_for_the_rest_of_it() {
+    team().when(by("mo"), [change_role("mo", Member), create_environment("dev")]).refused_at(1, "forbidden");
+    team().when(by("mo"), [remove_member("mo"), create_environment("dev")]).refused_at(1, "unauthenticated");
+    let world = team();
+    let own = revoke_token(world.token("mo"));
+    world.when(by("mo"), [create_environment("dev"), own, create_environment("b")]).refused_at(2, "unauthenticated");
+    team().when(by("ada"), [delete_workspace(), create_environment("dev")]).refused_at(1, "unauthenticated");
+    team().when(OPERATOR, [delete_workspace(), create_environment("dev")]).refused_at(1, "not_found");
+}
+
+#[test]
+fn ownership_is_handed_over_in_one_batch_and_in_that_order_only() {
+    team().when(by("ada"), [add_member("eve", Owner), remove_member("ada")]).then([
+        "member.added",
+        "token.revoked",
+        "member.removed",
+    ]);
+    team().when(by("ada"), [remove_member("ada"), add_member("eve", Owner)]).refused_at(0, "last_owner");
+    team()
+        .when(by("ada"), [change_role("bob", Owner), change_role("ada", Member)])
+        .then(["member.role_changed", "member.role_changed"]);
+}
+
+#[test]
+fn only_the_operator_may_ask_for_a_batch_with_a_change_of_plan() {
+    let batch = || [create_environment("dev"), change_plan(Plan::Enterprise)];
+    team().when(by("ada"), batch()).refused_at(1, "forbidden");
+    team().when(OPERATOR, batch()).then(["environment.created", "plan.changed"]);
+}
+
+#[test]
+fn a_token_made_in_a_batch_ends_with_its_holder() {
+    team().when(OPERATOR, [add_member("eve", Member), issue_token("user:eve"), remove_member("eve")]).then([
+        "member.added",
+        "token.issued",
+        "token.revoked",
+        "member.removed",
+    ]);
+}

@@ -1,0 +1,98 @@
+//! Limits are set where things are made, so that nothing that ends them can hit one.
+
+use tenure::domain::command::{Command, CreateProxyToken};
+use tenure::domain::decide::{CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PRINCIPALS_MAX, SCOPE_MAX};
+use tenure::domain::role::AccessKeyRole::Evaluator;
+use tenure::domain::role::EnvironmentRole::Viewer;
+use tenure::domain::role::WorkspaceRole::Member;
+
+use crate::support::commands::{
+    add_member, create_environment, create_service_user, delete_environment, disable_rbac, enable_rbac, grant,
+    issue_access_key, issue_token, remove_member, restrict_with, revoke_access_key, set_grant, unrestrict,
+};
+use crate::support::given::{OPERATOR, World, by, names, team};
+
+fn with(world: World, count: usize, command: impl Fn(usize) -> Command) -> World {
+    let commands: Vec<_> = (0..count).map(command).collect();
+    commands.chunks(EVENTS_MAX).fold(world, World::and_all)
+}
+
+fn with_environments(count: usize) -> World {
+    with(team(), count - 2, |n| create_environment(&format!("e{n}")))
+}
+
+fn with_members(count: usize) -> World {
+    with(team(), count, |n| add_member(&format!("u{n}"), Member))
+}
+
+#[test]
+fn a_workspace_has_room_for_so_many_environments() {
+    let full = with_environments(ENVIRONMENTS_MAX);
+    full.when(by("ada"), create_environment("one-more")).refused("too_large");
+    full.when(by("ada"), create_environment("main")).refused("already_exists");
+    let freed = full.and([delete_environment("e1")]);
+    freed.when(by("ada"), create_environment("one-more")).then(["environment.created"]);
+}
+
+#[test]
+fn a_scope_has_room_for_so_many_environments() {
+    let world = with_environments(SCOPE_MAX + 2);
+    let scope = |count: usize| -> Command {
+        let environments = Some((0..count).map(|n| format!("e{n}").into()).collect());
+        CreateProxyToken { environments, expires_at: None }.into()
+    };
+    world.when(by("ada"), scope(SCOPE_MAX)).then(["proxy_token.created"]);
+    world
+        .when(by("ada"), [scope(SCOPE_MAX), scope(SCOPE_MAX - 1)])
+        .then(["proxy_token.created", "proxy_token.created"]);
+    let more = world.and([create_environment(&format!("e{SCOPE_MAX}"))]);
+    more.when(by("ada"), scope(SCOPE_MAX + 1)).refused("too_large");
+}
+
+#[test]
+fn an_environment_has_room_for_so_many_grants() {
+    let world = with_members(GRANTS_MAX + 1);
+    let grants: Vec<_> = (0..GRANTS_MAX).map(|n| grant(&format!("user:u{n}"), Viewer)).collect();
+    let mut one_more = grants.clone();
+    one_more.push(grant(&format!("user:u{GRANTS_MAX}"), Viewer));
+    world.when(by("ada"), restrict_with("prod", None, one_more)).refused("too_large");
+
+    let full = world.when(by("ada"), restrict_with("prod", None, grants)).world;
+    full.when(by("ada"), set_grant("prod", "user:bob", Viewer)).refused("too_large");
+    full.when(by("ada"), set_grant("prod", "user:u1", Viewer)).changes_nothing();
+    let ended = full.when(by("ada"), unrestrict("prod"));
+    assert_eq!(ended.events().len(), GRANTS_MAX + 1, "ending them all is never too large");
+}
+
+#[test]
+fn a_command_has_room_for_so_many_events() {
+    let toggles = |count: usize| -> Vec<_> {
+        (0..count).map(|n| if n % 2 == 0 { disable_rbac() } else { enable_rbac() }).collect()
+    };
+    let world = team();
+    assert_eq!(world.when(by("ada"), toggles(EVENTS_MAX)).events().len(), EVENTS_MAX);
+    world.when(by("ada"), toggles(EVENTS_MAX + 1)).refused_at(EVENTS_MAX, "too_large");
+}
+
+#[test]
+fn a_workspace_has_room_for_so_many_principals() {
+    let principals = team().writer.now().principals().count();
+    let full = with_members(PRINCIPALS_MAX - principals);
+    full.when(by("ada"), add_member("eve", Member)).refused("too_large");
+    full.when(by("ada"), create_service_user("deploy")).refused("too_large");
+    let freed = full.when(by("ada"), remove_member("u1")).then(["member.removed"]);
+    freed.when(by("ada"), add_member("eve", Member)).then(["member.added"]);
+}
+
+#[test]
+fn a_workspace_has_room_for_so_many_credentials() {
+    let view = team().writer.now();
+    let credentials = view.tokens().count() + view.proxy_tokens().count() + view.access_keys().count();
+    let full = with(team(), CREDENTIALS_MAX - credentials, |_| issue_access_key(Evaluator));
+    full.when(by("ada"), issue_access_key(Evaluator)).refused("too_large");
+    full.when(by("ada"), issue_token("user:ada")).refused("too_large");
+    full.when(by("ada"), create_service_user("deploy")).refused("too_large");
+    let freed = full.when(OPERATOR, revoke_access_key(full.access_key(Evaluator)));
+    assert_eq!(names(&freed.events()), ["access_key.revoked"]);
+    freed.world.when(by("ada"), issue_token("user:ada")).then(["token.issued"]);
+}

@@ -1,0 +1,125 @@
+//! What tests stand on instead of chance and time: counted ids, a clock that is set by hand, and the shortest writer that
+//! keeps the contract of a live log (each command later than the one before, what is due first).
+
+pub mod commands;
+pub mod given;
+
+use std::sync::Arc;
+
+use tenure::domain::command::Command;
+use tenure::domain::credential::SecretDigest;
+use tenure::domain::decide::{Refused, Stamp, decide_all, expire};
+use tenure::domain::event::Event;
+use tenure::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+use tenure::domain::principal::{Actor, Caller};
+use tenure::domain::time::Instant;
+use tenure::domain::view::View;
+use tenure::domain::workspace::Workspace;
+use uuid::Uuid;
+
+/// When every test begins: 2026-03-01T00:00:00Z.
+pub const START: Instant = Instant::from_micros(1_772_323_200_000_000);
+
+/// The instant this many microseconds after another, or before it.
+pub fn after(instant: Instant, micros: i64) -> Instant {
+    Instant::from_micros(instant.micros() + micros)
+}
+
+/// Ids in the order in which they are asked for: 1, 2, 3 …
+#[derive(Debug, Clone, Default)]
+pub struct Counter(u128);
+
+impl Counter {
+    /// A counter whose ids are never those of one that began at 1.
+    pub const fn starting_at(first: u128) -> Self {
+        Self(first)
+    }
+
+    /// The next id.
+    pub fn uuid(&mut self) -> Uuid {
+        self.0 += 1;
+        Uuid::from_u128(self.0)
+    }
+
+    /// What one command may need.
+    pub fn fresh(&mut self) -> Fresh {
+        let [entity, environment, token, digest] = std::array::from_fn(|_| self.uuid());
+        let mut bytes = [0; 32];
+        bytes[16..].copy_from_slice(digest.as_bytes());
+        Fresh { entity, environment, token, digest: SecretDigest(bytes) }
+    }
+}
+
+impl EventIds for Counter {
+    fn next_event_id(&mut self) -> EventId {
+        EventId::from_uuid(self.uuid())
+    }
+}
+
+/// What one request came to.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The expiries that were noted first, a command of the system each.
+    pub expired: Vec<Vec<Arc<Event>>>,
+    /// For each command of the request its events; or which was refused, and why.
+    pub outcome: Result<Vec<Vec<Arc<Event>>>, Refused>,
+}
+
+/// One workspace, its log in memory, and the clock.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// The facts at the head.
+    pub workspace: Arc<Workspace>,
+    /// Every event so far.
+    pub events: Vec<Arc<Event>>,
+    /// What the clock says; it may be set back.
+    pub clock: Instant,
+    /// Where ids come from.
+    pub ids: Counter,
+}
+
+impl Writer {
+    /// An empty log.
+    pub fn new() -> Self {
+        let mut ids = Counter::default();
+        let workspace = Arc::new(Workspace::empty(WorkspaceId::from_uuid(ids.uuid())));
+        Self { workspace, events: Vec::new(), clock: START, ids }
+    }
+
+    /// The facts as they stand now.
+    pub fn now(&self) -> View {
+        View::now(Arc::clone(&self.workspace), self.clock)
+    }
+
+    /// Judges the commands of one request as one batch, after taking note of what is due, and appends what they come to.
+    pub fn submit(&mut self, caller: &Caller, commands: &[Command]) -> Submitted {
+        let mut time = self.clock.max(self.workspace.head_time().next());
+        let mut expired = Vec::new();
+        while self.workspace.next_expiry().is_some_and(|end| end <= time) {
+            let stamp = self.stamp(time, Actor::System, None);
+            let decided = expire(&self.workspace, &stamp, &mut self.ids);
+            expired.push(decided.events.clone());
+            self.take(decided.workspace, &decided.events);
+            assert!(self.workspace.next_expiry().is_none_or(|end| end > time), "what is due is noted once");
+            time = time.next();
+        }
+        let stamp = self.stamp(time, caller.actor(), Some(caller));
+        let commands: Vec<_> = commands.iter().map(|command| (command.clone(), self.ids.fresh())).collect();
+        let outcome = decide_all(&self.workspace, caller, &commands, &stamp, &mut self.ids).map(|decided| {
+            self.take(decided.workspace, &decided.events);
+            let starts = std::iter::once(0).chain(decided.ends.iter().copied());
+            starts.zip(&decided.ends).map(|(start, end)| decided.events[start..*end].to_vec()).collect()
+        });
+        Submitted { expired, outcome }
+    }
+
+    fn stamp(&mut self, time: Instant, actor: Actor, caller: Option<&Caller>) -> Stamp {
+        let command = CommandId::from_uuid(self.ids.uuid());
+        Stamp { command, time, recorded: None, actor, credential: caller.and_then(Caller::credential), reason: None }
+    }
+
+    fn take(&mut self, workspace: Arc<Workspace>, events: &[Arc<Event>]) {
+        self.workspace = workspace;
+        self.events.extend(events.iter().cloned());
+    }
+}

@@ -1,0 +1,198 @@
+//! A recorder of histories: commands and a scripted clock in, the exact stored bytes of a log out.
+//!
+//! It does what the service does (what is due first, then the command, all of it or nothing) with counted ids instead of
+//! chance, so that a script gives the same bytes each time.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tenure::domain::command::Command;
+use tenure::domain::credential::SecretDigest;
+use tenure::domain::decide::{Decided, Stamp, decide_all, expire};
+use tenure::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+use tenure::domain::principal::{Actor, Caller, Principal};
+use tenure::domain::time::{Instant, Revision};
+use tenure::domain::view::View;
+use tenure::domain::workspace::Workspace;
+use tenure::log::codec::encode;
+use uuid::{Builder, Uuid};
+
+/// How long after an expiry the service takes note of it, at the latest.
+const EXPIRY_LAG_MICROS: i64 = 1_250_000;
+
+/// Ids that look as they do in life, counted instead of drawn.
+struct Ids {
+    history: &'static str,
+    count: u64,
+    clock: Instant,
+}
+
+impl Ids {
+    fn bytes(&mut self) -> [u8; 32] {
+        self.count += 1;
+        Sha256::digest(format!("{} {}", self.history, self.count)).into()
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        let millis = u64::try_from(self.clock.micros() / 1_000).unwrap();
+        let bytes = self.bytes();
+        Builder::from_unix_timestamp_millis(millis, bytes.first_chunk().unwrap()).into_uuid()
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        let [entity, environment, token] = std::array::from_fn(|_| self.uuid());
+        Fresh { entity, environment, token, digest: SecretDigest(self.bytes()) }
+    }
+}
+
+impl EventIds for Ids {
+    fn next_event_id(&mut self) -> EventId {
+        EventId::from_uuid(self.uuid())
+    }
+}
+
+/// A history as it is written down.
+pub(crate) struct Recording {
+    /// The stored bytes of its events, in order.
+    pub(crate) lines: Vec<Vec<u8>>,
+    /// The revisions at which something happened that is worth a snapshot.
+    pub(crate) marks: Vec<Revision>,
+}
+
+/// Records one history.
+pub(crate) struct Recorder {
+    workspace: Arc<Workspace>,
+    clock: Instant,
+    ids: Ids,
+    recorded: Option<Instant>,
+    /// Whether expiries are noted by themselves, and not only ahead of the next command.
+    sweeping: bool,
+    recording: Recording,
+}
+
+/// An instant, written `2026-03-01 09:30`.
+pub(crate) fn instant(text: &str) -> Instant {
+    format!("{}:00Z", text.replace(' ', "T")).parse().unwrap()
+}
+
+impl Recorder {
+    /// A history that begins at an instant.
+    pub(crate) fn new(history: &'static str, begins: &str) -> Self {
+        let clock = instant(begins);
+        let mut ids = Ids { history, count: 0, clock };
+        let workspace = Arc::new(Workspace::empty(WorkspaceId::from_uuid(ids.uuid())));
+        let recording = Recording { lines: Vec::new(), marks: Vec::new() };
+        Self { workspace, clock, ids, recorded: None, sweeping: true, recording }
+    }
+
+    /// From here on, everything happened before it was recorded: taken in from elsewhere at an instant.
+    pub(crate) fn import_at(&mut self, recorded: &str) {
+        self.recorded = Some(instant(recorded));
+    }
+
+    /// From here on, everything is recorded when it happens.
+    pub(crate) fn import_ends(&mut self) {
+        self.recorded = None;
+    }
+
+    /// Makes the workspace and ends it: the commands that no batch may hold.
+    pub(crate) fn workspace_step(&mut self, at: &str, reason: &str, by: &str, command: impl Into<Command>) {
+        self.submit(at, by, reason, vec![command.into()]);
+    }
+
+    /// One request: a command, or a list of them. `by` is `operator` or a member with a token.
+    pub(crate) fn step(&mut self, at: &str, by: &str, reason: &str, request: Value) {
+        let commands = match request {
+            Value::Array(commands) => commands,
+            command => vec![command],
+        };
+        let commands = commands.into_iter().map(|command| Command::from_value(command).unwrap()).collect();
+        self.submit(at, by, reason, commands);
+    }
+
+    /// The id of what the last command made last.
+    pub(crate) fn made(&self) -> String {
+        self.workspace.event(self.workspace.head()).unwrap().data.subject()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, until: &str) {
+        self.pass(instant(until));
+    }
+
+    /// This revision is worth a snapshot.
+    pub(crate) fn mark(&mut self) {
+        self.recording.marks.push(self.workspace.head());
+    }
+
+    /// The service is down from here on, and wakes with the next request.
+    pub(crate) fn sleep(&mut self) {
+        self.sweeping = false;
+    }
+
+    /// The history so far.
+    pub(crate) fn finish(self) -> Recording {
+        self.recording
+    }
+
+    fn submit(&mut self, at: &str, by: &str, reason: &str, commands: Vec<Command>) {
+        // Nobody acts on the full minute.
+        let seconds = i64::try_from(self.ids.count).unwrap() * 7_919_457 % 60_000_000;
+        self.pass(Instant::from_micros(instant(at).micros() + seconds));
+        let caller = self.caller(by);
+        self.clock = self.clock.max(self.workspace.head_time().next());
+        let stamp = self.stamp(caller.actor(), &caller, reason);
+        let commands: Vec<_> = commands.into_iter().map(|command| (command, self.ids.fresh())).collect();
+        let decided = decide_all(&self.workspace, &caller, &commands, &stamp, &mut self.ids)
+            .unwrap_or_else(|refused| panic!("{at} {by} {commands:?}: {refused:?}"));
+        assert!(!decided.events.is_empty(), "{at} {by} {commands:?} changed nothing");
+        self.append(decided);
+    }
+
+    fn pass(&mut self, until: Instant) {
+        while let Some(end) = self.workspace.next_expiry().filter(|end| *end <= until) {
+            let soon = Instant::from_micros(end.micros() + EXPIRY_LAG_MICROS).min(until);
+            let noted = if self.sweeping { soon } else { until };
+            self.clock = noted.max(self.workspace.head_time().next());
+            let stamp = self.stamp(Actor::System, &Caller::Vouched(Actor::System), "");
+            let decided = expire(&self.workspace, &stamp, &mut self.ids);
+            self.append(decided);
+        }
+        self.clock = until;
+        self.sweeping = true;
+    }
+
+    fn caller(&self, by: &str) -> Caller {
+        let user = || by.parse().unwrap();
+        match (by, self.recorded) {
+            ("operator", None) => return Caller::Operator,
+            ("operator", Some(_)) => return Caller::Vouched(Actor::Operator),
+            (_, Some(_)) => return Caller::Vouched(Actor::User(user())),
+            (_, None) => {}
+        }
+        let principal = Principal::User(user());
+        let view = View::now(Arc::clone(&self.workspace), self.clock);
+        let token = view.tokens_of(&principal).next().unwrap_or_else(|| panic!("{by} has no token at {}", self.clock));
+        Caller::Principal { token: token.id, principal }
+    }
+
+    fn stamp(&mut self, actor: Actor, caller: &Caller, reason: &str) -> Stamp {
+        self.ids.clock = self.recorded.unwrap_or(self.clock);
+        Stamp {
+            command: CommandId::from_uuid(self.ids.uuid()),
+            time: self.clock,
+            recorded: self.recorded,
+            actor,
+            credential: caller.credential(),
+            reason: (!reason.is_empty()).then(|| reason.parse().unwrap()),
+        }
+    }
+
+    fn append(&mut self, decided: Decided) {
+        self.recording.lines.extend(decided.events.iter().map(|event| encode(event).unwrap()));
+        self.workspace = decided.workspace;
+    }
+}

@@ -1,0 +1,199 @@
+//! A really running server in this process: the store in a temporary folder, HTTP on loopback.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tenure::clock::{Clock, SystemClock};
+use tenure::http::{App, serve};
+use tenure::log::sqlite::SqliteLog;
+use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::{Service, Settings};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The operator's secret in tests.
+pub const OPERATOR: &str = "operator.0123456789abcdef0123456789abcdef";
+
+/// A running server.
+pub struct Server {
+    pub address: SocketAddr,
+    pub service: Arc<Service>,
+    agent: ureq::Agent,
+    runtime: Runtime,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<std::io::Result<()>>>,
+    folder: Option<TempDir>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub text: String,
+    pub json: Value,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or_default()
+    }
+
+    /// Makes sure of the status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Makes sure of the status and code of a refusal.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
+        self
+    }
+
+    /// The `ID.SECRET` of the credential that was made.
+    #[track_caller]
+    pub fn credential(&self, kind: &str) -> String {
+        let made = &self.json[kind];
+        format!("{}.{}", made["id"].as_str().unwrap(), made["secret"].as_str().unwrap())
+    }
+}
+
+impl Server {
+    /// A server on an empty folder.
+    pub fn start() -> Self {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::on(folder.path(), clock);
+        server.folder = Some(folder);
+        server
+    }
+
+    /// A server on a folder.
+    pub fn on(folder: &Path, clock: Arc<dyn Clock>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let log = Arc::new(SqliteLog::open(folder).unwrap());
+        let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
+        let settings = Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20 };
+        let service = runtime.block_on(async { Service::start(settings) }).unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let base_url = format!("http://{address}");
+        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(String::new) };
+        let (stop, stopped) = oneshot::channel();
+        let serving = runtime.spawn(serve(Arc::new(app), listener, async {
+            let _ = stopped.await;
+        }));
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let (stop, serving) = (Some(stop), Some(serving));
+        Self { address, service, agent: config.into(), runtime, stop, serving, folder: None }
+    }
+
+    /// Stops the server, and starts another on the same folder.
+    pub fn restart(self) -> Self {
+        self.restart_after(Arc::new(SystemClock), |_| {})
+    }
+
+    /// Stops the server, does something to its folder, and starts another on it.
+    pub fn restart_after(mut self, clock: Arc<dyn Clock>, meanwhile: impl FnOnce(&Path)) -> Self {
+        let folder = self.folder.take().unwrap();
+        drop(self);
+        meanwhile(folder.path());
+        let mut server = Self::on(folder.path(), clock);
+        server.folder = Some(folder);
+        server
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(future);
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = ureq::http::Request::builder().method(method).uri(&url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = match body {
+            Some(body) => self.agent.run(request.body(body).unwrap()),
+            None => self.agent.run(request.body(()).unwrap()),
+        };
+        reply(answer.unwrap())
+    }
+
+    /// Sends JSON with a bearer credential.
+    pub fn call(&self, method: &str, path: &str, credential: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {credential}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let bytes = serde_json::to_vec(body).unwrap();
+        self.send(method, path, &headers, (!body.is_null()).then_some(bytes.as_slice()))
+    }
+
+    pub fn get(&self, path: &str, credential: &str) -> Reply {
+        self.call("GET", path, credential, &Value::Null)
+    }
+
+    pub fn post(&self, path: &str, credential: &str, body: &Value) -> Reply {
+        self.call("POST", path, credential, body)
+    }
+
+    pub fn put(&self, path: &str, credential: &str, body: &Value) -> Reply {
+        self.call("PUT", path, credential, body)
+    }
+
+    pub fn patch(&self, path: &str, credential: &str, body: &Value) -> Reply {
+        self.call("PATCH", path, credential, body)
+    }
+
+    pub fn delete(&self, path: &str, credential: &str) -> Reply {
+        self.call("DELETE", path, credential, &Value::Null)
+    }
+}
+
+fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {
+    let status = answer.status().as_u16();
+    let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let text = answer.body_mut().read_to_string().unwrap();
+    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Reply { status, headers, text, json }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let serving = self.serving.take().unwrap();
+        let stopped = self.runtime.block_on(async {
+            let served = serving.await;
+            self.service.stop().await;
+            served
+        });
+        if !std::thread::panicking() {
+            stopped.unwrap().unwrap();
+        }
+    }
+}

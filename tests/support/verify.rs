@@ -1,0 +1,153 @@
+//! The whole-log verifier: what must hold of every log of a workspace, whoever wrote it and whatever happened meanwhile.
+//!
+//! It runs at the end of every test that made a log. It believes nothing that the writer says: it is given the stored bytes.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tenure::domain::event::{Event, EventData};
+use tenure::domain::id::WorkspaceId;
+use tenure::domain::state::State;
+use tenure::domain::time::Revision;
+use tenure::domain::view::View;
+use tenure::domain::workspace::Workspace;
+use tenure::log::codec::{decode, encode};
+use tenure::log::{EventLog, LogError};
+
+/// What a log comes to that is as it should be.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// Its events, in order.
+    pub(crate) events: Vec<Arc<Event>>,
+    /// The facts at its head.
+    pub(crate) workspace: Arc<Workspace>,
+    /// Their state, as text.
+    pub(crate) state: String,
+}
+
+/// Verifies the log of one workspace, given the stored bytes of each event from the first on.
+///
+/// # Errors
+/// The first thing that is wrong, with the revision where it is.
+pub(crate) fn verify<B: AsRef<[u8]>>(stored: &[B]) -> Result<Verified, String> {
+    let mut events: Vec<Arc<Event>> = Vec::with_capacity(stored.len());
+    let mut seen = Seen::default();
+    for (place, bytes) in (1..).zip(stored) {
+        let event = check_bytes(bytes.as_ref()).and_then(|event| {
+            check_place(&event, Revision(place), events.last())?;
+            seen.check(&event, events.last())?;
+            Ok(event)
+        });
+        events.push(Arc::new(event.map_err(|why| format!("revision {place}: {why}"))?));
+    }
+    let (workspace, state) = replay(&events).map_err(|why| format!("revision {}: {why}", events.len()))?;
+    Ok(Verified { events, workspace, state })
+}
+
+/// Verifies the logs of all workspaces in a store.
+///
+/// # Errors
+/// The first thing that is wrong, with the workspace and revision where it is.
+pub(crate) fn verify_store(log: &dyn EventLog) -> Result<Vec<Verified>, String> {
+    let unavailable = |error: LogError| error.to_string();
+    let mut verified = Vec::new();
+    let mut ids = BTreeSet::new();
+    let mut last = None;
+    while let Some(id) = log.workspaces(last, 1).map_err(unavailable)?.first().copied() {
+        last = Some(id);
+        let found = verify_in(log, id).map_err(|why| format!("workspace {id}, {why}"))?;
+        if let Some(event) = found.events.iter().find(|event| !ids.insert(event.id)) {
+            return Err(format!("workspace {id}, revision {}: the event id {} is taken", event.revision, event.id));
+        }
+        verified.push(found);
+    }
+    Ok(verified)
+}
+
+fn verify_in(log: &dyn EventLog, id: WorkspaceId) -> Result<Verified, String> {
+    let stored = log.read(id, Revision::ZERO, usize::MAX).map_err(|error| error.to_string())?;
+    if let Some(stored) = (1..).zip(&stored).find(|(place, stored)| stored.revision != Revision(*place)) {
+        return Err(format!("revision {}: stored as {}", stored.0, stored.1.revision));
+    }
+    let bytes: Vec<_> = stored.into_iter().map(|stored| stored.bytes).collect();
+    let verified = verify(&bytes)?;
+    if verified.events.iter().any(|event| event.workspace != id) {
+        return Err("revision 1: the events are another workspace's".to_owned());
+    }
+    Ok(verified)
+}
+
+fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+fn check_bytes(bytes: &[u8]) -> Result<Event, String> {
+    let event = decode(bytes).map_err(|error| error.to_string())?;
+    let again = encode(&event).map_err(|error| error.to_string())?;
+    check(again == bytes, || format!("it is not written as it would be: {}", String::from_utf8_lossy(&again)))?;
+    Ok(event)
+}
+
+fn check_place(event: &Event, place: Revision, before: Option<&Arc<Event>>) -> Result<(), String> {
+    check(event.revision == place, || format!("it says that it is revision {}", event.revision))?;
+    let happened = event.recorded.is_none_or(|recorded| recorded >= event.time);
+    check(happened, || "it was recorded before it happened".to_owned())?;
+    let begins = matches!(event.data, EventData::WorkspaceCreated(id, _) if id == event.workspace);
+    check(begins == before.is_none(), || "a log begins with the creation of its workspace, once".to_owned())?;
+    let Some(before) = before else { return Ok(()) };
+    check(event.workspace == before.workspace, || format!("it is of the workspace {}", event.workspace))?;
+    let ended = matches!(before.data, EventData::WorkspaceDeleted(..));
+    check(!ended, || "it follows the end of the workspace".to_owned())
+}
+
+/// What may not come twice.
+#[derive(Default)]
+struct Seen {
+    events: BTreeSet<String>,
+    commands: BTreeSet<String>,
+}
+
+impl Seen {
+    fn check(&mut self, event: &Event, before: Option<&Arc<Event>>) -> Result<(), String> {
+        check(self.events.insert(event.id.to_string()), || format!("the event id {} is taken", event.id))?;
+        if let Some(before) = before.filter(|before| before.command == event.command) {
+            let alike = command_of(event) == command_of(before);
+            return check(alike, || {
+                format!("the events of {} differ in time, actor, credential or reason", event.command)
+            });
+        }
+        let new = self.commands.insert(event.command.to_string());
+        check(new, || format!("the events of {} do not stand together", event.command))?;
+        before.map_or(Ok(()), |before| check_time(event, before))
+    }
+}
+
+/// What all events of a command have alike.
+fn command_of(event: &Event) -> String {
+    let Event { time, recorded, actor, credential, command, reason, .. } = event;
+    format!("{time} {recorded:?} {actor} {credential:?} {command} {reason:?}")
+}
+
+/// A live command is later than the one before; an imported one is never earlier.
+fn check_time(event: &Event, before: &Event) -> Result<(), String> {
+    let Event { time, recorded, .. } = event;
+    let in_order = if recorded.is_some() { *time >= before.time } else { *time > before.time };
+    check(in_order, || format!("it happened at {time}, and the command before it at {}", before.time))
+}
+
+fn replay(events: &[Arc<Event>]) -> Result<(Arc<Workspace>, String), String> {
+    let first = events.first().ok_or("the log is empty")?;
+    let mut workspace = Workspace::empty(first.workspace);
+    for event in events {
+        workspace.evolve(event);
+    }
+    let workspace = Arc::new(workspace);
+    let view = View::now(Arc::clone(&workspace), workspace.head_time());
+    let json = |state: &State| state.to_json().map_err(|error| error.to_string());
+    let state = json(&State::of(&view))?;
+    let read = State::from_json(&state).map_err(|error| format!("its state cannot be read: {error}"))?;
+    check(json(&read)? == state, || "its state is not read as it was written".to_owned())?;
+    Ok((workspace, state))
+}
