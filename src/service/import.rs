@@ -177,6 +177,10 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
         return Err(LineError::TooLong);
     }
     let value: Value = serde_json::from_slice(text).map_err(|error| no_json(&error))?;
+    if !value.is_object() {
+        let message = "invalid type: a line is an object with `time`, `actor` and `commands`".to_owned();
+        return Err(LineError::Shape(ShapeError { path: String::new(), wrong_type: true, message }));
+    }
     let mut line: Line = ShapeError::read(value).map_err(LineError::Shape)?;
     let commands = std::mem::take(&mut line.commands).into_iter().enumerate().map(|(index, command)| {
         Command::from_value(command).map_err(|error| LineError::Shape(error.within(&place(index))))
