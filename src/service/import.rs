@@ -221,6 +221,7 @@ impl<'a> Import<'a> {
     /// Judges a line, and what expired before it.
     fn take(&mut self, text: &[u8]) -> Result<(), LineError> {
         let (Line { time, actor, reason, workspace, .. }, commands) = read_shape(text)?;
+        let reason = reason.filter(|reason| !reason.as_str().is_empty());
         self.check_time(time)?;
         self.expire_until(time)?;
         let actor = self.actor(&actor, time)?;
