@@ -142,3 +142,20 @@ impl FromStr for BaseUrl {
         Ok(Self(url.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_a_host_and_perhaps_a_path() {
+        let url = |text: &str| text.parse::<BaseUrl>().map(|url| url.to_string()).map_err(|error| error.to_string());
+        assert_eq!(url("https://tenure.example.com/"), Ok("https://tenure.example.com".to_owned()));
+        assert_eq!(url("http://[::1]:8321/tenure"), Ok("http://[::1]:8321/tenure".to_owned()));
+        for wrong in
+            ["tenure.example.com", "ftp://host", "https://", "https:///path", "http://a?b", "http://u@h", "http://a b"]
+        {
+            assert!(url(wrong).is_err_and(|said| said.contains(wrong)), "{wrong}");
+        }
+    }
+}

@@ -121,7 +121,8 @@ fn row(allowed: bool, answer: &Value) -> Rows {
     let context = answer.get("context").unwrap_or(&Value::Null);
     let field = |name| cell_text(context, name);
     Rows {
-        columns: columns!["" = "decision", "" = "role", "" = "required", "" = "rule", "" = "revision", "" = "at"],
+        columns: columns!["" = "decision", "" = "role", "" = "required", "" = "rule", "" = "revision", "" = "at"]
+            .into(),
         rows: vec![vec![
             word(allowed).to_owned(),
             field("role"),

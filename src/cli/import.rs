@@ -109,7 +109,8 @@ fn report(out: &mut Output, imported: &Imported, took: Duration) -> Result<(), F
                 "" = "events",
                 "" = "until",
                 "" = "seconds",
-            ],
+            ]
+            .into(),
             rows: vec![vec![
                 workspace.to_string(),
                 name.to_string(),

@@ -18,31 +18,31 @@ pub(super) struct Kind {
 
 pub(super) const WORKSPACE: Kind = Kind {
     name: "workspace",
-    table: columns!["NAME" = "name", "KIND" = "kind", "PLAN" = "plan", "RBAC" = "rbac_word", "ID" = "id"],
-    csv: columns!["" = "id", "" = "name", "" = "kind", "" = "plan", "" = "rbac"],
+    table: &columns!["NAME" = "name", "KIND" = "kind", "PLAN" = "plan", "RBAC" = "rbac_word", "ID" = "id"],
+    csv: &columns!["" = "id", "" = "name", "" = "kind", "" = "plan", "" = "rbac"],
 };
 
 pub(super) const MEMBER: Kind = Kind {
     name: "member",
-    table: columns!["USER" = "user", "ROLE" = "role", "NAME" = "name", "E-MAIL" = "email", "SINCE" = "since"],
-    csv: columns!["" = "user", "" = "role", "" = "name", "" = "email", "" = "since"],
+    table: &columns!["USER" = "user", "ROLE" = "role", "NAME" = "name", "E-MAIL" = "email", "SINCE" = "since"],
+    csv: &columns!["" = "user", "" = "role", "" = "name", "" = "email", "" = "since"],
 };
 
 pub(super) const PROFILE: Kind = Kind {
     name: "profile",
-    table: columns!["NAME" = "name", "E-MAIL" = "email"],
-    csv: columns!["" = "name", "" = "email"],
+    table: &columns!["NAME" = "name", "E-MAIL" = "email"],
+    csv: &columns!["" = "name", "" = "email"],
 };
 
 pub(super) const SERVICE_USER: Kind = Kind {
     name: "service_user",
-    table: columns!["NAME" = "name", "CREATED" = "created_at", "BY" = "created_by", "ID" = "id"],
-    csv: columns!["" = "id", "" = "name", "" = "created_at", "" = "created_by"],
+    table: &columns!["NAME" = "name", "CREATED" = "created_at", "BY" = "created_by", "ID" = "id"],
+    csv: &columns!["" = "id", "" = "name", "" = "created_at", "" = "created_by"],
 };
 
 pub(super) const TOKEN: Kind = Kind {
     name: "token",
-    table: columns![
+    table: &columns![
         "ID" = "id",
         "HOLDER" = "holder_word",
         "CREATED" = "created_at",
@@ -50,7 +50,7 @@ pub(super) const TOKEN: Kind = Kind {
         "EXPIRES" = "expires_at",
         "LAST USED" = "last_used_at",
     ],
-    csv: columns![
+    csv: &columns![
         "" = "id",
         "" = "holder",
         "" = "holder_name",
@@ -58,26 +58,25 @@ pub(super) const TOKEN: Kind = Kind {
         "" = "created_at",
         "" = "expires_at",
         "" = "last_used_at",
-        "" = "secret",
     ],
 };
 
 pub(super) const ENVIRONMENT: Kind = Kind {
     name: "environment",
-    table: columns!["NAME" = "name", "ACCESS" = "restricted_word", "DEFAULT ROLE" = "default_role", "ID" = "id"],
-    csv: columns!["" = "id", "" = "name", "" = "restricted", "" = "default_role"],
+    table: &columns!["NAME" = "name", "ACCESS" = "restricted_word", "DEFAULT ROLE" = "default_role", "ID" = "id"],
+    csv: &columns!["" = "id", "" = "name", "" = "restricted", "" = "default_role"],
 };
 
 pub(super) const GRANT: Kind = Kind {
     name: "grant",
-    table: columns![
+    table: &columns![
         "PRINCIPAL" = "principal_word",
         "ENVIRONMENT" = "environment_name",
         "ROLE" = "role",
         "EXPIRES" = "expires_at",
         "SINCE" = "since",
     ],
-    csv: columns![
+    csv: &columns![
         "" = "environment",
         "" = "environment_name",
         "" = "principal",
@@ -90,26 +89,19 @@ pub(super) const GRANT: Kind = Kind {
 
 pub(super) const PROXY_TOKEN: Kind = Kind {
     name: "proxy_token",
-    table: columns!["ID" = "id", "SCOPE" = "scope", "ENVIRONMENTS" = "environment_names", "EXPIRES" = "expires_at"],
-    csv: columns![
-        "" = "id",
-        "" = "scope",
-        "" = "environments",
-        "" = "environment_names",
-        "" = "expires_at",
-        "" = "secret",
-    ],
+    table: &columns!["ID" = "id", "SCOPE" = "scope", "ENVIRONMENTS" = "environment_names", "EXPIRES" = "expires_at"],
+    csv: &columns!["" = "id", "" = "scope", "" = "environments", "" = "environment_names", "" = "expires_at",],
 };
 
 pub(super) const ACCESS_KEY: Kind = Kind {
     name: "access_key",
-    table: columns!["ID" = "id", "ROLE" = "role", "LABEL" = "label", "EXPIRES" = "expires_at"],
-    csv: columns!["" = "id", "" = "role", "" = "label", "" = "expires_at", "" = "secret"],
+    table: &columns!["ID" = "id", "ROLE" = "role", "LABEL" = "label", "EXPIRES" = "expires_at"],
+    csv: &columns!["" = "id", "" = "role", "" = "label", "" = "expires_at"],
 };
 
 pub(super) const EVENT: Kind = Kind {
     name: "event",
-    table: columns![
+    table: &columns![
         "REVISION" = "revision",
         "TIME" = "time",
         "EVENT" = "event_word",
@@ -118,7 +110,7 @@ pub(super) const EVENT: Kind = Kind {
         "ACTOR" = "actor",
         "REASON" = "reason",
     ],
-    csv: columns![
+    csv: &columns![
         "" = "revision",
         "" = "time",
         "" = "type",
@@ -136,18 +128,18 @@ pub(super) const EVENT: Kind = Kind {
 /// Who has which role in an environment.
 pub(super) const WHO: Kind = Kind {
     name: "access",
-    table: columns!["PRINCIPAL" = "principal_word", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
+    table: &columns!["PRINCIPAL" = "principal_word", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
     csv: ACCESS_CSV,
 };
 
 /// Which role a principal has where.
 pub(super) const REACH: Kind = Kind {
     name: "access",
-    table: columns!["ENVIRONMENT" = "environment_name", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
+    table: &columns!["ENVIRONMENT" = "environment_name", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
     csv: ACCESS_CSV,
 };
 
-const ACCESS_CSV: &[Column] = columns![
+const ACCESS_CSV: &[Column] = &columns![
     "" = "principal",
     "" = "principal_name",
     "" = "environment",
@@ -160,21 +152,21 @@ const ACCESS_CSV: &[Column] = columns![
 /// An event that an answer rests on.
 pub(super) const EVIDENCE: Kind = Kind {
     name: "evidence",
-    table: columns![
+    table: &columns![
         "REVISION" = "revision",
         "TIME" = "time",
         "EVENT" = "event_word",
         "ACTOR" = "actor",
         "REASON" = "reason",
     ],
-    csv: columns!["" = "revision", "" = "time", "" = "type", "" = "actor", "" = "reason", "" = "event"],
+    csv: &columns!["" = "revision", "" = "time", "" = "type", "" = "actor", "" = "reason", "" = "event"],
 };
 
 /// What someone could do that they cannot do now.
 pub(super) const WIDENED: Kind = Kind {
     name: "widened",
-    table: columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "NOW" = "before", "THEN" = "after"],
-    csv: columns!["" = "environment", "" = "principal", "" = "before", "" = "after"],
+    table: &columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "NOW" = "before", "THEN" = "after"],
+    csv: &columns!["" = "environment", "" = "principal", "" = "before", "" = "after"],
 };
 
 impl Kind {

@@ -33,22 +33,23 @@ pub(super) struct Column {
 /// Columns, each with the field of a row that it shows.
 macro_rules! columns {
     ($($title:literal = $name:literal),* $(,)?) => {
-        &[$($crate::cli::output::Column { title: $title, name: $name }),*]
+        [$($crate::cli::output::Column { title: $title, name: $name }),*]
     };
 }
 pub(super) use columns;
 
 /// Rows under columns.
+#[derive(Debug, Clone)]
 pub(super) struct Rows {
-    pub(super) columns: &'static [Column],
+    pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Rows {
     /// The rows of JSON objects; a field that an object does not have is left blank.
-    pub(super) fn of(columns: &'static [Column], items: &[Value]) -> Self {
+    pub(super) fn of(columns: &[Column], items: &[Value]) -> Self {
         let row = |item: &Value| columns.iter().map(|column| cell_text(item, column.name)).collect();
-        Self { columns, rows: items.iter().map(row).collect() }
+        Self { columns: columns.to_vec(), rows: items.iter().map(row).collect() }
     }
 }
 

@@ -91,7 +91,7 @@ fn by_environment(widened: &[Value]) -> Rows {
         *counts.entry(cell_text(row, "environment")).or_default() += 1;
     }
     let rows = counts.into_iter().map(|(name, count)| vec![name, format!("{count} principals")]).collect();
-    Rows { columns: columns!["ENVIRONMENT" = "environment", "WHO" = "principals"], rows }
+    Rows { columns: columns!["ENVIRONMENT" = "environment", "WHO" = "principals"].into(), rows }
 }
 
 /// Who has less than all in a restricted environment: with RBAC off, everyone has all.

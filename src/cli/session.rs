@@ -7,13 +7,15 @@ use ureq::http::Method;
 use super::client::{Client, Query, escaped};
 use super::failure::Failure;
 use super::kind::Kind;
-use super::output::{Format, Output, Rows, cell_text};
+use super::output::{Format, Output, Rows, cell_text, columns};
 use crate::service::mint::Secret;
 
 /// Where `tenure serve` listens, and its clients ask, if nobody says otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8321";
 /// The rows that are asked for at a time.
 const PAGE_ROWS: u32 = 1_000;
+/// The most workspaces that are named where one has to be chosen.
+const NAMED_MAX: usize = 20;
 /// The variable that holds the secret. There is no flag for it: what is written in a command can be seen by others.
 const TOKEN_SECRET_VARIABLE: &str = "TENURE_TOKEN_SECRET";
 
@@ -75,7 +77,12 @@ impl Session {
         if let Some(workspace) = &self.workspace {
             return Ok(workspace.clone());
         }
-        let page = self.client.send(Method::GET, "/v1/workspaces", &Query::default().with("limit", Some(20)), None)?;
+        let query = Query::default().with("limit", Some(NAMED_MAX));
+        let page = self.client.send(Method::GET, "/v1/workspaces", &query, None).map_err(|error| match error {
+            // An `evaluator` key may ask for decisions, and not even read which workspace it belongs to.
+            Failure::Refused { status: 403, .. } => Failure::usage("say which workspace with `-w` or TENURE_WORKSPACE"),
+            error => error,
+        })?;
         let names: Vec<_> = items(&page).iter().map(|workspace| cell_text(workspace, "name")).collect();
         match names.as_slice() {
             [] => Err(Failure::usage("there is no workspace yet: make one with `tenure workspace create`")),
@@ -168,7 +175,8 @@ impl Session {
 
     fn show_fields(&mut self, rows: &Rows) -> Result<(), Failure> {
         let row = rows.rows.first().into_iter().flatten();
-        let fields: Vec<_> = rows.columns.iter().zip(row).map(|(column, cell)| (column.name, cell.clone())).collect();
+        let names: Vec<_> = rows.columns.iter().map(|column| column.title.to_lowercase()).collect();
+        let fields: Vec<_> = names.iter().map(String::as_str).zip(row.cloned()).collect();
         self.out.fields(&fields)
     }
 
@@ -197,14 +205,15 @@ impl Session {
         let answer = self.client.send(method, path, &Query::default().with("reason", change.reason.as_ref()), body)?;
         let entity = answer.get(kind.name).filter(|entity| entity.is_object());
         let rows = kind.rows(self.out.format, entity.map(std::slice::from_ref).unwrap_or_default());
+        let made = made_credential(&answer, kind);
         match self.out.format {
             Format::Json => self.out.json(&answer),
-            Format::Csv => self.out.csv(&rows),
+            Format::Csv => self.out.csv(&with_secret(rows, made)),
             Format::Table => {
                 if entity.is_some() {
                     self.show_fields(&rows)?;
                 }
-                self.show_secret(&answer, kind)?;
+                self.show_secret(made)?;
                 self.out.line(&outcome(&answer))
             }
         }?;
@@ -212,12 +221,8 @@ impl Session {
     }
 
     /// Shows the secret of what was made, or that comes with it.
-    fn show_secret(&mut self, answer: &Value, kind: &Kind) -> Result<(), Failure> {
-        let made = [kind.name, "token"].into_iter().filter_map(|name| answer.get(name));
-        let Some(made) = made.into_iter().find(|made| made.get("secret").is_some_and(Value::is_string)) else {
-            return Ok(());
-        };
-        let (id, secret) = (cell_text(made, "id"), cell_text(made, "secret"));
+    fn show_secret(&mut self, made: Option<(String, String)>) -> Result<(), Failure> {
+        let Some((id, secret)) = made else { return Ok(()) };
         self.out.line("")?;
         self.out.fields(&[("id", id), ("secret", secret)])?;
         self.out.line(
@@ -225,6 +230,22 @@ impl Session {
         )?;
         self.out.line("")
     }
+}
+
+/// The id and the secret of the credential that was made, or that comes with what was made.
+fn made_credential(answer: &Value, kind: &Kind) -> Option<(String, String)> {
+    let mut made = [kind.name, "token"].into_iter().filter_map(|name| answer.get(name));
+    let made = made.find(|made| made.get("secret").is_some_and(Value::is_string))?;
+    Some((cell_text(made, "id"), cell_text(made, "secret")))
+}
+
+/// The row of what was made with the secret that is never shown again, whatever the form of the output.
+fn with_secret(mut rows: Rows, made: Option<(String, String)>) -> Rows {
+    if let (Some((id, secret)), Some(row)) = (made, rows.rows.first_mut()) {
+        rows.columns.extend(columns!["" = "credential", "" = "secret"]);
+        row.extend([id, secret]);
+    }
+    rows
 }
 
 /// The rows of a list.

@@ -53,7 +53,8 @@ fn help_teaches_the_first_steps_and_every_command_has_its_own() {
         assert!(help.contains(taught), "{taught}\n{help}");
     }
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    for command in names.filter(|name| !name.is_empty() && *name != "help") {
         let help = tenure(&format!("{command} --help")).ok();
         assert!(help.contains(&format!("Usage: tenure {command}")), "{help}");
         assert!(help.lines().next().unwrap().len() > 15, "{help}");
@@ -153,8 +154,11 @@ fn a_log_that_cannot_be_replayed_is_told_where_it_is_wrong() {
         fs::write(&log, text).unwrap();
         run(program().arg("replay").arg(&log).args(args)).failed()
     };
-    let hole: String =
-        whole.lines().enumerate().filter(|(n, _)| *n != 3).map(|(_, line)| format!("{line}\n")).collect();
+    let but_one = whole.lines().enumerate().filter(|(place, _)| *place != 3).map(|(_, line)| line);
+    let hole = but_one.collect::<Vec<_>>().join(
+        "
+",
+    );
     assert!(replay(hole, &[]).contains("at revision 4"));
     assert!(replay(whole.replace("grant.added.v1", "grant.given.v7"), &[]).contains("`grant.given.v7` is unknown"));
     assert!(replay("no event\n".to_owned(), &[]).contains("does not begin with a stored event"));

@@ -29,7 +29,7 @@ fn a_check_answers_with_its_exit_code_and_explains_itself() {
     assert_eq!((denied.code, denied.out.as_str(), denied.err.as_str()), (Some(1), "denied\n", ""));
     assert_eq!(server.ask(&alice, "check user:bob read_logs prod").code, Some(0));
     let set = server.ask(&alice, "grant set prod user:bob contributor --reason OPS-12 --expires-at 2099-12-31").ok();
-    assert!(set.contains("2099-12-31T00:00:00Z") && set.contains("revision 10: grant.added"), "{set}");
+    assert!(set.contains("2099-12-31T00:00:00Z") && set.contains("revision 12: grant.added"), "{set}");
     assert_eq!(server.ask(&alice, "check user:bob deploy prod").ok(), "allowed\n");
     let explained = server.ask(&alice, "check user:bob deploy prod --explain").ok();
     for part in
@@ -41,12 +41,12 @@ fn a_check_answers_with_its_exit_code_and_explains_itself() {
     let denied = server.ask(&alice, "check user:bob deploy prod --explain");
     assert_eq!(denied.code, Some(1));
     assert!(denied.out.contains("grant.revoked"), "{}", denied.out);
-    assert_eq!(server.ask(&alice, "check user:bob deploy prod --at 10").code, Some(0));
-    let json = server.ask(&alice, "check user:bob deploy prod --at 10 --explain -o json").json();
-    assert_eq!((json["decision"].as_bool(), json["context"]["revision"].as_u64()), (Some(true), Some(10)));
-    let csv = server.ask(&alice, "check user:bob deploy prod --at 10 --explain -o csv").ok();
+    assert_eq!(server.ask(&alice, "check user:bob deploy prod --at 12").code, Some(0));
+    let json = server.ask(&alice, "check user:bob deploy prod --at 12 --explain -o json").json();
+    assert_eq!((json["decision"].as_bool(), json["context"]["revision"].as_u64()), (Some(true), Some(12)));
+    let csv = server.ask(&alice, "check user:bob deploy prod --at 12 --explain -o csv").ok();
     assert!(
-        csv.starts_with("decision,role,required,rule,revision,at\nallowed,contributor,contributor,grant,10,"),
+        csv.starts_with("decision,role,required,rule,revision,at\nallowed,contributor,contributor,grant,12,"),
         "{csv}"
     );
 }
@@ -84,10 +84,10 @@ fn who_and_reach_answer_for_any_revision() {
     assert!(lines(&now, "service_user:ci")[0].contains("contributor  grant"), "{now}");
     assert!(lines(&now, "user:alice")[0].contains("workspace_role"), "{now}");
     assert_eq!(lines(&now, "as of ").len(), 1);
-    let before = server.ask(&alice, "who prod --at 9").ok();
+    let before = server.ask(&alice, "who prod --at 11").ok();
     assert!(lines(&before, "user:bob")[0].contains("viewer"), "{before}");
-    assert!(before.contains(", revision 9"), "{before}");
-    let reach = server.ask(&alice, "reach user:bob --at 9").ok();
+    assert!(before.contains(", revision 11"), "{before}");
+    let reach = server.ask(&alice, "reach user:bob --at 11").ok();
     assert!(lines(&reach, "main")[0].contains("unrestricted"), "{reach}");
     let csv = server.ask(&alice, "who prod -o csv").ok();
     assert!(csv.starts_with("principal,principal_name,environment,environment_name,role,rule,since\n"), "{csv}");
@@ -133,6 +133,11 @@ fn a_secret_is_shown_once_with_its_id_and_a_word_about_it() {
     assert_eq!(server.ask(&alice, "check user:alice deploy main").code, Some(0));
     let again = server.ask(&alice, "token list -o json").ok();
     assert!(!again.contains(&alice.secret) && again.contains(&alice.id), "{again}");
+    let csv = server.ask(&alice, "service-user create bot -o csv").ok();
+    assert!(csv.starts_with("id,name,created_at,created_by,credential,secret\n"), "{csv}");
+    let made: Vec<&str> = csv.lines().nth(1).unwrap().split(',').collect();
+    let bot = Credential { id: made[4].to_owned(), secret: made[5].to_owned() };
+    assert_eq!(server.ask(&bot, "check service_user:bot deploy main").code, Some(0));
     for command in [
         "service-user create ci",
         "token issue --user alice",
@@ -240,11 +245,12 @@ fn every_entity_can_be_made_changed_listed_and_ended() {
     assert!(say("grant list prod").contains("service_user:ci"));
     let token = server.ask(&alice, "proxy-token create -e prod --expires-at 2099-01-01 -o json").json();
     let token = Credential::of(&token["proxy_token"]).id;
-    assert!(say(&format!("proxy-token scope {token} prod main")).contains("prod main"));
+    assert!(say(&format!("proxy-token scope {token} prod main")).contains("scoped"));
     assert!(say("proxy-token list").contains(&token));
     assert!(say(&format!("proxy-token revoke {token}")).contains("proxy_token.revoked"));
     let key = Credential::of(&server.ask(&alice, "access-key issue ci --role evaluator -o json").json()["access_key"]);
-    assert_eq!(server.ask(&key, "check user:bob deploy prod").code, Some(0));
+    assert_eq!(server.ask(&key, "check user:bob deploy prod -w acme").code, Some(0));
+    assert!(server.ask(&key, "check user:bob deploy prod").failed().contains("say which workspace with `-w`"));
     assert!(say(&format!("access-key revoke {}", key.id)).contains("access_key.revoked"));
     let bob = Credential::of(&server.ask(&alice, "token issue --user bob -o json").json()["token"]);
     assert!(server.ask(&bob, "member list").ok().contains("alice"));

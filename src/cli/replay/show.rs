@@ -10,18 +10,18 @@ use crate::domain::time::Revision;
 /// Shows a state.
 pub(super) fn state(out: &mut Output, state: &State) -> Result<(), Failure> {
     summary(out, state)?;
-    section(out, "members", columns!["USER" = "user", "ROLE" = "role", "SINCE" = "since"], members(state))?;
-    section(out, "service users", columns!["NAME" = "name", "SINCE" = "since", "ID" = "id"], service_users(state))?;
+    section(out, "members", &columns!["USER" = "user", "ROLE" = "role", "SINCE" = "since"], members(state))?;
+    section(out, "service users", &columns!["NAME" = "name", "SINCE" = "since", "ID" = "id"], service_users(state))?;
     section(
         out,
         "environments",
-        columns!["NAME" = "name", "DEFAULT ROLE" = "default_role", "GRANTS" = "grants", "ID" = "id"],
+        &columns!["NAME" = "name", "DEFAULT ROLE" = "default_role", "GRANTS" = "grants", "ID" = "id"],
         state.environments.iter().map(environment).collect(),
     )?;
     section(
         out,
         "grants",
-        columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "ROLE" = "role", "EXPIRES" = "expires_at"],
+        &columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "ROLE" = "role", "EXPIRES" = "expires_at"],
         grants(state),
     )
 }
@@ -44,13 +44,13 @@ fn summary(out: &mut Output, state: &State) -> Result<(), Failure> {
     if workspace.deleted.is_some() { out.line("the workspace has been deleted") } else { Ok(()) }
 }
 
-fn section(out: &mut Output, title: &str, columns: &'static [Column], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+fn section(out: &mut Output, title: &str, columns: &[Column], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     if rows.is_empty() {
         return Ok(());
     }
     out.line("")?;
     out.heading(title)?;
-    out.table(&Rows { columns, rows })
+    out.table(&Rows { columns: columns.to_vec(), rows })
 }
 
 fn revision(since: Revision) -> String {
