@@ -117,7 +117,8 @@ impl Service {
         let housekeeping = std::thread::Builder::new()
             .name("housekeeping".to_owned())
             .spawn(move || keep_house_until(&stopped, &housekeeper, &runtime))?;
-        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) = Some(Threads { stop, handles: vec![housekeeping, writer] });
+        *service.threads.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Threads { stop, handles: vec![housekeeping, writer] });
         Ok(service)
     }
 
