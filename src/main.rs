@@ -1,3 +1,7 @@
-//! Tenure, on the command line.
+//! The `tenure` program: everything it does is behind its command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenure::cli::run()
+}

@@ -1,1 +1,373 @@
-//! Recorded histories, taken in.
+//! Recorded histories, taken in line by line and appended in one commit, so that a file is imported whole or not at all.
+//!
+//! The operator who imports a file vouches for the authority of its actors; every other rule is judged as it is for a change
+//! that is made now. Nothing is written before the last line has been judged, so a bad line leaves nothing behind.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::group::directory_notes;
+use super::mint::{self, Mint, MintedEventIds, NoRandomness, command_id};
+use crate::clock::Clock;
+use crate::domain::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
+use crate::domain::decide::{Decided, Stamp, decide_all, expire};
+use crate::domain::id::{CommandId, WorkspaceId};
+use crate::domain::name::{InvalidText, Reason, WorkspaceName};
+use crate::domain::principal::{Actor, Caller};
+use crate::domain::rejection::Rejection;
+use crate::domain::time::Instant;
+use crate::domain::view::View;
+use crate::domain::workspace::Workspace;
+use crate::log::codec::{self, EncodeError};
+use crate::log::{Append, EventLog, LogError, Note, Outcome};
+
+/// The longest line, in bytes. A compressed file that unpacks without end stops here.
+pub const LINE_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+
+/// What an import came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The workspace that was made.
+    pub workspace: WorkspaceId,
+    /// Its name.
+    pub name: WorkspaceName,
+    /// How many lines were taken in.
+    pub lines: u64,
+    /// How many commands they held.
+    pub commands: u64,
+    /// How many events were appended.
+    pub events: u64,
+    /// When the last of them happened.
+    pub until: Instant,
+}
+
+/// Why a file was not imported. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A line is wrong.
+    #[error("line {line}: {why}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong.
+        why: LineError,
+    },
+    /// There is no line.
+    #[error("there is nothing in it: the first line creates the workspace")]
+    Empty,
+    /// A live workspace has the name.
+    #[error("the workspace `{0}` exists already, and a history is only imported whole: delete that one first")]
+    Exists(WorkspaceName),
+    /// The file cannot be read to its end.
+    #[error("cannot read it: {0}")]
+    Read(io::Error),
+    /// The store did not take it.
+    #[error("{0}")]
+    Log(LogError),
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// It has no end in sight.
+    #[error("the line is longer than {LINE_BYTES_MAX} bytes: is this one JSON object a line?")]
+    TooLong,
+    /// It is no JSON.
+    #[error("column {column}: this is no JSON: {why}")]
+    Json {
+        /// Where, in bytes from 1.
+        column: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A field is missing, unknown or wrong.
+    #[error("{0}")]
+    Shape(ShapeError),
+    /// It did not happen yet.
+    #[error("`time`: `{time}` is in the future, and a history holds what has happened; it is {now} now")]
+    Future {
+        /// When the line says that it happens.
+        time: Instant,
+        /// Now.
+        now: Instant,
+    },
+    /// It is out of order.
+    #[error("`time`: `{time}` is earlier than `{before}`, the time of the line before: sort the lines by time")]
+    Earlier {
+        /// When the line says that it happened.
+        time: Instant,
+        /// When the line before it happened.
+        before: Instant,
+    },
+    /// It does not say what to make.
+    #[error("missing field `workspace`: the first line creates the workspace")]
+    NoWorkspace,
+    /// It makes another workspace.
+    #[error("`workspace`: only the first line creates the workspace: put another workspace into a file of its own")]
+    SecondWorkspace,
+    /// It was done by nobody.
+    #[error("`actor`: {0}")]
+    Actor(String),
+    /// A rule said no.
+    #[error("`{place}`: {rejection} ({})", rejection.code())]
+    Refused {
+        /// Which command of the line.
+        place: String,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// An event of it cannot be stored.
+    #[error("{0}")]
+    Encode(#[from] EncodeError),
+    /// A secret cannot be made.
+    #[error("{0}")]
+    Secret(#[from] NoRandomness),
+}
+
+/// A line as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    time: Instant,
+    actor: String,
+    #[serde(default)]
+    reason: Option<Reason>,
+    #[serde(default)]
+    workspace: Option<CreateWorkspace>,
+    commands: Vec<Value>,
+}
+
+/// Imports a recorded history: a JSON object a line, the first of which creates the workspace.
+///
+/// # Errors
+/// [`ImportError`] names the line that is wrong and what is wrong with it. Then nothing was appended.
+pub fn import(
+    log: &dyn EventLog,
+    mint: &dyn Mint,
+    clock: &dyn Clock,
+    mut file: impl BufRead,
+) -> Result<Imported, ImportError> {
+    let mut import = Import::new(mint, clock.now());
+    let mut number = 0;
+    let mut text = Vec::new();
+    while read_line(&mut file, &mut text).map_err(ImportError::Read)? {
+        number += 1;
+        let wrong = |why| ImportError::Line { line: number, why };
+        if !text.trim_ascii().is_empty() {
+            import.take(&text).map_err(wrong)?;
+        }
+        if import.lines == 1 {
+            import.check_name(log)?;
+        }
+    }
+    import.commit(log)
+}
+
+/// Reads a line and its end, or as much of it as a line may hold; false at the end of the file.
+fn read_line(file: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<bool> {
+    text.clear();
+    Ok(file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', text)? > 0)
+}
+
+fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
+    if !text.ends_with(b"\n") && u64::try_from(text.len()).is_ok_and(|len| len >= LINE_BYTES_MAX) {
+        return Err(LineError::TooLong);
+    }
+    let value: Value = serde_json::from_slice(text).map_err(|error| no_json(&error))?;
+    if !value.is_object() {
+        let message = "invalid type: a line is an object with `time`, `actor` and `commands`".to_owned();
+        return Err(LineError::Shape(ShapeError { path: String::new(), wrong_type: true, message }));
+    }
+    let mut line: Line = ShapeError::read(value).map_err(LineError::Shape)?;
+    let commands = std::mem::take(&mut line.commands).into_iter().enumerate().map(|(index, command)| {
+        Command::from_value(command).map_err(|error| LineError::Shape(error.within(&place(index))))
+    });
+    let commands = commands.collect::<Result<_, _>>()?;
+    Ok((line, commands))
+}
+
+/// The parser counts lines within the one line that it was given, which would only confuse.
+fn no_json(error: &serde_json::Error) -> LineError {
+    let text = error.to_string();
+    let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
+    LineError::Json { column: error.column(), why: why.to_owned() }
+}
+
+fn place(index: usize) -> String {
+    format!("commands[{index}]")
+}
+
+/// A history on its way: what it comes to so far, and what is to be appended.
+struct Import<'a> {
+    mint: &'a dyn Mint,
+    now: Instant,
+    root: Arc<Workspace>,
+    last: Instant,
+    parts: Vec<Append>,
+    name: Option<WorkspaceName>,
+    lines: u64,
+    commands: u64,
+}
+
+impl<'a> Import<'a> {
+    fn new(mint: &'a dyn Mint, now: Instant) -> Self {
+        let root = Arc::new(Workspace::empty(mint::workspace_id(mint)));
+        Self { mint, now, root, last: Instant::EARLIEST, parts: Vec::new(), name: None, lines: 0, commands: 0 }
+    }
+
+    /// Judges a line, and what expired before it.
+    fn take(&mut self, text: &[u8]) -> Result<(), LineError> {
+        let (Line { time, actor, reason, workspace, .. }, commands) = read_shape(text)?;
+        self.check_time(time)?;
+        self.expire_until(time)?;
+        let actor = self.actor(&actor, time)?;
+        match (workspace, &self.name) {
+            (Some(workspace), None) => self.create(workspace, time, &actor, reason.clone())?,
+            (None, Some(_)) => {}
+            (None, None) => return Err(LineError::NoWorkspace),
+            (Some(_), Some(_)) => return Err(LineError::SecondWorkspace),
+        }
+        self.lines += 1;
+        self.commands += u64::try_from(commands.len()).unwrap_or(u64::MAX);
+        self.submit(commands, time, actor, reason, place)
+    }
+
+    fn check_time(&mut self, time: Instant) -> Result<(), LineError> {
+        let before = std::mem::replace(&mut self.last, time);
+        if time > self.now {
+            Err(LineError::Future { time, now: self.now })
+        } else if time < before {
+            Err(LineError::Earlier { time, before })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Who did it; a service user can be named as it was called then.
+    fn actor(&self, text: &str, time: Instant) -> Result<Actor, LineError> {
+        let view = View::now(Arc::clone(&self.root), time);
+        let actor = match text.split_once(':') {
+            None if text == "operator" => Ok(Actor::Operator),
+            Some(("user", id)) => id.parse().map(Actor::User).map_err(|error: InvalidText| error.to_string()),
+            Some(("service_user", name)) => {
+                let found = view.find_service_user(&ServiceUserRef::from(name));
+                found.map(|found| Actor::ServiceUser(found.id)).map_err(|error| error.to_string())
+            }
+            _ => {
+                let rule = "an actor is written `operator`, `user:ID` or `service_user:NAME`";
+                Err(InvalidText::new(text, rule).to_string())
+            }
+        };
+        actor.map_err(LineError::Actor)
+    }
+
+    /// Each instant at which something expired is a command by the system of its own.
+    fn expire_until(&mut self, time: Instant) -> Result<(), LineError> {
+        while let Some(end) = self.root.next_expiry().filter(|end| *end <= time) {
+            let stamp = self.stamp(end, Actor::System, None);
+            let decided = expire(&self.root, &stamp, &mut MintedEventIds(self.mint));
+            self.push(decided, stamp.command, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn create(
+        &mut self,
+        workspace: CreateWorkspace,
+        time: Instant,
+        actor: &Actor,
+        reason: Option<Reason>,
+    ) -> Result<(), LineError> {
+        self.name = Some(workspace.name.clone());
+        self.submit(vec![workspace.into()], time, actor.clone(), reason, |_| "workspace".to_owned())
+    }
+
+    fn submit(
+        &mut self,
+        commands: Vec<Command>,
+        time: Instant,
+        actor: Actor,
+        reason: Option<Reason>,
+        place: impl Fn(usize) -> String,
+    ) -> Result<(), LineError> {
+        let profiles = commands.iter().filter_map(Command::profile);
+        let profiles = profiles.map(|(user, profile)| Note::SetProfile(user, profile)).collect();
+        let caller = Caller::Vouched(actor.clone());
+        let stamp = self.stamp(time, actor, reason);
+        // The secrets of what is made are dropped here: nobody ever has them.
+        let fresh = |command| Ok((command, mint::fresh(self.mint)?.0));
+        let commands = commands.into_iter().map(fresh).collect::<Result<Vec<_>, NoRandomness>>()?;
+        let decided = decide_all(&self.root, &caller, &commands, &stamp, &mut MintedEventIds(self.mint));
+        let refused = |index, rejection| LineError::Refused { place: place(index), rejection };
+        let decided = decided.map_err(|error| refused(error.index, error.rejection))?;
+        self.push(decided, stamp.command, profiles)
+    }
+
+    fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> Stamp {
+        Stamp { command: command_id(self.mint), time, recorded: Some(self.now), actor, credential: None, reason }
+    }
+
+    /// Only what has events is a part: a part without any would be written even if those before it were not.
+    fn push(&mut self, decided: Decided, command: CommandId, mut notes: Vec<Note>) -> Result<(), LineError> {
+        if decided.events.is_empty() {
+            return Ok(());
+        }
+        let expected = self.root.head();
+        let events = decided.events.iter().map(|event| codec::encode(event)).collect::<Result<_, _>>()?;
+        notes.extend(decided.events.iter().flat_map(|event| directory_notes(event)));
+        self.root = decided.workspace;
+        self.parts.push(Append { workspace: self.root.id(), expected, command, events, notes });
+        Ok(())
+    }
+
+    /// Says early what the store would say in the end.
+    fn check_name(&self, log: &dyn EventLog) -> Result<(), ImportError> {
+        let Some(name) = &self.name else { return Ok(()) };
+        match log.workspace_named(name.as_str()).map_err(ImportError::Log)? {
+            Some(_) => Err(ImportError::Exists(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends everything in one group. Each part expects what the one before it leaves, so all of them are written or none.
+    fn commit(mut self, log: &dyn EventLog) -> Result<Imported, ImportError> {
+        let next_expiry = Note::NextExpiry(self.root.next_expiry());
+        let (Some(name), Some(last)) = (self.name, self.parts.last_mut()) else { return Err(ImportError::Empty) };
+        last.notes.push(next_expiry);
+        match append(log, &self.parts).map_err(ImportError::Log)? {
+            Outcome::Appended => Ok(Imported {
+                workspace: self.root.id(),
+                name,
+                lines: self.lines,
+                commands: self.commands,
+                events: self.root.head().0,
+                until: self.root.head_time(),
+            }),
+            Outcome::NameTaken => Err(ImportError::Exists(name)),
+            Outcome::Conflict => {
+                let why = "the store did not take the history, and nothing of it was imported: try again";
+                Err(ImportError::Log(LogError::Unavailable(why.to_owned())))
+            }
+        }
+    }
+}
+
+/// Appends the parts of one workspace. Where it is unknown what became of them, the log is asked: all of them, or none.
+fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
+    match log.append(parts) {
+        Ok(outcomes) => {
+            let refused = outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
+            Ok(refused.unwrap_or(Outcome::Appended))
+        }
+        Err(LogError::OutcomeUnknown(_)) => {
+            log.reopen()?;
+            let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
+            let began = log.has_command(first.workspace, first.command)?;
+            Ok(if began { Outcome::Appended } else { Outcome::Conflict })
+        }
+        Err(error) => Err(error),
+    }
+}

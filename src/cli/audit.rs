@@ -1,0 +1,107 @@
+//! `tenure who`, `tenure reach` and `tenure events`: who had access to what, and what happened.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::args::AtArgs;
+use super::client::Query;
+use super::failure::Failure;
+use super::kind::{EVENT, REACH, WHO};
+use super::output::{Format, cell_text, remark};
+use super::session::{Session, has_more, items};
+use super::when::When;
+
+#[derive(Debug, Args)]
+pub(super) struct WhoArgs {
+    /// The environment, by name or id
+    environment: String,
+    #[command(flatten)]
+    at: AtArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReachArgs {
+    /// `user:ID` or `service_user:NAME`
+    principal: String,
+    #[command(flatten)]
+    at: AtArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EventsArgs {
+    /// Only events of this type, such as `grant.added`
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only events about this: an id, or `user:ID`
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only changes by this actor: `operator`, `system`, `user:ID` or `service_user:NAME`
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only events about this environment, by name or id
+    #[arg(long, value_name = "ENV")]
+    environment: Option<String>,
+    /// Only events about this principal: `user:ID` or `service_user:NAME`
+    #[arg(long)]
+    principal: Option<String>,
+    /// Only events after this revision
+    #[arg(long, value_name = "REVISION")]
+    after: Option<u64>,
+    /// Only events at or after this: an instant, or a date (its midnight in UTC)
+    #[arg(long, value_name = "WHEN")]
+    from: Option<When>,
+    /// Only events before this: an instant, or a date (its midnight in UTC)
+    #[arg(long, value_name = "WHEN")]
+    until: Option<When>,
+    /// How many events to show, the oldest first
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// Show all of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
+    let query = args.at.query().with("environment", Some(&args.environment));
+    let list = session.get_all(&["audit", "access"], &query)?;
+    session.show_list(&list, &WHO, "nobody has access to it")?;
+    show_view(session, &list)
+}
+
+pub(super) fn reach(session: &mut Session, args: &ReachArgs) -> Result<(), Failure> {
+    let query = args.at.query().with("principal", Some(&args.principal));
+    let list = session.get_all(&["audit", "access"], &query)?;
+    session.show_list(&list, &REACH, "there is nothing that they have access to")?;
+    show_view(session, &list)
+}
+
+/// Names the view, so that the question can be asked again.
+fn show_view(session: &mut Session, list: &Value) -> Result<(), Failure> {
+    if session.out.format != Format::Table || list.get("revision").is_none() {
+        return Ok(());
+    }
+    let (revision, at) = (cell_text(list, "revision"), cell_text(list, "at"));
+    session.out.line(&format!("as of {at}, revision {revision}"))
+}
+
+pub(super) fn events(session: &mut Session, args: &EventsArgs) -> Result<(), Failure> {
+    let query = Query::default()
+        .with("type", args.event_type.as_ref())
+        .with("subject", args.subject.as_ref())
+        .with("actor", args.actor.as_ref())
+        .with("environment", args.environment.as_ref())
+        .with("principal", args.principal.as_ref())
+        .with("after", args.after)
+        .with("from", args.from)
+        .with("until", args.until);
+    let path = session.path(&["events"])?;
+    let enough = if args.all { usize::MAX } else { args.limit.max(1) };
+    let list = session.get_pages(&path, &query, enough)?;
+    session.show_list(&list, &EVENT, "nothing of the kind happened")?;
+    session.out.flush()?;
+    if has_more(&list) {
+        let shown = items(&list).len();
+        remark(&format!("the first {shown} are shown: say `--all`, or a larger `--limit`, for more"));
+    }
+    Ok(())
+}

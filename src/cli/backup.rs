@@ -1,0 +1,32 @@
+//! `tenure backup`: a copy of the whole store, also while a server runs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::{Format, Output};
+use crate::log::EventLog;
+use crate::log::sqlite::SqliteLog;
+
+/// Copy a data folder's store into one file, also while it is being served
+///
+/// The copy is whole: every change that was answered before the command began is in it. To restore it, put it into a new data
+/// folder as `tenure.db`.
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The data folder
+    #[arg(long, env = "TENURE_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
+    SqliteLog::attach(&args.data)?.backup(&args.out)?;
+    let bytes = std::fs::metadata(&args.out).map_err(|error| Failure::file("read", &args.out, error))?.len();
+    let mut out = Output::stdout(Format::Table);
+    out.line(&format!("copied `{}` to `{}`: {bytes} bytes", args.data.display(), args.out.display()))?;
+    out.flush()
+}

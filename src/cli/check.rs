@@ -1,0 +1,185 @@
+//! `tenure check`: one question, one answer, and the answer's reasons.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::args::AtArgs;
+use super::failure::Failure;
+use super::kind::EVIDENCE;
+use super::output::{Format, Rows, cell_text, columns};
+use super::session::Session;
+use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
+
+/// The exit code of a denial.
+const DENIED: u8 = 1;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Who: `user:ID`, `service_user:NAME`, `task:ENV` (what runs in an environment), or `proxy_token:ID`
+    subject: Subject,
+    /// Does what: `read`, `read_logs`, `deploy`, `write`, `use`, `call`, `manage_members`, …
+    action: String,
+    /// To what: an environment, `TYPE:ID@ENV` for a resource in it (`secret:db-password@prod`), `TYPE:ID` for one whose
+    /// place is recorded, or `workspace`
+    resource: Resource,
+    #[command(flatten)]
+    at: AtArgs,
+    /// Say why: the role, the rule, and the events that the answer rests on
+    #[arg(long)]
+    explain: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Subject {
+    kind: String,
+    id: String,
+}
+
+impl FromStr for Subject {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rule = "a subject is written `user:ID`, `service_user:NAME`, `task:ENV` or `proxy_token:ID`";
+        let (kind, id) = text.split_once(':').ok_or(rule)?;
+        let known = ["user", "service_user", "task", "proxy_token"].contains(&kind) && !id.is_empty();
+        known.then(|| Self { kind: kind.to_owned(), id: id.to_owned() }).ok_or(rule)
+    }
+}
+
+/// What is acted on. `TYPE:ID@ENV`: the environment is what stands behind the last `@`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Resource {
+    Workspace,
+    Environment(String),
+    Within { kind: String, id: String, environment: Option<String> },
+}
+
+impl FromStr for Resource {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = match text.split_once(':') {
+            None if text == WORKSPACE => return Ok(Self::Workspace),
+            None | Some((ENVIRONMENT, _)) => {
+                let name = text.split_once(':').map_or(text, |(_, name)| name);
+                return Ok(Self::Environment(name.to_owned()));
+            }
+            Some(parts) => parts,
+        };
+        let (id, environment) = id.rsplit_once('@').map_or((id, None), |(id, environment)| (id, Some(environment)));
+        if kind.is_empty() || id.is_empty() {
+            return Err("a resource is written `ENV`, `TYPE:ID@ENV`, `TYPE:ID` or `workspace`");
+        }
+        Ok(Self::Within { kind: kind.to_owned(), id: id.to_owned(), environment: environment.map(str::to_owned) })
+    }
+}
+
+impl Resource {
+    fn body(&self, workspace: &str) -> Value {
+        match self {
+            Self::Workspace => json!({ "type": WORKSPACE, "id": workspace }),
+            Self::Environment(id) => json!({ "type": ENVIRONMENT, "id": id }),
+            Self::Within { kind, id, environment: None } => json!({ "type": kind, "id": id }),
+            Self::Within { kind, id, environment: Some(environment) } => {
+                json!({ "type": kind, "id": id, "properties": { "environment": environment } })
+            }
+        }
+    }
+}
+
+/// Asks, shows the answer, and gives 0 for allowed and 1 for denied.
+pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let workspace = session.workspace()?;
+    let body = json!({
+        "subject": { "type": args.subject.kind, "id": args.subject.id },
+        "action": { "name": args.action },
+        "resource": args.resource.body(&workspace),
+    });
+    let query = args.at.query().with("explain", args.explain.then_some("true"));
+    let answer = session.post(&["access", "v1", "evaluation"], &query, &body)?;
+    let allowed = answer.get("decision").and_then(Value::as_bool);
+    let allowed = allowed.ok_or_else(|| Failure::server("the server's answer holds no decision"))?;
+    match session.out.format {
+        Format::Json => session.out.json(&answer)?,
+        Format::Csv => session.out.csv(&row(allowed, &answer))?,
+        Format::Table => {
+            session.out.verdict(allowed, word(allowed), "")?;
+            explain(session, answer.get("context"))?;
+        }
+    }
+    Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::from(DENIED) })
+}
+
+const fn word(allowed: bool) -> &'static str {
+    if allowed { "allowed" } else { "denied" }
+}
+
+fn row(allowed: bool, answer: &Value) -> Rows {
+    let context = answer.get("context").unwrap_or(&Value::Null);
+    let field = |name| cell_text(context, name);
+    Rows {
+        columns: columns!["" = "decision", "" = "role", "" = "required", "" = "rule", "" = "revision", "" = "at"],
+        rows: vec![vec![
+            word(allowed).to_owned(),
+            field("role"),
+            field("required"),
+            field("rule"),
+            field("revision"),
+            field("at"),
+        ]],
+    }
+}
+
+/// Shows what an explained answer says of itself.
+fn explain(session: &mut Session, context: Option<&Value>) -> Result<(), Failure> {
+    let Some(context) = context.filter(|context| context.is_object()) else { return Ok(()) };
+    let field = |name| cell_text(context, name);
+    let as_of = format!("{}, revision {}", field("at"), field("revision"));
+    session.out.fields(&[
+        ("role", field("role")),
+        ("required", field("required")),
+        ("rule", field("rule")),
+        ("as of", as_of),
+    ])?;
+    for reason in context.get("reasons").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        session.out.line(reason)?;
+    }
+    let evidence = context.get("evidence").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if evidence.is_empty() {
+        return Ok(());
+    }
+    session.out.line("")?;
+    session.out.table(&EVIDENCE.rows(Format::Table, evidence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_an_environment_unless_it_says_its_type() {
+        assert_eq!("prod".parse(), Ok(Resource::Environment("prod".to_owned())));
+        assert_eq!("environment:workspace".parse(), Ok(Resource::Environment("workspace".to_owned())));
+        assert_eq!("workspace".parse(), Ok(Resource::Workspace));
+        let within = |id: &str, environment: Option<&str>| Resource::Within {
+            kind: "secret".to_owned(),
+            id: id.to_owned(),
+            environment: environment.map(str::to_owned),
+        };
+        assert_eq!("secret:db@prod".parse(), Ok(within("db", Some("prod"))));
+        assert_eq!("secret:db".parse(), Ok(within("db", None)));
+        assert_eq!("secret:a@b:c@prod".parse(), Ok(within("a@b:c", Some("prod"))));
+        assert!("secret:@prod".parse::<Resource>().is_err());
+    }
+
+    #[test]
+    fn a_subject_says_its_kind() {
+        let subject = Subject { kind: "user".to_owned(), id: "bob@example.com".to_owned() };
+        assert_eq!("user:bob@example.com".parse(), Ok(subject));
+        assert!("bob".parse::<Subject>().is_err());
+        assert!("group:bob".parse::<Subject>().is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! The HTTP client behind every command that asks a server.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use ureq::http::{Method, Request};
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::service::mint::Secret;
+
+/// How long a whole answer may take. The longest questions go over years of a big workspace.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long it may take to reach the server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
+
+/// What follows the `?` of a request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query(Vec<(&'static str, String)>);
+
+impl Query {
+    /// The same with one more parameter, if there is a value for it.
+    pub(super) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.0.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    fn append_to(&self, url: &mut String) {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            url.push_str(&escaped(value));
+        }
+    }
+}
+
+/// A text as a segment of a path, or as a value of a query (RFC 3986 §2.1).
+pub(super) fn escaped(text: &str) -> String {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let escape = |b: u8| if unreserved(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    text.bytes().map(escape).collect()
+}
+
+/// A server, and who asks it.
+pub(super) struct Client {
+    agent: ureq::Agent,
+    url: String,
+    authorization: Zeroizing<String>,
+}
+
+impl Client {
+    /// Asks the server at `url` as the holder of a credential.
+    pub(super) fn new(url: &str, id: &str, secret: &Secret) -> Self {
+        let url = url.trim_end_matches('/').to_owned();
+        let mut config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .user_agent(concat!("tenure/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            config = config.proxy(None);
+        }
+        let pair = Zeroizing::new(format!("{id}:{}", secret.expose()));
+        let authorization = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        Self { agent: config.build().into(), url, authorization }
+    }
+
+    /// Asks, and gives the answer.
+    ///
+    /// # Errors
+    /// The server said no, cannot be reached, or did not answer in JSON.
+    pub(super) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let mut url = format!("{}{path}", self.url);
+        query.append_to(&mut url);
+        let request = Request::builder().method(method).uri(url).header("authorization", self.authorization.as_str());
+        let sent = match body {
+            None => request.body(()).map(|request| self.agent.run(request)),
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                request.body(body.to_string()).map(|request| self.agent.run(request))
+            }
+        };
+        let mut answer = sent.map_err(|error| self.no_request(&error))?.map_err(|error| self.no_answer(&error))?;
+        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|error| self.no_answer(&error))?;
+        let status = answer.status();
+        match serde_json::from_str(&text) {
+            Ok(answer) if status.is_success() => Ok(answer),
+            Err(_) if status.is_success() && text.is_empty() => Ok(Value::Null),
+            answer if !status.is_success() => Err(refused(status.as_u16(), &answer.unwrap_or_default())),
+            _ => Err(Failure::server(format!("`{}` did not answer in JSON: is it a tenure server?", self.url))),
+        }
+    }
+
+    fn no_request(&self, error: &ureq::http::Error) -> Failure {
+        Failure::usage(format!(
+            "cannot ask `{}`: {error}: give the server's address, such as `http://127.0.0.1:8321`",
+            self.url
+        ))
+    }
+
+    fn no_answer(&self, error: &ureq::Error) -> Failure {
+        let why = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Failure::server(format!(
+            "no answer from `{}`: {why}: is the server running there? (TENURE_URL, --url)",
+            self.url
+        ))
+    }
+}
+
+fn refused(status: u16, answer: &Value) -> Failure {
+    let detail = match answer.get("detail") {
+        Some(Value::String(detail)) => detail.clone(),
+        _ => format!("the server answered with status {status}"),
+    };
+    Failure::Refused { status, detail }
+}
+
+/// A proxy that leads out of this machine does not lead back into it.
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
+}

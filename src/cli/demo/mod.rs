@@ -1,0 +1,55 @@
+//! `tenure demo`: a sample company with a year behind it, a tour of questions about it, and a server to go on asking.
+//!
+//! Nothing of it is special: its history goes through the same writer as any other, and its questions over HTTP through the
+//! same client. Its data is in a temporary folder that is removed at the end.
+
+mod clock;
+mod story;
+mod tour;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use tempfile::TempDir;
+
+use super::failure::Failure;
+use super::serve::{Server, asked_to_stop, operator_secret, runtime, settings};
+use crate::log::sqlite::SqliteLog;
+use crate::telemetry;
+use clock::ScriptedClock;
+use story::Story;
+use tour::Guide;
+
+/// How much memory the sample may take, in bytes.
+const CACHE_BYTES: u64 = 64 * 1_024 * 1_024;
+
+/// See a sample company: a year of changes, questions about it with their answers, and a server to ask yourself
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    telemetry::start_logging("warn");
+    let folder = tempfile::Builder::new().prefix("tenure-demo-").tempdir();
+    let folder = folder.map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), error))?;
+    runtime()?.block_on(serve(args.listen, &folder))
+}
+
+async fn serve(listen: SocketAddr, folder: &TempDir) -> Result<(), Failure> {
+    let log = SqliteLog::open(folder.path())?;
+    let operator = operator_secret(folder.path())?;
+    let clock = Arc::new(ScriptedClock::default());
+    let server = Server::start(settings(log, clock.clone(), operator.clone(), CACHE_BYTES), listen, None).await?;
+    let stop = asked_to_stop()?;
+    let told = Story::new(clock.as_ref()).tell(&server.service).await?;
+    clock.follow_the_system();
+    let guide = Guide { url: server.url(), operator, folder: folder.path().to_owned(), told };
+    let serving = tokio::spawn(server.run(stop));
+    let toured = tokio::task::spawn_blocking(move || guide.tour()).await;
+    toured.map_err(|error| Failure::server(format!("the tour broke off: {error}")))??;
+    serving.await.map_err(|error| Failure::server(format!("the server broke off: {error}")))?
+}

@@ -1,0 +1,327 @@
+//! The year of a sample company: who did what, when and why, told through the service's writer.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::clock::ScriptedClock;
+use crate::cli::failure::Failure;
+use crate::clock::{Clock, SystemClock};
+use crate::domain::command::{Command, ShapeError};
+use crate::domain::event::EventData;
+use crate::domain::id::{TokenId, WorkspaceId};
+use crate::domain::name::Reason;
+use crate::domain::principal::{Caller, Principal};
+use crate::domain::time::Instant;
+use crate::service::Service;
+use crate::service::submission::{Accepted, Answer, Submission};
+
+const MINUTE: i64 = 60 * 1_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// The workspace of the story.
+pub(super) const WORKSPACE: &str = "acme";
+/// How many days ago the person on call had access to production, for two weeks.
+const ON_CALL_DAYS: i64 = 180;
+/// How many days ago a token that had leaked was used, and taken back.
+const LEAK_DAYS: i64 = 90;
+/// How many days ago someone left.
+const LEAVING_DAYS: i64 = 60;
+
+/// What the tour needs to know of what happened.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// While the person on call had access.
+    pub(super) on_call: Instant,
+    /// While the leaked token was in other hands.
+    pub(super) night: Instant,
+    /// The day before someone left.
+    pub(super) before_leaving: Instant,
+    /// The token that leaked.
+    pub(super) leaked: String,
+}
+
+/// A change of the story: when, with whose token, why, which commands, and what to call the token that they make.
+struct Chapter {
+    days_ago: i64,
+    minute_of_day: i64,
+    teller: &'static str,
+    reason: &'static str,
+    commands: Value,
+    makes: Option<&'static str>,
+}
+
+fn chapter(days_ago: i64, time: (i64, i64), teller: &'static str, reason: &'static str, commands: Value) -> Chapter {
+    Chapter { days_ago, minute_of_day: time.0 * 60 + time.1, teller, reason, commands, makes: None }
+}
+
+impl Chapter {
+    const fn makes(mut self, name: &'static str) -> Self {
+        self.makes = Some(name);
+        self
+    }
+}
+
+/// The story, told from a midnight a year ago.
+pub(super) struct Story<'a> {
+    clock: &'a ScriptedClock,
+    today: i64,
+    tokens: HashMap<&'static str, (Principal, TokenId)>,
+}
+
+impl<'a> Story<'a> {
+    /// A story that ends the day before today.
+    pub(super) fn new(clock: &'a ScriptedClock) -> Self {
+        let now = SystemClock.now().micros();
+        Self { clock, today: now - now.rem_euclid(DAY), tokens: HashMap::new() }
+    }
+
+    /// Tells it all.
+    pub(super) async fn tell(mut self, service: &Service) -> Result<Told, Failure> {
+        let workspace = self.found(service).await?;
+        for chapter in [first_months(self.today), middle(self.today), last_months(self.today)].into_iter().flatten() {
+            self.happen(service, Some(workspace), chapter).await?;
+        }
+        let leaked = self.tokens.get("ben-laptop").map(|(_, token)| token.to_string()).unwrap_or_default();
+        Ok(Told {
+            on_call: self.instant(ON_CALL_DAYS - 6, 0),
+            night: self.instant(LEAK_DAYS, 4 * 60),
+            before_leaving: self.instant(LEAVING_DAYS + 1, 0),
+            leaked,
+        })
+    }
+
+    fn instant(&self, days_ago: i64, minute_of_day: i64) -> Instant {
+        Instant::from_micros(self.today - days_ago * DAY + minute_of_day * MINUTE)
+    }
+
+    /// The operator makes the workspace; its owner's token comes with it.
+    async fn found(&mut self, service: &Service) -> Result<WorkspaceId, Failure> {
+        let owner = json!({ "user": "alice", "name": "Alice Ito", "email": "alice@acme.example" });
+        let made = json!({ "name": WORKSPACE, "kind": "shared", "plan": "team", "owner": owner });
+        let command = ShapeError::read(made).map(Command::CreateWorkspace).map_err(broken)?;
+        self.clock.set(self.instant(365, 9 * 60));
+        let accepted = submit(service, None, Caller::Operator, vec![command], "contract C-2211").await?;
+        self.remember("alice", &accepted);
+        Ok(accepted.view.workspace().id())
+    }
+
+    async fn happen(
+        &mut self,
+        service: &Service,
+        workspace: Option<WorkspaceId>,
+        chapter: Chapter,
+    ) -> Result<(), Failure> {
+        self.clock.set(self.instant(chapter.days_ago, chapter.minute_of_day));
+        let caller = match self.tokens.get(chapter.teller) {
+            Some((principal, token)) => Caller::Principal { principal: principal.clone(), token: *token },
+            None => Caller::Operator,
+        };
+        let commands = self.commands(chapter.commands)?;
+        let accepted = submit(service, workspace, caller, commands, chapter.reason).await?;
+        if let Some(name) = chapter.makes {
+            self.remember(name, &accepted);
+        }
+        Ok(())
+    }
+
+    /// The commands, with `$NAME` in place of a token's id.
+    fn commands(&self, commands: Value) -> Result<Vec<Command>, Failure> {
+        let Value::Array(commands) = commands else { return Ok(Vec::new()) };
+        let mut read = Vec::new();
+        for mut command in commands {
+            let name = command.get("token").and_then(Value::as_str).and_then(|token| token.strip_prefix('$'));
+            if let Some((_, token)) = name.and_then(|name| self.tokens.get(name)) {
+                let token = json!(token);
+                command.as_object_mut().map(|fields| fields.insert("token".to_owned(), token));
+            }
+            read.push(Command::from_value(command).map_err(broken)?);
+        }
+        Ok(read)
+    }
+
+    fn remember(&mut self, name: &'static str, accepted: &Accepted) {
+        let issued = accepted.events.iter().find_map(|event| match &event.data {
+            EventData::TokenIssued(id, terms) => Some((terms.holder.clone(), *id)),
+            _ => None,
+        });
+        self.tokens.extend(issued.map(|token| (name, token)));
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("the sample company cannot be told of: {error}"))
+}
+
+async fn submit(
+    service: &Service,
+    workspace: Option<WorkspaceId>,
+    caller: Caller,
+    commands: Vec<Command>,
+    reason: &str,
+) -> Result<Accepted, Failure> {
+    let reason: Reason = reason.parse()?;
+    let reason = (!reason.as_str().is_empty()).then_some(reason);
+    let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None };
+    match service.submit(submission).await.map_err(broken)? {
+        Answer::Done(accepted) => Ok(*accepted),
+        Answer::Kept(_) => Err(broken("it was told before")),
+    }
+}
+
+fn hire(user: &str, name: &str, role: &str) -> Value {
+    let email = format!("{user}@acme.example");
+    json!({ "type": "member.add", "user": user, "role": role, "name": name, "email": email })
+}
+
+fn give(environment: &str, principal: &str, role: &str) -> Value {
+    json!({ "type": "grant.set", "environment": environment, "principal": principal, "role": role })
+}
+
+/// The company begins small; production is restricted from its first moment.
+fn first_months(today: i64) -> Vec<Chapter> {
+    let on_call_end = Instant::from_micros(today - (ON_CALL_DAYS - 14) * DAY + 8 * 60 * MINUTE);
+    vec![
+        chapter(365, (9, 30), "alice", "contract C-2211", json!([{ "type": "rbac.enable" }])),
+        chapter(
+            364,
+            (10, 0),
+            "alice",
+            "HR-1: the first team",
+            json!([
+                hire("ben", "Ben Achebe", "manager"),
+                hire("chloe", "Chloe Martin", "member"),
+                hire("dev", "Dev Rao", "member"),
+            ]),
+        ),
+        chapter(364, (10, 5), "alice", "a first token for ben", json!([{ "type": "token.issue", "user": "ben" }]))
+            .makes("ben"),
+        chapter(
+            350,
+            (14, 0),
+            "ben",
+            "OPS-3: environments",
+            json!([
+                { "type": "service_user.create", "name": "deploy-bot" },
+                { "type": "environment.create", "name": "staging" },
+                { "type": "environment.create", "name": "prod", "restricted": true,
+                  "grants": [{ "principal": "service_user:deploy-bot", "role": "contributor" }] },
+            ]),
+        ),
+        chapter(
+            330,
+            (9, 15),
+            "ben",
+            "HR-4: two hires",
+            json!([hire("erin", "Erin Walsh", "member"), hire("farid", "Farid Haddad", "member"),]),
+        ),
+        chapter(
+            300,
+            (11, 0),
+            "ben",
+            "OPS-12: chloe and farid run production",
+            json!([give("prod", "user:chloe", "contributor"), give("prod", "user:farid", "contributor"),]),
+        ),
+        chapter(
+            ON_CALL_DAYS,
+            (8, 0),
+            "ben",
+            "OPS-77: dev is on call for two weeks",
+            json!([
+                { "type": "grant.set", "environment": "prod", "principal": "user:dev", "role": "contributor",
+                  "expires_at": on_call_end },
+            ]),
+        ),
+        // Nobody does anything here: it is when the grant of the person on call ends.
+        chapter(ON_CALL_DAYS - 14, (8, 1), "operator", "", json!([])),
+    ]
+}
+
+/// It grows: a bigger plan, a private environment, a promotion.
+fn middle(_today: i64) -> Vec<Chapter> {
+    vec![
+        chapter(160, (15, 0), "operator", "contract C-2307", json!([{ "type": "plan.change", "plan": "enterprise" }])),
+        chapter(
+            155,
+            (16, 20),
+            "alice",
+            "SEC-31: card data is private",
+            json!([
+                { "type": "environment.create", "name": "payments", "restricted": true, "default_role": "no_access",
+                  "grants": [{ "principal": "user:erin", "role": "contributor" },
+                             { "principal": "service_user:deploy-bot", "role": "contributor" }] },
+            ]),
+        ),
+        chapter(
+            130,
+            (9, 0),
+            "alice",
+            "HR-19: chloe leads the platform team",
+            json!([
+                { "type": "member.change_role", "user": "chloe", "role": "manager" },
+            ]),
+        ),
+        chapter(121, (12, 0), "ben", "a token for ben's laptop", json!([{ "type": "token.issue", "user": "ben" }]))
+            .makes("ben-laptop"),
+    ]
+}
+
+/// A token leaks and is taken back, someone leaves, auditors come.
+fn last_months(today: i64) -> Vec<Chapter> {
+    let review_end = Instant::from_micros(today + 20 * DAY);
+    vec![
+        chapter(
+            LEAK_DAYS,
+            (3, 12),
+            "ben-laptop",
+            "",
+            json!([{ "type": "member.add", "user": "temp-4711", "role": "member" }, give("payments", "user:temp-4711", "contributor"),]),
+        ),
+        chapter(
+            LEAK_DAYS,
+            (8, 40),
+            "alice",
+            "INC-9: ben's laptop token was in a public build log",
+            json!([
+                { "type": "token.revoke", "token": "$ben-laptop" }, { "type": "member.remove", "user": "temp-4711" },
+            ]),
+        ),
+        chapter(
+            LEAVING_DAYS,
+            (17, 0),
+            "alice",
+            "HR-27: farid leaves",
+            json!([
+                { "type": "member.remove", "user": "farid" },
+            ]),
+        ),
+        chapter(
+            40,
+            (10, 0),
+            "alice",
+            "OPS-102: the checkout page",
+            json!([
+                { "type": "proxy_token.create", "environments": ["prod"] },
+            ]),
+        ),
+        chapter(
+            30,
+            (10, 0),
+            "alice",
+            "AUD-1: yearly audit",
+            json!([
+                { "type": "access_key.issue", "role": "auditor", "label": "yearly audit" },
+            ]),
+        ),
+        chapter(
+            10,
+            (13, 0),
+            "alice",
+            "OPS-118: erin reviews production until the release",
+            json!([
+                { "type": "grant.set", "environment": "prod", "principal": "user:erin", "role": "contributor",
+                  "expires_at": review_end },
+            ]),
+        ),
+    ]
+}

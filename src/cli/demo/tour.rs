@@ -1,0 +1,108 @@
+//! The tour: questions about the sample company, each as the command that asks it and with its answer.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::story::{Told, WORKSPACE};
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Format, Output};
+use crate::cli::session::Session;
+use crate::cli::{Cli, Command};
+use crate::config::OPERATOR_SECRET_FILE;
+use crate::domain::time::Instant;
+use crate::service::mint::Secret;
+
+/// Who shows the sample company.
+pub(super) struct Guide {
+    /// Where it is served.
+    pub(super) url: String,
+    /// With which credential it is asked.
+    pub(super) operator: Secret,
+    /// Where its data is.
+    pub(super) folder: PathBuf,
+    /// What happened.
+    pub(super) told: Told,
+}
+
+fn date(instant: Instant) -> String {
+    instant.to_string().chars().take("2026-03-01".len()).collect()
+}
+
+/// An instant to the minute, as people write one.
+fn minute(instant: Instant) -> String {
+    format!("{}:00Z", instant.to_string().chars().take("2026-03-01T09:30".len()).collect::<String>())
+}
+
+impl Guide {
+    /// Asks everything, and says how to go on.
+    pub(super) fn tour(&self) -> Result<(), Failure> {
+        let mut out = Output::stdout(Format::Table);
+        out.heading("Acme: a year of changes, as a server has them.")?;
+        for (question, command) in self.questions() {
+            out.line("")?;
+            out.heading(&question)?;
+            out.line(&format!("$ tenure {command}"))?;
+            out.flush()?;
+            self.ask(&command)?;
+        }
+        self.say_how_to_go_on(&mut out)?;
+        out.flush()
+    }
+
+    fn questions(&self) -> Vec<(String, String)> {
+        let Told { on_call, night, before_leaving, leaked } = &self.told;
+        let (on_call, night, before_leaving) = (date(*on_call), minute(*night), date(*before_leaving));
+        let questions = [
+            ("Who can deploy to prod now? Contributors can.".to_owned(), "who prod".to_owned()),
+            (format!("Who could on {on_call}?"), format!("who prod --at {on_call}")),
+            ("Why could dev, then?".to_owned(), format!("check user:dev deploy prod --at {on_call} --explain")),
+            ("And why not now?".to_owned(), "check user:dev deploy prod --explain".to_owned()),
+            (
+                "A token of ben's leaked. Who was in payments the night it was used?".to_owned(),
+                format!("who payments --at {night}"),
+            ),
+            ("What became of that token?".to_owned(), format!("events --subject {leaked}")),
+            (
+                "Farid left. What could he reach the day before?".to_owned(),
+                format!("reach user:farid --at {before_leaving}"),
+            ),
+        ];
+        questions.into()
+    }
+
+    /// Runs a command as the command line would, against the sample.
+    fn ask(&self, command: &str) -> Result<(), Failure> {
+        let words = ["tenure"].into_iter().chain(command.split(' ')).chain(["--output", "table"]);
+        let cli = Cli::try_parse_from(words).map_err(|error| Failure::usage(error.to_string()))?;
+        let Command::Ask(ask) = cli.command else { return Err(Failure::usage(format!("`{command}` asks nothing"))) };
+        ask.run(|args| {
+            let client = Client::new(&self.url, "operator", &self.operator);
+            Ok(Session::new(client, Some(WORKSPACE.to_owned()), Output::stdout(args.output)))
+        })?;
+        Ok(())
+    }
+
+    fn say_how_to_go_on(&self, out: &mut Output) -> Result<(), Failure> {
+        let secret = self.folder.join(OPERATOR_SECRET_FILE);
+        out.line("")?;
+        out.heading(&format!(
+            "It is served on {} until you press Ctrl-C. To ask yourself, in another terminal:",
+            self.url
+        ))?;
+        out.line(&format!("  export TENURE_URL={}", self.url))?;
+        out.line(&format!("  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat {})\"", secret.display()))?;
+        for command in [
+            "events --limit 10",
+            "environment list",
+            "check user:farid deploy prod --explain",
+            "check task:staging read secret:db-password@prod --explain",
+            "grant set prod user:dev contributor --reason OPS-130",
+            "rbac disable",
+        ] {
+            out.line(&format!("  tenure {command}"))?;
+        }
+        out.line(&format!("The HTTP API is explained in a browser: {}/docs", self.url))
+    }
+}

@@ -1,0 +1,138 @@
+//! `tenure import`: recorded histories, into a store that no server has open.
+
+use std::fs::File;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::history;
+use super::output::{Format, Output, Rows, columns};
+use super::serve::operator_secret;
+use super::session::DEFAULT_ADDRESS;
+use crate::clock::SystemClock;
+use crate::config::{OPERATOR_SECRET_FILE, OPERATOR_SECRET_VARIABLE};
+use crate::log::sqlite::SqliteLog;
+use crate::service::import::{Imported, import as import_history};
+use crate::service::mint::RandomMint;
+
+const HELP: &str = "\
+A file is one workspace: one JSON object a line, in the order of time, compressed with gzip or not.
+
+  {\"time\": \"2024-05-01T09:00:00Z\", \"actor\": \"operator\", \"reason\": \"…\",
+   \"workspace\": {\"name\": \"acme\", \"kind\": \"shared\", \"plan\": \"team\", \"owner\": {\"user\": \"alice\"}}, \"commands\": []}
+  {\"time\": \"2024-05-02T10:30:00Z\", \"actor\": \"user:alice\", \"reason\": \"HR-7\",
+   \"commands\": [{\"type\": \"member.add\", \"user\": \"bob\", \"role\": \"member\"}]}
+
+The first line creates the workspace. Each line is one command: all of it is done, or the import stops there, names the \
+line, and leaves nothing of the file behind. You vouch for the authority of the actors; every other rule is judged. The \
+commands are those of `POST /v1/workspaces/{ws}/commands`.
+
+The data folder must not be in use by a server.";
+
+/// Import recorded histories into a data folder
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct ImportArgs {
+    /// The data folder; made if it is missing
+    #[arg(long, env = "TENURE_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// The form of the output
+    #[arg(long, short, env = "TENURE_OUTPUT", value_enum, default_value_t)]
+    output: Format,
+    /// The histories, one workspace each
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
+    let log = SqliteLog::open(&args.data)?;
+    operator_secret(&args.data)?;
+    let mut out = Output::stdout(args.output);
+    for file in &args.files {
+        let started = Instant::now();
+        let imported = import_file(&log, file)?;
+        report(&mut out, &imported, started.elapsed())?;
+    }
+    if args.output == Format::Table {
+        say_how_to_go_on(&mut out, &args.data)?;
+    }
+    out.flush()
+}
+
+fn import_file(log: &SqliteLog, path: &Path) -> Result<Imported, Failure> {
+    let progress = progress_bar(path);
+    let imported = import_lines(log, path, &progress);
+    progress.finish_and_clear();
+    imported
+}
+
+fn import_lines(log: &SqliteLog, path: &Path, progress: &ProgressBar) -> Result<Imported, Failure> {
+    let watched = progress.clone();
+    let lines: Box<dyn BufRead> = history::open(path, |file| watched.wrap_read(file))?;
+    let failed = |error| Failure::Import { file: path.display().to_string(), error };
+    import_history(log, &RandomMint, &SystemClock, lines).map_err(failed)
+}
+
+/// How far the file is read; shown on a terminal only.
+fn progress_bar(path: &Path) -> ProgressBar {
+    let bytes = File::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let progress = ProgressBar::new(bytes).with_message(name);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}") {
+        progress.set_style(style);
+    }
+    progress
+}
+
+fn report(out: &mut Output, imported: &Imported, took: Duration) -> Result<(), Failure> {
+    let Imported { workspace, name, lines, commands, events, until } = imported;
+    let seconds = format!("{:.2}", took.as_secs_f64());
+    match out.format {
+        Format::Table => out.line(&format!(
+            "imported `{name}`: {lines} lines with {commands} commands, {events} events until {until}, in {seconds} s"
+        )),
+        Format::Json => out.json(&json!({
+            "workspace": workspace, "name": name, "lines": lines, "commands": commands, "events": events,
+            "until": until, "seconds": took.as_secs_f64(),
+        })),
+        Format::Csv => out.csv(&Rows {
+            columns: columns![
+                "" = "workspace",
+                "" = "name",
+                "" = "lines",
+                "" = "commands",
+                "" = "events",
+                "" = "until",
+                "" = "seconds",
+            ],
+            rows: vec![vec![
+                workspace.to_string(),
+                name.to_string(),
+                lines.to_string(),
+                commands.to_string(),
+                events.to_string(),
+                until.to_string(),
+                seconds,
+            ]],
+        }),
+    }
+}
+
+fn say_how_to_go_on(out: &mut Output, data: &Path) -> Result<(), Failure> {
+    let data = data.display();
+    let secret = if std::env::var_os(OPERATOR_SECRET_VARIABLE).is_some() {
+        format!("\"${OPERATOR_SECRET_VARIABLE}\"")
+    } else {
+        format!("\"$(cat {data}/{OPERATOR_SECRET_FILE})\"")
+    };
+    out.line("")?;
+    out.line("To go on:")?;
+    out.line(&format!("  tenure serve --data {data} --listen {DEFAULT_ADDRESS} &"))?;
+    out.line(&format!("  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET={secret}"))?;
+    out.line("  tenure workspace list")
+}

@@ -1,0 +1,226 @@
+//! The kinds of rows that a server answers with, and the columns that show them.
+
+use serde_json::{Value, json};
+
+use super::output::{Column, Format, Rows, cell_text, columns};
+use super::session::event_name;
+
+/// A kind of row.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// What the entity is called in the answer to a change.
+    pub(super) name: &'static str,
+    /// The columns for people.
+    pub(super) table: &'static [Column],
+    /// The columns for programs: everything, under the server's names.
+    pub(super) csv: &'static [Column],
+}
+
+pub(super) const WORKSPACE: Kind = Kind {
+    name: "workspace",
+    table: columns!["NAME" = "name", "KIND" = "kind", "PLAN" = "plan", "RBAC" = "rbac_word", "ID" = "id"],
+    csv: columns!["" = "id", "" = "name", "" = "kind", "" = "plan", "" = "rbac"],
+};
+
+pub(super) const MEMBER: Kind = Kind {
+    name: "member",
+    table: columns!["USER" = "user", "ROLE" = "role", "NAME" = "name", "E-MAIL" = "email", "SINCE" = "since"],
+    csv: columns!["" = "user", "" = "role", "" = "name", "" = "email", "" = "since"],
+};
+
+pub(super) const PROFILE: Kind = Kind {
+    name: "profile",
+    table: columns!["NAME" = "name", "E-MAIL" = "email"],
+    csv: columns!["" = "name", "" = "email"],
+};
+
+pub(super) const SERVICE_USER: Kind = Kind {
+    name: "service_user",
+    table: columns!["NAME" = "name", "CREATED" = "created_at", "BY" = "created_by", "ID" = "id"],
+    csv: columns!["" = "id", "" = "name", "" = "created_at", "" = "created_by"],
+};
+
+pub(super) const TOKEN: Kind = Kind {
+    name: "token",
+    table: columns![
+        "ID" = "id",
+        "HOLDER" = "holder_word",
+        "CREATED" = "created_at",
+        "BY" = "issued_by",
+        "EXPIRES" = "expires_at",
+        "LAST USED" = "last_used_at",
+    ],
+    csv: columns![
+        "" = "id",
+        "" = "holder",
+        "" = "holder_name",
+        "" = "issued_by",
+        "" = "created_at",
+        "" = "expires_at",
+        "" = "last_used_at",
+        "" = "secret",
+    ],
+};
+
+pub(super) const ENVIRONMENT: Kind = Kind {
+    name: "environment",
+    table: columns!["NAME" = "name", "ACCESS" = "restricted_word", "DEFAULT ROLE" = "default_role", "ID" = "id"],
+    csv: columns!["" = "id", "" = "name", "" = "restricted", "" = "default_role"],
+};
+
+pub(super) const GRANT: Kind = Kind {
+    name: "grant",
+    table: columns![
+        "PRINCIPAL" = "principal_word",
+        "ENVIRONMENT" = "environment_name",
+        "ROLE" = "role",
+        "EXPIRES" = "expires_at",
+        "SINCE" = "since",
+    ],
+    csv: columns![
+        "" = "environment",
+        "" = "environment_name",
+        "" = "principal",
+        "" = "principal_name",
+        "" = "role",
+        "" = "expires_at",
+        "" = "since",
+    ],
+};
+
+pub(super) const PROXY_TOKEN: Kind = Kind {
+    name: "proxy_token",
+    table: columns!["ID" = "id", "SCOPE" = "scope", "ENVIRONMENTS" = "environment_names", "EXPIRES" = "expires_at"],
+    csv: columns![
+        "" = "id",
+        "" = "scope",
+        "" = "environments",
+        "" = "environment_names",
+        "" = "expires_at",
+        "" = "secret",
+    ],
+};
+
+pub(super) const ACCESS_KEY: Kind = Kind {
+    name: "access_key",
+    table: columns!["ID" = "id", "ROLE" = "role", "LABEL" = "label", "EXPIRES" = "expires_at"],
+    csv: columns!["" = "id", "" = "role", "" = "label", "" = "expires_at", "" = "secret"],
+};
+
+pub(super) const EVENT: Kind = Kind {
+    name: "event",
+    table: columns![
+        "REVISION" = "revision",
+        "TIME" = "time",
+        "EVENT" = "event_word",
+        "SUBJECT" = "subject",
+        "WHAT" = "data_word",
+        "ACTOR" = "actor",
+        "REASON" = "reason",
+    ],
+    csv: columns![
+        "" = "revision",
+        "" = "time",
+        "" = "type",
+        "" = "subject",
+        "" = "actor",
+        "" = "credential",
+        "" = "reason",
+        "" = "data",
+        "" = "id",
+        "" = "command",
+        "" = "recordedtime",
+    ],
+};
+
+/// Who has which role in an environment.
+pub(super) const WHO: Kind = Kind {
+    name: "access",
+    table: columns!["PRINCIPAL" = "principal_word", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
+    csv: ACCESS_CSV,
+};
+
+/// Which role a principal has where.
+pub(super) const REACH: Kind = Kind {
+    name: "access",
+    table: columns!["ENVIRONMENT" = "environment_name", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
+    csv: ACCESS_CSV,
+};
+
+const ACCESS_CSV: &[Column] = columns![
+    "" = "principal",
+    "" = "principal_name",
+    "" = "environment",
+    "" = "environment_name",
+    "" = "role",
+    "" = "rule",
+    "" = "since",
+];
+
+/// An event that an answer rests on.
+pub(super) const EVIDENCE: Kind = Kind {
+    name: "evidence",
+    table: columns![
+        "REVISION" = "revision",
+        "TIME" = "time",
+        "EVENT" = "event_word",
+        "ACTOR" = "actor",
+        "REASON" = "reason",
+    ],
+    csv: columns!["" = "revision", "" = "time", "" = "type", "" = "actor", "" = "reason", "" = "event"],
+};
+
+/// What someone could do that they cannot do now.
+pub(super) const WIDENED: Kind = Kind {
+    name: "widened",
+    table: columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "NOW" = "before", "THEN" = "after"],
+    csv: columns!["" = "environment", "" = "principal", "" = "before", "" = "after"],
+};
+
+impl Kind {
+    /// The rows of some entities, in the columns that fit the form of the output.
+    pub(super) fn rows(&self, format: Format, items: &[Value]) -> Rows {
+        if format == Format::Table {
+            Rows::of(self.table, &items.iter().map(in_words).collect::<Vec<_>>())
+        } else {
+            Rows::of(self.csv, items)
+        }
+    }
+}
+
+/// The same entity with a few fields put as people would say them.
+fn in_words(item: &Value) -> Value {
+    let mut item = item.clone();
+    let Some(fields) = item.as_object() else { return item };
+    let mut words = Vec::new();
+    for (field, name_field, word) in
+        [("principal", "principal_name", "principal_word"), ("holder", "holder_name", "holder_word")]
+    {
+        if fields.contains_key(field) {
+            words.push((word, named(&cell_text(&item, field), &cell_text(&item, name_field))));
+        }
+    }
+    words.extend(fields.get("rbac").map(|on| ("rbac_word", if *on == json!(true) { "on" } else { "off" }.to_owned())));
+    let restricted = |on: &Value| if *on == json!(true) { "restricted" } else { "unrestricted" };
+    words.extend(fields.get("restricted").map(|on| ("restricted_word", restricted(on).to_owned())));
+    words.extend(fields.get("type").map(|_| ("event_word", event_name(&cell_text(&item, "type")))));
+    words.extend(fields.get("data").map(|data| ("data_word", summary(data))));
+    if let Some(fields) = item.as_object_mut() {
+        fields.extend(words.into_iter().map(|(name, word)| (name.to_owned(), Value::String(word))));
+    }
+    item
+}
+
+/// A principal by its name: `service_user:ci`, where only the id stands in the answer itself.
+pub(super) fn named(principal: &str, name: &str) -> String {
+    match principal.split_once(':') {
+        Some((kind, _)) if !name.is_empty() => format!("{kind}:{name}"),
+        _ => principal.to_owned(),
+    }
+}
+
+/// The particulars of an event, without what only machines compare.
+fn summary(data: &Value) -> String {
+    let fields = data.as_object().into_iter().flatten().filter(|(name, _)| name.as_str() != "sha256");
+    fields.map(|(name, _)| format!("{name}={}", cell_text(data, name))).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,234 @@
+//! The command line: one program that serves, imports, replays, and asks a running server.
+//!
+//! Commands that ask a server know only its HTTP API, never the data behind it. Output for others to read goes to stdout,
+//! everything else to stderr; the exit code is 0, 1 where `check` is denied, or 2 where something is wrong.
+
+mod args;
+mod audit;
+mod backup;
+mod check;
+mod client;
+mod credential;
+mod demo;
+mod environment;
+mod failure;
+mod history;
+mod import;
+mod kind;
+mod output;
+mod rbac;
+mod replay;
+mod serve;
+mod session;
+mod when;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use audit::{EventsArgs, ReachArgs, WhoArgs};
+use check::CheckArgs;
+use credential::{AccessKeyCommand, ProxyTokenCommand, TokenCommand};
+use environment::{EnvironmentCommand, GrantCommand};
+use failure::Failure;
+use output::{Format, Output, remark};
+use rbac::RbacCommand;
+use session::{Session, SessionArgs};
+use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
+
+/// The exit code where something is wrong.
+const FAILED: u8 = 2;
+
+const ABOUT: &str = "\
+Event-sourced access management: who had access to what, when, why, and who decided.
+
+A server keeps workspaces. In each there are members, service users and environments; every change is an event that \
+is never altered, so any question can be asked about now or about any instant before.";
+
+const FIRST_STEPS: &str = "\
+First steps:
+  tenure demo                                        a sample company, and a tour of questions
+  tenure serve --data ./data                         a server of your own
+  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat ./data/operator.secret)\"
+  tenure workspace create acme --owner alice
+  tenure environment list
+  tenure check user:alice deploy main --explain
+
+Exit codes: 0 done or allowed, 1 denied (`check`), 2 something is wrong, said on stderr.";
+
+#[derive(Debug, Parser)]
+#[command(name = "tenure", version, about = ABOUT, after_help = FIRST_STEPS, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Import(import::ImportArgs),
+    Replay(replay::ReplayArgs),
+    Backup(backup::BackupArgs),
+    /// Write a completion script for a shell to stdout
+    #[command(after_help = "Example:\n  source <(tenure completions bash)")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// What is asked of a running server.
+#[derive(Debug, Subcommand)]
+enum Ask {
+    /// May SUBJECT do ACTION to RESOURCE? Exits with 0 if allowed, 1 if denied, 2 if it cannot be said
+    Check(About<CheckArgs>),
+    /// Who has access to an environment, or had it then, and why
+    Who(About<WhoArgs>),
+    /// What a principal has access to, or had then, and why
+    Reach(About<ReachArgs>),
+    /// What happened, in order: every change, who made it and why
+    Events(About<EventsArgs>),
+    /// Workspaces: the tenants of the instance
+    Workspace(In<WorkspaceCommand>),
+    /// Members: people in the workspace, each with a workspace role
+    Member(In<MemberCommand>),
+    /// Environments: isolated parts of the workspace, open to all in it unless restricted
+    Environment(In<EnvironmentCommand>),
+    /// Grants: roles of one's own in restricted environments
+    Grant(In<GrantCommand>),
+    /// Service users: programmatic identities of the workspace
+    ServiceUser(In<ServiceUserCommand>),
+    /// API tokens: each authenticates a member or a service user
+    Token(In<TokenCommand>),
+    /// Proxy tokens: each lets requests through to web functions
+    ProxyToken(In<ProxyTokenCommand>),
+    /// Access keys: credentials that ask but never change anything
+    AccessKey(In<AccessKeyCommand>),
+    /// Role-based access control: whether restrictions, grants and scopes are enforced
+    Rbac(In<RbacCommand>),
+}
+
+// What these two are for stands with each variant above, where help shows it.
+#[derive(Debug, Args)]
+struct About<T: Args> {
+    #[command(flatten)]
+    args: T,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+#[derive(Debug, Args)]
+struct In<T: Subcommand> {
+    #[command(subcommand)]
+    command: T,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+/// Does what the arguments say; the exit code says how it went.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+        }
+    };
+    cli.command.run().unwrap_or_else(|failure| report(&failure))
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    if matches!(failure, Failure::Closed) {
+        return ExitCode::SUCCESS;
+    }
+    remark(&format!("error: {failure}"));
+    if let Some(advice) = failure.advice() {
+        remark(advice);
+    }
+    ExitCode::from(FAILED)
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Serve(args) => done(serve::serve(args)),
+            Self::Demo(args) => done(demo::demo(&args)),
+            Self::Import(args) => done(import::import(&args)),
+            Self::Replay(args) => done(replay::replay(&args)),
+            Self::Backup(args) => done(backup::backup(&args)),
+            Self::Completions { shell } => done(completions(shell)),
+            Self::Ask(ask) => ask.run(Session::open),
+        }
+    }
+}
+
+fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tenure", &mut script);
+    let mut out = Output::stdout(Format::Table);
+    out.bytes(&script)?;
+    out.flush()
+}
+
+type Open<'a> = &'a dyn Fn(SessionArgs) -> Result<Session, Failure>;
+
+impl Ask {
+    /// Asks in the session that `open` makes of the arguments.
+    fn run(self, open: impl Fn(SessionArgs) -> Result<Session, Failure>) -> Result<ExitCode, Failure> {
+        let open: Open<'_> = &open;
+        match self {
+            Self::Check(About { args, session }) => within(open, session, |session| check::check(session, &args)),
+            Self::Who(About { args, session }) => within(open, session, |session| done(audit::who(session, &args))),
+            Self::Reach(About { args, session }) => within(open, session, |session| done(audit::reach(session, &args))),
+            Self::Events(About { args, session }) => {
+                within(open, session, |session| done(audit::events(session, &args)))
+            }
+            Self::Workspace(group) => group.run(open, workspace::workspace),
+            Self::Member(group) => group.run(open, workspace::member),
+            Self::ServiceUser(group) => group.run(open, workspace::service_user),
+            Self::Environment(group) => group.run(open, environment::environment),
+            Self::Grant(group) => group.run(open, environment::grant),
+            Self::Token(group) => group.run(open, credential::token),
+            Self::ProxyToken(group) => group.run(open, credential::proxy_token),
+            Self::AccessKey(group) => group.run(open, credential::access_key),
+            Self::Rbac(group) => group.run(open, rbac::rbac),
+        }
+    }
+}
+
+impl<T: Subcommand> In<T> {
+    fn run(self, open: Open<'_>, run: fn(&mut Session, T) -> Result<(), Failure>) -> Result<ExitCode, Failure> {
+        within(open, self.session, |session| done(run(session, self.command)))
+    }
+}
+
+fn within(
+    open: Open<'_>,
+    session: SessionArgs,
+    run: impl FnOnce(&mut Session) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut session = open(session)?;
+    let code = run(&mut session)?;
+    session.out.flush()?;
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

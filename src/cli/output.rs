@@ -1,0 +1,246 @@
+//! What a command says: tables for people, JSON and CSV for programs, on stdout only; and what it asks of people.
+//!
+//! Colours are for terminals. Whatever comes from a server is shown without characters that could move the cursor or the eye.
+
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+
+use clap::ValueEnum;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::domain::name::is_deceptive;
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Aligned columns, for people.
+    #[default]
+    Table,
+    /// The server's JSON, as it is.
+    Json,
+    /// Comma-separated values, with a header line.
+    Csv,
+}
+
+/// A column of a table: what is written above it, and the name that it has in CSV.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    pub(super) name: &'static str,
+}
+
+/// Columns, each with the field of a row that it shows.
+macro_rules! columns {
+    ($($title:literal = $name:literal),* $(,)?) => {
+        &[$($crate::cli::output::Column { title: $title, name: $name }),*]
+    };
+}
+pub(super) use columns;
+
+/// Rows under columns.
+pub(super) struct Rows {
+    pub(super) columns: &'static [Column],
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Rows {
+    /// The rows of JSON objects; a field that an object does not have is left blank.
+    pub(super) fn of(columns: &'static [Column], items: &[Value]) -> Self {
+        let row = |item: &Value| columns.iter().map(|column| cell_text(item, column.name)).collect();
+        Self { columns, rows: items.iter().map(row).collect() }
+    }
+}
+
+/// A field of an object as text: nothing for `null`, a list joined by blanks.
+pub(super) fn cell_text(item: &Value, field: &str) -> String {
+    item.get(field).map(plain).unwrap_or_default()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+/// Where a command writes.
+pub(super) struct Output {
+    pub(super) format: Format,
+    colours: bool,
+    to: Box<dyn Write>,
+}
+
+impl Output {
+    /// Writes to stdout.
+    pub(super) fn stdout(format: Format) -> Self {
+        let stdout = io::stdout();
+        let colours = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { format, colours, to: Box::new(BufWriter::new(stdout)) }
+    }
+
+    /// Writes tables for people to stderr, beside an output for programs.
+    pub(super) fn stderr() -> Self {
+        Self { format: Format::Table, colours: false, to: Box::new(io::stderr()) }
+    }
+
+    /// Writes a line of text.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        let text = visible(text);
+        Ok(writeln!(self.to, "{text}")?)
+    }
+
+    /// Writes a line of text, of which the first part stands out: green if it is good, red if it is not.
+    pub(super) fn verdict(&mut self, good: bool, word: &str, rest: &str) -> Result<(), Failure> {
+        let (word, rest) = (visible(word), visible(rest));
+        let colour = if good { 32 } else { 31 };
+        if self.colours {
+            writeln!(self.to, "\u{1b}[1;{colour}m{word}\u{1b}[0m{rest}")?;
+        } else {
+            writeln!(self.to, "{word}{rest}")?;
+        }
+        Ok(())
+    }
+
+    /// Writes a heading, or a question of a tour.
+    pub(super) fn heading(&mut self, text: &str) -> Result<(), Failure> {
+        let text = visible(text);
+        if self.colours {
+            writeln!(self.to, "\u{1b}[1m{text}\u{1b}[0m")?;
+        } else {
+            writeln!(self.to, "{text}")?;
+        }
+        Ok(())
+    }
+
+    /// Writes JSON, as it is.
+    pub(super) fn json(&mut self, value: &Value) -> Result<(), Failure> {
+        serde_json::to_writer_pretty(&mut self.to, value).map_err(io::Error::from)?;
+        Ok(writeln!(self.to)?)
+    }
+
+    /// Writes bytes, as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.to.write_all(bytes)?)
+    }
+
+    /// Writes a list: the answer itself as JSON, or its rows.
+    pub(super) fn list(&mut self, answer: &Value, rows: &Rows, nothing: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.json(answer),
+            Format::Csv => self.csv(rows),
+            Format::Table if rows.rows.is_empty() => self.line(nothing),
+            Format::Table => self.table(rows),
+        }
+    }
+
+    /// Writes rows as comma-separated values (RFC 4180, with LF), safe to open in a spreadsheet.
+    pub(super) fn csv(&mut self, rows: &Rows) -> Result<(), Failure> {
+        let mut writer = csv::Writer::from_writer(&mut self.to);
+        let mut write = |record: Vec<String>| writer.write_record(record).map_err(csv_failure);
+        write(rows.columns.iter().map(|column| column.name.to_owned()).collect())?;
+        for row in &rows.rows {
+            write(row.iter().map(|cell| formula_safe(cell)).collect())?;
+        }
+        Ok(writer.flush()?)
+    }
+
+    /// Writes rows in aligned columns.
+    pub(super) fn table(&mut self, rows: &Rows) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(rows.columns.iter().map(|column| Cell::new(column.title).add_attribute(Attribute::Bold)));
+        for row in &rows.rows {
+            table.add_row(row.iter().map(|cell| styled(&short(cell))));
+        }
+        self.write_table(table)
+    }
+
+    /// Writes names and their values, a line each.
+    pub(super) fn fields(&mut self, fields: &[(&str, String)]) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        for (name, value) in fields {
+            table.add_row([Cell::new(name).add_attribute(Attribute::Dim), styled(&short(value))]);
+        }
+        self.write_table(table)
+    }
+
+    fn write_table(&mut self, mut table: Table) -> Result<(), Failure> {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        if self.colours {
+            table.enforce_styling().set_content_arrangement(ContentArrangement::Dynamic);
+        } else {
+            table.force_no_tty();
+        }
+        for line in table.lines() {
+            writeln!(self.to, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all of it is written.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.to.flush()?)
+    }
+}
+
+fn csv_failure(error: csv::Error) -> Failure {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => Failure::Output(io::Error::other(format!("{other:?}"))),
+    }
+}
+
+/// A spreadsheet takes a cell that begins like this for a formula, and runs it.
+fn formula_safe(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+/// A text without characters that people could not see, or that would move others.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_deceptive(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A cell for people: an instant without a fraction that says nothing, a dash for nothing.
+fn short(cell: &str) -> String {
+    match cell.strip_suffix(".000000Z") {
+        Some(seconds) => format!("{seconds}Z"),
+        None if cell.is_empty() => "-".to_owned(),
+        None => visible(cell),
+    }
+}
+
+fn styled(text: &str) -> Cell {
+    let cell = Cell::new(text);
+    match text {
+        "contributor" | "owner" | "allowed" => cell.fg(Color::Green),
+        "viewer" => cell.fg(Color::Cyan),
+        "no_access" | "denied" => cell.fg(Color::Red),
+        _ => cell,
+    }
+}
+
+/// Asks a yes-or-no question on the terminal; anything but yes is no.
+///
+/// # Errors
+/// Nobody is there to answer.
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage("nobody can be asked here: say `--yes` to go on without being asked"));
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).map_err(Failure::Output)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(Failure::Output)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Writes a line for people to stderr, beside the output; that nobody reads it is no failure.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", visible(text));
+}

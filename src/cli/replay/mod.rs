@@ -1,0 +1,160 @@
+//! `tenure replay`: the permission state, rebuilt from the first event of a log.
+
+mod show;
+
+use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::args::AtArgs;
+use super::failure::Failure;
+use super::history;
+use super::output::{Format, Output};
+use crate::clock::{Clock, SystemClock};
+use crate::domain::id::WorkspaceId;
+use crate::domain::state::State;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::{At, View};
+use crate::domain::workspace::Workspace;
+use crate::log::codec::{self, StreamDecoder};
+use crate::log::sqlite::SqliteLog;
+use crate::log::{EVENT_BYTES_MAX, EventLog, StoredEvent};
+use crate::service::replay as replay_log;
+
+/// The most workspaces that are named where one has to be chosen.
+const NAMED_MAX: usize = 20;
+
+/// Rebuild the permission state from the first event of a log, and print it
+///
+/// Two replays of one log give the same bytes (`-o json`) on any machine. A data folder can be read while a server has it open.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenure replay --data ./data --workspace acme --at 2026-03-01
+  tenure replay log.jsonl.gz -o json")]
+pub(super) struct ReplayArgs {
+    /// A recorded log: one stored event a line, compressed with gzip or not
+    #[arg(value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    file: Option<PathBuf>,
+    /// A data folder
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The workspace, by name or id; not needed where there is only one
+    #[arg(long, short, value_name = "WS")]
+    workspace: Option<String>,
+    #[command(flatten)]
+    at: AtArgs,
+    /// The form of the output
+    #[arg(long, short, value_enum, default_value_t)]
+    output: StateFormat,
+}
+
+/// A state is more than one table, so there is no CSV of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum StateFormat {
+    /// Tables, for people
+    #[default]
+    Table,
+    /// The state in its one JSON form
+    Json,
+}
+
+pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
+    let workspace = match (&args.file, &args.data) {
+        (Some(file), _) => from_file(file, args.workspace.as_deref())?,
+        (None, Some(data)) => from_store(data, args.workspace.as_deref())?,
+        (None, None) => return Err(Failure::usage("give a recorded log, or `--data` and a data folder")),
+    };
+    let at = args.at.at.map_or(At::Now, At::from);
+    let state = State::of(&View::new(Arc::new(workspace), at, SystemClock.now())?);
+    let mut out = Output::stdout(Format::Table);
+    match args.output {
+        StateFormat::Table => show::state(&mut out, &state)?,
+        StateFormat::Json => {
+            let json = state.to_json().map_err(|error| Failure::usage(error.to_string()))?;
+            out.bytes(json.as_bytes())?;
+        }
+    }
+    out.flush()
+}
+
+fn from_store(data: &Path, named: Option<&str>) -> Result<Workspace, Failure> {
+    let log = SqliteLog::attach(data)?;
+    let id = match named {
+        Some(named) => find(&log, named)?,
+        None => only(&log)?,
+    };
+    let unknown =
+        || Failure::usage(format!("there is no workspace `{}` in `{}`", named.unwrap_or_default(), data.display()));
+    let id = id.ok_or_else(unknown)?;
+    replay_log(&log, id)?.ok_or_else(unknown)
+}
+
+fn find(log: &SqliteLog, named: &str) -> Result<Option<WorkspaceId>, Failure> {
+    match named.parse() {
+        Ok(id) => Ok(Some(id)),
+        Err(_) => Ok(log.workspace_named(named)?),
+    }
+}
+
+/// The only workspace of a store. Deleted ones are there too: their logs can be replayed like any other.
+fn only(log: &SqliteLog) -> Result<Option<WorkspaceId>, Failure> {
+    let found = log.workspaces(None, NAMED_MAX)?;
+    match found.as_slice() {
+        [] => Err(Failure::usage("there is no workspace in it yet")),
+        [only] => Ok(Some(*only)),
+        several => {
+            let several = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(Failure::usage(format!("say which workspace with `--workspace`, by name or id: {several}")))
+        }
+    }
+}
+
+fn from_file(path: &Path, named: Option<&str>) -> Result<Workspace, Failure> {
+    let mut lines = history::open(path, |file| file)?;
+    let mut facts: Option<(Workspace, StreamDecoder)> = None;
+    let mut text = Vec::new();
+    while next_line(lines.as_mut(), &mut text).map_err(|error| Failure::file("read", path, error))? {
+        let bytes = text.trim_ascii();
+        if bytes.is_empty() {
+            continue;
+        }
+        let (workspace, decoder) = match &mut facts {
+            Some(facts) => facts,
+            None => facts.insert(begin(path, bytes)?),
+        };
+        let revision = workspace.head().next();
+        let stored = StoredEvent { workspace: workspace.id(), revision, position: revision.0, bytes: bytes.to_vec() };
+        workspace.evolve(&Arc::new(decoder.decode(&stored)?));
+    }
+    let (workspace, _) = facts.ok_or_else(|| Failure::usage(format!("there is no event in `{}`", path.display())))?;
+    check_named(&workspace, named)?;
+    Ok(workspace)
+}
+
+/// Whose log it is, the first event says.
+fn begin(path: &Path, first: &[u8]) -> Result<(Workspace, StreamDecoder), Failure> {
+    let event = codec::decode(first)
+        .map_err(|error| Failure::usage(format!("`{}` does not begin with a stored event: {error}", path.display())))?;
+    Ok((Workspace::empty(event.workspace), StreamDecoder::from_start(event.workspace)))
+}
+
+fn check_named(workspace: &Workspace, named: Option<&str>) -> Result<(), Failure> {
+    let Some(named) = named else { return Ok(()) };
+    let began = View::new(Arc::new(workspace.clone()), At::Revision(Revision(1)), Instant::EARLIEST)?;
+    let name = began.description().map(|description| description.name.to_string());
+    if named == workspace.id().to_string() || name.as_deref() == Some(named) {
+        return Ok(());
+    }
+    let name = name.unwrap_or_else(|| workspace.id().to_string());
+    Err(Failure::usage(format!("this is the log of the workspace `{name}`, not of `{named}`")))
+}
+
+/// Reads a line that is no longer than an event can be, with room for its end.
+fn next_line(lines: &mut dyn BufRead, text: &mut Vec<u8>) -> std::io::Result<bool> {
+    text.clear();
+    let longest = u64::try_from(EVENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    Ok(lines.take(longest).read_until(b'\n', text)? > 0)
+}

@@ -1,0 +1,155 @@
+//! `tenure serve`: a server over a data folder.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::session::DEFAULT_ADDRESS;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, BaseUrl, OPERATOR_SECRET_VARIABLE};
+use crate::http::{self, App};
+use crate::log::sqlite::SqliteLog;
+use crate::service::mint::{RandomMint, Secret};
+use crate::service::{Service, Settings};
+use crate::telemetry;
+
+/// How much memory workspaces may take if nobody says, in MiB.
+const CACHE_MIB_DEFAULT: u64 = 512;
+/// How often what was measured is put together.
+const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+
+const HELP: &str = "\
+The first start makes the data folder and, in it, `operator.secret`: the secret of the id `operator`, who may do \
+everything. Set TENURE_OPERATOR_SECRET (at least 32 bytes) to give it yourself. Log lines go to stderr; TENURE_LOG says \
+which, such as `warn` or `info,tenure::service=debug`.
+
+  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat ./data/operator.secret)\"
+  tenure workspace create acme --owner alice
+
+Put a proxy that speaks TLS in front of it, and say with `--base-url` how it is reached from outside. `/docs` explains \
+the HTTP API, `/healthz`, `/readyz` and `/metrics` are for those who operate it.";
+
+/// Serve a data folder over HTTP
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct ServeArgs {
+    /// The data folder; made if it is missing
+    #[arg(long, env = "TENURE_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "TENURE_LISTEN", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    listen: SocketAddr,
+    /// How the server is reached from outside, such as `https://tenure.example.com`; `http://` and where it listens if left out
+    #[arg(long, env = "TENURE_BASE_URL", value_name = "URL")]
+    base_url: Option<BaseUrl>,
+    /// How much memory workspaces may take, in MiB
+    #[arg(long, env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
+    cache_mib: u64,
+}
+
+/// The operator's secret of a data folder, made if it is missing.
+pub(super) fn operator_secret(data: &Path) -> Result<Secret, Failure> {
+    let given = std::env::var(OPERATOR_SECRET_VARIABLE).ok();
+    Ok(config::operator_secret(data, given, &RandomMint)?)
+}
+
+pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
+    telemetry::start_logging("info");
+    let log = SqliteLog::open(&args.data)?;
+    let operator = operator_secret(&args.data)?;
+    let cache_bytes = args.cache_mib.saturating_mul(1_024 * 1_024);
+    runtime()?.block_on(async {
+        let settings = settings(log, Arc::new(SystemClock), operator, cache_bytes);
+        let server = Server::start(settings, args.listen, args.base_url).await?;
+        let mut out = Output::stdout(Format::Table);
+        out.line(&format!("listening on {}", server.url()))?;
+        out.flush()?;
+        server.run(asked_to_stop()?).await
+    })
+}
+
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::server(format!("the system gave no threads: {error}")))
+}
+
+/// What a service over this log is started with.
+pub(super) fn settings(log: SqliteLog, clock: Arc<dyn Clock>, operator: Secret, cache_bytes: u64) -> Settings {
+    Settings { log: Arc::new(log), clock, mint: Arc::new(RandomMint), operator, cache_bytes }
+}
+
+/// A service with an address.
+pub(super) struct Server {
+    pub(super) service: Arc<Service>,
+    listener: TcpListener,
+    address: SocketAddr,
+    base_url: Option<BaseUrl>,
+    metrics: PrometheusHandle,
+}
+
+impl Server {
+    /// Starts a service and listens; requests wait until it is run.
+    pub(super) async fn start(
+        settings: Settings,
+        listen: SocketAddr,
+        base_url: Option<BaseUrl>,
+    ) -> Result<Self, Failure> {
+        let cannot_listen = |error| Failure::server(format!("cannot listen on `{listen}`: {error}"));
+        let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
+        let service = Service::start(settings).map_err(|error| Failure::server(error.to_string()))?;
+        Ok(Self { service, listener, address, base_url, metrics })
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> String {
+        BaseUrl::of(self.address).to_string()
+    }
+
+    /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
+    pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Self { service, listener, address, base_url, metrics } = self;
+        let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
+        let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
+        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(move || metrics.render()) };
+        let served = http::serve(Arc::new(app), listener, shutdown).await;
+        upkeep.abort();
+        service.stop().await;
+        served.map_err(|error| Failure::server(format!("the server stopped: {error}")))
+    }
+}
+
+/// Without this, what is measured piles up for as long as nobody asks for it.
+async fn keep_metrics(metrics: PrometheusHandle) {
+    let mut period = tokio::time::interval(METRICS_UPKEEP_PERIOD);
+    loop {
+        period.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Done when the process is asked to stop, by a terminal or by whoever started it.
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let cannot_watch = |error| Failure::server(format!("cannot watch for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}

@@ -1,0 +1,229 @@
+//! `tenure workspace`, `tenure member` and `tenure service-user`: who there is.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use ureq::http::Method;
+
+use super::args::{AtArgs, SureArgs, plans, workspace_kinds, workspace_roles};
+use super::client::Query;
+use super::failure::Failure;
+use super::kind::{MEMBER, PROFILE, SERVICE_USER, WORKSPACE};
+use super::output::confirm;
+use super::session::{ChangeArgs, Session};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkspaceCommand {
+    /// Make a workspace, with its first owner, the owner's first token and the environment `main` (operator)
+    Create(CreateWorkspaceArgs),
+    /// List the workspaces that you can see
+    List,
+    /// Show the workspace: its plan, and whether RBAC is on
+    Show(AtArgs),
+    /// Subscribe the workspace to another plan; a plan without RBAC takes RBAC with it (operator)
+    Plan {
+        /// The plan from now on
+        #[arg(value_parser = plans())]
+        plan: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// End the workspace and everything in it; its log stays readable (operator, owner)
+    Delete {
+        #[command(flatten)]
+        sure: SureArgs,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// A workspace to make.
+#[derive(Debug, Args)]
+pub(super) struct CreateWorkspaceArgs {
+    /// Its name
+    name: String,
+    /// The id of its first owner
+    #[arg(long, value_name = "USER")]
+    owner: String,
+    /// Whether it belongs to one person or to many
+    #[arg(long, value_parser = workspace_kinds(), default_value = "shared")]
+    kind: String,
+    /// What it subscribes to; RBAC needs `team` or `enterprise`
+    #[arg(long, value_parser = plans(), default_value = "team")]
+    plan: String,
+    /// What the owner is called; kept beside the log, where it can be erased
+    #[arg(long, value_name = "NAME")]
+    owner_name: Option<String>,
+    /// Where the owner is written to; kept beside the log, where it can be erased
+    #[arg(long, value_name = "ADDRESS")]
+    owner_email: Option<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// An object of the fields that there is a value for.
+pub(super) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> Value {
+    let there = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(there.collect::<Map<_, _>>())
+}
+
+pub(super) fn workspace(session: &mut Session, command: WorkspaceCommand) -> Result<(), Failure> {
+    match command {
+        WorkspaceCommand::Create(args) => create_workspace(session, args),
+        WorkspaceCommand::List => {
+            let list = session.get_pages("/v1/workspaces", &Query::default(), usize::MAX)?;
+            session.show_list(&list, &WORKSPACE, "there is no workspace that you can see")
+        }
+        WorkspaceCommand::Show(at) => {
+            let found = session.get(&[], &at.query())?;
+            session.show_one(&found, &WORKSPACE)
+        }
+        WorkspaceCommand::Plan { plan, change } => {
+            session.change(Method::PUT, &["plan"], Some(&json!({ "plan": plan })), &change, &WORKSPACE)
+        }
+        WorkspaceCommand::Delete { sure, change } => {
+            let question = format!("end the workspace `{}` and everything in it?", session.workspace()?);
+            if sure.yes || confirm(&question)? {
+                return session.change(Method::DELETE, &[], None, &change, &WORKSPACE);
+            }
+            Err(Failure::usage("nothing was changed"))
+        }
+    }
+}
+
+fn create_workspace(session: &mut Session, args: CreateWorkspaceArgs) -> Result<(), Failure> {
+    let CreateWorkspaceArgs { name, owner, kind, plan, owner_name, owner_email, change } = args;
+    let owner = fields([
+        ("user", Some(json!(owner))),
+        ("name", owner_name.map(Value::String)),
+        ("email", owner_email.map(Value::String)),
+    ]);
+    let body = json!({ "name": name, "kind": kind, "plan": plan, "owner": owner });
+    session.change_at(Method::POST, "/v1/workspaces", Some(&body), &change, &WORKSPACE)
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MemberCommand {
+    /// List the members
+    List(AtArgs),
+    /// Make a person a member
+    Add {
+        /// The person's id: any stable id of yours, such as an identity provider's subject
+        user: String,
+        /// The workspace role
+        #[arg(long, value_parser = workspace_roles(), default_value = "member")]
+        role: String,
+        /// What the person is called; kept beside the log, where it can be erased
+        #[arg(long)]
+        name: Option<String>,
+        /// Where the person is written to; kept beside the log, where it can be erased
+        #[arg(long)]
+        email: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Give a member another workspace role
+    Role {
+        /// The member
+        user: String,
+        /// The role from now on
+        #[arg(value_parser = workspace_roles())]
+        role: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// End a membership, with the grants and tokens of it
+    Remove {
+        /// The member
+        user: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Show, set or erase what the profile directory keeps of a person
+    Profile {
+        /// The person
+        user: String,
+        /// What the person is called
+        #[arg(long)]
+        name: Option<String>,
+        /// Where the person is written to
+        #[arg(long)]
+        email: Option<String>,
+        /// Forget both
+        #[arg(long, conflicts_with_all = ["name", "email"])]
+        erase: bool,
+    },
+}
+
+pub(super) fn member(session: &mut Session, command: MemberCommand) -> Result<(), Failure> {
+    match command {
+        MemberCommand::List(at) => session.show_all(&["members"], &at.query(), &MEMBER, "the workspace has no member"),
+        MemberCommand::Add { user, role, name, email, change } => {
+            let body = fields([
+                ("user", Some(json!(user))),
+                ("role", Some(json!(role))),
+                ("name", name.map(Value::String)),
+                ("email", email.map(Value::String)),
+            ]);
+            session.change(Method::POST, &["members"], Some(&body), &change, &MEMBER)
+        }
+        MemberCommand::Role { user, role, change } => {
+            session.change(Method::PATCH, &["members", &user], Some(&json!({ "role": role })), &change, &MEMBER)
+        }
+        MemberCommand::Remove { user, change } => {
+            session.change(Method::DELETE, &["members", &user], None, &change, &MEMBER)
+        }
+        MemberCommand::Profile { user, name, email, erase } => {
+            let asked = fields([("name", name.map(Value::String)), ("email", email.map(Value::String))]);
+            profile(session, &user, &asked, erase)
+        }
+    }
+}
+
+/// A profile is no part of the log, so there is no revision to tell of.
+fn profile(session: &mut Session, user: &str, asked: &Value, erase: bool) -> Result<(), Failure> {
+    let segments = ["members", user, "profile"];
+    let kept = match (erase, asked.as_object().is_none_or(Map::is_empty)) {
+        (true, _) => session.send(Method::DELETE, &segments, None)?,
+        (false, true) => session.get(&segments, &Query::default())?,
+        (false, false) => session.send(Method::PUT, &segments, Some(asked))?,
+    };
+    if kept.is_object() && !erase {
+        session.show_one(&kept, &PROFILE)
+    } else {
+        session.out.line("the profile is erased")
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceUserCommand {
+    /// List the service users
+    List(AtArgs),
+    /// Make a service user, with its first token
+    Create {
+        /// Its name: lower-case letters, digits, hyphens and underscores
+        name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// End a service user, with its grants and tokens
+    Delete {
+        /// The service user, by name or id
+        service_user: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+pub(super) fn service_user(session: &mut Session, command: ServiceUserCommand) -> Result<(), Failure> {
+    match command {
+        ServiceUserCommand::List(at) => {
+            session.show_all(&["service-users"], &at.query(), &SERVICE_USER, "the workspace has no service user")
+        }
+        ServiceUserCommand::Create { name, change } => {
+            session.change(Method::POST, &["service-users"], Some(&json!({ "name": name })), &change, &SERVICE_USER)
+        }
+        ServiceUserCommand::Delete { service_user, change } => {
+            session.change(Method::DELETE, &["service-users", &service_user], None, &change, &SERVICE_USER)
+        }
+    }
+}

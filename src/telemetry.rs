@@ -1,0 +1,46 @@
+//! Log lines on stderr, and the recorder behind `/metrics`.
+
+use std::io::{self, IsTerminal};
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+/// The variable that says which log lines are written, such as `info` or `warn,tenure::service=debug`.
+pub const LOG_VARIABLE: &str = "TENURE_LOG";
+
+/// The upper bounds of the buckets that durations are counted in, in seconds.
+const SECONDS_BUCKETS: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// The upper bounds of the buckets that everything else is counted in.
+const COUNT_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 10_000.0];
+
+/// Writes log lines to stderr from now on: those of `filter`, or of [`LOG_VARIABLE`] where it is set.
+///
+/// A second call changes nothing.
+pub fn start_logging(filter: &str) {
+    let chosen = std::env::var(LOG_VARIABLE).ok().map(|text| EnvFilter::try_new(&text).map_err(|error| (text, error)));
+    let (filter, wrong) = match chosen {
+        None => (EnvFilter::new(filter), None),
+        Some(Ok(chosen)) => (chosen, None),
+        Some(Err(wrong)) => (EnvFilter::new(filter), Some(wrong)),
+    };
+    let colours = io::stderr().is_terminal();
+    // It fails only where log lines are written already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
+    if let Some((text, error)) = wrong {
+        tracing::warn!(text, %error, "{LOG_VARIABLE} is no filter of log lines, such as `info`: it is ignored");
+    }
+}
+
+/// Counts and measures from now on; the handle writes what was counted, in Prometheus' text format.
+///
+/// What is measured is kept until the handle is asked, or told to do its upkeep: one of the two has to happen now and then.
+///
+/// # Errors
+/// Something in this process counts already.
+pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets(COUNT_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
+        .install_recorder()
+}

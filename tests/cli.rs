@@ -1,0 +1,17 @@
+//! The program as people run it: its output, its exit codes, and a really running server behind it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/local.rs"]
+mod local;
+#[path = "cli/story.rs"]
+mod story;
+#[path = "cli/support.rs"]
+mod support;

@@ -1,0 +1,205 @@
+//! What needs no server: help, completions, import, replay and backup.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tenure::domain::time::Revision;
+use tenure::log::EventLog;
+use tenure::log::sqlite::SqliteLog;
+
+use crate::support::{Server, program, run, tenure};
+
+const HISTORY: &str = concat!(
+    r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,
+    "\n",
+    r#"{"time":"2024-02-01T00:00:00Z","actor":"user:alice","reason":"HR-7","commands":[{"type":"member.add","user":"bob","role":"member"},{"type":"environment.create","name":"prod","restricted":true}]}"#,
+    "\n",
+    r#"{"time":"2024-03-01T00:00:00Z","actor":"user:alice","commands":[{"type":"grant.set","environment":"prod","principal":"user:bob","role":"contributor"}]}"#,
+    "\n",
+);
+
+fn packed(text: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(text).unwrap();
+    packer.finish().unwrap()
+}
+
+/// A folder with the history imported into `data`.
+fn imported() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("acme.jsonl");
+    fs::write(&history, HISTORY).unwrap();
+    run(program().args(["import", "--data"]).arg(folder.path().join("data")).arg(history)).ok();
+    folder
+}
+
+/// The stored events of the only workspace, one a line.
+fn recorded_log(data: &Path) -> Vec<u8> {
+    let log = SqliteLog::attach(data).unwrap();
+    let workspace = log.workspaces(None, 1).unwrap()[0];
+    let events = log.read(workspace, Revision::ZERO, usize::MAX).unwrap();
+    events.into_iter().flat_map(|event| [event.bytes, b"\n".to_vec()].concat()).collect()
+}
+
+#[test]
+fn help_teaches_the_first_steps_and_every_command_has_its_own() {
+    let help = tenure("--help").ok();
+    for taught in ["tenure demo", "tenure serve --data", "tenure check user:alice deploy main --explain", "Exit codes"]
+    {
+        assert!(help.contains(taught), "{taught}\n{help}");
+    }
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        let help = tenure(&format!("{command} --help")).ok();
+        assert!(help.contains(&format!("Usage: tenure {command}")), "{help}");
+        assert!(help.lines().next().unwrap().len() > 15, "{help}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_told_on_stderr_with_exit_code_2() {
+    for args in ["", "chek", "check bob deploy prod", "check user:bob deploy prod --at soon", "replay", "serve"] {
+        let said = tenure(args);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args}");
+        assert!(!said.err.is_empty(), "{args}");
+    }
+    let said = tenure("check user:bob deploy prod --at soon").err;
+    assert!(said.contains("a date such as `2026-03-01`, which is its midnight in UTC"), "{said}");
+}
+
+#[test]
+fn completions_are_written_for_each_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = tenure(&format!("completions {shell}")).ok();
+        assert!(script.contains("service-user") && script.contains("no_access"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let mut child = program().args(["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_history_is_imported_packed_or_not_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, gz, data) =
+        (folder.path().join("acme.jsonl"), folder.path().join("umbrella.jsonl.gz"), folder.path().join("data"));
+    fs::write(&plain, HISTORY).unwrap();
+    fs::write(&gz, packed(HISTORY.replace("acme", "umbrella").as_bytes())).unwrap();
+    let said = run(program().args(["import", "--data"]).arg(&data).args([&plain, &gz])).ok();
+    let count = "3 lines with 4 commands, 9 events until 2024-03-01T00:00:00.000000Z, in ";
+    assert!(said.contains(&format!("imported `acme`: {count}")), "{said}");
+    assert!(said.contains(&format!("imported `umbrella`: {count}")), "{said}");
+    assert!(said.contains("tenure serve --data") && said.contains("operator.secret"), "{said}");
+    let secret = data.join("operator.secret");
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&secret).unwrap().trim().len() >= 32);
+    assert!(!said.contains(fs::read_to_string(&secret).unwrap().trim()));
+}
+
+#[test]
+fn a_file_that_cannot_be_imported_is_named_with_its_line_and_leaves_nothing() {
+    let folder = imported();
+    let (bad, data) = (folder.path().join("bad.jsonl"), folder.path().join("data"));
+    let import = || run(program().args(["import", "--data"]).arg(&data).arg(&bad)).failed();
+    let before = recorded_log(&data);
+    fs::write(&bad, HISTORY).unwrap();
+    assert!(import().contains("the workspace `acme` exists already"));
+    fs::write(&bad, HISTORY.replace("acme", "other").replace("user:bob", "user:rob")).unwrap();
+    let said = import();
+    assert!(
+        said.contains("bad.jsonl` was not imported: line 3: `commands[0]`: there is no principal `user:rob`"),
+        "{said}"
+    );
+    fs::remove_file(&bad).unwrap();
+    assert!(import().contains("cannot read"));
+    assert_eq!(SqliteLog::attach(&data).unwrap().workspaces(None, 9).unwrap().len(), 1);
+    assert_eq!(recorded_log(&data), before);
+}
+
+#[test]
+fn a_store_and_its_recorded_log_replay_to_the_same_state_byte_for_byte() {
+    let folder = imported();
+    let (data, log, gz) = (folder.path().join("data"), folder.path().join("log.jsonl"), folder.path().join("log.gz"));
+    fs::write(&log, recorded_log(&data)).unwrap();
+    fs::write(&gz, packed(&recorded_log(&data))).unwrap();
+    let replay = |args: &[&str]| run(program().arg("replay").args(args));
+    let (data, log, gz) = (data.to_str().unwrap(), log.to_str().unwrap(), gz.to_str().unwrap());
+    let state = replay(&["--data", data, "-o", "json"]).ok();
+    assert!(state.contains("\"revision\": 9"), "{state}");
+    assert_eq!(replay(&[log, "-o", "json"]).ok(), state);
+    assert_eq!(replay(&[gz, "-o", "json", "--workspace", "acme"]).ok(), state);
+    let early = replay(&[log, "-o", "json", "--at", "2024-01-15"]).ok();
+    assert!(early.contains("\"revision\": 5") && early.contains("\"environments\""), "{early}");
+    assert_eq!(replay(&["--data", data, "-o", "json", "--at", "5", "-w", "acme"]).ok(), early);
+    let shown = replay(&[log]).ok();
+    assert!(shown.contains("user:bob") && shown.contains("contributor") && shown.contains("alice"), "{shown}");
+}
+
+#[test]
+fn a_log_that_cannot_be_replayed_is_told_where_it_is_wrong() {
+    let folder = imported();
+    let log = folder.path().join("log.jsonl");
+    let whole = String::from_utf8(recorded_log(&folder.path().join("data"))).unwrap();
+    let replay = |text: String, args: &[&str]| {
+        fs::write(&log, text).unwrap();
+        run(program().arg("replay").arg(&log).args(args)).failed()
+    };
+    let hole: String =
+        whole.lines().enumerate().filter(|(n, _)| *n != 3).map(|(_, line)| format!("{line}\n")).collect();
+    assert!(replay(hole, &[]).contains("at revision 4"));
+    assert!(replay(whole.replace("grant.added.v1", "grant.given.v7"), &[]).contains("`grant.given.v7` is unknown"));
+    assert!(replay("no event\n".to_owned(), &[]).contains("does not begin with a stored event"));
+    assert!(replay(String::new(), &[]).contains("there is no event"));
+    assert!(replay(whole, &["-w", "umbrella"]).contains("the log of the workspace `acme`, not of `umbrella`"));
+}
+
+#[test]
+fn a_store_is_backed_up_and_replayed_while_it_is_served_and_not_imported_into() {
+    let server = Server::on(imported());
+    let (data, out) = (server.data(), server.folder().join("copy.db"));
+    let backup = || run(program().args(["backup", "--data"]).arg(&data).arg("--out").arg(&out));
+    assert!(backup().ok().contains("copied"));
+    assert!(backup().failed().contains("exists already"));
+    let replay = |folder: &Path| run(program().args(["replay", "-o", "json", "--data"]).arg(folder)).ok();
+    let restored = server.folder().join("restored");
+    fs::create_dir(&restored).unwrap();
+    fs::copy(&out, restored.join("tenure.db")).unwrap();
+    assert_eq!(replay(&restored), replay(&data));
+    let history = server.folder().join("acme.jsonl");
+    let said = run(program().args(["import", "--data"]).arg(&data).arg(history)).failed();
+    assert!(said.contains("in use by another tenure process"), "{said}");
+}
+
+#[test]
+fn a_server_does_not_start_with_a_secret_that_could_be_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |secret: Option<&str>| {
+        let mut command = program();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+        if let Some(secret) = secret {
+            command.env("TENURE_OPERATOR_SECRET", secret);
+        }
+        run(&mut command).failed()
+    };
+    let said = serve(Some("0123456789abcdef0123456789abcde"));
+    assert!(said.contains("has 31 bytes: give at least 32") && !said.contains("0123"), "{said}");
+    fs::write(folder.path().join("operator.secret"), "short\n").unwrap();
+    let said = serve(None);
+    assert!(said.contains("has 5 bytes") && !said.contains("short"), "{said}");
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_finishes_and_ends_well() {
+    let server = Server::start();
+    server.found();
+    assert_eq!(server.running.stop(), Some(0));
+}

@@ -1,0 +1,265 @@
+//! The client commands against a running server: what they say, what they ask for, and how they exit.
+
+use crate::support::{Credential, Server, program, run, tenure};
+
+/// A workspace with RBAC, a member bob, a service user ci, and a restricted environment `prod`.
+fn company(server: &Server) -> Credential {
+    let alice = server.found();
+    for args in [
+        "rbac enable --reason C-1",
+        "member add bob --role member --reason HR-7",
+        "service-user create ci",
+        "environment create --restricted prod --grant service_user:ci=contributor --reason SEC-1",
+    ] {
+        server.ask(&alice, args).ok();
+    }
+    alice
+}
+
+/// The lines of an output that hold a text.
+fn lines<'a>(out: &'a str, holding: &str) -> Vec<&'a str> {
+    out.lines().filter(|line| line.contains(holding)).collect()
+}
+
+#[test]
+fn a_check_answers_with_its_exit_code_and_explains_itself() {
+    let server = Server::start();
+    let alice = company(&server);
+    let denied = server.ask(&alice, "check user:bob deploy prod");
+    assert_eq!((denied.code, denied.out.as_str(), denied.err.as_str()), (Some(1), "denied\n", ""));
+    assert_eq!(server.ask(&alice, "check user:bob read_logs prod").code, Some(0));
+    let set = server.ask(&alice, "grant set prod user:bob contributor --reason OPS-12 --expires-at 2099-12-31").ok();
+    assert!(set.contains("2099-12-31T00:00:00Z") && set.contains("revision 10: grant.added"), "{set}");
+    assert_eq!(server.ask(&alice, "check user:bob deploy prod").ok(), "allowed\n");
+    let explained = server.ask(&alice, "check user:bob deploy prod --explain").ok();
+    for part in
+        ["rule      grant", "required  contributor", "the principal has a grant of their own", "OPS-12", "user:alice"]
+    {
+        assert!(explained.contains(part), "{part}\n{explained}");
+    }
+    server.ask(&alice, "grant revoke prod user:bob").ok();
+    let denied = server.ask(&alice, "check user:bob deploy prod --explain");
+    assert_eq!(denied.code, Some(1));
+    assert!(denied.out.contains("grant.revoked"), "{}", denied.out);
+    assert_eq!(server.ask(&alice, "check user:bob deploy prod --at 10").code, Some(0));
+    let json = server.ask(&alice, "check user:bob deploy prod --at 10 --explain -o json").json();
+    assert_eq!((json["decision"].as_bool(), json["context"]["revision"].as_u64()), (Some(true), Some(10)));
+    let csv = server.ask(&alice, "check user:bob deploy prod --at 10 --explain -o csv").ok();
+    assert!(
+        csv.starts_with("decision,role,required,rule,revision,at\nallowed,contributor,contributor,grant,10,"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn every_kind_of_subject_and_resource_can_be_asked_about() {
+    let server = Server::start();
+    let alice = company(&server);
+    let token = server.ask(&alice, "proxy-token create --environment prod -o json").json();
+    let token = token["proxy_token"]["id"].as_str().unwrap();
+    for (question, code) in [
+        ("service_user:ci deploy prod", 0),
+        ("task:main use secret:db-password@prod", 1),
+        ("task:prod use secret:db-password@prod", 0),
+        ("user:bob write volume:models@prod", 1),
+        ("user:alice manage_members workspace", 0),
+        ("user:bob manage_members workspace", 1),
+        ("user:alice deploy environment:prod", 0),
+        ("user:nobody deploy prod", 1),
+        (&format!("proxy_token:{token} call web_function:checkout@prod"), 0),
+        (&format!("proxy_token:{token} call web_function:checkout@main"), 1),
+    ] {
+        let said = server.ask(&alice, &format!("check {question}"));
+        assert_eq!((said.code, said.err.as_str()), (Some(code), ""), "{question}");
+    }
+}
+
+#[test]
+fn who_and_reach_answer_for_any_revision() {
+    let server = Server::start();
+    let alice = company(&server);
+    server.ask(&alice, "grant set prod user:bob contributor").ok();
+    let now = server.ask(&alice, "who prod").ok();
+    assert!(lines(&now, "user:bob")[0].contains("contributor  grant"), "{now}");
+    assert!(lines(&now, "service_user:ci")[0].contains("contributor  grant"), "{now}");
+    assert!(lines(&now, "user:alice")[0].contains("workspace_role"), "{now}");
+    assert_eq!(lines(&now, "as of ").len(), 1);
+    let before = server.ask(&alice, "who prod --at 9").ok();
+    assert!(lines(&before, "user:bob")[0].contains("viewer"), "{before}");
+    assert!(before.contains(", revision 9"), "{before}");
+    let reach = server.ask(&alice, "reach user:bob --at 9").ok();
+    assert!(lines(&reach, "main")[0].contains("unrestricted"), "{reach}");
+    let csv = server.ask(&alice, "who prod -o csv").ok();
+    assert!(csv.starts_with("principal,principal_name,environment,environment_name,role,rule,since\n"), "{csv}");
+    assert_eq!(server.ask(&alice, "reach service_user:ci -o json").json()["items"].as_array().unwrap().len(), 2);
+    assert!(server.ask(&alice, "who nowhere").failed().contains("there is no environment `nowhere`"));
+}
+
+#[test]
+fn events_are_filtered_and_safe_to_open_in_a_spreadsheet() {
+    let server = Server::start();
+    let alice = company(&server);
+    server.run(&alice, &["access-key", "issue", "=1+1", "--role", "auditor", "--reason", "=cmd()"]).ok();
+    let all = server.ask(&alice, "events --all").ok();
+    assert_eq!(all.lines().count(), 1 + 12, "{all}");
+    assert!(lines(&all, "member.added")[1].contains("HR-7"), "{all}");
+    assert!(!all.contains("sha256"), "{all}");
+    let first = server.ask(&alice, "events --limit 2");
+    assert_eq!((first.code, first.out.lines().count()), (Some(0), 3));
+    assert!(first.err.contains("the first 2 are shown"), "{}", first.err);
+    let one = |filter: &str| server.ask(&alice, &format!("events --all {filter}")).ok().lines().count() - 1;
+    assert_eq!((one("--type member.added"), one("--principal user:bob"), one("--environment prod")), (2, 1, 3));
+    assert_eq!((one("--actor operator"), one("--after 11"), one("--subject user:bob --type member.added")), (4, 1, 1));
+    assert_eq!(server.ask(&alice, "events --until 2020-01-01").ok(), "nothing of the kind happened\n");
+    let keys = server.ask(&alice, "access-key list -o csv").ok();
+    assert!(keys.contains(",auditor,'=1+1,"), "{keys}");
+    let csv = server.ask(&alice, "events --type access_key.issued -o csv").ok();
+    assert!(csv.contains(",'=cmd(),"), "{csv}");
+}
+
+#[test]
+fn a_secret_is_shown_once_with_its_id_and_a_word_about_it() {
+    let server = Server::start();
+    let made = server.ask(&server.operator(), "workspace create acme --owner alice").ok();
+    let field = |name: &str| {
+        let line = made.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    let alice = Credential { id: field("id  ").clone(), secret: field("secret") };
+    let ids: Vec<_> = made.lines().filter(|line| line.starts_with("id  ")).collect();
+    let alice = Credential { id: ids.last().unwrap().split_whitespace().last().unwrap().to_owned(), ..alice };
+    assert!(alice.id.starts_with("tok_"), "{made}");
+    assert!(made.contains("The secret is shown only now"), "{made}");
+    assert_eq!(server.ask(&alice, "check user:alice deploy main").code, Some(0));
+    let again = server.ask(&alice, "token list -o json").ok();
+    assert!(!again.contains(&alice.secret) && again.contains(&alice.id), "{again}");
+    for command in [
+        "service-user create ci",
+        "token issue --user alice",
+        "access-key issue audit --role auditor",
+        "proxy-token create",
+    ] {
+        let said = server.ask(&alice, command).ok();
+        assert_eq!(said.matches("secret is shown only now").count(), 1, "{said}");
+        let json = server.ask(&alice, &command.replace("create ci", "create cd").replace(" audit ", " audit2 "));
+        assert!(json.ok().contains("revision "));
+    }
+}
+
+#[test]
+fn turning_rbac_off_shows_what_it_opens_and_asks_first() {
+    let server = Server::start();
+    let alice = company(&server);
+    server.ask(&alice, "environment create --restricted vault --default-role no_access").ok();
+    server.ask(&alice, "proxy-token create -e prod").ok();
+    let asked = server.ask(&alice, "rbac disable");
+    assert!(asked.out.contains("these would become contributors"), "{}", asked.out);
+    for (environment, principal, before) in
+        [("prod", "user:bob", "viewer"), ("vault", "user:bob", "no_access"), ("vault", "service_user:ci", "no_access")]
+    {
+        let found = asked
+            .out
+            .lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>() == [environment, principal, before, "contributor"]);
+        assert!(found, "{environment} {principal}\n{}", asked.out);
+    }
+    assert!(lines(&asked.out, "alice").is_empty() && asked.out.contains("1 scoped proxy token"), "{}", asked.out);
+    assert!(asked.failed().contains("say `--yes`"));
+    assert!(server.ask(&alice, "rbac status").ok().contains("on"));
+    let json = server.ask(&alice, "rbac disable -o json");
+    assert_eq!((json.out.as_str(), json.code), ("", Some(2)));
+    assert!(server.ask(&alice, "rbac disable --yes --reason INC-3").ok().contains("rbac.disabled"));
+    assert_eq!(server.ask(&alice, "check user:bob deploy vault").code, Some(0));
+    assert!(server.ask(&alice, "rbac disable --yes").ok().contains("nothing had to change"));
+}
+
+#[test]
+fn refusals_are_told_on_stderr_in_the_servers_words() {
+    let server = Server::start();
+    let alice = company(&server);
+    for (args, said) in [
+        ("member remove alice", "`alice` is the last owner"),
+        ("grant set prod user:alice viewer", "a grant would say nothing"),
+        ("member add bob", "the member `bob` exists already"),
+        ("environment create --restricted PROD", "exists already"),
+        ("workspace plan starter", "only the operator may do this"),
+        ("member list --at 2099-01-01", "later than now"),
+        ("workspace show -w umbrella", "there is no workspace `umbrella`"),
+    ] {
+        let refused = server.ask(&alice, args);
+        assert_eq!(refused.out, "", "{args}");
+        let err = refused.failed();
+        assert!(err.contains(said), "{args}\n{err}");
+    }
+    let wrong = Credential { secret: "wrong".to_owned(), ..alice };
+    let err = server.ask(&wrong, "workspace list").failed();
+    assert!(err.contains("set TENURE_TOKEN_ID and TENURE_TOKEN_SECRET"), "{err}");
+}
+
+#[test]
+fn the_workspace_is_found_where_there_is_only_one_and_asked_for_where_there_are_more() {
+    let server = Server::start();
+    let operator = server.operator();
+    assert!(server.ask(&operator, "member list").failed().contains("there is no workspace yet"));
+    let alice = server.found();
+    assert!(server.ask(&operator, "member list").ok().contains("alice"));
+    server.ask(&operator, "workspace create umbrella --owner zoe --kind personal --plan starter").ok();
+    let err = server.ask(&operator, "member list").failed();
+    assert!(err.contains("acme, umbrella") && err.contains("-w"), "{err}");
+    assert!(server.ask(&operator, "member list -w umbrella").ok().contains("zoe"));
+    assert!(server.ask(&alice, "member list").ok().contains("alice"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_of() {
+    let said = run(program().env("TENURE_TOKEN_ID", "operator").env("TENURE_TOKEN_SECRET", "secret").args([
+        "workspace",
+        "list",
+        "--url",
+        "http://127.0.0.1:1",
+    ]));
+    let err = said.failed();
+    assert!(err.contains("http://127.0.0.1:1") && err.contains("is the server running there?"), "{err}");
+    assert!(tenure("workspace list").failed().contains("set TENURE_TOKEN_ID and TENURE_TOKEN_SECRET"));
+}
+
+#[test]
+fn every_entity_can_be_made_changed_listed_and_ended() {
+    let server = Server::start();
+    let alice = company(&server);
+    let say = |args: &str| server.ask(&alice, args).ok();
+    assert!(say("member role bob manager").contains("member.role_changed"));
+    assert!(say("member list -o csv").contains("bob,manager,"));
+    assert!(say("environment create dev").contains("environment.created"));
+    assert!(say("environment rename dev Sandbox").contains("environment.renamed"));
+    assert!(say("environment restrict sandbox --default-role no_access").contains("environment.restricted"));
+    assert!(say("environment restrict sandbox --default-role viewer").contains("default_role_changed"));
+    assert!(say("environment unrestrict sandbox").contains("environment.unrestricted"));
+    assert!(lines(&say("environment list"), "Sandbox")[0].contains("unrestricted"));
+    assert!(say("environment delete Sandbox").contains("environment.deleted"));
+    assert!(say("grant list prod").contains("service_user:ci"));
+    let token = server.ask(&alice, "proxy-token create -e prod --expires-at 2099-01-01 -o json").json();
+    let token = Credential::of(&token["proxy_token"]).id;
+    assert!(say(&format!("proxy-token scope {token} prod main")).contains("prod main"));
+    assert!(say("proxy-token list").contains(&token));
+    assert!(say(&format!("proxy-token revoke {token}")).contains("proxy_token.revoked"));
+    let key = Credential::of(&server.ask(&alice, "access-key issue ci --role evaluator -o json").json()["access_key"]);
+    assert_eq!(server.ask(&key, "check user:bob deploy prod").code, Some(0));
+    assert!(say(&format!("access-key revoke {}", key.id)).contains("access_key.revoked"));
+    let bob = Credential::of(&server.ask(&alice, "token issue --user bob -o json").json()["token"]);
+    assert!(server.ask(&bob, "member list").ok().contains("alice"));
+    assert!(say(&format!("token revoke {}", bob.id)).contains("token.revoked"));
+    server.ask(&bob, "member list").failed();
+    assert!(say("token issue --service-user ci").contains("token.issued"));
+    assert!(say("service-user list").contains("ci"));
+    assert!(say("service-user delete ci").contains("token.revoked, token.revoked, service_user.deleted"));
+    let profile = ["member", "profile", "bob", "--name", "Bob Stone", "--email", "bob@acme.example"];
+    assert!(server.run(&alice, &profile).ok().contains("Bob Stone"));
+    assert!(say("member list").contains("Bob Stone"));
+    assert!(say("member profile bob --erase").contains("erased"));
+    assert!(!say("member list").contains("Bob Stone"));
+    assert!(say("member remove bob").contains("member.removed"));
+    assert!(server.ask(&alice, "workspace delete").failed().contains("say `--yes`"));
+    assert!(say("workspace show -o csv").contains(",acme,shared,team,true"));
+    assert!(say("workspace delete --yes").contains("workspace.deleted"));
+}

@@ -1,0 +1,156 @@
+//! The built program, run to its end or left running as a server.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Makes sure that it went well and said nothing on stderr; gives its output.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        self.out
+    }
+
+    /// Makes sure that something was wrong; gives what was said about it.
+    #[track_caller]
+    pub(crate) fn failed(self) -> String {
+        assert_eq!(self.code, Some(2), "{}{}", self.out, self.err);
+        assert!(self.err.starts_with("error: "), "{}", self.err);
+        self.err
+    }
+
+    #[track_caller]
+    pub(crate) fn json(self) -> Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+}
+
+/// The program without any variable of its own.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TENURE_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub(crate) fn run(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Runs the program with these arguments, separated by blanks.
+pub(crate) fn tenure(args: &str) -> Said {
+    run(program().args(args.split(' ')))
+}
+
+/// A process that runs until it is told to stop.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Tells it to stop as a supervisor would; gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A `tenure serve` on a folder of its own.
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) url: String,
+    pub(crate) operator: String,
+    folder: TempDir,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Credential {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+impl Credential {
+    /// The one in a JSON object.
+    #[track_caller]
+    pub(crate) fn of(made: &Value) -> Self {
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        Self { id: text("id"), secret: text("secret") }
+    }
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn on(folder: TempDir) -> Self {
+        let data = folder.path().join("data");
+        let mut running = Running::start(program().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data));
+        let first = running.lines.next().unwrap().unwrap();
+        let url = first.strip_prefix("listening on ").unwrap().to_owned();
+        let operator = std::fs::read_to_string(data.join("operator.secret")).unwrap().trim().to_owned();
+        Self { running, url, operator, folder }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn operator(&self) -> Credential {
+        Credential { id: "operator".to_owned(), secret: self.operator.clone() }
+    }
+
+    /// A run of the program by the holder of a credential, with arguments as they are.
+    pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> Said {
+        let mut command = program();
+        command.env("TENURE_URL", &self.url).env("TENURE_TOKEN_ID", &who.id).env("TENURE_TOKEN_SECRET", &who.secret);
+        run(command.args(args))
+    }
+
+    /// A run of the program, its arguments separated by blanks.
+    pub(crate) fn ask(&self, who: &Credential, args: &str) -> Said {
+        self.run(who, &args.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Makes the workspace `acme`; gives the credential of its owner alice.
+    pub(crate) fn found(&self) -> Credential {
+        let made = self.ask(&self.operator(), "workspace create acme --owner alice -o json").json();
+        Credential::of(&made["token"])
+    }
+}

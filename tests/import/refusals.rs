@@ -1,0 +1,122 @@
+//! Each way in which a history is refused. The file is the unit: whatever came before the bad line is gone with it.
+
+use std::io::{BufRead, BufReader, Read, repeat};
+
+use tenure::service::import::ImportError;
+
+use crate::support::{Store, line, opening};
+
+const FIRST: &str = "2024-01-01T00:00:00Z";
+const SECOND: &str = "2024-01-02T00:00:00Z";
+
+/// Imports into an untouched store, which must stay so; gives what was said.
+#[track_caller]
+fn refused(lines: &[String]) -> String {
+    let store = Store::new();
+    let error = store.import(lines).unwrap_err();
+    assert!(store.is_untouched());
+    error.to_string()
+}
+
+/// The refusal of a second line after a good first one.
+#[track_caller]
+fn refused_second(second: String) -> String {
+    let hired = r#"[{"type":"rbac.enable"},{"type":"member.add","user":"bob","role":"member"}]"#;
+    let said = refused(&[opening(FIRST, hired), second]);
+    said.strip_prefix("line 2: ").unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[test]
+fn a_rule_that_says_no_is_named_with_the_line_and_the_command() {
+    let commands = r#"[{"type":"environment.create","name":"dev"},{"type":"member.remove","user":"carol"}]"#;
+    assert_eq!(
+        refused_second(line(SECOND, "user:alice", commands)),
+        "`commands[1]`: there is no member `carol` (not_found)"
+    );
+    let last_owner = r#"[{"type":"member.remove","user":"alice"}]"#;
+    assert!(refused_second(line(SECOND, "operator", last_owner)).ends_with("(last_owner)"));
+}
+
+#[test]
+fn a_later_file_can_be_imported_after_a_refused_one() {
+    let store = Store::new();
+    let bad = line(SECOND, "user:alice", r#"[{"type":"member.remove","user":"carol"}]"#);
+    store.import(&[opening(FIRST, "[]"), bad]).unwrap_err();
+    assert!(store.is_untouched());
+    store.import(&[opening(FIRST, "[]")]).unwrap();
+}
+
+#[test]
+fn a_line_in_the_future_is_refused() {
+    let said = refused_second(line("2027-01-01T00:00:00Z", "operator", "[]"));
+    assert!(said.starts_with("`time`: `2027-01-01T00:00:00.000000Z` is in the future"), "{said}");
+}
+
+#[test]
+fn a_line_earlier_than_the_one_before_is_refused_and_one_at_the_same_time_is_not() {
+    let said = refused_second(line("2023-12-31T23:59:59Z", "operator", "[]"));
+    assert!(said.contains("is earlier than `2024-01-01T00:00:00.000000Z`"), "{said}");
+    Store::new().import(&[opening(FIRST, "[]"), line(FIRST, "operator", "[]")]).unwrap();
+}
+
+#[test]
+fn a_workspace_that_exists_is_refused_and_left_as_it_was() {
+    let store = Store::new();
+    let imported = store.import(&[opening(FIRST, "[]")]).unwrap();
+    let error = store.import(&[opening(FIRST, r#"[{"type":"rbac.enable"}]"#)]).unwrap_err();
+    assert!(matches!(&error, ImportError::Exists(name) if name.as_str() == "acme"), "{error}");
+    assert_eq!(store.events(&imported).len(), 4);
+}
+
+#[test]
+fn the_first_line_and_only_the_first_creates_the_workspace() {
+    assert!(refused(&[line(FIRST, "operator", "[]")]).starts_with("line 1: missing field `workspace`"));
+    assert!(refused_second(opening(SECOND, "[]")).starts_with("`workspace`: only the first line"));
+    assert!(refused(&[]).starts_with("there is nothing in it"));
+}
+
+#[test]
+fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
+    for (bad, said) in [
+        ("{".to_owned(), "column 1: this is no JSON: EOF while parsing an object"),
+        ("[]".to_owned(), "invalid type"),
+        (line(SECOND, "operator", r#"[{"type":"member.sack","user":"bob"}]"#), "`commands[0].type`: `member.sack`"),
+        (line(SECOND, "operator", r#"[{"type":"rbac.enable","now":true}]"#), "`commands[0]"),
+        (line(SECOND, "operator", "[7]"), "`commands[0]`: invalid type"),
+        (line("yesterday", "operator", "[]"), "`time`: `yesterday` is not accepted"),
+        (line(SECOND, "operator", "[]").replace("reason", "raisin"), "`raisin`: unknown field"),
+        (line(SECOND, "system", "[]"), "`actor`: `system` is not accepted: an actor is written"),
+        (line(SECOND, "bob", "[]"), "`actor`: `bob` is not accepted"),
+        (line(SECOND, "user:..", "[]"), "`actor`: `..` is not accepted"),
+        (line(SECOND, "service_user:ci", "[]"), "`actor`: there is no service user `ci`"),
+    ] {
+        let found = refused_second(bad.clone());
+        assert!(found.contains(said), "{bad}\n{found}");
+    }
+}
+
+#[test]
+fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+    let store = Store::new();
+    let first = format!("{}\n", opening(FIRST, "[]"));
+    let endless = BufReader::new(first.as_bytes().chain(repeat(b'x')));
+    let error = store.import_from(endless).unwrap_err().to_string();
+    assert!(error.starts_with("line 2: the line is longer than"), "{error}");
+    assert!(store.is_untouched());
+}
+
+#[test]
+fn a_file_that_breaks_off_is_refused() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is gone"))
+        }
+    }
+    let store = Store::new();
+    let first = format!("{}\n", opening(FIRST, "[]"));
+    let lines: Box<dyn BufRead> = Box::new(BufReader::new(first.as_bytes().chain(Broken)));
+    let error = store.import_from(lines).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read it: the disk is gone");
+    assert!(store.is_untouched());
+}
