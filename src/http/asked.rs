@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::LengthLimitError;
+use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
@@ -122,16 +122,67 @@ pub async fn path_params(parts: &mut Parts) -> Result<Vec<(String, String)>, Pro
     Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
+/// Reads a body away, so that the connection can be used again after a refusal that did not wait for it. One that is too
+/// large or too slow is left, and the connection ends.
+pub async fn drain(mut body: Body) {
+    let read = async {
+        let mut left = BODY_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
+            left = rest;
+        }
+    };
+    // Whether it was in time or not, there is nothing more to do with it.
+    let _ = tokio::time::timeout(BODY_TIME_MAX, read).await;
+}
+
+/// A request but for its body.
+struct Head {
+    app: Arc<App>,
+    caller: Caller,
+    home: Option<WorkspaceId>,
+    params: Params,
+    path: Vec<(String, String)>,
+    parts: Parts,
+}
+
+impl Head {
+    async fn with(self, body: Body) -> Result<Asked, Problem> {
+        let body = read_body(body).await?;
+        let Self { app, caller, home, params, path, parts } = self;
+        Ok(Asked { app, caller, home, params, path, parts, body })
+    }
+}
+
+async fn head(app: &Arc<App>, mut parts: Parts) -> Result<Head, Problem> {
+    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let path = path_params(&mut parts).await?;
+    let params = Params::parse(parts.uri.query())?;
+    Ok(Head { app: Arc::clone(app), caller, home, params, path, parts })
+}
+
+async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Arc<Workspace>, Reader), Problem> {
+    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let path = path_params(&mut parts).await?;
+    let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
+    let root = find(app, home, named).await?;
+    let reader = reader(app, &caller, &root)?;
+    let params = Params::parse(parts.uri.query())?;
+    Ok((Head { app: Arc::clone(app), caller, home, params, path, parts }, root, reader))
+}
+
 impl FromRequest<Arc<App>> for Asked {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let Authenticated { caller, workspace } = authenticate(app, &parts).await?;
-        let path = path_params(&mut parts).await?;
-        let params = Params::parse(parts.uri.query())?;
-        let body = read_body(body).await?;
-        Ok(Self { app: Arc::clone(app), caller, home: workspace, params, path, parts, body })
+        let (parts, body) = request.into_parts();
+        match head(app, parts).await {
+            Ok(head) => head.with(body).await,
+            Err(problem) => {
+                drain(body).await;
+                Err(problem)
+            }
+        }
     }
 }
 
@@ -139,16 +190,14 @@ impl FromRequest<Arc<App>> for InWorkspace {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
-        let path = path_params(&mut parts).await?;
-        let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
-        let root = find(app, home, named).await?;
-        let reader = reader(app, &caller, &root)?;
-        let params = Params::parse(parts.uri.query())?;
-        let body = read_body(body).await?;
-        let asked = Asked { app: Arc::clone(app), caller, home, params, path, parts, body };
-        Ok(Self { asked, root, reader })
+        let (parts, body) = request.into_parts();
+        match head_in_workspace(app, parts).await {
+            Ok((head, root, reader)) => Ok(Self { asked: head.with(body).await?, root, reader }),
+            Err(problem) => {
+                drain(body).await;
+                Err(problem)
+            }
+        }
     }
 }
 

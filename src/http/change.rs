@@ -191,7 +191,9 @@ pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Map<Str
 
 /// The workspace that was made, and its owner's first token.
 pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    entities(accepted, commands, show).into_iter().filter(|(kind, _)| kind != "environment").collect()
+    let mut made = entities(accepted, commands, show);
+    let kinds = ["workspace", "token"].into_iter();
+    kinds.filter_map(|kind| Some((kind.to_owned(), made.remove(kind)?))).collect()
 }
 
 /// Only the environment that a request changed, whatever grants it gave there.

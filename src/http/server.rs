@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::asked::drain;
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -38,8 +39,12 @@ pub fn router(app: Arc<App>) -> Router {
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     routes::router()
         .merge(docs)
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
+        .fallback(async |request: Request| {
+            drain(request.into_body()).await;
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+        })
+        .method_not_allowed_fallback(async |request: Request| {
+            drain(request.into_body()).await;
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
         .layer(from_fn(identify))
