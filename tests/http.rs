@@ -35,5 +35,7 @@ mod requests;
 mod retries;
 #[path = "http/routes.rs"]
 mod routes;
+#[path = "http/service_users.rs"]
+mod service_users;
 #[path = "http/views.rs"]
 mod views;

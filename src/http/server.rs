@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::asked::drain;
+use super::body::drain;
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 

@@ -72,7 +72,7 @@ fn of_many_who_want_one_name_one_gets_it() {
         let make = |number: usize| {
             let acme = &acme;
             scope.spawn(move || {
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     acme.post("environments", &json!({"name": "prod"}))
                 } else {
                     acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("new", "shared", "team", "olga"))
