@@ -13,5 +13,29 @@ mod server;
 
 #[path = "http/acme.rs"]
 mod acme;
+#[path = "http/audit.rs"]
+mod audit;
+#[path = "http/changes.rs"]
+mod changes;
+#[path = "http/concurrency.rs"]
+mod concurrency;
+#[path = "http/decisions.rs"]
+mod decisions;
+#[path = "http/endings.rs"]
+mod endings;
+#[path = "http/expiry.rs"]
+mod expiry;
+#[path = "http/lists.rs"]
+mod lists;
 #[path = "http/reference.rs"]
 mod reference;
+#[path = "http/requests.rs"]
+mod requests;
+#[path = "http/retries.rs"]
+mod retries;
+#[path = "http/routes.rs"]
+mod routes;
+#[path = "http/service_users.rs"]
+mod service_users;
+#[path = "http/views.rs"]
+mod views;

@@ -21,7 +21,8 @@ mod model;
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use model::decisions::{self, Answer, Row};
 use model::facts::{self, Facts};
@@ -33,7 +34,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use support::{Submitted, Writer, after};
+use support::{Counter, Submitted, Writer, after};
+use tempfile::TempDir;
 use tenure::domain::access::{AnyRole, Decision, Rule, access, judge};
 use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
@@ -41,6 +43,9 @@ use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
 use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::{At, View};
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, EventLog, Outcome, codec};
+use tenure::service::replay;
 
 /// Two numbers that a moment to look at is chosen with, whatever the history will be.
 type Moment = (u16, u16);
@@ -161,7 +166,7 @@ const CODES: [&str; 13] = [
 
 /// Lives through a history, command by command, and then looks back at moments of it.
 fn follow(history: &History, moments: &[Moment]) -> Met {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with(ids_of_its_own());
     let mut met = Met::new();
     submit(&mut writer, &Caller::Operator, &[history.start()], &mut met);
     for step in &history.steps {
@@ -174,6 +179,7 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         compare_rosters(&view, &facts);
     }
     compare_answers(&writer, At::Now, &head(&writer), &mut met);
+    restart(&mut writer);
     for moment in moments {
         look_back(&writer, *moment, &mut met);
     }
@@ -183,6 +189,32 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         count(&mut met, data.type_name());
     }
     met
+}
+
+/// The store that every history of this run is written to, each under ids of its own.
+fn store() -> &'static SqliteLog {
+    static STORE: OnceLock<(TempDir, SqliteLog)> = OnceLock::new();
+    let (_, log) = STORE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(folder.path()).unwrap();
+        (folder, log)
+    });
+    log
+}
+
+fn ids_of_its_own() -> Counter {
+    static HISTORIES: AtomicU64 = AtomicU64::new(0);
+    Counter::starting_at(u128::from(HISTORIES.fetch_add(1, Ordering::Relaxed)) << 64)
+}
+
+/// Writes the log to the store, opens that anew as after a restart, and goes on with the facts that the bytes give.
+fn restart(writer: &mut Writer) {
+    let (workspace, command) = (writer.workspace.id(), writer.events[0].command);
+    let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
+    let group = [Append { workspace, expected: Revision::ZERO, command, events, notes: Vec::new() }];
+    assert_eq!(store().append(&group).unwrap(), [Outcome::Appended]);
+    store().reopen().unwrap();
+    writer.workspace = Arc::new(replay(store(), workspace).unwrap().unwrap());
 }
 
 fn head(writer: &Writer) -> Facts {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::id::UserId;
 use super::name::{EmailAddress, EnvironmentName, Label, PersonName, ServiceUserName, WorkspaceName};
+use super::object::{object, objects};
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use super::time::Instant;
 
@@ -73,6 +74,10 @@ impl ShapeError {
     /// # Errors
     /// The first place where the value does not fit.
     pub fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Self> {
+        if !value.is_object() {
+            let message = "invalid type: expected an object".to_owned();
+            return Err(Self { path: String::new(), wrong_type: true, message });
+        }
         serde_path_to_error::deserialize(value).map_err(|error| {
             let message = error.inner().to_string();
             Self { path: error.path().to_string(), wrong_type: message.starts_with("invalid type"), message }
@@ -194,6 +199,7 @@ commands! {
         /// What it subscribes to.
         plan: Plan,
         /// Its first owner.
+        #[serde(deserialize_with = "object")]
         owner: Owner,
     }
 
@@ -282,7 +288,7 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         default_role: Option<EnvironmentRole>,
         /// The first grants in a restricted one.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
         grants: Vec<GrantSpec>,
     }
 
@@ -302,7 +308,7 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         default_role: Option<EnvironmentRole>,
         /// Grants to add.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
         grants: Vec<GrantSpec>,
     }
 

@@ -12,6 +12,7 @@ pub mod decide;
 pub mod event;
 pub mod id;
 pub mod name;
+pub mod object;
 pub mod principal;
 pub mod rejection;
 pub mod role;

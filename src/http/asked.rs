@@ -5,20 +5,19 @@
 //! caller has no part in is answered like one that never was.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::App;
+use super::body::{drain, read_body};
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
@@ -32,10 +31,6 @@ use crate::service::mint::Secret;
 use crate::service::submission::SubmitError;
 use crate::service::{Authenticated, Presented};
 
-/// The largest body, in bytes.
-pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
-/// How long a body may take to arrive.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
@@ -99,39 +94,63 @@ async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem
     app.service.authenticate(&presented).await?.ok_or_else(Problem::unauthenticated)
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-    };
-    if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
-        return Err(too_large());
-    }
-    let too_slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive");
-    let read = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await.map_err(too_slow)?;
-    read.map_err(|error| {
-        let over_limit = std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>());
-        if over_limit { too_large() } else { Problem::malformed("the body did not arrive whole") }
-    })
-}
-
 /// The decoded values of the path's parameters.
+///
+/// # Errors
+/// The path is not UTF-8.
 pub async fn path_params(parts: &mut Parts) -> Result<Vec<(String, String)>, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| Problem::malformed("the path is not UTF-8"))?;
     Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
+/// A request but for its body.
+struct Head {
+    app: Arc<App>,
+    caller: Caller,
+    home: Option<WorkspaceId>,
+    params: Params,
+    path: Vec<(String, String)>,
+    parts: Parts,
+}
+
+impl Head {
+    async fn with(self, body: Body) -> Result<Asked, Problem> {
+        let body = read_body(body).await?;
+        let Self { app, caller, home, params, path, parts } = self;
+        Ok(Asked { app, caller, home, params, path, parts, body })
+    }
+}
+
+async fn head(app: &Arc<App>, mut parts: Parts) -> Result<Head, Problem> {
+    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let path = path_params(&mut parts).await?;
+    let params = Params::parse(parts.uri.query())?;
+    Ok(Head { app: Arc::clone(app), caller, home, params, path, parts })
+}
+
+async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Arc<Workspace>, Reader), Problem> {
+    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let path = path_params(&mut parts).await?;
+    let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
+    let root = find(app, home, named).await?;
+    let reader = reader(app, &caller, &root)?;
+    let params = Params::parse(parts.uri.query())?;
+    Ok((Head { app: Arc::clone(app), caller, home, params, path, parts }, root, reader))
+}
+
 impl FromRequest<Arc<App>> for Asked {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let Authenticated { caller, workspace } = authenticate(app, &parts).await?;
-        let path = path_params(&mut parts).await?;
-        let params = Params::parse(parts.uri.query())?;
-        let body = read_body(body).await?;
-        Ok(Self { app: Arc::clone(app), caller, home: workspace, params, path, parts, body })
+        let (parts, body) = request.into_parts();
+        match head(app, parts).await {
+            Ok(head) => head.with(body).await,
+            Err(problem) => {
+                drain(body).await;
+                Err(problem)
+            }
+        }
     }
 }
 
@@ -139,16 +158,14 @@ impl FromRequest<Arc<App>> for InWorkspace {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
-        let path = path_params(&mut parts).await?;
-        let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
-        let root = find(app, home, named).await?;
-        let reader = reader(app, &caller, &root)?;
-        let params = Params::parse(parts.uri.query())?;
-        let body = read_body(body).await?;
-        let asked = Asked { app: Arc::clone(app), caller, home, params, path, parts, body };
-        Ok(Self { asked, root, reader })
+        let (parts, body) = request.into_parts();
+        match head_in_workspace(app, parts).await {
+            Ok((head, root, reader)) => Ok(Self { asked: head.with(body).await?, root, reader }),
+            Err(problem) => {
+                drain(body).await;
+                Err(problem)
+            }
+        }
     }
 }
 
@@ -170,8 +187,7 @@ async fn find(app: &App, home: Option<WorkspaceId>, named: &str) -> Result<Arc<W
 
 fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {
     match caller {
-        Caller::Operator => Ok(Reader::Audit),
-        Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
+        Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
         Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(Reader::Evaluator),
         Caller::Principal { principal, .. } => {
             let view = View::now(Arc::clone(root), app.service.now());
@@ -269,7 +285,7 @@ impl Asked {
     /// SHA-256 over all that makes this request the same as another: method, path, query, `If-Match` and body.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        let if_match = self.parts.headers.get(IF_MATCH).map(|value| value.as_bytes()).unwrap_or_default();
+        let if_match = self.parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
         let target = self.parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         for part in [self.parts.method.as_str().as_bytes(), target.as_bytes(), if_match, &self.body] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

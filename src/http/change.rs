@@ -82,18 +82,22 @@ pub async fn submit(
     let answer = asked.app.service.submit(submission).await;
     match answer.map_err(|error| Problem::submission(error, commands_len))? {
         Answer::Done(accepted) => {
-            tracing::info!(
-                request_id = asked.request_id(),
-                workspace = %accepted.view.workspace().id(),
-                revision = %accepted.view.revision(),
-                events = accepted.events.len(),
-                actor = %asked.caller.actor(),
-                "changed"
-            );
+            note(&asked, &accepted);
             kept(&accepted, &kept_commands, render, Show::Once).and_then(respond)
         }
         Answer::Kept(bytes) => serde_json::from_slice(&bytes).map_err(|_| unreadable()).and_then(respond),
     }
+}
+
+fn note(asked: &Asked, accepted: &Accepted) {
+    tracing::info!(
+        request_id = asked.request_id(),
+        workspace = %accepted.view.workspace().id(),
+        revision = %accepted.view.revision(),
+        events = accepted.events.len(),
+        actor = %asked.caller.actor(),
+        "changed"
+    );
 }
 
 fn unreadable() -> Problem {
@@ -191,7 +195,9 @@ pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Map<Str
 
 /// The workspace that was made, and its owner's first token.
 pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    entities(accepted, commands, show).into_iter().filter(|(kind, _)| kind != "environment").collect()
+    let mut made = entities(accepted, commands, show);
+    let kinds = ["workspace", "token"].into_iter();
+    kinds.filter_map(|kind| Some((kind.to_owned(), made.remove(kind)?))).collect()
 }
 
 /// Only the environment that a request changed, whatever grants it gave there.
@@ -227,12 +233,10 @@ fn entities_of(accepted: &Accepted, index: usize, command: &Command, show: Show)
         let (kind, value) = made(view, &event.data, shown.as_ref());
         add(kind, value);
     }
-    let (kind, value) = changed(view, command);
-    add(kind, value);
-    if let Some((user, profile)) = command.profile() {
-        if !matches!(command, Command::CreateWorkspace(_)) {
-            add("member", entity::member(view, &user, profile).map(|member| json!(member)));
-        }
+    let (kind, entity) = changed(view, command);
+    add(kind, entity);
+    if let (Command::AddMember(_), Some((user, profile))) = (command, command.profile()) {
+        add("member", value(entity::member(view, &user, profile)));
     }
     entities
 }

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod asked;
+pub mod body;
 pub mod change;
 pub mod entity;
 pub mod handlers;

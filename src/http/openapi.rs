@@ -15,7 +15,7 @@ use utoipa::openapi::{
 };
 
 use super::problem::ProblemBody;
-use super::routes::{Gives, Kind, Route, Who, table};
+use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
 
 /// What can go wrong with any request that needs a credential, by status.
@@ -115,9 +115,11 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
             RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build();
         operation = operation.request_body(Some(body));
     }
-    if route.who == Who::Anyone {
-        return operation.build();
-    }
+    if route.who == Who::Anyone { operation.build() } else { guarded(operation, problem).build() }
+}
+
+/// An operation that needs a credential, with what can go wrong.
+fn guarded(mut operation: OperationBuilder, problem: &Ref) -> OperationBuilder {
     for (status, description) in PROBLEMS {
         let content = Content::new(Some(problem.clone()));
         let response = ResponseBuilder::new().description(*description).content("application/problem+json", content);
@@ -125,7 +127,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     }
     let none: [&str; 0] = [];
     let securities = [SecurityRequirement::new("bearer", none), SecurityRequirement::new("basic", none)];
-    operation.securities(Some(securities)).build()
+    operation.securities(Some(securities))
 }
 
 fn tag(path: &str) -> String {
@@ -171,10 +173,7 @@ fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
 }
 
 /// The shape of an answer to a change, under a name made of the kinds in it.
-fn change_schema(
-    entities: &[(&str, fn(&mut SchemaGenerator) -> schemars::Schema)],
-    generator: &mut SchemaGenerator,
-) -> Ref {
+fn change_schema(entities: &[(&str, SchemaOf)], generator: &mut SchemaGenerator) -> Ref {
     let mut properties = Map::new();
     properties.insert("revision".to_owned(), json!({"type": "integer", "minimum": 0}));
     properties.insert("events".to_owned(), json!({"type": "array", "items": {"type": "object"}}));
@@ -192,16 +191,14 @@ fn add_commands(generator: &mut SchemaGenerator) {
     let mut kinds = Vec::new();
     for (name, schema) in Command::schemas(generator) {
         let mut schema = schema.to_value();
-        if let Some(properties) = schema.as_object_mut().map(|schema| schema.entry("properties").or_insert(json!({}))) {
-            if let Some(properties) = properties.as_object_mut() {
-                properties.insert("type".to_owned(), json!({"const": name}));
-            }
+        let properties = schema.as_object_mut().map(|schema| schema.entry("properties").or_insert(json!({})));
+        if let Some(properties) = properties.and_then(Value::as_object_mut) {
+            properties.insert("type".to_owned(), json!({"const": name}));
         }
         kinds.push(schema);
     }
-    if let Some(body) = generator.definitions_mut().get_mut("CommandsBody") {
-        if let Some(items) = body.pointer_mut("/properties/commands/items") {
-            *items = json!({"oneOf": kinds});
-        }
+    let body = generator.definitions_mut().get_mut("CommandsBody");
+    if let Some(items) = body.and_then(|body| body.pointer_mut("/properties/commands/items")) {
+        *items = json!({"oneOf": kinds});
     }
 }

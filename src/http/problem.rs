@@ -1,7 +1,7 @@
 //! What goes wrong, as outsiders are told: RFC 9457 problem details with a stable `code`.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use schemars::JsonSchema;
@@ -184,6 +184,8 @@ impl IntoResponse for Problem {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1")));
             }
+            // What was not read of the body is not read to its end, so nothing more can come on this connection.
+            StatusCode::PAYLOAD_TOO_LARGE => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
             _ => {}
         }
         response

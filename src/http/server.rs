@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::body::drain;
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -39,8 +40,12 @@ pub fn router(app: Arc<App>) -> Router {
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     routes::router()
         .merge(docs)
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
+        .fallback(async |request: Request| {
+            drain(request.into_body()).await;
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+        })
+        .method_not_allowed_fallback(async |request: Request| {
+            drain(request.into_body()).await;
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
         .with_state(app)

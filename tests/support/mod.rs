@@ -81,7 +81,11 @@ pub struct Writer {
 impl Writer {
     /// An empty log.
     pub fn new() -> Self {
-        let mut ids = Counter::default();
+        Self::with(Counter::default())
+    }
+
+    /// An empty log, with ids from this counter.
+    pub fn with(mut ids: Counter) -> Self {
         let workspace = Arc::new(Workspace::empty(WorkspaceId::from_uuid(ids.uuid())));
         Self { workspace, events: Vec::new(), clock: START, ids }
     }

@@ -11,6 +11,7 @@ use super::Answered;
 use super::audit::{Evidence, evidence};
 use crate::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
+use crate::domain::object::object;
 use crate::domain::principal::Principal;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
@@ -45,10 +46,13 @@ pub struct ActionBody {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationBody {
     /// Who.
+    #[serde(deserialize_with = "object")]
     pub subject: EntityBody,
     /// Does what.
+    #[serde(deserialize_with = "object")]
     pub action: ActionBody,
     /// To what.
+    #[serde(deserialize_with = "object")]
     pub resource: EntityBody,
 }
 
@@ -65,7 +69,7 @@ pub struct EvaluationsBody {
     #[serde(default)]
     pub evaluations: Vec<Value>,
     /// How they are answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub options: OptionsBody,
 }
 
@@ -249,8 +253,7 @@ pub async fn evaluation(mut request: InWorkspace) -> Answered {
     let explain = request.asked.params.flag("explain")?;
     let (view, _) = request.view()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let body: EvaluationBody = serde_json::from_slice(request.asked.body_bytes())
-        .map_err(|error| Problem::malformed(format!("the body is no evaluation request: {error}")))?;
+    let body: EvaluationBody = parse(request.asked.json()?)?;
     let judge = Judge { request: &request, view: &view, explain };
     answer::about(&view, &judge.answer(&body)?)
 }

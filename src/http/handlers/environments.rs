@@ -11,6 +11,7 @@ use crate::domain::command::{
 };
 use crate::domain::id::EnvironmentId;
 use crate::domain::name::EnvironmentName;
+use crate::domain::object::objects;
 use crate::domain::role::EnvironmentRole;
 use crate::http::answer::{self, Paging};
 use crate::http::asked::InWorkspace;
@@ -32,7 +33,7 @@ pub struct EnvironmentBody {
     #[serde(default)]
     pub default_role: Option<EnvironmentRole>,
     /// Grants to give in it; those of others stay.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub grants: Vec<GrantSpec>,
 }
 

@@ -1,9 +1,6 @@
 //! The handlers, a file for each kind of entity: each says what is asked, and lets the service answer.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "each handler's errors are the problems of api.md, listed in the OpenAPI document"
-)]
+#![expect(clippy::missing_errors_doc, reason = "what can go wrong is in the contract: `openapi::PROBLEMS`")]
 
 pub mod access_keys;
 pub mod audit;

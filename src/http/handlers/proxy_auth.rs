@@ -51,7 +51,7 @@ pub async fn ask(State(app): State<Arc<App>>, Head(mut parts): Head) -> Answered
     let path = path_params(&mut parts).await?;
     let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     if is_accepted(&view, token, value("ws"), value("env")) {
-        return accepted(token);
+        return Ok(accepted(token));
     }
     Err(Problem::forbidden("the proxy token is not valid for this environment"))
 }
@@ -65,12 +65,12 @@ fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &
     own && accepts(view, &token, environment.id).allowed
 }
 
-fn accepted(token: ProxyTokenId) -> Answered {
+fn accepted(token: ProxyTokenId) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(token) = HeaderValue::try_from(token.to_string()) {
         response.headers_mut().insert(TENURE_TOKEN, token);
     }
-    Ok(response)
+    response
 }

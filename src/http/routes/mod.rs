@@ -54,7 +54,8 @@ pub enum Kind {
     Write,
 }
 
-type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+/// Makes the schema of a shape.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// What an answer holds.
 #[derive(Clone, Copy)]

@@ -1,0 +1,340 @@
+//! Every route, refused to everyone who may not ask. The route table is the list of what has to be refused.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tenure::http::routes::{Kind, Who, table};
+
+use crate::acme::{Acme, id, workspace_body};
+use crate::server::{OPERATOR, Server};
+
+/// Method and path of every route. One that goes away, or comes, is seen here.
+const GOLDEN: &[&str] = &[
+    "ANY /v1/workspaces/{ws}/proxy-auth/{env}",
+    "DELETE /v1/workspaces/{ws}",
+    "DELETE /v1/workspaces/{ws}/access-keys/{key}",
+    "DELETE /v1/workspaces/{ws}/environments/{env}",
+    "DELETE /v1/workspaces/{ws}/environments/{env}/grants/{principal}",
+    "DELETE /v1/workspaces/{ws}/members/{user}",
+    "DELETE /v1/workspaces/{ws}/members/{user}/profile",
+    "DELETE /v1/workspaces/{ws}/proxy-tokens/{prx}",
+    "DELETE /v1/workspaces/{ws}/service-users/{svc}",
+    "DELETE /v1/workspaces/{ws}/tokens/{tok}",
+    "GET /healthz",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /readyz",
+    "GET /v1/workspaces",
+    "GET /v1/workspaces/{ws}",
+    "GET /v1/workspaces/{ws}/access-keys",
+    "GET /v1/workspaces/{ws}/access-keys/{key}",
+    "GET /v1/workspaces/{ws}/audit/access",
+    "GET /v1/workspaces/{ws}/environments",
+    "GET /v1/workspaces/{ws}/environments/{env}",
+    "GET /v1/workspaces/{ws}/environments/{env}/grants",
+    "GET /v1/workspaces/{ws}/environments/{env}/grants/{principal}",
+    "GET /v1/workspaces/{ws}/events",
+    "GET /v1/workspaces/{ws}/members",
+    "GET /v1/workspaces/{ws}/members/{user}",
+    "GET /v1/workspaces/{ws}/members/{user}/profile",
+    "GET /v1/workspaces/{ws}/proxy-tokens",
+    "GET /v1/workspaces/{ws}/proxy-tokens/{prx}",
+    "GET /v1/workspaces/{ws}/service-users",
+    "GET /v1/workspaces/{ws}/service-users/{svc}",
+    "GET /v1/workspaces/{ws}/tokens",
+    "GET /v1/workspaces/{ws}/tokens/{tok}",
+    "PATCH /v1/workspaces/{ws}/environments/{env}",
+    "PATCH /v1/workspaces/{ws}/members/{user}",
+    "POST /v1/workspaces",
+    "POST /v1/workspaces/{ws}/access-keys",
+    "POST /v1/workspaces/{ws}/access/v1/evaluation",
+    "POST /v1/workspaces/{ws}/access/v1/evaluations",
+    "POST /v1/workspaces/{ws}/commands",
+    "POST /v1/workspaces/{ws}/environments",
+    "POST /v1/workspaces/{ws}/members",
+    "POST /v1/workspaces/{ws}/members/{user}/tokens",
+    "POST /v1/workspaces/{ws}/proxy-tokens",
+    "POST /v1/workspaces/{ws}/service-users",
+    "POST /v1/workspaces/{ws}/service-users/{svc}/tokens",
+    "PUT /v1/workspaces/{ws}/environments/{env}/grants/{principal}",
+    "PUT /v1/workspaces/{ws}/members/{user}/profile",
+    "PUT /v1/workspaces/{ws}/plan",
+    "PUT /v1/workspaces/{ws}/proxy-tokens/{prx}/environments",
+    "PUT /v1/workspaces/{ws}/rbac",
+];
+
+/// A route as a request that would be done for whoever may ask.
+struct Asking {
+    name: String,
+    method: &'static str,
+    path: String,
+    body: Value,
+    who: Who,
+    kind: Kind,
+}
+
+/// Everyone who may be refused, each by a credential.
+struct Stage {
+    acme: Acme,
+    manager: String,
+    /// Another member than the one that requests are about.
+    max: String,
+    service_user: String,
+    evaluator: String,
+    auditor: String,
+    proxy_token: String,
+    other_owner: String,
+    other_proxy_token: String,
+    mia: String,
+}
+
+fn stage() -> Stage {
+    let acme = Acme::new();
+    acme.restricted("prod", "viewer");
+    let other = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
+    let other_owner = other.expect(201).credential("token");
+    let made = acme.server.post("/v1/workspaces/other/proxy-tokens", &other_owner, &Value::Null);
+    let stage = Stage {
+        manager: acme.member("mark", "manager"),
+        max: acme.member("max", "member"),
+        mia: acme.member("mia", "member"),
+        service_user: acme.service_user("ci"),
+        evaluator: acme.access_key("evaluator"),
+        auditor: acme.access_key("auditor"),
+        proxy_token: acme.proxy_token(Some(&["prod"])),
+        other_proxy_token: made.expect(201).credential("proxy_token"),
+        other_owner,
+        acme,
+    };
+    stage.acme.grant("prod", "user:mia", "contributor");
+    stage
+}
+
+/// The body that a route takes. A route that is not here has no refusal test.
+fn body(name: &str) -> Value {
+    let question = crate::acme::question("user:mia", "read", "app@prod");
+    let (_, path) = name.split_once(' ').unwrap();
+    match name.split_once("{ws}").map_or(path, |(_, rest)| rest) {
+        _ if name.starts_with("GET ") || name.starts_with("DELETE ") || name.starts_with("ANY ") => Value::Null,
+        "/v1/workspaces" => workspace_body("third", "shared", "team", "theo"),
+        "/plan" => json!({"plan": "starter"}),
+        "/rbac" => json!({"enabled": false}),
+        "/commands" => json!({"commands": [{"type": "rbac.disable"}]}),
+        "/members" => json!({"user": "nina", "role": "member"}),
+        "/members/{user}" => json!({"role": "manager"}),
+        "/members/{user}/profile" => json!({"name": "Mia"}),
+        "/members/{user}/tokens" | "/service-users/{svc}/tokens" => json!({}),
+        "/service-users" => json!({"name": "bot"}),
+        "/environments" => json!({"name": "dev"}),
+        "/environments/{env}" => json!({"restricted": false}),
+        "/environments/{env}/grants/{principal}" => json!({"role": "viewer"}),
+        "/proxy-tokens" => json!({"environments": ["prod"]}),
+        "/proxy-tokens/{prx}/environments" => json!({"environments": []}),
+        "/access-keys" => json!({"role": "auditor", "label": "x"}),
+        "/access/v1/evaluation" | "/access/v1/evaluations" => question,
+        _ => panic!("{name} has no refusal test"),
+    }
+}
+
+impl Stage {
+    /// Every route that needs a credential.
+    fn askings(&self) -> Vec<Asking> {
+        let routes = table().into_iter().filter(|route| route.who != Who::Anyone);
+        routes
+            .map(|route| {
+                let method = route.method.as_ref().map_or("ANY", |method| known_method(method.as_str()));
+                let name = format!("{method} {}", route.path);
+                let method = if method == "ANY" { "GET" } else { method };
+                let path = self.filled(route.path);
+                Asking { body: body(&name), name, method, path, who: route.who, kind: route.kind }
+            })
+            .collect()
+    }
+
+    fn filled(&self, path: &str) -> String {
+        let proxy_token = id(&self.proxy_token);
+        let values = [
+            ("{ws}", "acme"),
+            ("{env}", "prod"),
+            ("{user}", "mia"),
+            ("{svc}", "ci"),
+            ("{tok}", id(&self.mia)),
+            ("{prx}", proxy_token),
+            ("{key}", id(&self.auditor)),
+            ("{principal}", "user:mia"),
+        ];
+        let path = values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
+        assert!(!path.contains('{'), "{path} has a parameter that the test does not know");
+        path
+    }
+
+    fn status(&self, asking: &Asking, credential: &str) -> u16 {
+        self.acme.server.call(asking.method, &asking.path, credential, &asking.body).status
+    }
+
+    /// All that a request could have changed.
+    fn state(&self) -> Vec<String> {
+        let paths = ["", "/acme/events?limit=1000", "/other/events?limit=1000", "/acme/members"];
+        let text = |path: &str| {
+            let reply = self.acme.server.get(&format!("/v1/workspaces{path}"), OPERATOR).expect(200);
+            reply.json["items"].to_string()
+        };
+        paths.into_iter().map(text).collect()
+    }
+
+    /// Who may not ask, and what they are told.
+    fn refused(&self, asking: &Asking) -> Vec<(&'static str, &str, u16)> {
+        let owner = ("owner", self.acme.alice.as_str(), 403);
+        let manager = ("manager", self.manager.as_str(), 403);
+        let member = ("member", self.max.as_str(), 403);
+        let service_user = ("service user", self.service_user.as_str(), 403);
+        let evaluator = ("evaluator", self.evaluator.as_str(), 403);
+        let auditor = ("auditor", self.auditor.as_str(), 403);
+        let mut refused = match asking.who {
+            Who::Anyone => vec![],
+            Who::Operator => vec![owner, manager, member, service_user, evaluator, auditor],
+            Who::Owners => vec![manager, member, service_user, evaluator, auditor],
+            Who::Administrators => vec![member, service_user, evaluator, auditor],
+            Who::Auditors => vec![member, service_user, evaluator],
+            Who::Evaluators => vec![member, service_user],
+            Who::Principals if asking.kind == Kind::Write => vec![member, service_user, evaluator, auditor],
+            Who::Principals => vec![evaluator],
+            Who::ProxyTokens => vec![
+                ("owner", self.acme.alice.as_str(), 401),
+                ("evaluator", self.evaluator.as_str(), 401),
+                ("another workspace's", self.other_proxy_token.as_str(), 403),
+            ],
+        };
+        refused.extend(self.others_things(&asking.name));
+        refused
+    }
+
+    /// What is another's is hidden from plain principals.
+    fn others_things(&self, name: &str) -> Vec<(&'static str, &str, u16)> {
+        let (member, service_user) = (self.max.as_str(), self.service_user.as_str());
+        match name {
+            "GET /v1/workspaces/{ws}/members/{user}"
+            | "GET /v1/workspaces/{ws}/tokens/{tok}"
+            | "GET /v1/workspaces/{ws}/environments/{env}/grants/{principal}" => {
+                vec![("another member", member, 404), ("service user", service_user, 404)]
+            }
+            "GET /v1/workspaces/{ws}/service-users/{svc}" => vec![("another member", member, 404)],
+            "GET /v1/workspaces/{ws}/members/{user}/profile" => {
+                vec![("another member", member, 403), ("service user", service_user, 403)]
+            }
+            _ => vec![],
+        }
+    }
+}
+
+fn known_method(method: &str) -> &'static str {
+    let known = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    known.into_iter().find(|known| *known == method).unwrap()
+}
+
+/// The credential with one letter of its secret changed.
+fn garbled(credential: &str) -> String {
+    let (id, secret) = credential.split_once('.').unwrap();
+    let first = if secret.starts_with('A') { 'B' } else { 'A' };
+    format!("{id}.{first}{}", &secret[1..])
+}
+
+#[test]
+fn without_a_credential_every_route_answers_401_with_a_challenge() {
+    let stage = stage();
+    let before = stage.state();
+    for asking in stage.askings() {
+        let bytes = serde_json::to_vec(&asking.body).unwrap();
+        let headers = [("content-type", "application/json")];
+        let body = (!asking.body.is_null()).then_some(bytes.as_slice());
+        let reply = stage.acme.server.send(asking.method, &asking.path, &headers, body);
+        assert_eq!((reply.status, reply.code()), (401, "unauthenticated"), "{}", asking.name);
+        assert!(reply.header("www-authenticate").is_some_and(|value| value.contains("Bearer")), "{}", asking.name);
+    }
+    assert_eq!(stage.state(), before, "nothing was changed");
+}
+
+#[test]
+fn one_wrong_letter_in_the_secret_is_as_no_credential() {
+    let stage = stage();
+    let before = stage.state();
+    for asking in stage.askings() {
+        for credential in [OPERATOR, &stage.acme.alice, &stage.evaluator, &stage.auditor, &stage.proxy_token] {
+            assert_eq!(stage.status(&asking, &garbled(credential)), 401, "{}: {}", asking.name, id(credential));
+        }
+    }
+    assert_eq!(stage.state(), before, "nothing was changed");
+}
+
+#[test]
+fn to_another_workspaces_owner_the_workspace_does_not_exist() {
+    let stage = stage();
+    let before = stage.state();
+    for asking in stage.askings() {
+        let expected = match asking.name.as_str() {
+            "GET /v1/workspaces" => 200,
+            "POST /v1/workspaces" => 403,
+            _ if asking.who == Who::ProxyTokens => 401,
+            _ => 404,
+        };
+        assert_eq!(stage.status(&asking, &stage.other_owner), expected, "{}", asking.name);
+    }
+    assert_eq!(stage.state(), before, "nothing was changed");
+}
+
+#[test]
+fn an_unknown_workspace_is_answered_as_anothers() {
+    let stage = stage();
+    let theirs = stage.acme.server.get("/v1/workspaces/other/members", &stage.acme.alice).refused(404, "not_found");
+    let none = stage.acme.server.get("/v1/workspaces/wrong/members", &stage.acme.alice).refused(404, "not_found");
+    assert_eq!(theirs.text.replace("other", "wrong"), none.text);
+}
+
+#[test]
+fn too_little_authority_is_refused_on_every_route() {
+    let stage = stage();
+    let before = stage.state();
+    for asking in stage.askings() {
+        let refused = stage.refused(&asking);
+        assert!(!refused.is_empty(), "{} is refused to nobody", asking.name);
+        for (who, credential, status) in refused {
+            assert_eq!(stage.status(&asking, credential), status, "{} by {who}", asking.name);
+        }
+    }
+    assert_eq!(stage.state(), before, "nothing was changed");
+}
+
+#[test]
+fn a_proxy_token_is_good_for_nothing_but_proxy_auth() {
+    let stage = stage();
+    for asking in stage.askings().iter().filter(|asking| asking.who != Who::ProxyTokens) {
+        assert_eq!(stage.status(asking, &stage.proxy_token), 401, "{}", asking.name);
+    }
+}
+
+#[test]
+fn the_routes_are_these_and_no_others() {
+    let name = |route: &tenure::http::routes::Route| {
+        format!("{} {}", route.method.as_ref().map_or("ANY", |method| method.as_str()), route.path)
+    };
+    let routes: BTreeSet<String> = table().iter().map(name).collect();
+    let golden: BTreeSet<String> = GOLDEN.iter().map(ToString::to_string).collect();
+    assert_eq!(routes, golden);
+    assert_eq!(table().len(), GOLDEN.len(), "no route is there twice");
+}
+
+#[test]
+fn the_openapi_document_describes_exactly_these_routes() {
+    let server = Server::start();
+    let document = server.send("GET", "/openapi.json", &[], None).expect(200).json;
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        described.extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    let expand = |name: &str| match name.split_once(' ').unwrap() {
+        ("ANY", path) => vec![format!("GET {path}"), format!("POST {path}")],
+        _ => vec![name.to_owned()],
+    };
+    let golden: BTreeSet<String> = GOLDEN.iter().flat_map(|name| expand(name)).collect();
+    assert_eq!(described, golden);
+}
