@@ -173,8 +173,10 @@ impl Output {
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
+        // Lines are as long as they have to be: a time or an id that is broken in two can be neither read nor copied.
+        table.set_content_arrangement(ContentArrangement::Disabled);
         if self.colours {
-            table.enforce_styling().set_content_arrangement(ContentArrangement::Dynamic);
+            table.enforce_styling();
         } else {
             table.force_no_tty();
         }

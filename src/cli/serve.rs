@@ -121,6 +121,9 @@ impl Server {
     /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self { service, listener, address, base_url, metrics } = self;
+        if base_url.is_none() && address.ip().is_unspecified() {
+            tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
+        }
         let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
         let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(move || metrics.render()) };

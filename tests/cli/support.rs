@@ -20,6 +20,7 @@ impl Said {
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        assert!(!self.out.contains('\u{1b}'), "colours are for terminals");
         self.out
     }
 
