@@ -1,6 +1,7 @@
 //! Conventions of every request: bodies, limits, problems, request ids, and what is never told.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
@@ -99,7 +100,7 @@ fn wrong_types_and_malformed_json_are_400() {
 fn a_body_of_10_megabytes_is_too_large_and_not_even_read() {
     let server = Server::start();
     let length = 10 * 1_024 * 1_024;
-    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    let mut stream = TcpStream::connect(server.address).unwrap();
     let head = format!(
         "POST /v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\ncontent-length: {length}\r\n\r\n"
     );
@@ -107,6 +108,50 @@ fn a_body_of_10_megabytes_is_too_large_and_not_even_read() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+/// The status of the next answer on a connection, which is read to its end.
+fn status_of(stream: &mut BufReader<TcpStream>) -> String {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        lines.push(line.to_ascii_lowercase());
+    }
+    let length = lines.iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    stream.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
+    lines[0].split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_connection_goes_on_after_a_refusal_that_did_not_look_at_the_body() {
+    let acme = Acme::new();
+    let wide = Acme::without_rbac(std::sync::Arc::new(tenure::clock::SystemClock));
+    let token = wide.proxy_token(None);
+    let body = vec![b'x'; 1_024 * 1_024];
+    for (server, target, credential, status) in [
+        (&acme.server, path("environments"), "none.none", "401"),
+        (&acme.server, "/v1/workspaces/none/members".to_owned(), acme.alice.as_str(), "404"),
+        (&acme.server, path("members?a=1&a=2"), &acme.alice, "422"),
+        (&acme.server, "/nowhere".to_owned(), "none.none", "404"),
+        (&acme.server, path("events"), "none.none", "405"),
+        (&acme.server, path("proxy-auth/main"), "none.none", "401"),
+        (&wide.server, path("proxy-auth/main"), &token, "204"),
+    ] {
+        let length = body.len();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {credential}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let mut stream = BufReader::new(TcpStream::connect(server.address).unwrap());
+        stream.get_mut().write_all(head.as_bytes()).unwrap();
+        stream.get_mut().write_all(&body).unwrap();
+        assert_eq!(status_of(&mut stream), status, "{target}");
+        stream.get_mut().write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        assert_eq!(status_of(&mut stream), "200", "after {target}");
+    }
 }
 
 #[test]

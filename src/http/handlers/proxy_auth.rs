@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -17,22 +17,12 @@ use crate::domain::id::ProxyTokenId;
 use crate::domain::view::View;
 use crate::http::App;
 use crate::http::asked::{path_params, presented};
+use crate::http::body::drain;
 use crate::http::problem::Problem;
 use crate::service::Presented;
 use crate::service::mint::Secret;
 
 const TENURE_TOKEN: HeaderName = HeaderName::from_static("tenure-token");
-
-/// The head of a request whose body is not read.
-pub struct Head(Parts);
-
-impl FromRequestParts<Arc<App>> for Head {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
-        Ok(Self(parts.clone()))
-    }
-}
 
 /// The proxy token that a request presents: in headers of its own, which win, or as a bearer token.
 fn presented_token(headers: &HeaderMap) -> Option<Presented> {
@@ -43,8 +33,16 @@ fn presented_token(headers: &HeaderMap) -> Option<Presented> {
     }
 }
 
-/// Answers whether a web function in an environment may be called with the token that is presented.
-pub async fn ask(State(app): State<Arc<App>>, Head(mut parts): Head) -> Answered {
+/// Answers whether a web function in an environment may be called with the token that is presented. Nothing in the body
+/// counts; it is read away so that the proxy can use the connection again.
+pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
+    let (parts, body) = request.into_parts();
+    let answer = judge(&app, parts).await;
+    drain(body).await;
+    answer
+}
+
+async fn judge(app: &App, mut parts: Parts) -> Answered {
     let presented = presented_token(&parts.headers).ok_or_else(Problem::unauthenticated)?;
     let proved = app.service.authenticate_proxy_token(&presented).await?;
     let (token, view) = proved.ok_or_else(Problem::unauthenticated)?;
