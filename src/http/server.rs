@@ -40,11 +40,11 @@ pub fn router(app: Arc<App>) -> Router {
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     routes::router()
         .merge(docs)
-        .fallback(async |request: Request| {
+        .fallback(async |request: Request<Body>| {
             drain(request.into_body()).await;
             Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
         })
-        .method_not_allowed_fallback(async |request: Request| {
+        .method_not_allowed_fallback(async |request: Request<Body>| {
             drain(request.into_body()).await;
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
