@@ -98,7 +98,8 @@ pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode,
         "action": { "name": args.action },
         "resource": args.resource.body(&workspace),
     });
-    let query = args.at.query().with("explain", args.explain.then_some("true"));
+    let in_words = args.explain || session.out.format != Format::Json;
+    let query = args.at.query().with("explain", in_words.then_some("true"));
     let answer = session.post(&["access", "v1", "evaluation"], &query, &body)?;
     let allowed = answer.get("decision").and_then(Value::as_bool);
     let allowed = allowed.ok_or_else(|| Failure::server("the server's answer holds no decision"))?;
@@ -106,8 +107,11 @@ pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode,
         Format::Json => session.out.json(&answer)?,
         Format::Csv => session.out.csv(&row(allowed, &answer))?,
         Format::Table => {
-            session.out.verdict(allowed, word(allowed), "")?;
-            explain(session, answer.get("context"))?;
+            let context = answer.get("context").filter(|context| context.is_object());
+            let why = context.filter(|_| !args.explain && !allowed).and_then(|context| context.pointer("/reasons/0"));
+            let why = why.and_then(Value::as_str).map_or_else(String::new, |why| format!(": {why}"));
+            session.out.verdict(allowed, word(allowed), &why)?;
+            explain(session, context.filter(|_| args.explain))?;
         }
     }
     Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::from(DENIED) })
@@ -136,7 +140,7 @@ fn row(allowed: bool, answer: &Value) -> Rows {
 
 /// Shows what an explained answer says of itself.
 fn explain(session: &mut Session, context: Option<&Value>) -> Result<(), Failure> {
-    let Some(context) = context.filter(|context| context.is_object()) else { return Ok(()) };
+    let Some(context) = context else { return Ok(()) };
     let field = |name| cell_text(context, name);
     let as_of = format!("{}, revision {}", field("at"), field("revision"));
     session.out.fields(&[

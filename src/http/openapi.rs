@@ -96,7 +96,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
         Gives::Shape(schema) => Some(reference(&schema(generator))),
         Gives::Change(entities) => Some(change_schema(entities, generator)),
     };
-    let success = ResponseBuilder::new().description("done");
+    let success = ResponseBuilder::new().description(match route.kind {
+        Kind::Write => "the change is durable",
+        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Decide => "the answer",
+    });
     let success = gives
         .into_iter()
         .fold(success, |response, schema| response.content("application/json", Content::new(Some(schema))));
@@ -153,7 +156,11 @@ fn parameters(route: &Route) -> Vec<Parameter> {
     };
     let in_query =
         first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
-    let headers: &[&str] = if route.kind == Kind::Write { &["Idempotency-Key", "If-Match"] } else { &[] };
+    let headers: &[&str] = match (route.kind, route.who) {
+        (Kind::Write, _) => &["Idempotency-Key", "If-Match"],
+        (_, Who::ProxyTokens) => &["Tenure-Key", "Tenure-Secret"],
+        _ => &[],
+    };
     let in_header = headers.iter().map(|name| parameter(name, ParameterIn::Header, Required::False));
     in_path.chain(in_query).chain(in_header).collect()
 }
@@ -166,10 +173,45 @@ fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     };
     ParameterBuilder::new()
         .name(name)
+        .description(meaning(name))
         .parameter_in(place)
         .required(required)
         .schema(Some(ObjectBuilder::new().schema_type(schema_type)))
         .build()
+}
+
+/// What each parameter says, wherever it stands.
+const MEANINGS: &[(&str, &str)] = &[
+    ("ws", "the workspace, by name or id"),
+    ("user", "a member's user id"),
+    ("svc", "a service user, by name or id"),
+    ("env", "an environment, by name (in any case) or id"),
+    ("principal", "`user:ID`, `service_user:NAME` or `service_user:svc_…`"),
+    ("tok", "an API token's id"),
+    ("prx", "a proxy token's id"),
+    ("key", "an access key's id"),
+    ("at", "as of when: an RFC 3339 instant or a revision; now if left out"),
+    ("revision", "beside an instant in `at`: the revision, so that both name one view for ever; alone it is refused"),
+    ("at_least", "answer only from a state at this revision or later"),
+    ("limit", "the most rows of the page, 1 to 1,000; 100 if left out"),
+    ("cursor", "the `next` of the page before, of the same question"),
+    ("explain", "`true` adds the rule and the events that the answer rests on"),
+    ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
+    ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
+    ("If-Match", "a revision in quotes: do it only while that is the newest one"),
+    ("Tenure-Key", "the proxy token's id; `Authorization: Bearer ID.SECRET` does too"),
+    ("Tenure-Secret", "the proxy token's secret"),
+    ("after", "only events after this revision"),
+    ("type", "only events of this type, with its version or without"),
+    ("subject", "only events about this, as in their `subject`"),
+    ("actor", "only events by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`"),
+    ("environment", "only what is about this environment, by name or id"),
+    ("from", "only events at or after this RFC 3339 instant"),
+    ("until", "only events before this RFC 3339 instant"),
+];
+
+fn meaning(name: &str) -> Option<&'static str> {
+    MEANINGS.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning)
 }
 
 /// The shape of an answer to a change, under a name made of the kinds in it.

@@ -43,15 +43,21 @@ pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
 }
 
 async fn judge(app: &App, mut parts: Parts) -> Answered {
-    let presented = presented_token(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+    let presented = presented_token(&parts.headers).ok_or_else(no_good_token)?;
     let proved = app.service.authenticate_proxy_token(&presented).await?;
-    let (token, view) = proved.ok_or_else(Problem::unauthenticated)?;
+    let (token, view) = proved.ok_or_else(no_good_token)?;
     let path = path_params(&mut parts).await?;
     let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     if is_accepted(&view, token, value("ws"), value("env")) {
         return Ok(accepted(token));
     }
     Err(Problem::forbidden("the proxy token is not valid for this environment"))
+}
+
+fn no_good_token() -> Problem {
+    let detail = "present a live proxy token: its id in `Tenure-Key` and its secret in `Tenure-Secret`, or \
+                  `Authorization: Bearer ID.SECRET`";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
 }
 
 fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &str) -> bool {
