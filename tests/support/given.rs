@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tenure::domain::access::{Decision, Question, Resource, Subject, judge};
+use tenure::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId};
@@ -176,17 +176,21 @@ impl World {
 
     /// The same at a moment.
     pub fn asks_at(&self, at: At, subject: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
-        let (kind, id) = subject.split_once(':').unwrap();
-        let question = Question {
-            subject: Subject::new(kind, id),
-            action: action.to_owned(),
-            resource: Resource::Within {
-                resource_type: resource_type.to_owned(),
-                environment: Some(environment.into()),
-            },
-        };
-        judge(&self.view(at), &question)
+        judge(&self.view(at), &question(subject, action, resource_type, environment))
     }
+
+    /// What a member is told who asks about oneself.
+    pub fn asks_of_oneself(&self, user: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
+        let asked = question(&format!("user:{user}"), action, resource_type, environment);
+        judge_concealed(&self.view(At::Now), &asked, &Principal::User(user.parse().unwrap()))
+    }
+}
+
+fn question(subject: &str, action: &str, resource_type: &str, environment: &str) -> Question {
+    let (kind, id) = subject.split_once(':').unwrap();
+    let (resource_type, environment) = (resource_type.to_owned(), Some(environment.into()));
+    let resource = Resource::Within { resource_type, environment };
+    Question { subject: Subject::new(kind, id), action: action.to_owned(), resource }
 }
 
 fn service_user_named(event: &Arc<Event>, name: &str) -> Option<ServiceUserId> {
