@@ -96,16 +96,14 @@ fn by_environment(widened: &[Value]) -> Rows {
 
 /// Who has less than all in a restricted environment: with RBAC off, everyone has all.
 fn widened(session: &mut Session) -> Result<Vec<Value>, Failure> {
-    let access = session.get_all(&["audit", "access"], &Query::default())?;
     let environments = session.get_all(&["environments"], &Query::default())?;
     let principals = principals(session)?;
-    let held = |row: &Value| ((cell_text(row, "environment"), cell_text(row, "principal")), cell_text(row, "role"));
-    let mut roles: HashMap<_, _> = items(&access).iter().map(held).collect();
     let mut widened = Vec::new();
     for environment in items(&environments).iter().filter(|found| found.get("restricted") == Some(&json!(true))) {
-        let (id, name) = (cell_text(environment, "id"), cell_text(environment, "name"));
+        let roles = roles(session, &cell_text(environment, "id"))?;
+        let name = cell_text(environment, "name");
         for (principal, shown) in &principals {
-            let before = roles.remove(&(id.clone(), principal.clone())).unwrap_or_else(|| "no_access".to_owned());
+            let before = roles.get(principal).map_or("no_access", String::as_str);
             if before != "contributor" {
                 let row = json!({
                     "environment": name, "principal": shown, "before": before, "after": "contributor",
@@ -115,6 +113,13 @@ fn widened(session: &mut Session) -> Result<Vec<Value>, Failure> {
         }
     }
     Ok(widened)
+}
+
+/// The role of each principal who has one in an environment.
+fn roles(session: &mut Session, environment: &str) -> Result<HashMap<String, String>, Failure> {
+    let query = Query::default().with("environment", Some(environment));
+    let access = session.get_all(&["audit", "access"], &query)?;
+    Ok(items(&access).iter().map(|row| (cell_text(row, "principal"), cell_text(row, "role"))).collect())
 }
 
 /// Everyone who can have access: how they are written in rows, and how people call them.
