@@ -64,7 +64,9 @@ pub(super) struct EventsArgs {
 pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
     let query = args.at.query().with("environment", Some(&args.environment));
     let list = session.get_all(&["audit", "access"], &query)?;
-    session.show_list(&list, &WHO, "nobody has access to it")?;
+    let there = !items(&list).is_empty() || session.get(&["environments", &args.environment], &args.at.query()).is_ok();
+    let nobody = if there { "nobody has access to it" } else { "no environment of that name or id was there then" };
+    session.show_list(&list, &WHO, nobody)?;
     show_view(session, &list)
 }
 

@@ -82,9 +82,9 @@ impl Failure {
     /// What to do about it, where the message alone does not say.
     pub(super) const fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Refused { status: 401, .. } => {
-                Some("set TENURE_TOKEN_ID and TENURE_TOKEN_SECRET to a live credential of this server")
-            }
+            Self::Refused { status: 401, .. } => Some(
+                "the id or secret in TENURE_TOKEN_ID and TENURE_TOKEN_SECRET is unknown to this server, revoked or expired",
+            ),
             _ => None,
         }
     }

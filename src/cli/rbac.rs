@@ -44,13 +44,19 @@ pub(super) fn rbac(session: &mut Session, command: RbacCommand) -> Result<(), Fa
         }
         RbacCommand::Enable { change } => set(session, true, &change),
         RbacCommand::Disable { sure, change } => {
-            show_what_opens(session)?;
-            if sure.yes || confirm("stop enforcing restrictions, grants and scopes?")? {
-                return set(session, false, &change);
-            }
-            Err(Failure::usage("nothing was changed"))
+            ask_before_opening(session, &sure)?;
+            set(session, false, &change)
         }
     }
+}
+
+/// Shows what is open once RBAC is off, and goes on only if that is wanted.
+pub(super) fn ask_before_opening(session: &mut Session, sure: &SureArgs) -> Result<(), Failure> {
+    show_what_opens(session)?;
+    if sure.yes || confirm("stop enforcing restrictions, grants and scopes?")? {
+        return Ok(());
+    }
+    Err(Failure::usage("nothing was changed"))
 }
 
 fn set(session: &mut Session, enabled: bool, change: &ChangeArgs) -> Result<(), Failure> {

@@ -9,7 +9,9 @@ use super::client::Query;
 use super::failure::Failure;
 use super::kind::{MEMBER, PROFILE, SERVICE_USER, WORKSPACE};
 use super::output::confirm;
+use super::rbac::ask_before_opening;
 use super::session::{ChangeArgs, Session};
+use crate::domain::role::Plan;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkspaceCommand {
@@ -24,6 +26,8 @@ pub(super) enum WorkspaceCommand {
         /// The plan from now on
         #[arg(value_parser = plans())]
         plan: String,
+        #[command(flatten)]
+        sure: SureArgs,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -77,7 +81,11 @@ pub(super) fn workspace(session: &mut Session, command: WorkspaceCommand) -> Res
             let found = session.get(&[], &at.query())?;
             session.show_one(&found, &WORKSPACE)
         }
-        WorkspaceCommand::Plan { plan, change } => {
+        WorkspaceCommand::Plan { plan, sure, change } => {
+            let opens = plan.parse().is_ok_and(|plan: Plan| !plan.includes_rbac());
+            if opens && session.get(&[], &Query::default())?.get("rbac") == Some(&json!(true)) {
+                ask_before_opening(session, &sure)?;
+            }
             session.change(Method::PUT, &["plan"], Some(&json!({ "plan": plan })), &change, &WORKSPACE)
         }
         WorkspaceCommand::Delete { sure, change } => {
