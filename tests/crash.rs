@@ -121,7 +121,9 @@ fn round(folder: &Path, known: &Arc<Known>, round: usize) {
     let acknowledged = known.acknowledged.lock().unwrap();
     drop(known.more.wait_while(acknowledged, |acknowledged| acknowledged.len() < wanted).unwrap());
     process.kill();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
 }
 
 /// Who was added, by the log; the log is whole, and nobody was added twice.
@@ -129,7 +131,7 @@ fn added(folder: &Path) -> BTreeSet<String> {
     let log = SqliteLog::open(folder).unwrap();
     let id = log.workspace_named("acme").unwrap().unwrap();
     let stored = log.read(id, Revision::ZERO, usize::MAX >> 1).unwrap();
-    verify::verify(&stored.iter().map(|event| event.bytes.clone()).collect::<Vec<_>>());
+    verify::verify(&stored.iter().map(|event| event.bytes.clone()).collect::<Vec<_>>()).unwrap();
     let workspace = replay(&log, id).unwrap().unwrap();
     let mut added = BTreeSet::new();
     for event in workspace.events(Revision::ZERO, workspace.head()) {

@@ -44,14 +44,14 @@ pub(super) fn rbac(session: &mut Session, command: RbacCommand) -> Result<(), Fa
         }
         RbacCommand::Enable { change } => set(session, true, &change),
         RbacCommand::Disable { sure, change } => {
-            ask_before_opening(session, &sure)?;
+            ask_before_opening(session, sure)?;
             set(session, false, &change)
         }
     }
 }
 
 /// Shows what is open once RBAC is off, and goes on only if that is wanted.
-pub(super) fn ask_before_opening(session: &mut Session, sure: &SureArgs) -> Result<(), Failure> {
+pub(super) fn ask_before_opening(session: &mut Session, sure: SureArgs) -> Result<(), Failure> {
     show_what_opens(session)?;
     if sure.yes || confirm("stop enforcing restrictions, grants and scopes?")? {
         return Ok(());

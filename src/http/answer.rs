@@ -155,6 +155,17 @@ impl Paging {
         let end = self.position.saturating_add(u64::try_from(self.limit).unwrap_or(u64::MAX));
         Page { items, next: more.then(|| self.cursor(end)) }
     }
+
+    /// The page of the rows that candidates make, some of them none. The position counts candidates, so that a page costs
+    /// nothing for the rows of those before it.
+    pub fn pick<C, T>(&self, candidates: impl Iterator<Item = C>, row: impl Fn(C) -> Option<T>) -> Page<T> {
+        let skip = usize::try_from(self.position).unwrap_or(usize::MAX);
+        let from_here = (self.position..).zip(candidates.skip(skip));
+        let mut rows = from_here.filter_map(|(position, candidate)| Some((position, row(candidate)?)));
+        let items = rows.by_ref().take(self.limit).map(|(_, row)| row).collect();
+        let next = rows.next().map(|(position, _)| self.cursor(position));
+        Page { items, next }
+    }
 }
 
 /// What makes two requests for pages belong together: all but the cursor and the limit.

@@ -110,7 +110,7 @@ pub async fn access_list(mut request: InWorkspace) -> Answered {
     let environments = environments(view, &now, environment.as_deref())?;
     let principals = principals(view, &now, principal.as_deref())?;
     let pairs = environments.iter().flat_map(|place| principals.iter().map(move |principal| (place, principal)));
-    let page = paging.page(pairs.filter_map(|(place, principal)| row(view, place, principal)));
+    let page = paging.pick(pairs, |(place, principal)| row(view, place, principal));
     let body = AccessBody {
         workspace: view.workspace().id(),
         revision: view.revision(),
