@@ -26,7 +26,8 @@ fn a_check_answers_with_its_exit_code_and_explains_itself() {
     let server = Server::start();
     let alice = company(&server);
     let denied = server.ask(&alice, "check user:bob deploy prod");
-    assert_eq!((denied.code, denied.out.as_str(), denied.err.as_str()), (Some(1), "denied\n", ""));
+    let why = "denied: the principal has no grant in the environment, so its default role decides\n";
+    assert_eq!((denied.code, denied.out.as_str(), denied.err.as_str()), (Some(1), why, ""));
     assert_eq!(server.ask(&alice, "check user:bob read_logs prod").code, Some(0));
     let set = server.ask(&alice, "grant set prod user:bob contributor --reason OPS-12 --expires-at 2099-12-31").ok();
     assert!(set.contains("2099-12-31T00:00:00Z") && set.contains("revision 12: grant.added"), "{set}");
@@ -170,6 +171,8 @@ fn turning_rbac_off_shows_what_it_opens_and_asks_first() {
     }
     assert!(lines(&asked.out, "alice").is_empty() && asked.out.contains("1 scoped proxy token"), "{}", asked.out);
     assert!(asked.failed().contains("say `--yes`"));
+    let asked = server.ask(&alice, "workspace plan starter");
+    assert!(asked.failed().contains("say `--yes`"), "a plan without RBAC opens as much");
     assert!(server.ask(&alice, "rbac status").ok().contains("on"));
     let json = server.ask(&alice, "rbac disable -o json");
     assert_eq!((json.out.as_str(), json.code), ("", Some(2)));
@@ -187,7 +190,7 @@ fn refusals_are_told_on_stderr_in_the_servers_words() {
         ("grant set prod user:alice viewer", "a grant would say nothing"),
         ("member add bob", "the member `bob` exists already"),
         ("environment create --restricted PROD", "exists already"),
-        ("workspace plan starter", "only the operator may do this"),
+        ("workspace plan enterprise", "only the operator may do this"),
         ("member list --at 2099-01-01", "later than now"),
         ("workspace show -w umbrella", "there is no workspace `umbrella`"),
     ] {
