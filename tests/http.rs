@@ -25,6 +25,8 @@ mod decisions;
 mod endings;
 #[path = "http/expiry.rs"]
 mod expiry;
+#[path = "http/hostile.rs"]
+mod hostile;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/reference.rs"]

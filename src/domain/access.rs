@@ -207,11 +207,11 @@ pub fn judge(view: &View, question: &Question) -> Decision {
 }
 
 /// As [`judge`], for a principal who may not know of environments that it has no access to: whatever is asked about such an
-/// environment is answered as if it never was.
-pub fn judge_concealed(view: &View, question: &Question, asker: &Principal) -> Decision {
+/// environment is answered as if it never was. What it may know is judged now; of an environment that is no more, in the view.
+pub fn judge_concealed(view: &View, now: &View, question: &Question, asker: &Principal) -> Decision {
     let decision = judge(view, question);
     let hidden = match &question.resource {
-        Resource::Within { environment: Some(environment), .. } => !sees(view, environment, asker),
+        Resource::Within { environment: Some(environment), .. } => !sees(view, now, environment, asker),
         Resource::Within { environment: None, .. } | Resource::Workspace(_) => false,
     };
     if !view.exists() || !hidden || decision.conceals_nothing() {
@@ -220,9 +220,12 @@ pub fn judge_concealed(view: &View, question: &Question, asker: &Principal) -> D
     Decision { required: decision.required, ..Decision::denied(Rule::NoSuchEnvironment) }
 }
 
-fn sees(view: &View, environment: &EnvironmentRef, principal: &Principal) -> bool {
+fn sees(view: &View, now: &View, environment: &EnvironmentRef, principal: &Principal) -> bool {
     let Ok(place) = view.find_environment(environment) else { return false };
-    view.principal(principal).is_some() && access(view, &place, principal).role > EnvironmentRole::NoAccess
+    let has_access = |view: &View, place: &EnvironmentView<'_>| {
+        view.principal(principal).is_some() && access(view, place, principal).role > EnvironmentRole::NoAccess
+    };
+    has_access(view, &place) && now.environment(place.id).is_none_or(|place| has_access(now, &place))
 }
 
 fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decision {

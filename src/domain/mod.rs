@@ -11,6 +11,7 @@ pub mod credential;
 pub mod decide;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod name;
 pub mod object;
 pub mod principal;

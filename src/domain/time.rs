@@ -22,7 +22,7 @@ pub const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_0
 
 impl Instant {
     /// Before everything that an RFC 3339 text can name.
-    pub const EARLIEST: Self = Self(i64::MIN);
+    pub const EARLIEST: Self = Self(-62_167_219_200_000_000);
 
     /// The instant this many microseconds after the epoch.
     pub const fn from_micros(micros: i64) -> Self {

@@ -108,7 +108,7 @@ struct Cursor {
 pub struct Paging {
     /// The view of the first page.
     pub view: View,
-    /// Whether the caller named the view, or a cursor did.
+    /// Whether the caller named the view.
     pub pinned: bool,
     /// How many rows are wanted.
     pub limit: usize,
@@ -132,7 +132,7 @@ impl Paging {
         };
         let cursor = read_cursor(&cursor, &question)?;
         let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
-        Ok(Self { view: request.view_at(at)?, pinned: true, limit, position: cursor.position, question })
+        Ok(Self { view: request.view_at(at)?, pinned, limit, position: cursor.position, question })
     }
 
     /// The cursor of what comes after a position.

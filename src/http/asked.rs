@@ -22,6 +22,7 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
 use crate::domain::id::WorkspaceId;
+use crate::domain::json;
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::Revision;
@@ -240,7 +241,7 @@ impl Asked {
     /// # Errors
     /// It is none.
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
-        serde_json::from_slice(&self.body).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
+        json::parse(&self.body).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
     }
 
     /// Makes sure that there is no body, or an empty object.

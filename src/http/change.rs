@@ -235,7 +235,8 @@ fn entities_of(accepted: &Accepted, index: usize, command: &Command, show: Show)
     }
     let (kind, entity) = changed(view, command);
     add(kind, entity);
-    if let (Command::AddMember(_), Some((user, profile))) = (command, command.profile()) {
+    // What the profile directory may be asked to forget is not kept elsewhere: it is in the first answer only.
+    if let (Command::AddMember(_), Show::Once, Some((user, profile))) = (command, show, command.profile()) {
         add("member", value(entity::member(view, &user, profile)));
     }
     entities

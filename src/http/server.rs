@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
@@ -27,6 +28,8 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 pub const HEAD_BYTES_MAX: usize = 32 * 1_024;
 /// The most connections at a time; others wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long an answer may wait for its reader to take any of it.
+pub const UNREAD_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long requests in flight may take once the server is asked to stop.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -58,7 +61,7 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response<B
     let id = id.unwrap_or_else(new_request_id);
     request.headers_mut().insert(ID_HEADER, id.clone());
     let Ok(mut response) = router.oneshot(request).await;
-    if response.status().is_server_error() {
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
     }
     response.headers_mut().insert(ID_HEADER, id);
@@ -120,6 +123,8 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> (TcpStr
             Ok((stream, _)) => {
                 // A small answer is not held back to be sent with the next one.
                 let _ = stream.set_nodelay(true);
+                // Who does not take what was asked for does not keep a connection for ever.
+                let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
                 return (stream, permit);
             }
             Err(error) => {

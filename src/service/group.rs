@@ -75,7 +75,7 @@ pub(super) struct Group {
     parts: Vec<Append>,
     kept: HashMap<(String, String), (KeptAnswer, usize)>,
     waiting: Vec<Waiting>,
-    notes: Vec<oneshot::Sender<Result<(), LogError>>>,
+    notes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
     events_len: usize,
 }
 
@@ -110,7 +110,7 @@ impl Group {
     ) {
         let command = command_id(judge.mint);
         self.parts.push(Append { workspace, expected: Revision::ZERO, command, events: Vec::new(), notes });
-        self.notes.push(reply);
+        self.notes.push((reply, self.parts.len() - 1));
     }
 
     /// Takes note of what has expired in a workspace.
@@ -276,18 +276,20 @@ impl Group {
                 }
             });
         }
-        for reply in self.notes {
-            let _ = reply.send(Ok(()));
+        for (reply, part) in self.notes {
+            let unavailable = || LogError::Unavailable("what was asked could not be written: try again".to_owned());
+            let _ = reply.send(if appended(&part) { Ok(()) } else { Err(unavailable()) });
         }
     }
 
-    /// Tells everyone that nothing was done.
-    pub(super) fn fail(self, why: &str) {
+    /// Tells everyone who waits that it could not be made durable. What may have been written all the same is still settled
+    /// once that is known.
+    pub(super) fn fail(&mut self, why: &str) {
         let unavailable = || LogError::Unavailable(why.to_owned());
-        for waiting in self.waiting {
+        for waiting in self.waiting.drain(..) {
             let _ = waiting.reply.send(Err(unavailable().into()));
         }
-        for reply in self.notes {
+        for (reply, _) in self.notes.drain(..) {
             let _ = reply.send(Err(unavailable()));
         }
     }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
 use crate::domain::decide::{Decided, Stamp, decide_all, expire};
 use crate::domain::id::{CommandId, WorkspaceId};
+use crate::domain::json;
 use crate::domain::name::{InvalidText, Reason, WorkspaceName};
 use crate::domain::principal::{Actor, Caller};
 use crate::domain::rejection::Rejection;
@@ -176,7 +177,7 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
     if !text.ends_with(b"\n") && u64::try_from(text.len()).is_ok_and(|len| len >= LINE_BYTES_MAX) {
         return Err(LineError::TooLong);
     }
-    let value: Value = serde_json::from_slice(text).map_err(|error| no_json(&error))?;
+    let value: Value = json::parse(text).map_err(|error| no_json(&error))?;
     if !value.is_object() {
         let message = "invalid type: a line is an object with `time`, `actor` and `commands`".to_owned();
         return Err(LineError::Shape(ShapeError { path: String::new(), wrong_type: true, message }));

@@ -11,6 +11,7 @@ pub mod mint;
 pub mod submission;
 mod writer;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -86,6 +87,7 @@ pub struct Service {
     workspaces: Arc<Workspaces>,
     directory: Directory,
     queue: mpsc::Sender<Job>,
+    undecided: Arc<AtomicBool>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -99,18 +101,29 @@ impl Service {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
+        let undecided = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             log: Arc::clone(&log),
             clock: Arc::clone(&clock),
             mint: Arc::clone(&mint),
             workspaces: Arc::clone(&workspaces),
             queue: jobs,
+            undecided: Arc::clone(&undecided),
         };
         let (stop, stopped) = channel();
         let directory = Directory::new(Arc::clone(&log));
         let operator = operator.digest();
-        let service =
-            Arc::new(Self { log, clock, mint, operator, workspaces, directory, queue, threads: Mutex::default() });
+        let service = Arc::new(Self {
+            log,
+            clock,
+            mint,
+            operator,
+            workspaces,
+            directory,
+            queue,
+            undecided,
+            threads: Mutex::default(),
+        });
         let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
         let housekeeper = Arc::downgrade(&service);
         let runtime = tokio::runtime::Handle::current();
@@ -143,9 +156,9 @@ impl Service {
         self.clock.now()
     }
 
-    /// Whether the writer takes changes.
+    /// Whether the writer takes changes, and knows what became of those before.
     pub fn is_ready(&self) -> bool {
-        !self.queue.is_closed()
+        !self.queue.is_closed() && !self.undecided.load(Ordering::Acquire)
     }
 
     /// The store, for what is read beside the facts.

@@ -5,6 +5,7 @@
 //! known whether a commit was done, the log is opened anew and asked, before anything else is judged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,9 @@ const GROUP_JOBS_MAX: usize = 1_024;
 const GROUP_EVENTS_MAX: usize = 32_768;
 /// How long to wait before asking a log again that could not be opened.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// How many times it is asked before those who wait are told that nothing is known.
+const TRIES_WAITED: u32 = 25;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -41,6 +45,8 @@ pub(super) struct Writer {
     pub(super) mint: Arc<dyn Mint>,
     pub(super) workspaces: Arc<Workspaces>,
     pub(super) queue: mpsc::Receiver<Job>,
+    /// Whether it is not known what became of a commit.
+    pub(super) undecided: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -55,8 +61,7 @@ impl Writer {
                 open = self.take(job, &mut group);
                 jobs += 1;
             }
-            self.commit(group);
-            if !open {
+            if !self.commit(group) || !open {
                 self.queue.close();
             }
         }
@@ -66,6 +71,8 @@ impl Writer {
     fn take(&self, job: Job, group: &mut Group) -> bool {
         let judge = Judge { log: self.log.as_ref(), mint: self.mint.as_ref(), now: self.clock.now() };
         match job {
+            // Whoever has gone away is taken to have thought better of it.
+            Job::Change(change) if change.reply.is_closed() => {}
             Job::Change(change) => group.add(*change, &judge),
             Job::Notes(workspace, notes, reply) => group.add_notes(workspace, notes, reply, &judge),
             Job::Expire(slot) => {
@@ -78,8 +85,16 @@ impl Writer {
         true
     }
 
-    fn commit(&self, group: Group) {
-        let outcomes = if group.parts().is_empty() { Ok(Vec::new()) } else { self.append(group.parts()) };
+    /// Commits, publishes and answers; false if the writer was told to stop while it did not know what became of a commit.
+    fn commit(&mut self, mut group: Group) -> bool {
+        let outcomes = match self.append(group.parts()) {
+            Err(LogError::OutcomeUnknown(why)) => {
+                tracing::error!(%why, "the outcome of a commit is unknown: opening the log anew");
+                let Some(outcomes) = self.outcomes_found(&mut group) else { return false };
+                Ok(outcomes)
+            }
+            outcomes => outcomes,
+        };
         match outcomes {
             Ok(outcomes) => group.settle(
                 &outcomes,
@@ -91,37 +106,66 @@ impl Writer {
                 group.fail("the change could not be made durable, and was not made: try again");
             }
         }
+        true
     }
 
     fn append(&self, parts: &[Append]) -> Result<Vec<Outcome>, LogError> {
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
         let started = std::time::Instant::now();
-        let result = match self.log.append(parts) {
-            Err(LogError::OutcomeUnknown(why)) => {
-                tracing::error!(%why, "the outcome of a commit is unknown: opening the log anew");
-                self.outcomes_found(parts)
-            }
-            outcome => outcome,
-        };
+        let result = self.log.append(parts);
         metrics::histogram!("tenure_commit_seconds").record(started.elapsed().as_secs_f64());
         metrics::histogram!("tenure_commit_parts").record(f64::from(u32::try_from(parts.len()).unwrap_or(u32::MAX)));
         result
     }
 
-    /// What is found in the log of each part, once it can be read again. Until then nothing else may be judged.
-    fn outcomes_found(&self, parts: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    /// What is found in the log of each part of a group, once it can be read again; none if told to stop before. Until then
+    /// nothing else is judged: who asks meanwhile is refused, and who waits for the group is after a while.
+    fn outcomes_found(&mut self, group: &mut Group) -> Option<Vec<Outcome>> {
+        let mut tries = 0;
         loop {
-            let found = self.log.reopen().and_then(|()| {
-                let outcome = |part: &Append| {
-                    let found = !part.events.is_empty() && self.log.has_command(part.workspace, part.command)?;
-                    Ok(if found { Outcome::Appended } else { Outcome::Conflict })
-                };
-                parts.iter().map(outcome).collect()
-            });
-            match found {
+            match self.look_up(group.parts()) {
+                Ok(outcomes) => {
+                    self.undecided.store(false, Ordering::Release);
+                    return Some(outcomes);
+                }
                 Err(error) => tracing::error!(%error, "the log cannot be opened: trying again"),
-                found => return found,
+            }
+            self.undecided.store(true, Ordering::Release);
+            tries += 1;
+            if tries == TRIES_WAITED {
+                group.fail("the change could not be made durable: look whether it was made, and try again");
+            }
+            if !self.refuse_waiting() {
+                group.fail("the server stopped before the change was known to be durable: look whether it was made");
+                return None;
             }
             std::thread::sleep(REOPEN_PAUSE);
         }
+    }
+
+    fn look_up(&self, parts: &[Append]) -> Result<Vec<Outcome>, LogError> {
+        self.log.reopen()?;
+        let outcome = |part: &Append| {
+            let found = !part.events.is_empty() && self.log.has_command(part.workspace, part.command)?;
+            Ok(if found { Outcome::Appended } else { Outcome::Conflict })
+        };
+        parts.iter().map(outcome).collect()
+    }
+
+    /// Refuses every job that waits; false if one of them is to stop.
+    fn refuse_waiting(&mut self) -> bool {
+        let unavailable = || LogError::Unavailable("the log cannot be written: try again later".to_owned());
+        while let Ok(job) = self.queue.try_recv() {
+            // Whoever asked may have gone away.
+            match job {
+                Job::Change(change) => drop(change.reply.send(Err(unavailable().into()))),
+                Job::Notes(_, _, reply) => drop(reply.send(Err(unavailable()))),
+                Job::Expire(_) => {}
+                Job::Stop => return false,
+            }
+        }
+        true
     }
 }

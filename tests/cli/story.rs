@@ -201,7 +201,7 @@ fn refusals_are_told_on_stderr_in_the_servers_words() {
     }
     let wrong = Credential { secret: "wrong".to_owned(), ..alice };
     let err = server.ask(&wrong, "workspace list").failed();
-    assert!(err.contains("set TENURE_TOKEN_ID and TENURE_TOKEN_SECRET"), "{err}");
+    assert!(err.contains("TENURE_TOKEN_ID and TENURE_TOKEN_SECRET is unknown to this server"), "{err}");
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl World {
     /// What a member is told who asks about oneself.
     pub fn asks_of_oneself(&self, user: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
         let asked = question(&format!("user:{user}"), action, resource_type, environment);
-        judge_concealed(&self.view(At::Now), &asked, &Principal::User(user.parse().unwrap()))
+        judge_concealed(&self.view(At::Now), &self.view(At::Now), &asked, &Principal::User(user.parse().unwrap()))
     }
 }
 

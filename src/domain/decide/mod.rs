@@ -36,7 +36,8 @@ pub const GRANTS_MAX: usize = 10_000;
 pub const CREDENTIALS_MAX: usize = 100_000;
 /// The most environments in the scope of a proxy token.
 pub const SCOPE_MAX: usize = 1_000;
-/// The most events of one command, those apart that only end something.
+/// The most events of one request. Of a single command, those that only end something are not counted, so that nothing that
+/// was made can be too large to end.
 pub const EVENTS_MAX: usize = 10_000;
 
 /// What a command may append, in order; nothing if it would change nothing.
@@ -135,7 +136,7 @@ pub fn decide_all(
         let view = View::now(Arc::clone(&decided.workspace), stamp.time);
         let data = decide(&view, caller, command, fresh).map_err(refused)?;
         drop(view);
-        made += data.iter().filter(|data| !data.is_end()).count();
+        made += data.iter().filter(|data| commands.len() > 1 || !data.is_end()).count();
         if made > EVENTS_MAX {
             return Err(refused(Rejection::TooLarge { what: "events a command", max: EVENTS_MAX }));
         }

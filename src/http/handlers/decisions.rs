@@ -4,7 +4,7 @@
 
 use axum::http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Answered;
@@ -22,6 +22,9 @@ use crate::http::problem::Problem;
 /// The most evaluations of one request.
 pub const EVALUATIONS_MAX: usize = 10_000;
 
+/// The most bytes of each member that the evaluations of a request have in common.
+const DEFAULT_BYTES_MAX: usize = 4_096;
+
 /// An entity of a question: a subject or a resource (`AuthZEN` §5.1, §5.2).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EntityBody {
@@ -30,9 +33,25 @@ pub struct EntityBody {
     pub kind: String,
     /// Which.
     pub id: String,
-    /// More about it; of a resource, `environment` says where it is.
-    #[serde(default)]
-    pub properties: Map<String, Value>,
+    /// More about it.
+    #[serde(default, deserialize_with = "object")]
+    pub properties: Properties,
+}
+
+/// What is known of an entity beside its type and id; the rest of it is ignored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Properties {
+    /// Of a resource: where it is.
+    #[serde(default, deserialize_with = "text_if_any")]
+    pub environment: Option<String>,
+}
+
+/// A text, or nothing where something else stands.
+fn text_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// An action (`AuthZEN` §5.3).
@@ -154,7 +173,7 @@ pub struct DecisionsBody {
 
 impl EvaluationBody {
     fn question(&self) -> Question {
-        let environment = || self.resource.properties.get("environment").and_then(Value::as_str).map(Into::into);
+        let environment = || self.resource.properties.environment.as_deref().map(Into::into);
         let resource = match self.resource.kind.as_str() {
             WORKSPACE => Resource::Workspace(self.resource.id.clone()),
             ENVIRONMENT => {
@@ -184,7 +203,7 @@ impl Judge<'_> {
         let question = body.question();
         let decision = match &self.request.reader {
             Reader::Audit | Reader::Evaluator => judge(self.view, &question),
-            Reader::Oneself(principal) => judge_concealed(self.view, &question, principal),
+            Reader::Oneself(principal) => judge_concealed(self.view, &self.request.now(), &question, principal),
         };
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
         Ok(DecisionBody { decision: decision.allowed, context })
@@ -275,7 +294,29 @@ pub async fn evaluations(mut request: InWorkspace) -> Answered {
     if batch.evaluations.is_empty() {
         return answer::about(&view, &judge.answer(&parse(json)?)?);
     }
+    let batch = EvaluationsBody {
+        subject: slim(batch.subject)?,
+        action: slim(batch.action)?,
+        resource: slim(batch.resource)?,
+        ..batch
+    };
     answer::about(&view, &DecisionsBody { evaluations: answer_all(&judge, &batch) })
+}
+
+/// What the questions of a batch have in common is copied to each, so only what counts of it is kept, and that is small.
+fn slim(default: Option<Value>) -> Result<Option<Value>, Problem> {
+    let Some(Value::Object(mut default)) = default else { return Ok(default) };
+    default.retain(|member, _| ["type", "id", "name", "properties"].contains(&member.as_str()));
+    if let Some(Value::Object(properties)) = default.get_mut("properties") {
+        properties.retain(|property, _| property == ENVIRONMENT);
+    }
+    let default = Value::Object(default);
+    if default.to_string().len() > DEFAULT_BYTES_MAX {
+        return Err(Problem::malformed(format!(
+            "what the evaluations have in common is over {DEFAULT_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(Some(default))
 }
 
 fn answer_all(judge: &Judge<'_>, batch: &EvaluationsBody) -> Vec<DecisionBody> {

@@ -31,7 +31,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
     if app.service.is_ready() {
         return Ok(text("ready\n", "text/plain; charset=utf-8"));
     }
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping"))
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "changes are not taken for the moment"))
 }
 
 /// The metrics, in the text format of Prometheus.
