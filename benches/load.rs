@@ -25,6 +25,10 @@ use serde_json::{Value, json};
 use server::{OPERATOR, Server};
 use tenure::http::handlers::decisions::{DecisionBody, EvaluationBody};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DECISION_CONNECTIONS: usize = 16;
 const CHANGE_CONNECTIONS: usize = 64;
 
@@ -62,11 +66,11 @@ impl Connection {
     }
 }
 
-fn request(path: &str, credential: &str, body: &Value) -> Vec<u8> {
+fn request(method: &str, path: &str, credential: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
@@ -153,8 +157,8 @@ fn decisions(server: &Server, alice: &str, past: &str, rounds: usize, time: Dura
         "subject": {"type": "user", "id": "user7"}, "action": {"name": "deploy"},
         "resource": {"type": "environment", "id": "env3"},
     });
-    let now = request(path, alice, &question);
-    let then = request(&format!("{path}?at={past}"), alice, &question);
+    let now = request("POST", path, alice, &question);
+    let then = request("POST", &format!("{path}?at={past}"), alice, &question);
     let (mut bare, mut present, mut earlier) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(rate(address, DECISION_CONNECTIONS, time, 200, |_| now.clone()));
@@ -169,14 +173,22 @@ fn decisions(server: &Server, alice: &str, past: &str, rounds: usize, time: Dura
 
 fn changes(server: &Server, alice: &str, rounds: usize, time: Duration) {
     let counter = AtomicUsize::new(0);
-    let next = |_: usize| {
-        let user = format!("n{}", counter.fetch_add(1, Ordering::Relaxed));
-        request("/v1/workspaces/acme/members", alice, &json!({"user": user, "role": "member"}))
+    // Each change gives a grant another expiry, so that none is like the one before.
+    let next = |connection: usize| {
+        let path = format!("/v1/workspaces/acme/environments/env0/grants/user:user{connection}");
+        let micros = counter.fetch_add(1, Ordering::Relaxed);
+        let expires_at = format!(
+            "2999-01-01T{:02}:{:02}:00.{:06}Z",
+            micros / 60_000_000,
+            micros / 1_000_000 % 60,
+            micros % 1_000_000
+        );
+        request("PUT", &path, alice, &json!({"role": "contributor", "expires_at": expires_at}))
     };
     let (mut alone, mut together) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        alone.push(rate(server.address, 1, time, 201, next));
-        together.push(rate(server.address, CHANGE_CONNECTIONS, time, 201, next));
+        alone.push(rate(server.address, 1, time, 200, next));
+        together.push(rate(server.address, CHANGE_CONNECTIONS, time, 200, next));
     }
     let alone = report("durable changes, 1 connection", &alone);
     let together = report("durable changes, 64 connections", &together);

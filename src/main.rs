@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Many small answers from a few threads are what this allocator is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tenure::cli::run()
 }

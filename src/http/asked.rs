@@ -124,19 +124,21 @@ impl Head {
 }
 
 async fn head(app: &Arc<App>, mut parts: Parts) -> Result<Head, Problem> {
-    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
     let path = path_params(&mut parts).await?;
     let params = Params::parse(parts.uri.query())?;
+    let home = home.map(|home| home.id());
     Ok(Head { app: Arc::clone(app), caller, home, params, path, parts })
 }
 
 async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Arc<Workspace>, Reader), Problem> {
-    let Authenticated { caller, workspace: home } = authenticate(app, &parts).await?;
+    let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
     let path = path_params(&mut parts).await?;
     let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
-    let root = find(app, home, named).await?;
+    let root = find(app, home.as_ref(), named).await?;
     let reader = reader(app, &caller, &root)?;
     let params = Params::parse(parts.uri.query())?;
+    let home = home.map(|home| home.id());
     Ok((Head { app: Arc::clone(app), caller, home, params, path, parts }, root, reader))
 }
 
@@ -171,19 +173,15 @@ impl FromRequest<Arc<App>> for InWorkspace {
 }
 
 /// The workspace of a name or id, if it is the caller's own or the caller is the operator.
-async fn find(app: &App, home: Option<WorkspaceId>, named: &str) -> Result<Arc<Workspace>, Problem> {
+async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str) -> Result<Arc<Workspace>, Problem> {
     let not_found = || Problem::not_found("workspace", named);
     let Some(home) = home else {
         let id = app.service.find_workspace(named).await?.ok_or_else(not_found)?;
         return app.service.workspace(id).await?.ok_or_else(not_found);
     };
-    let root = app.service.workspace(home).await?.ok_or_else(not_found)?;
-    let by_id = named.parse::<WorkspaceId>().is_ok_and(|id| id == home);
-    let by_name = || {
-        let view = View::now(Arc::clone(&root), app.service.now());
-        view.description().is_some_and(|description| description.name.as_str() == named)
-    };
-    if by_id || by_name() { Ok(root) } else { Err(not_found()) }
+    let view = View::now(Arc::clone(home), app.service.now());
+    let by_name = view.description().is_some_and(|description| description.name.as_str() == named);
+    if by_name || named.parse() == Ok(home.id()) { Ok(Arc::clone(home)) } else { Err(not_found()) }
 }
 
 fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {

@@ -83,18 +83,14 @@ impl Params {
                 }
             };
         };
-        match (at.parse::<Revision>(), revision) {
-            (Ok(at), None) => Ok(At::Revision(at)),
-            (Ok(_), Some(_)) => {
-                Err(Problem::invalid("`revision` stands beside an instant in `at`, not beside a revision"))
-            }
-            (Err(_), revision) => {
-                let instant: Instant = at
-                    .parse()
-                    .map_err(|error| Problem::invalid(format!("`at`: {error}, or a revision such as `17`")))?;
-                Ok(revision.map_or(At::Instant(instant), |revision| At::Both(revision, instant)))
-            }
+        if at.bytes().all(|byte| byte.is_ascii_digit()) {
+            let at = at.parse().map_err(|error| Problem::invalid(format!("`at`: {error}")))?;
+            let beside = || Problem::invalid("`revision` stands beside an instant in `at`, not beside a revision");
+            return if revision.is_some() { Err(beside()) } else { Ok(At::Revision(at)) };
         }
+        let neither = |error| Problem::invalid(format!("`at`: {error}, or a revision such as `17`"));
+        let instant: Instant = at.parse().map_err(neither)?;
+        Ok(revision.map_or(At::Instant(instant), |revision| At::Both(revision, instant)))
     }
 
     /// Takes `limit` out.

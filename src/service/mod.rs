@@ -67,8 +67,8 @@ pub struct Settings {
 pub struct Authenticated {
     /// Who.
     pub caller: Caller,
-    /// Whose.
-    pub workspace: Option<WorkspaceId>,
+    /// The newest facts of the workspace that the credential belongs to; none for the operator.
+    pub root: Option<Arc<Workspace>>,
 }
 
 /// What the service's threads are ended with.
@@ -278,16 +278,16 @@ impl Service {
     pub async fn authenticate(&self, presented: &Presented) -> Result<Option<Authenticated>, LogError> {
         if presented.id == "operator" {
             let operator = presented.secret.matches(&self.operator);
-            return Ok(operator.then_some(Authenticated { caller: Caller::Operator, workspace: None }));
+            return Ok(operator.then_some(Authenticated { caller: Caller::Operator, root: None }));
         }
         let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
         let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
         let now = self.now();
-        let caller = live_caller(&entry, root, now);
+        let caller = live_caller(&entry, Arc::clone(&root), now);
         if caller.is_some() {
             self.directory.note_use(&entry, now);
         }
-        Ok(caller.map(|caller| Authenticated { caller, workspace: Some(entry.row.workspace) }))
+        Ok(caller.map(|caller| Authenticated { caller, root: Some(root) }))
     }
 
     /// The live proxy token that a presented credential proves, and the workspace that it belongs to.
