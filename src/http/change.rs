@@ -112,13 +112,18 @@ fn retry(
 ) -> Result<Option<Retry>, Problem> {
     let Some(key) = asked.idempotency_key()? else { return Ok(None) };
     let commands = commands.to_vec();
-    let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
     let keep = move |accepted: &Accepted| {
         let kept = kept(accepted, &commands, render, Show::Withheld).ok();
         kept.and_then(|kept| serde_json::to_vec(&kept).ok()).unwrap_or_default()
     };
-    let scope = format!("{within} {}", asked.holder());
+    let scope = retry_scope(asked, workspace);
     Ok(Some(Retry { scope, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
+}
+
+/// Within which an idempotency key is unique: the workspace, or the instance, and the holder of the caller's credential.
+pub fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
+    let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
+    format!("{within} {}", asked.holder())
 }
 
 fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept, Problem> {

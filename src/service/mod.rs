@@ -37,7 +37,7 @@ use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
-use crate::log::{CredentialHolder, EventLog, LogError, Note, PresentedId};
+use crate::log::{CredentialHolder, EventLog, KeptAnswer, LogError, Note, PresentedId};
 
 /// How many changes may wait for the writer.
 const QUEUE_JOBS_MAX: usize = 4_096;
@@ -193,13 +193,21 @@ impl Service {
         answer.await.map_err(|_| stopping())?
     }
 
-    /// Keeps, or with an empty one erases, what the profile directory knows of a person.
+    /// Keeps, or with an empty one erases, what the profile directory knows of a person; and that it was asked, if it may be
+    /// asked again.
     ///
     /// # Errors
-    /// `Unavailable`.
-    pub async fn set_profile(&self, workspace: WorkspaceId, user: UserId, profile: Profile) -> Result<(), LogError> {
+    /// `Unavailable`, also where the same was asked at the same time.
+    pub async fn set_profile(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        profile: Profile,
+        kept: Option<KeptAnswer>,
+    ) -> Result<(), LogError> {
         let note = if profile.is_empty() { Note::EraseProfile(user) } else { Note::SetProfile(user, profile) };
-        self.write(workspace, vec![note]).await
+        let notes = std::iter::once(note).chain(kept.map(Note::KeepAnswer)).collect();
+        self.write(workspace, notes).await
     }
 
     /// Ends an access key of a deleted workspace, whose log takes no more events.

@@ -94,3 +94,20 @@ fn an_erased_profile_is_not_in_a_kept_answer() {
     server.delete("/v1/workspaces/umbrella/members/carol/profile", &alice).expect(200);
     assert!(!add().text.contains("Carol Doe"));
 }
+
+#[test]
+fn a_profile_is_written_once_under_a_key() {
+    let server = Server::start();
+    let (alice, _) = company(&server);
+    let authorization = format!("Bearer {alice}");
+    let path = "/v1/workspaces/umbrella/members/bob/profile";
+    let put = |key: &str, name: &str| {
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", key)];
+        server.send("PUT", path, &headers, Some(json!({"name": name}).to_string().as_bytes()))
+    };
+    put("one", "One").expect(200);
+    put("two", "Two").expect(200);
+    assert_eq!(put("one", "One").expect(200).json["name"], "One");
+    assert_eq!(server.get(path, &alice).expect(200).json["name"], "Two", "what was sent again was done again");
+    put("one", "Three").refused(422, "idempotency_key_reused");
+}

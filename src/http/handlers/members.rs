@@ -9,11 +9,14 @@ use crate::domain::command::{AddMember, ChangeMemberRole, Profile, RemoveMember,
 use crate::domain::id::UserId;
 use crate::domain::principal::Principal;
 use crate::domain::role::WorkspaceRole;
+use crate::domain::time::Instant;
 use crate::http::answer::{self, Paging};
 use crate::http::asked::{InWorkspace, Reader};
-use crate::http::change::{change, entities};
+use crate::http::change::{change, entities, retry_scope};
 use crate::http::entity;
 use crate::http::problem::Problem;
+use crate::log::KeptAnswer;
+use crate::service::submission::SubmitError;
 
 /// A member's role.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -123,9 +126,30 @@ async fn write_profile(mut request: InWorkspace, profile: Profile) -> Answered {
     request.asked.params.reason()?;
     std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
+    let kept = kept(&request)?;
+    if was_asked_before(&request, kept.as_ref()).await? {
+        return profile_answer(&request, &profile);
+    }
     request.check_head()?;
-    request.asked.app.service.set_profile(request.root.id(), user, profile.clone()).await?;
+    request.asked.app.service.set_profile(request.root.id(), user, profile.clone(), kept).await?;
     profile_answer(&request, &profile)
+}
+
+/// What is kept of a request that may be sent again. Its answer follows from its body, so nothing of the person is kept.
+fn kept(request: &InWorkspace) -> Result<Option<KeptAnswer>, Problem> {
+    let Some(key) = request.asked.idempotency_key()? else { return Ok(None) };
+    let scope = retry_scope(&request.asked, Some(request.root.id()));
+    let (fingerprint, at) = (request.asked.fingerprint(), request.asked.app.service.now());
+    Ok(Some(KeptAnswer { scope, key, fingerprint, at, answer: Vec::new() }))
+}
+
+async fn was_asked_before(request: &InWorkspace, kept: Option<&KeptAnswer>) -> Result<bool, Problem> {
+    let Some(KeptAnswer { scope, key, fingerprint, .. }) = kept.cloned() else { return Ok(false) };
+    let read = request.asked.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
+    match read {
+        Some(before) if before.fingerprint != fingerprint => Err(Problem::submission(SubmitError::KeyReused, 1)),
+        before => Ok(before.is_some()),
+    }
 }
 
 fn profile_answer(request: &InWorkspace, profile: &Profile) -> Answered {
