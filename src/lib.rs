@@ -1,5 +1,6 @@
 //! Tenure: event-sourced access management.
 
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

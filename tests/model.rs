@@ -28,7 +28,6 @@ use model::decisions::{self, Answer, Row};
 use model::facts::{self, Facts};
 use model::generate::{History, Known, Mix, histories};
 use model::questions::questions;
-use model::since::tenures;
 use model::{known_ids, lines, predict, types};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -183,8 +182,6 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
     for moment in moments {
         look_back(&writer, *moment, &mut met);
     }
-    compare_tenures(&writer, instant(&writer, moments[0].0));
-    compare_tenures(&writer, head(&writer).instant);
     for data in data(&writer.events) {
         count(&mut met, data.type_name());
     }
@@ -381,19 +378,6 @@ fn in_order<T: Ord>(all: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut all: Vec<_> = all.into_iter().collect();
     all.sort();
     all
-}
-
-fn compare_tenures(writer: &Writer, instant: Instant) {
-    let Ok(view) = View::new(Arc::clone(&writer.workspace), At::Instant(instant), writer.clock) else { return };
-    let mut found = Vec::new();
-    for environment in view.environments() {
-        for principal in view.principals() {
-            let access = access(&view, &environment, &principal);
-            found.push((principal, environment.id, access.role, access.rule.as_str(), access.since));
-        }
-    }
-    let expected = tenures(writer.workspace.id(), &writer.events, instant);
-    assert_eq!(in_order(found), in_order(expected), "at {instant}");
 }
 
 fn roster(view: &View) -> Vec<Row> {

@@ -8,7 +8,7 @@ use super::command::{EnvironmentRef, PrincipalRef};
 use super::id::EnvironmentId;
 use super::principal::Principal;
 use super::role::{EnvironmentRole, WorkspaceRole};
-use super::time::{Instant, Revision};
+use super::time::Revision;
 use super::view::{EnvironmentView, ProxyTokenView, View};
 use super::workspace::Mode;
 
@@ -223,7 +223,7 @@ pub fn judge_concealed(view: &View, now: &View, question: &Question, asker: &Pri
 fn sees(view: &View, now: &View, environment: &EnvironmentRef, principal: &Principal) -> bool {
     let Ok(place) = view.find_environment(environment) else { return false };
     let has_access = |view: &View, place: &EnvironmentView<'_>| {
-        view.principal(principal).is_some() && access(view, place, principal).role > EnvironmentRole::NoAccess
+        view.principal(principal).is_some() && held(view, place, principal).role > EnvironmentRole::NoAccess
     };
     has_access(view, &place) && now.environment(place.id).is_none_or(|place| has_access(now, &place))
 }
@@ -312,44 +312,60 @@ fn judge_role(
     }
 }
 
-/// The role that a principal has in an environment, why, and since when.
+/// The role that a principal has in an environment, and the rule that gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The role.
+    pub role: EnvironmentRole,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// The role that a principal has in an environment, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The role.
     pub role: EnvironmentRole,
     /// The rule that gives it.
     pub rule: Rule,
-    /// Since when both have held without a break.
-    pub since: Instant,
     /// The revisions of the events that it rests on, in order.
     pub evidence: Vec<Revision>,
 }
 
-/// The role of a principal that exists in an environment that exists: the first rule that applies.
+/// The role of a principal that exists in an environment that exists.
+pub fn held(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Held {
+    first_that_applies(view, environment, principal).0
+}
+
+/// As [`held`], with the events that it rests on.
 pub fn access(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Access {
+    let (Held { role, rule }, third) = first_that_applies(view, environment, principal);
+    let evidence = [view.principal(principal), Some(environment.mode.since), third];
+    Access { role, rule, evidence: in_order(evidence.into_iter().flatten()) }
+}
+
+/// The first rule that applies, and the event that it rests on beside the principal's and the environment's own.
+fn first_that_applies(
+    view: &View,
+    environment: &EnvironmentView<'_>,
+    principal: &Principal,
+) -> (Held, Option<Revision>) {
+    const CONTRIBUTOR: EnvironmentRole = EnvironmentRole::Contributor;
     let rbac = view.rbac();
     let member = match principal {
         Principal::User(user) => view.member(user),
         Principal::ServiceUser(_) => None,
     };
     let grant = view.grant_trace(environment, principal);
-    let live_grant = view.grant(environment, principal);
+    let live_grant = grant.as_ref().and_then(|grant| view.live_grant(grant));
     let (role, rule, third) = match (environment.mode.value, rbac.value, member, live_grant) {
-        (Mode::Unrestricted | Mode::Ended, ..) => (EnvironmentRole::Contributor, Rule::Unrestricted, None),
-        (_, false, ..) => (EnvironmentRole::Contributor, Rule::RbacOff, Some(rbac.since)),
-        (_, _, Some(member), _) if member.value.administers() => {
-            (EnvironmentRole::Contributor, Rule::WorkspaceRole, Some(rbac.since))
-        }
+        (Mode::Unrestricted | Mode::Ended, ..) => (CONTRIBUTOR, Rule::Unrestricted, None),
+        (_, false, ..) => (CONTRIBUTOR, Rule::RbacOff, Some(rbac.since)),
+        (_, _, Some(member), _) if member.value.administers() => (CONTRIBUTOR, Rule::WorkspaceRole, Some(rbac.since)),
         (_, _, _, Some(grant)) => (grant.value.role, Rule::Grant, Some(grant.since)),
         (Mode::Restricted(role), ..) => (role, Rule::DefaultRole, grant.map(|ended| ended.since)),
     };
-    let evidence = [view.principal(principal), Some(environment.mode.since), third];
-    Access {
-        role,
-        rule,
-        since: view.access_since(environment, principal, rule),
-        evidence: in_order(evidence.into_iter().flatten()),
-    }
+    (Held { role, rule }, third)
 }
 
 fn judge_task(view: &View, source: &EnvironmentRef, target: &EnvironmentView<'_>) -> Decision {

@@ -165,6 +165,8 @@ pub enum Caller {
     },
     /// The actor of a recorded change, for whose authority the importing operator vouches.
     Vouched(Actor),
+    /// An owner that someone supposes to be, in a question of what would happen; nothing is ever submitted as one.
+    Supposed(UserId),
 }
 
 impl Caller {
@@ -172,7 +174,9 @@ impl Caller {
     pub fn actor(&self) -> Actor {
         match self {
             Self::Operator | Self::AccessKey { .. } => Actor::Operator,
-            Self::Principal { principal: Principal::User(user), .. } => Actor::User(user.clone()),
+            Self::Principal { principal: Principal::User(user), .. } | Self::Supposed(user) => {
+                Actor::User(user.clone())
+            }
             Self::Principal { principal: Principal::ServiceUser(id), .. } => Actor::ServiceUser(*id),
             Self::Vouched(actor) => actor.clone(),
         }
@@ -183,7 +187,7 @@ impl Caller {
         match self {
             Self::Operator => Some(CredentialId::Operator),
             Self::Principal { token, .. } => Some(CredentialId::Token(*token)),
-            Self::AccessKey { .. } | Self::Vouched(_) => None,
+            Self::AccessKey { .. } | Self::Vouched(_) | Self::Supposed(_) => None,
         }
     }
 }

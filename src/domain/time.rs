@@ -119,3 +119,46 @@ impl FromStr for Revision {
         parsed.map(Self).ok_or_else(|| InvalidText::new(text, "a revision is a whole number such as `17`"))
     }
 }
+
+/// A span of time: from an instant on, until before another one, or without an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    from: Instant,
+    until: Option<Instant>,
+}
+
+impl Span {
+    /// The span between two instants; without the first it has no beginning, without the second no end.
+    ///
+    /// # Errors
+    /// It would end before it begins: gives both back.
+    pub fn new(from: Option<Instant>, until: Option<Instant>) -> Result<Self, (Instant, Instant)> {
+        let from = from.unwrap_or(Instant::EARLIEST);
+        match until {
+            Some(until) if until < from => Err((from, until)),
+            _ => Ok(Self { from, until }),
+        }
+    }
+
+    /// Its first instant.
+    pub const fn from(&self) -> Instant {
+        self.from
+    }
+
+    /// The first instant after it, if it ends.
+    pub const fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether the instant lies in it.
+    pub fn contains(&self, instant: Instant) -> bool {
+        self.overlaps(instant, Some(instant.next()))
+    }
+
+    /// Whether some instant lies both in it and from one instant on until before another, or for ever.
+    pub fn overlaps(&self, from: Instant, until: Option<Instant>) -> bool {
+        let begins_before = |instant: Instant, end: Option<Instant>| end.is_none_or(|end| instant < end);
+        let first = self.from.max(from);
+        begins_before(first, self.until) && begins_before(first, until)
+    }
+}

@@ -10,9 +10,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::asked::InWorkspace;
+use super::params::LIMIT_DEFAULT;
 use super::problem::Problem;
+use crate::audit::Question;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
+
+/// The most candidates that are looked at for one page.
+const PAGE_CANDIDATES_MAX: usize = 1_000_000;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
@@ -27,8 +32,13 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    forbid_storing(response.headers_mut());
     response
+}
+
+/// Says that no cache may keep an answer.
+pub fn forbid_storing(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// A value as JSON bytes.
@@ -102,6 +112,8 @@ struct Cursor {
     revision: Revision,
     instant: i64,
     position: u64,
+    #[serde(default)]
+    offset: usize,
 }
 
 /// Which page of a list is asked for.
@@ -112,8 +124,12 @@ pub struct Paging {
     pub pinned: bool,
     /// How many rows are wanted.
     pub limit: usize,
+    /// The limit that the caller gave.
+    pub limit_asked: Option<usize>,
     /// How far the pages before went; 0 for the first.
     pub position: u64,
+    /// How many rows of the candidate at the position the pages before gave.
+    offset: usize,
     question: String,
 }
 
@@ -123,25 +139,37 @@ impl Paging {
     /// # Errors
     /// They are not accepted, or the cursor belongs to another question.
     pub fn of(request: &mut InWorkspace) -> Result<Self, Problem> {
-        let limit = request.asked.params.limit()?;
+        let limit_asked = request.asked.params.limit()?;
+        let limit = limit_asked.unwrap_or(LIMIT_DEFAULT);
         let cursor = request.asked.params.text("cursor");
         let question = question(request);
         let (first, pinned) = request.view()?;
         let Some(cursor) = cursor else {
-            return Ok(Self { view: first, pinned, limit, position: 0, question });
+            return Ok(Self { view: first, pinned, limit, limit_asked, position: 0, offset: 0, question });
         };
         let cursor = read_cursor(&cursor, &question)?;
         let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
-        Ok(Self { view: request.view_at(at)?, pinned, limit, position: cursor.position, question })
+        let Cursor { position, offset, .. } = cursor;
+        Ok(Self { view: request.view_at(at)?, pinned, limit, limit_asked, position, offset, question })
+    }
+
+    /// Whether this is the first page.
+    pub const fn is_first(&self) -> bool {
+        self.position == 0 && self.offset == 0
     }
 
     /// The cursor of what comes after a position.
     pub fn cursor(&self, position: u64) -> String {
+        self.cursor_within(position, 0)
+    }
+
+    fn cursor_within(&self, position: u64, offset: usize) -> String {
         let cursor = Cursor {
             question: self.question.clone(),
             revision: self.view.revision(),
             instant: self.view.instant().micros(),
             position,
+            offset,
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
     }
@@ -164,6 +192,26 @@ impl Paging {
         let mut rows = from_here.filter_map(|(position, candidate)| Some((position, row(candidate)?)));
         let items = rows.by_ref().take(self.limit).map(|(_, row)| row).collect();
         let next = rows.next().map(|(position, _)| self.cursor(position));
+        Page { items, next }
+    }
+
+    /// The page of a question's rows. It ends early, with a cursor to go on from, where too many candidates give no row.
+    pub fn gather<Q: Question>(&self, asked: &Q) -> Page<Q::Row> {
+        let first = usize::try_from(self.position).unwrap_or(usize::MAX);
+        let end = asked.candidates().min(first.saturating_add(PAGE_CANDIDATES_MAX));
+        let mut items = Vec::new();
+        for candidate in first..end {
+            let offset = if candidate == first { self.offset } else { 0 };
+            for (place, row) in asked.rows(candidate).into_iter().enumerate().skip(offset) {
+                if items.len() == self.limit {
+                    let next = self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), place);
+                    return Page { items, next: Some(next) };
+                }
+                items.push(row);
+            }
+        }
+        let more = end < asked.candidates();
+        let next = more.then(|| self.cursor(u64::try_from(end).unwrap_or(u64::MAX)));
         Page { items, next }
     }
 }

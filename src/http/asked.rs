@@ -196,7 +196,7 @@ fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, P
             };
             Ok(if administers { Reader::Audit } else { Reader::Oneself(principal.clone()) })
         }
-        Caller::Vouched(_) => Err(Problem::unauthenticated()),
+        Caller::Vouched(_) | Caller::Supposed(_) => Err(Problem::unauthenticated()),
     }
 }
 

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::audit::credentials::ScopeKind;
+use crate::audit::evidence::principal_name;
 use crate::domain::command::Profile;
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::name::{EmailAddress, EnvironmentName, Label, PersonName, ServiceUserName, WorkspaceName};
@@ -131,16 +133,6 @@ pub struct GrantEntity {
     pub since: Instant,
 }
 
-/// Whether a proxy token is valid everywhere.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProxyTokenScopeKind {
-    /// In every environment.
-    WorkspaceWide,
-    /// In those of its scope.
-    Scoped,
-}
-
 /// A proxy token.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "ProxyToken")]
@@ -148,7 +140,7 @@ pub struct ProxyTokenEntity {
     /// Its id.
     pub id: ProxyTokenId,
     /// Whether it is valid everywhere.
-    pub scope: ProxyTokenScopeKind,
+    pub scope: ScopeKind,
     /// Where a scoped one is valid.
     pub environments: Vec<EnvironmentId>,
     /// What those are called, in the same order.
@@ -179,14 +171,6 @@ pub struct AccessKeyEntity {
 
 fn time_of(view: &View, revision: Revision) -> Instant {
     view.event(revision).map_or(Instant::EARLIEST, |event| event.time)
-}
-
-/// What people call a principal: a service user's name, a user's id.
-pub fn principal_name(view: &View, principal: &Principal) -> String {
-    match principal {
-        Principal::User(user) => user.to_string(),
-        Principal::ServiceUser(id) => view.service_user_name(*id).map_or_else(|| id.to_string(), ToString::to_string),
-    }
 }
 
 /// The workspace, if it exists in the view.
@@ -253,7 +237,7 @@ pub fn proxy_token(view: &View, found: &ProxyTokenView<'_>, secret: Option<Shown
     let scope = found.scope.value;
     let environments: Vec<_> = scope.into_iter().flatten().copied().collect();
     let environment_names = environments.iter().filter_map(|id| view.environment_name(*id)).cloned().collect();
-    let scope = if scope.is_some() { ProxyTokenScopeKind::Scoped } else { ProxyTokenScopeKind::WorkspaceWide };
+    let scope = if scope.is_some() { ScopeKind::Scoped } else { ScopeKind::WorkspaceWide };
     ProxyTokenEntity { id: found.id, scope, environments, environment_names, expires_at: found.expires_at, secret }
 }
 

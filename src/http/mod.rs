@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of how the log is stored or how facts change; every handler asks the service.
 
+pub mod accept;
 pub mod answer;
 pub mod asked;
 pub mod body;
@@ -12,6 +13,7 @@ pub mod openapi;
 pub mod params;
 pub mod problem;
 pub mod routes;
+pub mod rows;
 pub mod server;
 
 use std::sync::Arc;

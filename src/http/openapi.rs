@@ -23,6 +23,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("400", "malformed JSON or a wrong type"),
     ("401", "no live credential"),
     ("403", "a live credential without the authority"),
+    ("406", "none of the forms in `Accept` is one of this answer's"),
     ("404", "something named does not exist, or the caller has no part in it"),
     ("408", "the body took too long to arrive"),
     ("409", "a rule of the workspace says no"),
@@ -98,7 +99,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     };
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
-        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Decide => "the answer",
+        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Decide | Kind::Foresee => "the answer",
     });
     let success = gives
         .into_iter()
@@ -152,7 +153,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         Kind::Read => (reads, &[], &[]),
         Kind::List(filters) => (reads, pages, filters),
         Kind::Decide => (reads, &["explain"], &[]),
-        Kind::Write => (&["reason"], &[], &[]),
+        Kind::Foresee | Kind::Write => (&["reason"], &[], &[]),
     };
     let in_query =
         first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
@@ -206,8 +207,9 @@ const MEANINGS: &[(&str, &str)] = &[
     ("subject", "only events about this, as in their `subject`"),
     ("actor", "only events by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`"),
     ("environment", "only what is about this environment, by name or id"),
-    ("from", "only events at or after this RFC 3339 instant"),
-    ("until", "only events before this RFC 3339 instant"),
+    ("role", "only this role"),
+    ("from", "only what was at or after this RFC 3339 instant"),
+    ("until", "only what was before this RFC 3339 instant"),
 ];
 
 fn meaning(name: &str) -> Option<&'static str> {

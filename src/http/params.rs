@@ -4,13 +4,13 @@
 use std::str::FromStr;
 
 use crate::domain::name::Reason;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::At;
 
 use super::problem::Problem;
 
 /// The rows of a page if the caller does not say.
-const LIMIT_DEFAULT: usize = 100;
+pub const LIMIT_DEFAULT: usize = 100;
 /// The most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
 
@@ -43,6 +43,14 @@ impl Params {
     pub fn text(&mut self, name: &str) -> Option<String> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(place).1)
+    }
+
+    /// A parameter as a value, left in its place.
+    ///
+    /// # Errors
+    /// It is not such a value.
+    pub fn peek<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        self.clone().value(name)
     }
 
     /// Takes a parameter out, as a value.
@@ -97,12 +105,22 @@ impl Params {
     ///
     /// # Errors
     /// It is not a number from 1 to 1,000.
-    pub fn limit(&mut self) -> Result<usize, Problem> {
-        let limit = self.value("limit")?.unwrap_or(LIMIT_DEFAULT);
+    pub fn limit(&mut self) -> Result<Option<usize>, Problem> {
+        let Some(limit) = self.value("limit")? else { return Ok(None) };
         if (1..=LIMIT_MAX).contains(&limit) {
-            return Ok(limit);
+            return Ok(Some(limit));
         }
         Err(Problem::invalid(format!("`limit`: `{limit}` is not from 1 to {LIMIT_MAX}")))
+    }
+
+    /// Takes `from` and `until` out.
+    ///
+    /// # Errors
+    /// They are no instants, or the first is the later one.
+    pub fn span(&mut self) -> Result<Span, Problem> {
+        let (from, until) = (self.value("from")?, self.value("until")?);
+        Span::new(from, until)
+            .map_err(|(from, until)| Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))
     }
 
     /// Takes `reason` out.

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use cache::replay;
 pub use directory::Presented;
@@ -88,6 +88,8 @@ pub struct Service {
     directory: Directory,
     queue: mpsc::Sender<Job>,
     undecided: Arc<AtomicBool>,
+    /// How many pieces of audits run at a time.
+    audits: Arc<Semaphore>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -122,6 +124,7 @@ impl Service {
             directory,
             queue,
             undecided,
+            audits: Arc::new(Semaphore::new(audits_max())),
             threads: Mutex::default(),
         });
         let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
@@ -269,6 +272,29 @@ impl Service {
         tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(|_| stopping())?
     }
 
+    /// Runs a piece of an audit in the pool beside the threads that decide; it waits while as many run as may.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server is stopping.
+    pub async fn auditing<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LogError> {
+        let permit = Arc::clone(&self.audits).acquire_owned().await.map_err(|_| stopping())?;
+        let run = move || {
+            let done = work();
+            drop(permit);
+            done
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|_| stopping())
+    }
+
+    /// When a credential was last used, read where it blocks: for work in the pool.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn last_used_of(&self, id: PresentedId) -> Result<Option<Instant>, LogError> {
+        let saved = self.log.last_used(&[id])?.pop().flatten();
+        Ok(self.directory.last_used(id).max(saved))
+    }
+
     /// When credentials were last used, in the order asked.
     ///
     /// # Errors
@@ -339,6 +365,11 @@ impl Service {
         let uses = self.directory.take_uses();
         if uses.is_empty() { Ok(()) } else { self.write(INSTANCE, uses).await }
     }
+}
+
+/// Half of the processors, at least one: decisions keep the others.
+fn audits_max() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 fn stopping() -> LogError {

@@ -37,6 +37,16 @@ impl Standing {
 
 /// What the caller is now; the code if nothing, because a credential or its holder ended.
 pub fn standing(facts: &Facts, caller: &Caller) -> Result<Standing, &'static str> {
+    let of_member = |user: &UserId| {
+        facts.role(user.as_str()).map(|role| {
+            let rank = match role {
+                WorkspaceRole::Owner => Rank::Owner,
+                WorkspaceRole::Manager => Rank::Manager,
+                WorkspaceRole::Member => Rank::Member,
+            };
+            Standing { rank, user: Some(user.clone()) }
+        })
+    };
     let found = match caller {
         Caller::Operator | Caller::Vouched(_) => Some(Standing::of(Rank::Operator)),
         Caller::AccessKey { key, .. } => {
@@ -46,14 +56,7 @@ pub fn standing(facts: &Facts, caller: &Caller) -> Result<Standing, &'static str
         Caller::Principal { principal: Principal::ServiceUser(id), .. } => {
             facts.service_users.iter().any(|(found, _)| found == id).then_some(Standing::of(Rank::Outsider))
         }
-        Caller::Principal { principal: Principal::User(user), .. } => facts.role(user.as_str()).map(|role| {
-            let rank = match role {
-                WorkspaceRole::Owner => Rank::Owner,
-                WorkspaceRole::Manager => Rank::Manager,
-                WorkspaceRole::Member => Rank::Member,
-            };
-            Standing { rank, user: Some(user.clone()) }
-        }),
+        Caller::Principal { principal: Principal::User(user), .. } | Caller::Supposed(user) => of_member(user),
     };
     found.ok_or("unauthenticated")
 }

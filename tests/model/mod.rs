@@ -5,7 +5,7 @@
 //!
 //! - [`generate`] makes random histories of requests, which any writer of a workspace can be driven with;
 //! - [`predict`] says what a request comes to: the expiries noted first, and then the events, or the refusal;
-//! - [`facts`] and [`decisions`] say who could do what, at any revision and instant, and [`since`] for how long.
+//! - [`facts`] and [`decisions`] say who could do what, at any revision and instant.
 
 pub mod authority;
 pub mod decisions;
@@ -13,7 +13,6 @@ pub mod facts;
 pub mod generate;
 pub mod questions;
 pub mod rules;
-pub mod since;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-use tenure::domain::access::access;
+use tenure::audit::tenure::since;
 use tenure::domain::principal::Actor;
 use tenure::domain::role::AccessKeyRole::Auditor;
 use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
@@ -161,11 +161,11 @@ fn whoever_loses_a_grant_by_expiry_has_the_default_role_since_that_instant() {
     let world = team();
     let end = world.in_micros(100);
     let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]).later(1_000);
-    let since = |world: &World| {
+    let bobs = |world: &World| {
         let view = world.view(At::Now);
-        let prod = view.find_environment(&"prod".into()).unwrap();
-        access(&view, &prod, &"user:bob".parse().unwrap()).since
+        let prod = view.find_environment(&"prod".into()).unwrap().id;
+        since(&view, prod, &"user:bob".parse().unwrap())
     };
-    assert_eq!(since(&world), end, "no event says so yet");
-    assert_eq!(since(&world.and([create_environment("dev")])), end, "whenever the event came");
+    assert_eq!(bobs(&world), end, "no event says so yet");
+    assert_eq!(bobs(&world.and([create_environment("dev")])), end, "whenever the event came");
 }

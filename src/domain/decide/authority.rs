@@ -68,6 +68,10 @@ fn standing(view: &View, caller: &Caller) -> Result<Standing, Rejection> {
         Caller::AccessKey { key, .. } => {
             view.access_key(*key).map(|_| Standing::AccessKey).ok_or(Rejection::Unauthenticated)
         }
+        Caller::Supposed(user) => {
+            let role = view.member(user).map(|role| Standing::Member(user.clone(), role.value));
+            role.ok_or(Rejection::Unauthenticated)
+        }
         Caller::Principal { principal, token } => {
             view.token(*token).ok_or(Rejection::Unauthenticated)?;
             match principal {

@@ -4,7 +4,7 @@
 //! there is no second way to read the past. In a workspace that does not exist, nothing does.
 
 mod names;
-mod since;
+mod past;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -279,7 +279,8 @@ impl View {
         newest(environment.facts.grants.get(principal)?, self.revision)
     }
 
-    fn live_grant(&self, entry: &Since<Option<Grant>>) -> Option<Since<Grant>> {
+    /// The grant that was last said to be there, if it still gives something.
+    pub fn live_grant(&self, entry: &Since<Option<Grant>>) -> Option<Since<Grant>> {
         entry.value.filter(|grant| grant.is_live(self.instant)).map(|grant| entry.with(grant))
     }
 
@@ -352,6 +353,8 @@ impl View {
         Some(ProxyTokenView {
             scope: scope.with(scope.value.as_deref()),
             issued: view.issued,
+            issued_at: view.issued_at,
+            issued_by: view.issued_by,
             id,
             expires_at: view.expires_at,
         })
@@ -400,6 +403,10 @@ pub struct ProxyTokenView<'a> {
     pub scope: ScopeView<'a>,
     /// The event that made it.
     pub issued: Revision,
+    /// When it was made.
+    pub issued_at: Instant,
+    /// Who made it.
+    pub issued_by: &'a Actor,
     /// From when on it is worth nothing.
     pub expires_at: Option<Instant>,
 }

@@ -10,7 +10,8 @@ use crate::domain::name::{EnvironmentName, ServiceUserName};
 use crate::domain::principal::Principal;
 use crate::domain::rejection::Rejection;
 use crate::domain::role::WorkspaceRole;
-use crate::domain::timeline::Since;
+use crate::domain::time::Span;
+use crate::domain::timeline::{Since, Timeline};
 
 /// What does not parse names nothing.
 impl View {
@@ -105,6 +106,38 @@ impl View {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Every environment that an id names or that bore a name at some instant of a span.
+    pub fn environments_within(&self, reference: &EnvironmentRef, span: &Span) -> Vec<EnvironmentId> {
+        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let named = names.into_iter().flat_map(|timeline| self.within(timeline, span)).flatten();
+        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
+        let mut found: Vec<_> = named.chain(by_id).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` named at some instant of a span.
+    pub fn principals_within(&self, reference: &PrincipalRef, span: &Span) -> Vec<Principal> {
+        let mut found = self.principals_ever(reference);
+        found.retain(|principal| match principal {
+            Principal::User(_) => true,
+            Principal::ServiceUser(id) => {
+                let facts = self.workspace.service_users.get(id);
+                facts.is_some_and(|facts| self.within(&facts.alive, span).into_iter().any(|alive| alive))
+            }
+        });
+        found
+    }
+
+    /// The values that a fact had at some instant of a span, as far as the view reaches.
+    fn within<T: Clone>(&self, timeline: &Timeline<T>, span: &Span) -> Vec<T> {
+        let known: Vec<_> = timeline.iter().take_while(|entry| entry.since <= self.revision).collect();
+        let ends = known.iter().skip(1).map(|next| Some(self.time_of(next.since))).chain([None]);
+        let held = known.iter().zip(ends).filter(|(entry, end)| span.overlaps(self.time_of(entry.since), *end));
+        held.map(|(entry, _)| entry.value.clone()).collect()
     }
 
     /// The environment that an id names or that bore a name last, also one that has ended.

@@ -20,13 +20,21 @@ pub struct CommandsBody {
 
 /// Does a batch of commands.
 pub async fn submit(request: InWorkspace) -> Answered {
+    let commands = batch(&request)?;
+    change(request, commands, results).await
+}
+
+/// The commands of a request's body.
+///
+/// # Errors
+/// There are none or too many, or one has no shape.
+pub fn batch(request: &InWorkspace) -> Result<Vec<Command>, Problem> {
     let CommandsBody { commands } = request.asked.body()?;
     if commands.is_empty() || commands.len() > COMMANDS_MAX {
         let detail = format!("`commands`: there are {}, and from 1 to {COMMANDS_MAX} are accepted", commands.len());
         return Err(if commands.is_empty() { Problem::invalid(detail) } else { Problem::too_large(detail) });
     }
-    let commands = read(commands)?;
-    change(request, commands, results).await
+    read(commands)
 }
 
 /// Reads commands, each in the shape of its type.

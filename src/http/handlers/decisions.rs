@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Answered;
-use super::audit::{Evidence, evidence};
+use crate::audit::evidence::Evidence;
 use crate::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
 use crate::domain::object::object;
@@ -239,9 +239,15 @@ impl Judge<'_> {
             revision: self.view.revision(),
             at: self.view.instant(),
             reasons: reasons(decision),
-            evidence: evidence(self.view, &decision.evidence, audits),
+            evidence: shown(self.view, &decision.evidence, audits),
         }
     }
+}
+
+/// The events of revisions; who made them and why is told only to those who may read the audit.
+fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
+    let of = if audits { Evidence::of } else { Evidence::anonymous };
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(event)).collect()
 }
 
 fn reasons(decision: &Decision) -> Vec<String> {

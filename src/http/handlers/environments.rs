@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answered;
-use crate::domain::access::access;
+use crate::domain::access::held;
 use crate::domain::command::{
     Command, CreateEnvironment, DeleteEnvironment, EnvironmentRef, GrantSpec, RenameEnvironment, RestrictEnvironment,
     SetDefaultRole, SetGrant, UnrestrictEnvironment,
@@ -42,7 +42,7 @@ pub(super) fn may_see(request: &InWorkspace, environment: EnvironmentId) -> Resu
     let Some(principal) = request.only()? else { return Ok(true) };
     let now = request.now();
     let found = now.environment(environment).filter(|_| now.principal(principal).is_some());
-    Ok(found.is_some_and(|found| access(&now, &found, principal).role > EnvironmentRole::NoAccess))
+    Ok(found.is_some_and(|found| held(&now, &found, principal).role > EnvironmentRole::NoAccess))
 }
 
 /// Lists environments: all of them, or those that the caller has access to.

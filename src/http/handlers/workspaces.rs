@@ -15,6 +15,7 @@ use crate::http::answer::{self, Page};
 use crate::http::asked::{Asked, InWorkspace};
 use crate::http::change::{change, entities, new_workspace, submit};
 use crate::http::entity::{self, WorkspaceEntity};
+use crate::http::params::LIMIT_DEFAULT;
 use crate::http::problem::Problem;
 
 /// Whether RBAC is to be on.
@@ -67,7 +68,7 @@ pub async fn list(mut asked: Asked) -> Answered {
     if matches!(asked.caller, Caller::AccessKey { role: AccessKeyRole::Evaluator, .. }) {
         return Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"));
     }
-    let limit = asked.params.limit()?;
+    let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let (at, instant) = instant(&mut asked)?;
     let cursor = asked.params.text("cursor").map(|cursor| read_cursor(&cursor, at)).transpose()?;
     std::mem::take(&mut asked.params).finish()?;

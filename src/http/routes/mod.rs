@@ -50,6 +50,8 @@ pub enum Kind {
     List(&'static [&'static str]),
     /// Decides in a view.
     Decide,
+    /// Asks what commands would change.
+    Foresee,
     /// Makes a change.
     Write,
 }

@@ -4,13 +4,24 @@ use axum::routing::any;
 
 use super::Who::{Auditors, Evaluators, ProxyTokens};
 use super::{Kind, Route, get, post};
+use crate::audit::credentials::CredentialRow;
+use crate::audit::diff::DiffRow;
+use crate::audit::roster::AccessRow;
+use crate::audit::tenure::TenureRow;
+use crate::http::handlers::audit::what_if::WhatIfBody;
+use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
+use crate::http::handlers::commands::CommandsBody;
 use crate::http::handlers::{audit, decisions, events, proxy_auth};
+use crate::http::rows::RowsBody;
 
 const EVENT_FILTERS: &[&str] = &["after", "type", "subject", "actor", "environment", "principal", "from", "until"];
 
 pub(super) fn rows() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
     let evaluations = "/v1/workspaces/{ws}/access/v1/evaluations";
+    let tenures = "/v1/workspaces/{ws}/audit/tenures";
+    let credentials = "/v1/workspaces/{ws}/audit/credentials";
+    let what_if = "/v1/workspaces/{ws}/audit/what-if";
     let proxy = "/v1/workspaces/{ws}/proxy-auth/{env}";
     let asks_proxy = "Answers a reverse proxy whether a web function may be called";
     let asks_one = "Answers whether a subject may do an action on a resource";
@@ -31,6 +42,20 @@ pub(super) fn rows() -> Vec<Route> {
             .gives::<events::EventsBody>(),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
-            .gives::<audit::AccessBody>(),
+            .gives::<RowsBody<About<PairQuery>, AccessRow>>(),
+        get(tenures, "Lists who had access to what, from when until when", Auditors, audit::tenures)
+            .kind(Kind::List(&["environment", "principal", "role", "from", "until"]))
+            .gives::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>(),
+        get("/v1/workspaces/{ws}/audit/diff", "Compares access at two instants", Auditors, audit::diff)
+            .kind(Kind::List(&["environment", "principal", "from", "until"]))
+            .gives::<RowsBody<AboutSpan<PairQuery>, DiffRow>>(),
+        get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
+            .kind(Kind::List(&[]))
+            .gives::<RowsBody<About<NoQuery>, CredentialRow>>(),
+        post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
+            .kind(Kind::Foresee)
+            .status(200)
+            .takes::<CommandsBody>()
+            .gives::<WhatIfBody>(),
     ]
 }

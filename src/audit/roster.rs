@@ -1,0 +1,80 @@
+//! The roster: who has access to what in a view, and why.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Question;
+use super::evidence::{Evidence, evidence, principal_name};
+use super::pairs::Pairs;
+use super::tenure::since;
+use crate::domain::access::{Access, access};
+use crate::domain::id::EnvironmentId;
+use crate::domain::name::EnvironmentName;
+use crate::domain::principal::Principal;
+use crate::domain::role::EnvironmentRole;
+use crate::domain::time::Instant;
+use crate::domain::view::View;
+
+/// Who has access to what.
+pub struct Roster {
+    /// When.
+    pub view: View,
+    /// Who and where.
+    pub pairs: Pairs,
+}
+
+/// A principal's access to an environment.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct AccessRow {
+    /// Who.
+    pub principal: Principal,
+    /// What they are called.
+    pub principal_name: String,
+    /// To what.
+    pub environment: EnvironmentId,
+    /// What that is called.
+    pub environment_name: EnvironmentName,
+    /// The role, above `no_access`.
+    pub role: EnvironmentRole,
+    /// The stable name of the rule that gives it.
+    pub rule: &'static str,
+    /// Since when role and rule have held without a break.
+    pub since: Instant,
+    /// The events that it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Question for Roster {
+    type Row = AccessRow;
+
+    const COLUMNS: &'static [&'static str] =
+        &["principal", "principal_name", "environment", "environment_name", "role", "rule", "since", "evidence"];
+
+    fn candidates(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<AccessRow> {
+        let row = self.pairs.get(candidate).and_then(|(environment, principal)| self.row(environment, principal));
+        row.into_iter().collect()
+    }
+}
+
+impl Roster {
+    fn row(&self, environment: EnvironmentId, principal: &Principal) -> Option<AccessRow> {
+        let view = &self.view;
+        let place = view.environment(environment)?;
+        view.principal(principal)?;
+        let Access { role, rule, evidence: revisions } = access(view, &place, principal);
+        (role > EnvironmentRole::NoAccess).then(|| AccessRow {
+            principal: principal.clone(),
+            principal_name: principal_name(view, principal),
+            environment,
+            environment_name: place.name.clone(),
+            role,
+            rule: rule.as_str(),
+            since: since(view, environment, principal),
+            evidence: evidence(view, &revisions),
+        })
+    }
+}

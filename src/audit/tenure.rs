@@ -1,0 +1,229 @@
+//! Tenures: from when until when a principal held a role in an environment by a rule, and what began and ended it.
+//!
+//! What a role rests on changes at few moments, and each is known from the facts' own timelines: those of the principal, the environment,
+//! the grant, RBAC and the workspace, and the ends that were set for grants. The role is judged at each of these moments by the same
+//! function that decides; a tenure is a run of moments at which role and rule are the same. So tenures and decisions cannot disagree.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Question;
+use super::evidence::{ShownCause, principal_name};
+use super::pairs::Pairs;
+use crate::domain::access::{Held, Rule, held};
+use crate::domain::id::EnvironmentId;
+use crate::domain::name::EnvironmentName;
+use crate::domain::principal::Principal;
+use crate::domain::role::EnvironmentRole;
+use crate::domain::time::{Instant, Revision, Span};
+use crate::domain::view::View;
+
+/// What made access begin, change or end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// An event.
+    Event(Revision),
+    /// A grant passed its end, whenever the event that says so came.
+    Expiry {
+        /// When.
+        at: Instant,
+        /// The event that set this end.
+        set_by: Revision,
+    },
+}
+
+/// A role held by a rule without a break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    /// The role and the rule.
+    pub held: Held,
+    /// Its first instant.
+    pub from: Instant,
+    /// The first instant after it; none if it is still held in the view.
+    pub until: Option<Instant>,
+    /// What began it.
+    pub opened_by: Cause,
+    /// What ended it.
+    pub closed_by: Option<Cause>,
+}
+
+/// A moment at which access may have changed: an instant, and what happened then, in order. An end comes before the events of its instant.
+type Moment = (Instant, Cause);
+
+fn moments(view: &View, environment: EnvironmentId, principal: &Principal) -> Vec<Moment> {
+    let events = view.bearing(environment, principal).into_iter();
+    let mut moments: Vec<Moment> = events.map(|revision| (view.time_of(revision), Cause::Event(revision))).collect();
+    let ends = view.grant_ends(environment, principal).into_iter();
+    moments.extend(ends.map(|end| (end.value, Cause::Expiry { at: end.value, set_by: end.since })));
+    moments.sort_by_key(|(instant, cause)| (*instant, matches!(cause, Cause::Event(_))));
+    moments
+}
+
+/// What a principal holds in an environment in a view; none where one of them is not there.
+pub fn held_in(view: &View, environment: EnvironmentId, principal: &Principal) -> Option<Held> {
+    view.principal(principal)?;
+    Some(held(view, &view.environment(environment)?, principal))
+}
+
+/// The newest of the events up to each moment, beside it.
+fn reached(moments: &[Moment]) -> impl Iterator<Item = (Instant, Revision)> {
+    moments.iter().scan(Revision::ZERO, |newest, (instant, cause)| {
+        if let Cause::Event(revision) = cause {
+            *newest = *revision;
+        }
+        Some((*instant, *newest))
+    })
+}
+
+/// Every tenure of a principal in an environment, of `no_access` too, as far as the view reaches; in order.
+pub fn tenures(view: &View, environment: EnvironmentId, principal: &Principal) -> Vec<Tenure> {
+    let moments = moments(view, environment, principal);
+    let states: Vec<Option<Held>> = reached(&moments)
+        .map(|(instant, revision)| held_in(&view.partway(revision, instant), environment, principal))
+        .collect();
+    let mut tenures: Vec<Tenure> = Vec::new();
+    let mut before = None;
+    let both = moments.chunk_by(|one, other| one.0 == other.0);
+    let mut rest = states.as_slice();
+    for happened in both {
+        let (states, later) = rest.split_at(happened.len().min(rest.len()));
+        rest = later;
+        let after = states.last().copied().flatten();
+        if after == before {
+            continue;
+        }
+        let Some((from, cause)) = happened.get(first_of_the_last(states)).copied() else { continue };
+        if let Some(last) = tenures.last_mut().filter(|last| last.until.is_none()) {
+            (last.until, last.closed_by) = (Some(from), Some(cause));
+        }
+        tenures.extend(after.map(|held| Tenure { held, from, until: None, opened_by: cause, closed_by: None }));
+        before = after;
+    }
+    tenures
+}
+
+/// Where the last unbroken run of equal states begins.
+fn first_of_the_last(states: &[Option<Held>]) -> usize {
+    let last = states.last();
+    states.iter().rposition(|state| Some(state) != last).map_or(0, |other| other + 1)
+}
+
+/// Since when a principal has held what it holds in a view, role and rule.
+pub fn since(view: &View, environment: EnvironmentId, principal: &Principal) -> Instant {
+    let moments = moments(view, environment, principal);
+    let now = held_in(view, environment, principal);
+    let ends: Vec<(Instant, Revision)> = reached(&moments).collect();
+    let each = ends.chunk_by(|one, other| one.0 == other.0).filter_map(<[_]>::last);
+    let alike = |(instant, revision): &&(Instant, Revision)| {
+        held_in(&view.partway(*revision, *instant), environment, principal) == now
+    };
+    each.rev().take_while(alike).last().map_or(Instant::EARLIEST, |(instant, _)| *instant)
+}
+
+/// Who had access to what at any time of a span.
+pub struct Tenures {
+    /// What is known: the newest revision and instant that count.
+    pub view: View,
+    /// When.
+    pub span: Span,
+    /// Only this role.
+    pub role: Option<EnvironmentRole>,
+    /// Who and where.
+    pub pairs: Pairs,
+}
+
+/// A tenure, as it is shown.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TenureRow {
+    /// Who.
+    pub principal: Principal,
+    /// What they are called.
+    pub principal_name: String,
+    /// Where.
+    pub environment: EnvironmentId,
+    /// What that is called, or was called last.
+    pub environment_name: Option<EnvironmentName>,
+    /// The role, above `no_access`.
+    pub role: EnvironmentRole,
+    /// The stable name of the rule that gave it.
+    pub rule: &'static str,
+    /// Its first instant.
+    pub from: Instant,
+    /// The first instant after it; `null` while it is held.
+    pub until: Option<Instant>,
+    /// When it will end if nothing happens: the end of the grant that it is held by.
+    pub expires_at: Option<Instant>,
+    /// What began it.
+    pub opened_by: Option<ShownCause>,
+    /// What ended it.
+    pub closed_by: Option<ShownCause>,
+}
+
+impl Tenures {
+    fn row(&self, environment: EnvironmentId, principal: &Principal, tenure: &Tenure) -> TenureRow {
+        let view = &self.view;
+        let grant = view.environment(environment).and_then(|found| view.grant(&found, principal));
+        let expires_at = grant.and_then(|grant| grant.value.expires_at);
+        TenureRow {
+            principal: principal.clone(),
+            principal_name: principal_name(view, principal),
+            environment,
+            environment_name: view.environment_name(environment).cloned(),
+            role: tenure.held.role,
+            rule: tenure.held.rule.as_str(),
+            from: tenure.from,
+            until: tenure.until,
+            expires_at: expires_at.filter(|_| tenure.until.is_none() && tenure.held.rule == Rule::Grant),
+            opened_by: ShownCause::of(view, &tenure.opened_by),
+            closed_by: tenure.closed_by.as_ref().and_then(|cause| ShownCause::of(view, cause)),
+        }
+    }
+
+    fn asks_for(&self, tenure: &Tenure) -> bool {
+        let held = tenure.held.role;
+        held > EnvironmentRole::NoAccess
+            && self.role.is_none_or(|role| role == held)
+            && self.span.overlaps(tenure.from, tenure.until)
+    }
+}
+
+impl Question for Tenures {
+    type Row = TenureRow;
+
+    const COLUMNS: &'static [&'static str] = &[
+        "principal",
+        "principal_name",
+        "environment",
+        "environment_name",
+        "role",
+        "rule",
+        "from",
+        "until",
+        "expires_at",
+        "opened_by.event",
+        "opened_by.revision",
+        "opened_by.type",
+        "opened_by.time",
+        "opened_by.actor",
+        "opened_by.reason",
+        "opened_by.expiry",
+        "closed_by.event",
+        "closed_by.revision",
+        "closed_by.type",
+        "closed_by.time",
+        "closed_by.actor",
+        "closed_by.reason",
+        "closed_by.expiry",
+    ];
+
+    fn candidates(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<TenureRow> {
+        let Some((environment, principal)) = self.pairs.get(candidate) else { return Vec::new() };
+        let found = tenures(&self.view, environment, principal);
+        let asked_for = found.iter().filter(|tenure| self.asks_for(tenure));
+        asked_for.map(|tenure| self.row(environment, principal, tenure)).collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! What if: the change in effective access that commands would make, without appending anything.
+//!
+//! The commands are judged by the same `decide` that would judge them, against facts that are dropped afterwards. Ids that
+//! would be made are stood for by the last ones of all, which no real id is; there is no secret.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Question;
+use super::diff::{Diff, DiffRow};
+use crate::domain::access::accepts;
+use crate::domain::command::Command;
+use crate::domain::credential::SecretDigest;
+use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
+use crate::domain::event::Event;
+use crate::domain::id::{CommandId, EnvironmentId, EventId, EventIds, Fresh, ProxyTokenId};
+use crate::domain::name::{EnvironmentName, Reason};
+use crate::domain::principal::{Actor, Caller};
+use crate::domain::time::Instant;
+use crate::domain::view::{ProxyTokenView, View};
+use crate::domain::workspace::Workspace;
+
+/// The workspace as it is and as it would be.
+pub struct Foreseen {
+    /// As it is.
+    pub before: View,
+    /// As it would be.
+    pub after: View,
+    /// What would be appended, under ids that stand for others.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// A proxy token that would be accepted in more environments.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WidenedRow {
+    /// Which.
+    pub proxy_token: ProxyTokenId,
+    /// In which environments it would be accepted and is not now.
+    pub environments: Vec<EnvironmentId>,
+    /// What those are called, in the same order.
+    pub environment_names: Vec<EnvironmentName>,
+}
+
+/// How many roles in an environment would be other ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Tally {
+    /// Principals whose role would be a higher one, or their first.
+    pub gain: usize,
+    /// Principals whose role would be a lower one, or none.
+    pub lose: usize,
+}
+
+/// Ids at the far end of all ids: none that was ever made is there.
+struct Counted(u128);
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self(u128::MAX << 32)
+    }
+}
+
+impl Counted {
+    fn uuid(&mut self) -> Uuid {
+        self.0 = self.0.saturating_add(1);
+        Uuid::from_u128(self.0)
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        Fresh { entity: self.uuid(), environment: self.uuid(), token: self.uuid(), digest: SecretDigest([0; 32]) }
+    }
+}
+
+impl EventIds for Counted {
+    fn next_event_id(&mut self) -> EventId {
+        EventId::from_uuid(self.uuid())
+    }
+}
+
+/// Judges commands as they would be judged now, `clock` being now.
+///
+/// # Errors
+/// The first command that would be refused.
+pub fn foresee(
+    workspace: &Arc<Workspace>,
+    caller: &Caller,
+    commands: Vec<Command>,
+    reason: Option<Reason>,
+    clock: Instant,
+) -> Result<Foreseen, Refused> {
+    let mut counted = Counted::default();
+    let mut stamp = Stamp {
+        command: CommandId::from_uuid(Uuid::nil()),
+        time: clock.max(workspace.head_time().next()),
+        recorded: None,
+        actor: Actor::System,
+        credential: None,
+        reason: None,
+    };
+    let mut expired = Arc::clone(workspace);
+    while expired.next_expiry().is_some_and(|end| end <= stamp.time) {
+        expired = expire(&expired, &stamp, &mut counted).workspace;
+        stamp.time = stamp.time.next();
+    }
+    let time = stamp.time;
+    stamp = Stamp { actor: caller.actor(), credential: caller.credential(), reason, ..stamp };
+    let commands: Vec<_> = commands.into_iter().map(|command| (command, counted.fresh())).collect();
+    let Decided { workspace: then, events, .. } = decide_all(&expired, caller, &commands, &stamp, &mut counted)?;
+    Ok(Foreseen { before: View::now(expired, time), after: View::now(then, time), events })
+}
+
+impl Foreseen {
+    /// Each effective role that would be another one, in order.
+    pub fn changes(&self) -> impl Iterator<Item = DiffRow> + use<> {
+        let diff = Diff::new(self.before.clone(), self.after.clone(), |_| true, |_| true);
+        (0..diff.candidates()).flat_map(move |candidate| diff.rows(candidate))
+    }
+
+    /// Each proxy token that would be accepted in more environments, in the order of their ids.
+    pub fn widened(&self) -> impl Iterator<Item = WidenedRow> {
+        self.after.proxy_tokens().filter_map(|token| {
+            let before = self.before.proxy_token(token.id);
+            let more: Vec<_> = self.after.environments().filter(|place| self.opens(before, &token, place.id)).collect();
+            (!more.is_empty()).then(|| WidenedRow {
+                proxy_token: token.id,
+                environments: more.iter().map(|place| place.id).collect(),
+                environment_names: more.iter().map(|place| place.name.clone()).collect(),
+            })
+        })
+    }
+
+    /// Whether a token would be accepted in an environment, and is not now.
+    fn opens(&self, before: Option<ProxyTokenView<'_>>, after: &ProxyTokenView<'_>, place: EnvironmentId) -> bool {
+        let is_accepted = |token: ProxyTokenView<'_>| accepts(&self.before, &token, place).allowed;
+        let accepted = before.filter(|_| self.before.environment(place).is_some()).is_some_and(is_accepted);
+        !accepted && accepts(&self.after, after, place).allowed
+    }
+}
+
+impl Tally {
+    /// Counts a change.
+    pub fn count(&mut self, change: &DiffRow) {
+        if change.after > change.before { self.gain += 1 } else { self.lose += 1 }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a view knows of the time before it: what a principal's access ever rested on, and views of earlier moments.
+
+use super::View;
+use crate::domain::id::{EnvironmentId, UserId};
+use crate::domain::principal::Principal;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::timeline::{Since, Timeline};
+use crate::domain::workspace::Mode;
+
+impl View {
+    /// When the event of a revision happened; [`Instant::EARLIEST`] for one that no loaded fact knows.
+    pub fn time_of(&self, revision: Revision) -> Instant {
+        self.workspace.time_of(revision).unwrap_or(Instant::EARLIEST)
+    }
+
+    /// When a user became a member, role changes since then apart.
+    pub fn member_since(&self, user: &UserId) -> Option<Revision> {
+        self.workspace.members.get(user)?.run_start(self.revision, Option::is_some)
+    }
+
+    /// The view of an earlier instant that knows no more than this one; of this one's instant for a later one.
+    #[must_use]
+    pub fn back_to(&self, instant: Instant) -> Self {
+        let revision = self.workspace.revision_at(instant).min(self.revision);
+        Self { workspace: self.workspace.clone(), revision, instant: instant.min(self.instant) }
+    }
+
+    /// The facts after some of a command's events, at an instant: only for finding out which of the events made a difference.
+    /// No question is answered from it.
+    #[must_use]
+    pub fn partway(&self, revision: Revision, instant: Instant) -> Self {
+        Self { workspace: self.workspace.clone(), revision: revision.min(self.revision), instant }
+    }
+
+    /// Every event that a role of the principal in the environment ever rested on, in order.
+    pub fn bearing(&self, environment: EnvironmentId, principal: &Principal) -> Vec<Revision> {
+        let workspace = &self.workspace;
+        let mut revisions = self.revisions(&workspace.alive);
+        revisions.extend(self.revisions(&workspace.rbac));
+        match principal {
+            Principal::User(user) => {
+                revisions.extend(workspace.members.get(user).into_iter().flat_map(|role| self.revisions(role)));
+            }
+            Principal::ServiceUser(id) => {
+                let facts = workspace.service_users.get(id).into_iter();
+                revisions.extend(facts.flat_map(|facts| self.revisions(&facts.alive)));
+            }
+        }
+        if let Some(facts) = workspace.environments.get(&environment) {
+            revisions.extend(self.revisions(&facts.mode));
+            revisions.extend(facts.grants.get(principal).into_iter().flat_map(|grant| self.revisions(grant)));
+        }
+        revisions.sort_unstable();
+        revisions.dedup();
+        revisions
+    }
+
+    fn revisions<T: Clone>(&self, timeline: &Timeline<T>) -> Vec<Revision> {
+        timeline.iter().map(|entry| entry.since).take_while(|since| *since <= self.revision).collect()
+    }
+
+    /// Every end, up to the view's instant, that was ever set for a grant of the principal in the environment, with the event
+    /// that set it.
+    pub fn grant_ends(&self, environment: EnvironmentId, principal: &Principal) -> Vec<Since<Instant>> {
+        let facts = self.workspace.environments.get(&environment);
+        let Some(grants) = facts.and_then(|facts| facts.grants.get(principal)) else { return Vec::new() };
+        let known = grants.iter().take_while(|entry| entry.since <= self.revision);
+        let ends = known.filter_map(|entry| Some(entry.with(entry.value?.expires_at?)));
+        ends.filter(|end| end.value <= self.instant).collect()
+    }
+
+    /// Every principal that ever was, as far as the view reaches: users, then service users, in the order of their ids.
+    pub fn principals_of_all_time(&self) -> impl Iterator<Item = Principal> {
+        let users = self.workspace.members.keys().filter(|user| self.member_trace(user).is_some());
+        let service_users = self.workspace.service_users.keys().filter(|id| self.service_user_trace(**id).is_some());
+        let users = users.map(|user| Principal::User(user.clone()));
+        users.chain(service_users.map(|id| Principal::ServiceUser(*id)))
+    }
+
+    /// Every environment that ever was, as far as the view reaches, in the order of their ids.
+    pub fn environments_of_all_time(&self) -> impl Iterator<Item = EnvironmentId> {
+        self.workspace.environments.keys().copied().filter(|id| self.environment_trace(*id).is_some())
+    }
+
+    /// How an environment stands to those who have no grant in it; [`Mode::Ended`] if it is not there.
+    pub fn mode(&self, environment: EnvironmentId) -> Mode {
+        self.environment(environment).map_or(Mode::Ended, |found| found.mode.value)
+    }
+}

@@ -1,0 +1,140 @@
+//! The form that an answer is asked for in: the `Accept` header (RFC 9110 §12.5.1).
+
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::problem::Problem;
+
+/// A form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// Comma-separated values with a header line (RFC 4180).
+    Csv,
+    /// A page to read or print.
+    Html,
+}
+
+impl Form {
+    /// The forms of a list of rows.
+    pub const OF_ROWS: &'static [Self] = &[Self::Json, Self::Ndjson, Self::Csv];
+
+    /// Its media type, as it is asked for.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+            Self::Html => "text/html",
+        }
+    }
+
+    /// What it is called for short.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Html => "html",
+        }
+    }
+
+    /// The `Content-Type` of an answer in this form.
+    pub const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Html => "text/html; charset=utf-8",
+        })
+    }
+
+    /// Of the forms that there are, the one that a request likes best; the first of them if it does not say.
+    ///
+    /// # Errors
+    /// 406 if it accepts none of them.
+    pub fn asked(headers: &HeaderMap, offered: &[Self]) -> Result<Self, Problem> {
+        let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let ranges: Vec<(&str, u16)> = accept.iter().flat_map(|value| value.split(',')).filter_map(range).collect();
+        if ranges.is_empty() {
+            return offered.first().copied().ok_or_else(|| not_acceptable(offered));
+        }
+        let liked = |form: &Self| ranges.iter().filter_map(|range| quality(*form, *range)).max().map(|(_, q)| q);
+        let mut best = None;
+        for form in offered {
+            if let Some(q) = liked(form).filter(|q| *q > 0 && best.is_none_or(|(_, other)| *q > other)) {
+                best = Some((*form, q));
+            }
+        }
+        best.map(|(form, _)| form).ok_or_else(|| not_acceptable(offered))
+    }
+}
+
+/// A media range and its weight in thousandths.
+fn range(text: &str) -> Option<(&str, u16)> {
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().filter(|media| !media.is_empty())?;
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    Some((media, weight.map_or(1_000, thousandths)))
+}
+
+fn thousandths(weight: &str) -> u16 {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    if whole == "1" {
+        return 1_000;
+    }
+    let digits = format!("{fraction:0<3}");
+    digits.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+/// How specific a range is about a form, and how much it is liked; none if the range does not hold it.
+fn quality(form: Form, (range, weight): (&str, u16)) -> Option<(u8, u16)> {
+    let media = form.media_type();
+    let kind = media.split('/').next().unwrap_or_default();
+    if range.eq_ignore_ascii_case(media) {
+        Some((2, weight))
+    } else if range.strip_suffix("/*").is_some_and(|own| own.eq_ignore_ascii_case(kind)) {
+        Some((1, weight))
+    } else {
+        (range == "*/*").then_some((0, weight))
+    }
+}
+
+fn not_acceptable(offered: &[Form]) -> Problem {
+    let offered: Vec<_> = offered.iter().map(|form| format!("`{}`", form.media_type())).collect();
+    let detail = format!("`Accept` names none of the forms of this answer: {}", offered.join(", "));
+    Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(accept: &str) -> Option<Form> {
+        let mut headers = HeaderMap::new();
+        if !accept.is_empty() {
+            headers.insert(ACCEPT, HeaderValue::from_str(accept).ok()?);
+        }
+        Form::asked(&headers, Form::OF_ROWS).ok()
+    }
+
+    #[test]
+    fn the_form_that_is_liked_best_is_given() {
+        for (accept, form) in [
+            ("", Some(Form::Json)),
+            ("*/*", Some(Form::Json)),
+            ("text/csv", Some(Form::Csv)),
+            ("TEXT/CSV; q=0.5, application/x-ndjson", Some(Form::Ndjson)),
+            ("text/*", Some(Form::Csv)),
+            ("application/json;q=0.1, */*;q=0.9", Some(Form::Ndjson)),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Some(Form::Json)),
+            ("text/csv;q=0", None),
+            ("image/png", None),
+        ] {
+            assert_eq!(asked(accept), form, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The audit's questions, as they are asked over HTTP.
+
+pub mod what_if;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answered;
+use crate::audit::Question;
+use crate::audit::credentials::{AnyCredential, CredentialRow, Credentials};
+use crate::audit::diff::Diff;
+use crate::audit::pairs::Pairs;
+use crate::audit::roster::Roster;
+use crate::audit::tenure::Tenures;
+use crate::domain::command::{EnvironmentRef, PrincipalRef};
+use crate::domain::id::{EnvironmentId, WorkspaceId};
+use crate::domain::principal::Principal;
+use crate::domain::role::EnvironmentRole;
+use crate::domain::time::{Instant, Revision, Span};
+use crate::domain::view::View;
+use crate::http::answer::Paging;
+use crate::http::asked::InWorkspace;
+use crate::http::params::Params;
+use crate::http::problem::Problem;
+use crate::http::rows;
+use crate::log::PresentedId;
+use crate::service::Service;
+
+/// Of which view an answer is.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct About<Q> {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// The revision judged at.
+    pub revision: Revision,
+    /// The instant judged at.
+    pub at: Instant,
+    /// What was asked for.
+    pub query: Q,
+}
+
+impl<Q> About<Q> {
+    fn of(view: &View, query: Q) -> Self {
+        Self { workspace: view.workspace().id(), revision: view.revision(), at: view.instant(), query }
+    }
+}
+
+/// Of which view and span an answer is.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct AboutSpan<Q> {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// The newest revision that counts.
+    pub revision: Revision,
+    /// The newest instant that counts.
+    pub at: Instant,
+    /// The first instant asked about; `null` for all before `until`.
+    pub from: Option<Instant>,
+    /// The first instant after those; `null` for all from `from` on.
+    pub until: Option<Instant>,
+    /// What was asked for.
+    pub query: Q,
+}
+
+/// Who and where a question is about; all of them where it does not say.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PairQuery {
+    /// Only this environment.
+    pub environment: Option<String>,
+    /// Only this principal.
+    pub principal: Option<String>,
+}
+
+impl PairQuery {
+    fn of(params: &mut Params) -> Self {
+        Self { environment: params.text("environment"), principal: params.text("principal") }
+    }
+
+    /// What the filters name at some instant of a span, as far as a view reaches: none if it was at another time.
+    ///
+    /// # Errors
+    /// `not_found` for what never was, as far as `now` reaches.
+    fn within(&self, view: &View, now: &View, span: &Span) -> Result<Named, Problem> {
+        let environment = self.environment.as_deref().map(EnvironmentRef::from);
+        let principal = self.principal.as_deref().map(PrincipalRef::from);
+        self.check(now)?;
+        Ok(Named {
+            environments: environment.map(|named| view.environments_within(&named, span)),
+            principals: principal.map(|named| view.principals_within(&named, span)),
+        })
+    }
+
+    fn check(&self, now: &View) -> Result<(), Problem> {
+        match (&self.environment, &self.principal) {
+            (Some(named), _) if !now.environment_ever(&named.as_str().into()) => {
+                Err(Problem::not_found("environment", named))
+            }
+            (_, Some(named)) if now.principals_ever(&named.as_str().into()).is_empty() => {
+                Err(Problem::not_found("principal", named))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What filters name; none for a filter that was not given.
+struct Named {
+    environments: Option<Vec<EnvironmentId>>,
+    principals: Option<Vec<Principal>>,
+}
+
+/// Lists who has access to what, as of any instant.
+pub async fn access_list(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    let query = PairQuery::of(&mut request.asked.params);
+    std::mem::take(&mut request.asked.params).finish()?;
+    let view = paging.view.clone();
+    query.check(&request.now())?;
+    let environments = query.environment.as_deref().map(|named| view.find_environment(&named.into()));
+    let environments: Vec<EnvironmentId> = match environments {
+        Some(found) => found.into_iter().map(|found| found.id).collect(),
+        None => view.environments().map(|found| found.id).collect(),
+    };
+    let principals = query.principal.as_deref().map(|named| view.find_principal(&named.into()));
+    let principals: Vec<Principal> = match principals {
+        Some(found) => found.into_iter().collect(),
+        None => view.principals().collect(),
+    };
+    let about = About::of(&view, query);
+    let pairs = Pairs::all(environments, principals);
+    rows::answer(&request, paging, about, Roster { view, pairs }).await
+}
+
+/// What a question about tenures asked for.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TenuresQuery {
+    /// Who and where.
+    #[serde(flatten)]
+    pub pairs: PairQuery,
+    /// Only this role.
+    pub role: Option<EnvironmentRole>,
+}
+
+/// Lists who had access to what at any time of a span, from when until when.
+pub async fn tenures(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    let params = &mut request.asked.params;
+    let query = TenuresQuery { pairs: PairQuery::of(params), role: params.value("role")? };
+    let (from, until) = (params.peek("from")?, params.peek("until")?);
+    let span = params.span()?;
+    std::mem::take(params).finish()?;
+    let view = paging.view.clone();
+    let Named { environments, principals } = query.pairs.within(&view, &request.now(), &span)?;
+    let environments = environments.unwrap_or_else(|| view.environments_of_all_time().collect());
+    let principals = principals.unwrap_or_else(|| view.principals_of_all_time().collect());
+    let pairs = Pairs::all(environments, principals);
+    let About { workspace, revision, at, query } = About::of(&view, query);
+    let role = query.role;
+    let about = AboutSpan { workspace, revision, at, from, until, query };
+    rows::answer(&request, paging, about, Tenures { view, span, role, pairs }).await
+}
+
+/// Compares the views at two instants.
+pub async fn diff(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    let params = &mut request.asked.params;
+    let query = PairQuery::of(params);
+    let from: Option<Instant> = params.peek("from")?;
+    let from = from.ok_or_else(|| Problem::invalid("`from`: the earlier of the two instants is needed"))?;
+    let span = params.span()?;
+    std::mem::take(params).finish()?;
+    let view = paging.view.clone();
+    let until = span.until().unwrap_or_else(|| view.instant());
+    if until > view.instant() || from > until {
+        let why = format!("`from` and `until`: `{from}` and `{until}` are not in order up to {}", view.instant());
+        return Err(Problem::invalid(why));
+    }
+    let through = Span::new(Some(from), Some(until.next())).unwrap_or(span);
+    let Named { environments, principals } = query.within(&view, &request.now(), &through)?;
+    let About { workspace, revision, at, query } = About::of(&view, query);
+    let about = AboutSpan { workspace, revision, at, from: Some(from), until: Some(until), query };
+    let compare = move || {
+        let asks_environment = |id| environments.as_ref().is_none_or(|asked| asked.contains(&id));
+        let asks_principal = |found: &Principal| principals.as_ref().is_none_or(|asked| asked.contains(found));
+        Diff::new(view.back_to(from), view.back_to(until), asks_environment, asks_principal)
+    };
+    let diff = request.asked.app.service.auditing(compare).await?;
+    rows::answer(&request, paging, about, diff).await
+}
+
+/// What a question about all credentials asked for: nothing more.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NoQuery {}
+
+/// Lists the credentials that were live, and what each could do.
+pub async fn credentials(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let paging = Paging::of(&mut request)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let about = About::of(&paging.view, NoQuery {});
+    let all = Credentials::new(paging.view.clone());
+    let service = (!paging.pinned).then(|| std::sync::Arc::clone(&request.asked.app.service));
+    rows::answer(&request, paging, about, WithUses { all, service }).await
+}
+
+/// Credentials with when they were used last, where the question is about now.
+struct WithUses {
+    all: Credentials,
+    service: Option<std::sync::Arc<Service>>,
+}
+
+impl Question for WithUses {
+    type Row = CredentialRow;
+
+    const COLUMNS: &'static [&'static str] = Credentials::COLUMNS;
+
+    fn candidates(&self) -> usize {
+        self.all.candidates()
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<CredentialRow> {
+        let mut rows = self.all.rows(candidate);
+        if let (Some(service), Some(credential)) = (&self.service, self.all.credential(candidate)) {
+            let used = service.last_used_of(presented(credential)).unwrap_or_default();
+            for row in &mut rows {
+                row.last_used_at = used;
+            }
+        }
+        rows
+    }
+}
+
+const fn presented(credential: AnyCredential) -> PresentedId {
+    match credential {
+        AnyCredential::Token(id) => PresentedId::Token(id),
+        AnyCredential::ProxyToken(id) => PresentedId::ProxyToken(id),
+        AnyCredential::AccessKey(id) => PresentedId::AccessKey(id),
+    }
+}
