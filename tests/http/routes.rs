@@ -29,6 +29,7 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/access-keys",
     "GET /v1/workspaces/{ws}/access-keys/{key}",
     "GET /v1/workspaces/{ws}/audit/access",
+    "GET /v1/workspaces/{ws}/audit/reads",
     "GET /v1/workspaces/{ws}/environments",
     "GET /v1/workspaces/{ws}/environments/{env}",
     "GET /v1/workspaces/{ws}/environments/{env}/grants",

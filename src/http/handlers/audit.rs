@@ -15,7 +15,9 @@ use crate::domain::view::{EnvironmentView, View};
 use crate::http::answer::{self, Page, Paging};
 use crate::http::asked::InWorkspace;
 use crate::http::entity::principal_name;
+use crate::http::journal;
 use crate::http::problem::Problem;
+use crate::log::journal::AnswerForm;
 
 /// An event that an answer rests on. Who made it and why is told only to those who may read the audit.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -118,6 +120,7 @@ pub async fn access_list(mut request: InWorkspace) -> Answered {
         query: AccessQuery { environment, principal },
         page,
     };
+    journal::record(&request, view, AnswerForm::Json, body.page.items.len()).await?;
     answer::about(view, &body)
 }
 

@@ -4,7 +4,7 @@ use axum::routing::any;
 
 use super::Who::{Auditors, Evaluators, ProxyTokens};
 use super::{Kind, Route, get, post};
-use crate::http::handlers::{audit, decisions, events, proxy_auth};
+use crate::http::handlers::{audit, decisions, events, proxy_auth, reads};
 
 const EVENT_FILTERS: &[&str] = &["after", "type", "subject", "actor", "environment", "principal", "from", "until"];
 
@@ -32,5 +32,8 @@ pub(super) fn rows() -> Vec<Route> {
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
             .gives::<audit::AccessBody>(),
+        get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
+            .kind(Kind::Journal(&["from", "until", "actor"]))
+            .gives::<reads::ReadsBody>(),
     ]
 }
