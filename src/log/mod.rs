@@ -1,8 +1,8 @@
 //! The durable log: what is written stays, in order, and nothing half-done is ever read.
 //!
 //! Owns the bytes of events, the small directories that are written in one commit with them, and the journal of who read the
-//! audit. Knows no rule: what an event means is `domain`'s affair. After a crash, an append whose call returned `Ok` is there whole, in its place; one whose call
-//! did not return is there whole or not at all.
+//! audit. Knows no rule: what an event means is `domain`'s affair. After a crash, an append whose call returned `Ok` is there
+//! whole, in its place; one whose call did not return is there whole or not at all.
 
 pub mod codec;
 pub mod journal;
