@@ -29,6 +29,8 @@ mod expiry;
 mod hostile;
 #[path = "http/lists.rs"]
 mod lists;
+#[path = "http/reads.rs"]
+mod reads;
 #[path = "http/reference.rs"]
 mod reference;
 #[path = "http/requests.rs"]

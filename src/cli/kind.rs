@@ -125,6 +125,25 @@ pub(super) const EVENT: Kind = Kind {
     ],
 };
 
+/// An answer of the audit that someone was given.
+pub(super) const READ: Kind = Kind {
+    name: "read",
+    table: &columns!["TIME" = "at", "WHO" = "actor", "WHAT" = "asked_word", "FORM" = "format", "ROWS" = "rows"],
+    csv: &columns![
+        "" = "at",
+        "" = "actor",
+        "" = "credential",
+        "" = "question",
+        "" = "query",
+        "" = "format",
+        "" = "revision",
+        "" = "view_at",
+        "" = "rows",
+        "" = "request_id",
+        "" = "id",
+    ],
+};
+
 /// Who has which role in an environment.
 pub(super) const WHO: Kind = Kind {
     name: "access",
@@ -196,6 +215,7 @@ fn in_words(item: &Value) -> Value {
     let restricted = |on: &Value| if *on == json!(true) { "restricted" } else { "unrestricted" };
     words.extend(fields.get("restricted").map(|on| ("restricted_word", restricted(on).to_owned())));
     words.extend(fields.get("type").map(|_| ("event_word", event_name(&cell_text(&item, "type")))));
+    words.extend(fields.get("question").map(|_| ("asked_word", asked(&item))));
     words.extend(fields.get("data").map(|data| ("data_word", summary(data))));
     if let Some(fields) = item.as_object_mut() {
         fields.extend(words.into_iter().map(|(name, word)| (name.to_owned(), Value::String(word))));
@@ -215,4 +235,14 @@ pub(super) fn named(principal: &str, name: &str) -> String {
 fn summary(data: &Value) -> String {
     let fields = data.as_object().into_iter().flatten().filter(|(name, _)| name.as_str() != "sha256");
     fields.map(|(name, _)| format!("{name}={}", cell_text(data, name))).collect::<Vec<_>>().join(" ")
+}
+
+/// A question with its parameters, but for what only the server can read of them.
+fn asked(read: &Value) -> String {
+    let query = cell_text(read, "query");
+    let params = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| {
+        let value = if name == "cursor" { "…" } else { value.as_ref() };
+        format!(" {name}={value}")
+    });
+    cell_text(read, "question") + &params.collect::<String>()
 }

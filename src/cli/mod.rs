@@ -17,6 +17,7 @@ mod import;
 mod kind;
 mod output;
 mod rbac;
+mod reads;
 mod replay;
 mod serve;
 mod session;
@@ -35,6 +36,7 @@ use environment::{EnvironmentCommand, GrantCommand};
 use failure::Failure;
 use output::{Format, Output, remark};
 use rbac::RbacCommand;
+use reads::ReadsArgs;
 use session::{Session, SessionArgs};
 use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
 
@@ -93,6 +95,8 @@ enum Ask {
     Reach(About<ReachArgs>),
     /// What happened, in order: every change, who made it and why
     Events(About<EventsArgs>),
+    /// Who read the audit: what they asked, and how much they were given
+    Reads(About<ReadsArgs>),
     /// Workspaces: the tenants of the instance
     Workspace(In<WorkspaceCommand>),
     /// Members: people in the workspace, each with a workspace role
@@ -193,6 +197,7 @@ impl Ask {
             Self::Events(About { args, session }) => {
                 within(open, session, |session| done(audit::events(session, &args)))
             }
+            Self::Reads(About { args, session }) => within(open, session, |session| done(reads::reads(session, &args))),
             Self::Workspace(group) => group.run(open, workspace::workspace),
             Self::Member(group) => group.run(open, workspace::member),
             Self::ServiceUser(group) => group.run(open, workspace::service_user),

@@ -17,7 +17,7 @@ use super::credential::SecretDigest;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
 
-/// Every prefix an id can have. No name may begin with one of them and an underscore, so a name is never taken for an id.
+/// Every prefix of an id that an event can hold. No name may begin with one of them and an underscore, so a name is never taken for an id.
 pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt", "cmd"];
 
 /// A text that is no identifier of the kind that was asked for.
@@ -135,6 +135,8 @@ typed_id! {
     EventId = "evt";
     /// The command that an event came from.
     CommandId = "cmd";
+    /// A read of the audit. It stands beside the log, where no name does.
+    ReadId = "read";
 }
 
 /// A person, by the opaque and stable id that the caller chose: `[A-Za-z0-9._@+-]{1,128}`, not `.` or `..`.

@@ -4,24 +4,12 @@ use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::problem::Problem;
+use crate::log::journal::AnswerForm;
 
-/// A form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One JSON object.
-    Json,
-    /// A JSON object a line.
-    Ndjson,
-    /// Comma-separated values with a header line (RFC 4180).
-    Csv,
-    /// A page to read or print.
-    Html,
-}
+/// The forms of a list of rows.
+pub const FORMS_OF_ROWS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv];
 
-impl Form {
-    /// The forms of a list of rows.
-    pub const OF_ROWS: &'static [Self] = &[Self::Json, Self::Ndjson, Self::Csv];
-
+impl AnswerForm {
     /// Its media type, as it is asked for.
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -29,26 +17,17 @@ impl Form {
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv",
             Self::Html => "text/html",
-        }
-    }
-
-    /// What it is called for short.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Html => "html",
+            Self::CloudeventsBatch => "application/cloudevents-batch+json",
+            Self::EventStream => "text/event-stream",
         }
     }
 
     /// The `Content-Type` of an answer in this form.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Html => "text/html; charset=utf-8",
+            other => other.media_type(),
         })
     }
 
@@ -91,7 +70,7 @@ fn thousandths(weight: &str) -> u16 {
 }
 
 /// How specific a range is about a form, and how much it is liked; none if the range does not hold it.
-fn quality(form: Form, (range, weight): (&str, u16)) -> Option<(u8, u16)> {
+fn quality(form: AnswerForm, (range, weight): (&str, u16)) -> Option<(u8, u16)> {
     let media = form.media_type();
     let kind = media.split('/').next().unwrap_or_default();
     if range.eq_ignore_ascii_case(media) {
@@ -103,7 +82,7 @@ fn quality(form: Form, (range, weight): (&str, u16)) -> Option<(u8, u16)> {
     }
 }
 
-fn not_acceptable(offered: &[Form]) -> Problem {
+fn not_acceptable(offered: &[AnswerForm]) -> Problem {
     let offered: Vec<_> = offered.iter().map(|form| format!("`{}`", form.media_type())).collect();
     let detail = format!("`Accept` names none of the forms of this answer: {}", offered.join(", "));
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
@@ -113,24 +92,24 @@ fn not_acceptable(offered: &[Form]) -> Problem {
 mod tests {
     use super::*;
 
-    fn asked(accept: &str) -> Option<Form> {
+    fn asked(accept: &str) -> Option<AnswerForm> {
         let mut headers = HeaderMap::new();
         if !accept.is_empty() {
             headers.insert(ACCEPT, HeaderValue::from_str(accept).ok()?);
         }
-        Form::asked(&headers, Form::OF_ROWS).ok()
+        AnswerForm::asked(&headers, FORMS_OF_ROWS).ok()
     }
 
     #[test]
     fn the_form_that_is_liked_best_is_given() {
         for (accept, form) in [
-            ("", Some(Form::Json)),
-            ("*/*", Some(Form::Json)),
-            ("text/csv", Some(Form::Csv)),
-            ("TEXT/CSV; q=0.5, application/x-ndjson", Some(Form::Ndjson)),
-            ("text/*", Some(Form::Csv)),
-            ("application/json;q=0.1, */*;q=0.9", Some(Form::Ndjson)),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Some(Form::Json)),
+            ("", Some(AnswerForm::Json)),
+            ("*/*", Some(AnswerForm::Json)),
+            ("text/csv", Some(AnswerForm::Csv)),
+            ("TEXT/CSV; q=0.5, application/x-ndjson", Some(AnswerForm::Ndjson)),
+            ("text/*", Some(AnswerForm::Csv)),
+            ("application/json;q=0.1, */*;q=0.9", Some(AnswerForm::Ndjson)),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Some(AnswerForm::Json)),
             ("text/csv;q=0", None),
             ("image/png", None),
         ] {

@@ -25,7 +25,7 @@ use crate::domain::id::WorkspaceId;
 use crate::domain::json;
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::role::AccessKeyRole;
-use crate::domain::time::Revision;
+use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::service::mint::Secret;
@@ -43,8 +43,10 @@ pub struct Asked {
     pub caller: Caller,
     /// The workspace that the caller's credential belongs to; none for the operator.
     pub home: Option<WorkspaceId>,
-    /// The parameters after the `?`.
+    /// The parameters after the `?` that nobody has asked for yet.
     pub params: Params,
+    /// When the request was taken up.
+    pub received: Instant,
     path: Vec<(String, String)>,
     parts: Parts,
     body: Bytes,
@@ -111,6 +113,7 @@ struct Head {
     caller: Caller,
     home: Option<WorkspaceId>,
     params: Params,
+    received: Instant,
     path: Vec<(String, String)>,
     parts: Parts,
 }
@@ -118,20 +121,22 @@ struct Head {
 impl Head {
     async fn with(self, body: Body) -> Result<Asked, Problem> {
         let body = read_body(body).await?;
-        let Self { app, caller, home, params, path, parts } = self;
-        Ok(Asked { app, caller, home, params, path, parts, body })
+        let Self { app, caller, home, params, received, path, parts } = self;
+        Ok(Asked { app, caller, home, params, received, path, parts, body })
     }
 }
 
 async fn head(app: &Arc<App>, mut parts: Parts) -> Result<Head, Problem> {
+    let received = app.service.now();
     let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
     let path = path_params(&mut parts).await?;
     let params = Params::parse(parts.uri.query())?;
     let home = home.map(|home| home.id());
-    Ok(Head { app: Arc::clone(app), caller, home, params, path, parts })
+    Ok(Head { app: Arc::clone(app), caller, home, params, received, path, parts })
 }
 
 async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Arc<Workspace>, Reader), Problem> {
+    let received = app.service.now();
     let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
     let path = path_params(&mut parts).await?;
     let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
@@ -139,7 +144,7 @@ async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Ar
     let reader = reader(app, &caller, &root)?;
     let params = Params::parse(parts.uri.query())?;
     let home = home.map(|home| home.id());
-    Ok((Head { app: Arc::clone(app), caller, home, params, path, parts }, root, reader))
+    Ok((Head { app: Arc::clone(app), caller, home, params, received, path, parts }, root, reader))
 }
 
 impl FromRequest<Arc<App>> for Asked {
@@ -219,6 +224,11 @@ impl Asked {
     /// The request's path, as it was sent.
     pub fn uri_path(&self) -> &str {
         self.parts.uri.path()
+    }
+
+    /// What stands after the `?`, as it was sent; empty if nothing does.
+    pub fn uri_query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
     }
 
     /// The body's bytes.

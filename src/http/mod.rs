@@ -9,6 +9,7 @@ pub mod body;
 pub mod change;
 pub mod entity;
 pub mod handlers;
+pub mod journal;
 pub mod openapi;
 pub mod params;
 pub mod problem;

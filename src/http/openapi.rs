@@ -99,7 +99,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     };
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
-        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Decide | Kind::Foresee => "the answer",
+        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Journal(_) | Kind::Decide | Kind::Foresee => "the answer",
     });
     let success = gives
         .into_iter()
@@ -152,6 +152,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         Kind::Plain => (&[], &[], &[]),
         Kind::Read => (reads, &[], &[]),
         Kind::List(filters) => (reads, pages, filters),
+        Kind::Journal(filters) => (&[], pages, filters),
         Kind::Decide => (reads, &["explain"], &[]),
         Kind::Foresee | Kind::Write => (&["reason"], &[], &[]),
     };
@@ -205,7 +206,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("after", "only events after this revision"),
     ("type", "only events of this type, with its version or without"),
     ("subject", "only events about this, as in their `subject`"),
-    ("actor", "only events by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`"),
+    ("actor", "only by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`; of reads, `key_…` too"),
     ("environment", "only what is about this environment, by name or id"),
     ("role", "only this role"),
     ("from", "only what was at or after this RFC 3339 instant"),

@@ -12,11 +12,14 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accept::Form;
+use super::accept::FORMS_OF_ROWS;
 use super::answer::{self, Page, Paging};
 use super::asked::InWorkspace;
+use super::journal::{self, Recording};
 use super::problem::Problem;
 use crate::audit::{Question, csv};
+use crate::domain::view::View;
+use crate::log::journal::AnswerForm;
 use crate::service::Service;
 
 /// About how large a piece of a stream is, in bytes.
@@ -51,17 +54,20 @@ pub async fn answer<Q>(
 where
     Q: Question + 'static,
 {
-    let form = Form::asked(request.asked.headers(), Form::OF_ROWS)?;
+    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
     let service = &request.asked.app.service;
     let view = paging.view.clone();
-    if form != Form::Json && paging.limit_asked.is_none() && paging.is_first() {
-        let source = Source { service: Arc::clone(service), question: Arc::new(question), form, position: 0 };
+    if form != AnswerForm::Json && paging.limit_asked.is_none() && paging.is_first() {
+        let recording = journal::begin(request, &view, form).await?;
+        let (service, question) = (Arc::clone(service), Arc::new(question));
+        let source = Source { service, question, form, position: 0, recording };
         let mut response = Response::new(Body::from_stream(source.into_stream()));
         dress(&mut response, form, &view);
         return Ok(response);
     }
     let page = service.auditing(move || paging.gather(&question)).await?;
-    if form == Form::Json {
+    journal::record(request, &view, form, page.items.len()).await?;
+    if form == AnswerForm::Json {
         return answer::about(&view, &RowsBody { about, page });
     }
     let mut text = head::<Q>(form);
@@ -74,7 +80,7 @@ where
     Ok(response)
 }
 
-fn dress(response: &mut Response<Body>, form: Form, view: &crate::domain::view::View) {
+fn dress(response: &mut Response<Body>, form: AnswerForm, view: &View) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, form.content_type());
     answer::forbid_storing(headers);
@@ -82,12 +88,12 @@ fn dress(response: &mut Response<Body>, form: Form, view: &crate::domain::view::
 }
 
 /// What stands before the first row.
-fn head<Q: Question>(form: Form) -> Vec<u8> {
-    if form == Form::Csv { csv::header(Q::COLUMNS) } else { Vec::new() }
+fn head<Q: Question>(form: AnswerForm) -> Vec<u8> {
+    if form == AnswerForm::Csv { csv::header(Q::COLUMNS) } else { Vec::new() }
 }
 
-fn line<Q: Question>(form: Form, row: &Q::Row) -> Vec<u8> {
-    if form == Form::Csv {
+fn line<Q: Question>(form: AnswerForm, row: &Q::Row) -> Vec<u8> {
+    if form == AnswerForm::Csv {
         return csv::row(Q::COLUMNS, row);
     }
     let mut line = serde_json::to_vec(row).unwrap_or_default();
@@ -99,8 +105,9 @@ fn line<Q: Question>(form: Form, row: &Q::Row) -> Vec<u8> {
 struct Source<Q> {
     service: Arc<Service>,
     question: Arc<Q>,
-    form: Form,
+    form: AnswerForm,
     position: usize,
+    recording: Recording,
 }
 
 impl<Q: Question + 'static> Source<Q> {
@@ -126,8 +133,9 @@ impl<Q: Question + 'static> Source<Q> {
         while self.position < self.question.candidates() {
             let (question, form, from) = (Arc::clone(&self.question), self.form, self.position);
             let made = self.service.auditing(move || lines(question.as_ref(), form, from)).await;
-            let (text, reached) = made.map_err(std::io::Error::other)?;
-            self.position = reached;
+            let Lines { text, rows, end } = made.map_err(std::io::Error::other)?;
+            self.position = end;
+            self.recording.sent(rows);
             if !text.is_empty() {
                 return Ok(text);
             }
@@ -136,15 +144,24 @@ impl<Q: Question + 'static> Source<Q> {
     }
 }
 
-/// About a piece's worth of lines from a candidate on, and the candidate after them.
-fn lines<Q: Question>(question: &Q, form: Form, from: usize) -> (Vec<u8>, usize) {
-    let end = question.candidates().min(from.saturating_add(PIECE_CANDIDATES_MAX));
-    let mut text = Vec::new();
-    for candidate in from..end {
-        question.rows(candidate).iter().for_each(|row| text.extend(line::<Q>(form, row)));
-        if text.len() >= PIECE_BYTES {
-            return (text, candidate + 1);
+/// A piece of a stream.
+struct Lines {
+    text: Vec<u8>,
+    rows: usize,
+    /// The candidate after those that it is made of.
+    end: usize,
+}
+
+/// About a piece's worth of lines from a candidate on.
+fn lines<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Lines {
+    let last = question.candidates().min(from.saturating_add(PIECE_CANDIDATES_MAX));
+    let mut piece = Lines { text: Vec::new(), rows: 0, end: from };
+    while piece.end < last && piece.text.len() < PIECE_BYTES {
+        for row in question.rows(piece.end) {
+            piece.text.extend(line::<Q>(form, &row));
+            piece.rows += 1;
         }
+        piece.end += 1;
     }
-    (text, end)
+    piece
 }

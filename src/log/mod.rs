@@ -1,14 +1,17 @@
 //! The durable log: what is written stays, in order, and nothing half-done is ever read.
 //!
-//! Owns the bytes of events and the small directories that are written in one commit with them. Knows no rule: what an event
-//! means is `domain`'s affair. After a crash, an append whose call returned `Ok` is there whole, in its place; one whose call
-//! did not return is there whole or not at all.
+//! Owns the bytes of events, the small directories that are written in one commit with them, and the journal of who read the
+//! audit. Knows no rule: what an event means is `domain`'s affair. After a crash, an append whose call returned `Ok` is there
+//! whole, in its place; one whose call did not return is there whole or not at all.
 
 pub mod codec;
+pub mod journal;
 pub mod schema;
 pub mod sqlite;
 
 use std::path::Path;
+
+use journal::{ReadFilter, ReadRecord, StoredRead};
 
 use crate::domain::command::Profile;
 use crate::domain::credential::SecretDigest;
@@ -129,6 +132,8 @@ pub enum Note {
     KeepAnswer(KeptAnswer),
     /// When a credential was last used, if that is later than what is kept.
     Used(PresentedId, Instant),
+    /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
+    RecordRead(Box<ReadRecord>),
 }
 
 /// One stream's part of a group: all of it is written, or none.
@@ -170,6 +175,7 @@ pub enum Outcome {
 /// 4. A name is claimed by at most one workspace at a time; a kept answer's scope and key are unique.
 /// 5. Reads see all of a commit or none, and never wait for one.
 /// 6. Nothing is ever updated or deleted in a stream.
+/// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
 pub trait EventLog: Send + Sync {
     /// Writes a group in one commit; an outcome for each part, in order.
     ///
@@ -242,6 +248,18 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn forget_answers(&self, until: Instant) -> Result<(), LogError>;
+
+    /// Up to `limit` reads of a workspace's audit, in the order in which they were recorded.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError>;
+
+    /// The place in the journal of the newest read of a workspace's audit; 0 if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn newest_read(&self, workspace: WorkspaceId) -> Result<u64, LogError>;
 
     /// The workspaces in which something has expired by an instant and no event says so yet.
     ///

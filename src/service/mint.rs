@@ -6,7 +6,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+use crate::domain::id::{CommandId, EventId, EventIds, Fresh, ReadId, WorkspaceId};
 
 /// Makes ids and secrets. Tests give one that counts.
 pub trait Mint: Send + Sync {
@@ -95,6 +95,11 @@ pub fn workspace_id(mint: &dyn Mint) -> WorkspaceId {
 /// A new command's id.
 pub fn command_id(mint: &dyn Mint) -> CommandId {
     CommandId::from_uuid(mint.uuid())
+}
+
+/// An id for a read of the audit.
+pub fn read_id(mint: &dyn Mint) -> ReadId {
+    ReadId::from_uuid(mint.uuid())
 }
 
 /// An id for a request that came without one.

@@ -7,6 +7,7 @@ mod cache;
 mod directory;
 mod group;
 pub mod import;
+mod journal;
 pub mod mint;
 pub mod submission;
 mod writer;

@@ -232,6 +232,31 @@ fn a_server_that_is_not_there_is_told_of() {
 }
 
 #[test]
+fn who_read_the_audit_is_shown_with_what_they_asked_and_were_given() {
+    let server = Server::start();
+    let alice = company(&server);
+    assert_eq!(server.ask(&alice, "reads").ok(), "nobody has read the audit\n");
+    server.ask(&alice, "reach user:bob").ok();
+    server.ask(&server.operator(), "events --limit 2 --type member.added").ok();
+    let said = server.ask(&alice, "reads").ok();
+    let columns = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let shown: Vec<_> = said.lines().map(columns).collect();
+    assert_eq!(shown[0], ["TIME", "WHO", "WHAT", "FORM", "ROWS"]);
+    assert_eq!(shown[1][1..], ["user:alice", "audit/reads", "limit=100", "json", "0"]);
+    assert_eq!(shown[2][1..], ["user:alice", "audit/access", "principal=user:bob", "limit=1000", "json", "2"]);
+    assert_eq!(shown[3][1..], ["operator", "events", "type=member.added", "limit=2", "json", "2"]);
+    let csv = server.ask(&alice, "reads --actor operator --from 2000-01-01 --until 2999-01-01 -o csv").ok();
+    let header = "at,actor,credential,question,query,format,revision,view_at,rows,request_id,id\n";
+    assert!(csv.starts_with(header) && csv.contains(",operator,operator,events,type=member.added&limit=2,"), "{csv}");
+    let part = server.ask(&alice, "reads --limit 1");
+    assert!(part.out.lines().count() == 2 && part.err.contains("say `--all`"), "{part:?}");
+    assert_eq!(server.ask(&alice, "reads --all -o json").json()["items"].as_array().unwrap().len(), 6);
+    let wrong = server.ask(&alice, "reads --from 2026-02-01 --until 2026-01-01").failed();
+    assert!(wrong.contains("is later than `until`"), "{wrong}");
+    assert!(server.ask(&alice, "reads --actor bob").failed().contains("the id of an access key"));
+}
+
+#[test]
 fn every_entity_can_be_made_changed_listed_and_ended() {
     let server = Server::start();
     let alice = company(&server);

@@ -32,6 +32,7 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/audit/credentials",
     "GET /v1/workspaces/{ws}/audit/diff",
     "GET /v1/workspaces/{ws}/audit/tenures",
+    "GET /v1/workspaces/{ws}/audit/reads",
     "GET /v1/workspaces/{ws}/environments",
     "GET /v1/workspaces/{ws}/environments/{env}",
     "GET /v1/workspaces/{ws}/environments/{env}/grants",

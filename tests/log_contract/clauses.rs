@@ -8,14 +8,15 @@ use tenure::domain::principal::Principal;
 use tenure::domain::role::AccessKeyRole;
 use tenure::domain::time::Revision;
 use tenure::log::codec::StreamDecoder;
+use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
     Append, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
 };
 use uuid::Uuid;
 
 use crate::support::{
-    Store, answer, append_one, appended, at, claim, command, credential, notes, part, read_all, token, user, with,
-    workspace,
+    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, notes, part, read, read_all,
+    recorded, token, user, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
@@ -49,6 +50,9 @@ macro_rules! contract {
             nobody_takes_over_a_credential_that_exists
             the_latest_use_of_a_credential_is_kept
             profiles_are_set_replaced_and_erased_by_workspace_and_person
+            a_read_comes_back_as_it_was_recorded
+            the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
+            reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
             a_workspace_is_due_from_its_earliest_expiry_on
             a_command_is_found_in_the_log_it_was_appended_to_only
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
@@ -69,6 +73,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
         Note::SetProfile(user("alice"), Profile { name: "Alice".parse().ok(), email: None }),
         Note::NextExpiry(Some(at(9))),
         Note::KeepAnswer(answer("ws", "key", 5)),
+        recorded(read(1, 1)),
     ];
     appended(&log, with(part(1, 0, 2, 1), everything));
     let look = |log: &dyn EventLog| {
@@ -80,6 +85,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
         assert_eq!(log.profiles(workspace(1), &[user("alice")]).unwrap()[0].name, "Alice".parse().ok());
         assert_eq!(log.due(at(9)).unwrap(), [workspace(1)]);
         assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
+        assert_eq!(log.reads(workspace(1), &ALL_READS, 9).unwrap()[0].record, read(1, 1));
     };
     look(&log);
     log.reopen().unwrap();
@@ -318,6 +324,71 @@ pub(crate) fn profiles_are_set_replaced_and_erased_by_workspace_and_person(store
     appended(&log, notes(1, [Note::EraseProfile(user("alice"))]));
     assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), Profile::default()]);
     assert_eq!(log.profiles(workspace(2), &[user("alice")]).unwrap(), [named("Other")]);
+}
+
+/// The records that a filter gives.
+fn found(log: &impl EventLog, stream: u128, filter: &ReadFilter) -> Vec<ReadRecord> {
+    log.reads(workspace(stream), filter, usize::MAX).unwrap().into_iter().map(|stored| stored.record).collect()
+}
+
+pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl Store) {
+    let log = store.open();
+    let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
+    let PresentedId::Token(alices) = token(1) else { panic!() };
+    let key = AccessKeyId::from_uuid(Uuid::from_u128(9)).to_string();
+    let reads = [
+        ReadRecord { rows: Some(u64::from(u32::MAX)), ..read(1, 1) },
+        ReadRecord { reader: by("user:alice"), token: Some(alices), form: AnswerForm::Ndjson, ..read(2, 1) },
+        ReadRecord { reader: by(&key), form: AnswerForm::Csv, query: String::new(), rows: Some(0), ..read(3, 1) },
+        ReadRecord { reader: by("service_user:svc_01h455vb4pex5vsknk084sn02q"), ..read(4, 1) },
+        ReadRecord { form: AnswerForm::CloudeventsBatch, question: "é\u{1f980}\n".to_owned(), ..read(5, 1) },
+        ReadRecord { form: AnswerForm::EventStream, at: at(-1), revision: Revision::ZERO, ..read(6, 1) },
+    ];
+    assert_eq!(log.newest_read(workspace(1)).unwrap(), 0);
+    appended(&log, notes(1, reads.clone().map(recorded)));
+    assert_eq!(found(&log, 1, &ALL_READS), reads);
+    let credentials = found(&log, 1, &ALL_READS).iter().map(ReadRecord::credential).collect::<Vec<_>>();
+    assert_eq!(credentials[..3], ["operator".to_owned(), alices.to_string(), key]);
+    assert_eq!(found(&log, 2, &ALL_READS), []);
+    assert_eq!(log.newest_read(workspace(2)).unwrap(), 0);
+    assert_eq!(log.workspaces(None, 10).unwrap(), [], "a read begins no log");
+}
+
+pub(crate) fn the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes(store: &impl Store) {
+    let log = store.open();
+    appended(&log, notes(1, [recorded(read(1, 1)), recorded(read(2, 1))]));
+    let place = log.newest_read(workspace(1)).unwrap();
+    let ended = ReadRecord { rows: Some(5), query: "another".to_owned(), at: at(99), ..read(1, 1) };
+    appended(&log, notes(1, [recorded(ended.clone())]));
+    let counted = ReadRecord { rows: Some(5), ..read(1, 1) };
+    assert_eq!(found(&log, 1, &ALL_READS), [counted.clone(), read(2, 1)]);
+    for again in [ReadRecord { rows: Some(6), ..ended.clone() }, ReadRecord { rows: None, ..ended }] {
+        appended(&log, notes(1, [recorded(again)]));
+    }
+    assert_eq!(found(&log, 1, &ALL_READS), [counted, read(2, 1)]);
+    assert_eq!(log.newest_read(workspace(1)).unwrap(), place, "it keeps its place");
+}
+
+pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded(store: &impl Store) {
+    let log = store.open();
+    let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
+    for number in [3, 1, 2, 5, 4] {
+        let other = recorded(read(number + 10, 2));
+        let reader = if number % 2 == 0 { by("user:alice") } else { AuditReader::Operator };
+        log.append(&[notes(2, [other]), notes(1, [recorded(ReadRecord { reader, ..read(number, 1) })])]).unwrap();
+    }
+    let asked = |filter: &ReadFilter| found(&log, 1, filter).iter().map(|read| read.at.micros()).collect::<Vec<_>>();
+    assert_eq!(asked(&ALL_READS), [3, 1, 2, 5, 4]);
+    assert_eq!(asked(&ReadFilter { from: Some(at(2)), until: Some(at(5)), ..ALL_READS }), [3, 2, 4]);
+    assert_eq!(asked(&ReadFilter { reader: Some(by("user:alice")), ..ALL_READS }), [2, 4]);
+    assert_eq!(asked(&ReadFilter { reader: Some(by("user:Alice")), ..ALL_READS }), Vec::<i64>::new());
+
+    let first = log.reads(workspace(1), &ALL_READS, 2).unwrap();
+    let newest = log.newest_read(workspace(1)).unwrap();
+    appended(&log, notes(1, [recorded(read(6, 1))]));
+    let pinned = ReadFilter { after: first[1].sequence, until_sequence: newest, ..ALL_READS };
+    assert_eq!(asked(&pinned), [2, 5, 4], "what came meanwhile is not among them");
+    assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
 }
 
 pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {

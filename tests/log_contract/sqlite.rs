@@ -14,7 +14,8 @@ use tenure::log::{Append, EventLog, LogError, Note, Outcome};
 
 use crate::clauses::contract;
 use crate::support::{
-    Store, answer, appended, at, claim, command, credential, notes, part, read_all, verify, with, workspace,
+    ALL_READS, Store, answer, appended, at, claim, command, credential, notes, part, read, read_all, recorded, verify,
+    with, workspace,
 };
 
 pub(crate) struct SqliteStore(TempDir);
@@ -92,6 +93,69 @@ fn a_store_that_a_newer_tenure_wrote_is_refused_and_left_alone() {
     assert_eq!(version, 9_999);
 }
 
+/// The first form that a store had, with a log of one event in it.
+fn store_of_the_first_form() -> SqliteStore {
+    let store = SqliteStore::new();
+    fs::create_dir(store.folder()).unwrap();
+    let raw = store.raw();
+    raw.execute_batch(include_str!("../../src/log/migrations/0001_events_and_directories.sql")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    let id = workspace(1).uuid().as_bytes().to_vec();
+    raw.execute("INSERT INTO workspaces (id) VALUES (?1)", [&id]).unwrap();
+    raw.execute("INSERT INTO events (workspace, revision, event) VALUES (?1, 1, x'7b7d')", [&id]).unwrap();
+    raw.execute("INSERT INTO names (name, workspace) VALUES ('acme', ?1)", [&id]).unwrap();
+    store
+}
+
+#[test]
+fn a_store_of_an_older_form_is_brought_to_the_newest_and_loses_nothing() {
+    let store = store_of_the_first_form();
+    let backup = store.0.path().join("backup.db");
+    SqliteLog::attach(&store.folder()).unwrap().backup(&backup).unwrap();
+    for _ in 0..2 {
+        let log = store.open();
+        assert_eq!(read_all(&log, 1)[0].bytes, b"{}");
+        assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
+    }
+    let log = store.open();
+    appended(&log, with(part(1, 1, 1, 2), [recorded(read(1, 1))]));
+    assert_eq!(log.reads(workspace(1), &ALL_READS, 9).unwrap().len(), 1);
+    verify(&log);
+    let version = |file: &Path| -> i64 {
+        Connection::open(file).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    assert_eq!(version(&store.folder().join("tenure.db")), 2);
+    assert_eq!(version(&backup), 1, "a backup from before is in the form from before");
+}
+
+#[test]
+fn the_store_itself_refuses_to_change_or_delete_a_read() {
+    let store = SqliteStore::new();
+    let log = store.open();
+    let ended = tenure::log::journal::ReadRecord { rows: Some(1), ..read(1, 1) };
+    appended(&log, notes(1, [recorded(ended), recorded(read(2, 1))]));
+    for sql in [
+        "UPDATE audit_reads SET reader = 'user:mallory'",
+        "UPDATE audit_reads SET query = '', rows = 2 WHERE rows IS NULL",
+        "UPDATE audit_reads SET rows = NULL",
+        "DELETE FROM audit_reads WHERE rows = 1",
+    ] {
+        let error = store.raw().execute_batch(sql).unwrap_err().to_string();
+        assert!(error.contains("a read is never"), "{sql}: {error}");
+    }
+    assert_eq!(log.reads(workspace(1), &ALL_READS, 9).unwrap().len(), 2);
+}
+
+#[test]
+fn a_page_of_reads_is_found_by_its_workspace() {
+    let store = SqliteStore::new();
+    drop(store.open());
+    let sql = "EXPLAIN QUERY PLAN SELECT id FROM audit_reads WHERE workspace = x'00' AND sequence > 1 AND sequence <= 9 \
+               ORDER BY sequence LIMIT 3";
+    let plan: String = store.raw().query_row(sql, [], |row| row.get(3)).unwrap();
+    assert!(plan.contains("audit_reads_by_workspace (workspace=? AND sequence>? AND sequence<?)"), "{plan}");
+}
+
 #[test]
 fn a_file_that_is_no_store_is_refused() {
     let store = SqliteStore::new();
@@ -130,7 +194,7 @@ fn nothing_is_attached_where_there_is_no_store() {
 fn a_backup_opens_as_the_log_that_it_was_taken_from() {
     let store = SqliteStore::new();
     let log = store.open();
-    appended(&log, with(part(1, 0, 3, 1), [claim("acme")]));
+    appended(&log, with(part(1, 0, 3, 1), [claim("acme"), recorded(read(1, 1))]));
     let restored = SqliteStore::new();
     fs::create_dir(restored.folder()).unwrap();
     SqliteLog::attach(&store.folder()).unwrap().backup(&restored.folder().join("tenure.db")).unwrap();
@@ -138,6 +202,7 @@ fn a_backup_opens_as_the_log_that_it_was_taken_from() {
     let restored = restored.open();
     assert_eq!(read_all(&restored, 1), read_all(&log, 1)[..3]);
     assert_eq!(restored.workspace_named("acme").unwrap(), Some(workspace(1)));
+    assert_eq!(restored.reads(workspace(1), &ALL_READS, 9).unwrap()[0].record, read(1, 1));
     appended(&restored, part(1, 3, 1, 3));
     verify(&restored);
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use tenure::domain::credential::SecretDigest;
-use tenure::domain::id::{CommandId, TokenId, UserId, WorkspaceId};
+use tenure::domain::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
 use tenure::domain::name::WorkspaceName;
 use tenure::domain::principal::Principal;
 use tenure::domain::time::{Instant, Revision};
+use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
     Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, Note, Outcome, PresentedId, StoredEvent,
 };
@@ -62,6 +63,32 @@ pub(crate) fn answer(scope: &str, key: &str, given: i64) -> KeptAnswer {
         answer: b"{\"revision\":1}".to_vec(),
     }
 }
+
+/// A read of a workspace's audit that began: by the operator, at the instant of its number.
+pub(crate) fn read(number: u32, stream: u128) -> ReadRecord {
+    ReadRecord {
+        id: ReadId::from_uuid(Uuid::from_u128(number.into())),
+        workspace: workspace(stream),
+        at: at(number.into()),
+        reader: AuditReader::Operator,
+        token: None,
+        request: format!("request {number}"),
+        question: "audit/access".to_owned(),
+        query: "environment=prod&principal=user%3Aalice".to_owned(),
+        form: AnswerForm::Json,
+        revision: Revision(7),
+        view_at: at(6),
+        rows: None,
+    }
+}
+
+pub(crate) fn recorded(read: ReadRecord) -> Note {
+    Note::RecordRead(Box::new(read))
+}
+
+/// All reads there are.
+pub(crate) const ALL_READS: ReadFilter =
+    ReadFilter { after: 0, until_sequence: u64::MAX, from: None, until: None, reader: None };
 
 /// A part of `count` events for a workspace whose log is at `expected`; the command's number is the part's own.
 pub(crate) fn part(stream: u128, expected: u64, count: usize, by: u128) -> Append {

@@ -18,9 +18,11 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer::{self, Page, Paging};
 use crate::http::asked::InWorkspace;
+use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::log::LogError;
+use crate::log::journal::AnswerForm;
 
 const CLOUDEVENTS_BATCH: &str = "application/cloudevents-batch+json";
 
@@ -187,6 +189,7 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     found.truncate(paging.limit);
     let next = found.last().filter(|_| more).map(|last| paging.cursor(last.revision.0));
     let items = stored(&request, &found).await?;
+    journal::record(&request, view, form(&request), items.len()).await?;
     respond(&request, view, query, Page { items, next })
 }
 
@@ -214,9 +217,13 @@ fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
     })
 }
 
-fn respond(request: &InWorkspace, view: &View, query: EventsQuery, page: Page<Box<RawValue>>) -> Answered {
+fn form(request: &InWorkspace) -> AnswerForm {
     let accept = request.asked.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !accept.contains(CLOUDEVENTS_BATCH) {
+    if accept.contains(CLOUDEVENTS_BATCH) { AnswerForm::CloudeventsBatch } else { AnswerForm::Json }
+}
+
+fn respond(request: &InWorkspace, view: &View, query: EventsQuery, page: Page<Box<RawValue>>) -> Answered {
+    if form(request) == AnswerForm::Json {
         let (workspace, revision, at) = (request.root.id(), view.revision(), view.instant());
         let body = EventsBody { workspace, revision, at, query, page };
         return answer::about(view, &body);

@@ -48,6 +48,8 @@ pub enum Kind {
     Read,
     /// Lists what is in a view, with more filters.
     List(&'static [&'static str]),
+    /// Lists what is kept beside the log, with these filters: not of a view, but as it is now.
+    Journal(&'static [&'static str]),
     /// Decides in a view.
     Decide,
     /// Asks what commands would change.

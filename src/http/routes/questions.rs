@@ -11,7 +11,7 @@ use crate::audit::tenure::TenureRow;
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
-use crate::http::handlers::{audit, decisions, events, proxy_auth};
+use crate::http::handlers::{audit, decisions, events, proxy_auth, reads};
 use crate::http::rows::RowsBody;
 
 const EVENT_FILTERS: &[&str] = &["after", "type", "subject", "actor", "environment", "principal", "from", "until"];
@@ -57,5 +57,8 @@ pub(super) fn rows() -> Vec<Route> {
             .status(200)
             .takes::<CommandsBody>()
             .gives::<WhatIfBody>(),
+        get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
+            .kind(Kind::Journal(&["from", "until", "actor"]))
+            .gives::<reads::ReadsBody>(),
     ]
 }

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
 
+use super::values::Count;
 use super::{read, unavailable};
 use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::name::WorkspaceName;
 use crate::domain::time::{Instant, Revision};
+use crate::log::journal::ReadRecord;
 use crate::log::{Append, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
 
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
@@ -118,6 +120,7 @@ fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> r
         Note::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
         Note::KeepAnswer(answer) => keep_answer(connection, answer),
         Note::Used(id, at) => record_use(connection, *id, *at),
+        Note::RecordRead(read) => record_read(connection, read),
     }
 }
 
@@ -164,4 +167,26 @@ fn record_use(connection: &Connection, id: PresentedId, at: Instant) -> rusqlite
     let sql = "INSERT INTO credential_uses (id, at) VALUES (?1, ?2) \
                ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > at";
     execute(connection, sql, params![id, at])
+}
+
+fn record_read(connection: &Connection, read: &ReadRecord) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO audit_reads \
+               (id, workspace, at, reader, token, request, question, query, form, revision, view_at, rows) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+               ON CONFLICT (id) DO UPDATE SET rows = excluded.rows WHERE rows IS NULL";
+    let params = params![
+        read.id,
+        read.workspace,
+        read.at,
+        read.reader,
+        read.token,
+        read.request,
+        read.question,
+        read.query,
+        read.form,
+        read.revision,
+        read.view_at,
+        read.rows.map(Count),
+    ];
+    execute(connection, sql, params)
 }

@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
+use super::journal::{ReadFilter, StoredRead};
 use super::{Append, CredentialRow, EventLog, KeptAnswer, LogError, Outcome, PresentedId, StoredEvent};
 use crate::domain::command::Profile;
 use crate::domain::id::{CommandId, UserId, WorkspaceId};
@@ -189,6 +190,14 @@ impl EventLog for SqliteLog {
         };
         while forget_some()? > 0 {}
         Ok(())
+    }
+
+    fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError> {
+        self.ask(|connection| read::reads(connection, workspace, filter, limit))
+    }
+
+    fn newest_read(&self, workspace: WorkspaceId) -> Result<u64, LogError> {
+        self.ask(|connection| read::newest_read(connection, workspace))
     }
 
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {

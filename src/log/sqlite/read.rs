@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::values::Position;
+use super::values::Count;
 use crate::domain::command::Profile;
 use crate::domain::id::{CommandId, UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
+use crate::log::journal::{ReadFilter, ReadRecord, StoredRead};
 use crate::log::{CredentialRow, KeptAnswer, PresentedId, StoredEvent};
 
 fn one<T>(
@@ -33,7 +34,7 @@ fn at_most(limit: usize) -> i64 {
 
 fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent {
-        position: row.get::<_, Position>(0)?.0,
+        position: row.get::<_, Count>(0)?.0,
         workspace: row.get(1)?,
         revision: row.get(2)?,
         bytes: row.get(3)?,
@@ -58,7 +59,7 @@ pub(super) fn events(
 
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
     let sql = "SELECT position, workspace, revision, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
-    all(connection, sql, params![Position(after), at_most(limit)], stored_event)
+    all(connection, sql, params![Count(after), at_most(limit)], stored_event)
 }
 
 pub(super) fn has_command(
@@ -126,4 +127,43 @@ pub(super) fn kept_answer(
 
 pub(super) fn due(connection: &Connection, now: Instant) -> rusqlite::Result<Vec<WorkspaceId>> {
     all(connection, "SELECT workspace FROM next_expiries WHERE at <= ?1 ORDER BY at", [now], |row| row.get(0))
+}
+
+pub(super) fn reads(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    filter: &ReadFilter,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRead>> {
+    let sql = "SELECT sequence, id, workspace, at, reader, token, request, question, query, form, revision, view_at, rows \
+               FROM audit_reads WHERE workspace = ?1 AND sequence > ?2 AND sequence <= ?3 \
+               AND (?4 IS NULL OR at >= ?4) AND (?5 IS NULL OR at < ?5) AND (?6 IS NULL OR reader = ?6) \
+               ORDER BY sequence LIMIT ?7";
+    let ReadFilter { after, until_sequence, from, until, reader } = filter;
+    let params = params![workspace, Count(*after), Count(*until_sequence), from, until, reader, at_most(limit)];
+    all(connection, sql, params, stored_read)
+}
+
+fn stored_read(row: &Row<'_>) -> rusqlite::Result<StoredRead> {
+    let record = ReadRecord {
+        id: row.get(1)?,
+        workspace: row.get(2)?,
+        at: row.get(3)?,
+        reader: row.get(4)?,
+        token: row.get(5)?,
+        request: row.get(6)?,
+        question: row.get(7)?,
+        query: row.get(8)?,
+        form: row.get(9)?,
+        revision: row.get(10)?,
+        view_at: row.get(11)?,
+        rows: row.get::<_, Option<Count>>(12)?.map(|count| count.0),
+    };
+    Ok(StoredRead { sequence: row.get::<_, Count>(0)?.0, record })
+}
+
+pub(super) fn newest_read(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(sequence) FROM audit_reads WHERE workspace = ?1";
+    let newest = one(connection, sql, [workspace], |row| row.get::<_, Option<Count>>(0))?;
+    Ok(newest.flatten().map_or(0, |newest| newest.0))
 }

@@ -8,7 +8,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::log::LogError;
 
 /// The steps from an empty file to the newest form, in order. One that was released never changes; a new one goes last.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_events_and_directories.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_events_and_directories.sql"),
+    include_str!("../migrations/0002_audit_reads.sql"),
+];
 
 /// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,11 +7,12 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{CommandId, UserId, WorkspaceId};
+use crate::domain::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
 use crate::domain::name::{EmailAddress, PersonName, WorkspaceName};
 use crate::domain::principal::Principal;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
+use crate::log::journal::{AnswerForm, AuditReader};
 use crate::log::{CredentialHolder, PresentedId};
 
 const PROXY_TOKEN_HOLDER: &str = "proxy_token";
@@ -32,16 +33,16 @@ fn whole(number: u64) -> ToSqlOutput<'static> {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
-/// A position in the feed.
-pub(super) struct Position(pub(super) u64);
+/// A position in the feed, a place in the journal, or a number of rows.
+pub(super) struct Count(pub(super) u64);
 
-impl ToSql for Position {
+impl ToSql for Count {
     fn to_sql(&self) -> Bound<'_> {
         Ok(whole(self.0))
     }
 }
 
-impl FromSql for Position {
+impl FromSql for Count {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
         u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
@@ -56,7 +57,7 @@ impl ToSql for Revision {
 
 impl FromSql for Revision {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Position::column_result(value).map(|number| Self(number.0))
+        Count::column_result(value).map(|number| Self(number.0))
     }
 }
 
@@ -87,6 +88,18 @@ impl FromSql for WorkspaceId {
 impl ToSql for CommandId {
     fn to_sql(&self) -> Bound<'_> {
         Ok(self.uuid().as_bytes().to_vec().into())
+    }
+}
+
+impl ToSql for ReadId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.uuid().as_bytes().to_vec().into())
+    }
+}
+
+impl FromSql for ReadId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 16]>::column_result(value).map(|bytes| Self::from_uuid(Uuid::from_bytes(bytes)))
     }
 }
 
@@ -164,6 +177,42 @@ impl ToSql for EmailAddress {
 }
 
 impl FromSql for EmailAddress {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl ToSql for TokenId {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(text(self))
+    }
+}
+
+impl FromSql for TokenId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl ToSql for AuditReader {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(text(self))
+    }
+}
+
+impl FromSql for AuditReader {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl ToSql for AnswerForm {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for AnswerForm {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         parsed(value)
     }

@@ -18,8 +18,10 @@ use crate::domain::time::{Instant, Revision};
 use crate::http::answer;
 use crate::http::asked::InWorkspace;
 use crate::http::handlers::commands;
+use crate::http::journal;
 use crate::http::problem::Problem;
 use crate::log::codec;
+use crate::log::journal::AnswerForm;
 use crate::service::submission::SubmitError;
 
 /// The most rows of a list in an answer; there are totals beside them.
@@ -72,6 +74,7 @@ pub async fn what_if(mut request: InWorkspace) -> Answered {
     let work = move || foresee(&root, &caller, commands, reason, clock).map(|foreseen| body(&foreseen));
     let made = request.asked.app.service.auditing(work).await?;
     let body = made.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
+    journal::record(&request, &request.now(), AnswerForm::Json, body.changes.len()).await?;
     let mut response = answer::json(axum::http::StatusCode::OK, answer::bytes(&body)?);
     answer::name_change(response.headers_mut(), body.revision, body.at);
     Ok(response)

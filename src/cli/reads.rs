@@ -1,0 +1,43 @@
+//! `tenure reads`: who read the audit.
+
+use clap::Args;
+
+use super::client::Query;
+use super::failure::Failure;
+use super::kind::READ;
+use super::output::remark;
+use super::session::{Session, has_more, items};
+use super::when::Moment;
+
+#[derive(Debug, Args)]
+pub(super) struct ReadsArgs {
+    /// Only what was read at or after this: an instant, or a date (its midnight in UTC)
+    #[arg(long, value_name = "WHEN")]
+    from: Option<Moment>,
+    /// Only what was read before this: an instant, or a date (its midnight in UTC)
+    #[arg(long, value_name = "WHEN")]
+    until: Option<Moment>,
+    /// Only what was read by them: `operator`, `user:ID`, or the id of an access key
+    #[arg(long)]
+    actor: Option<String>,
+    /// How many reads to show, the oldest first
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// Show all of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+pub(super) fn reads(session: &mut Session, args: &ReadsArgs) -> Result<(), Failure> {
+    let query = Query::default().with("from", args.from).with("until", args.until).with("actor", args.actor.as_ref());
+    let path = session.path(&["audit", "reads"])?;
+    let enough = if args.all { usize::MAX } else { args.limit.max(1) };
+    let list = session.get_pages(&path, &query, enough)?;
+    session.show_list(&list, &READ, "nobody has read the audit")?;
+    session.out.flush()?;
+    if has_more(&list) {
+        let shown = items(&list).len();
+        remark(&format!("the first {shown} are shown: say `--all`, or a larger `--limit`, for more"));
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Who read the audit.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Answered;
+use crate::domain::id::{ReadId, WorkspaceId};
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::{At, View};
+use crate::http::answer::{self, Page};
+use crate::http::asked::InWorkspace;
+use crate::http::journal;
+use crate::http::params::LIMIT_DEFAULT;
+use crate::http::params::Params;
+use crate::http::problem::Problem;
+use crate::log::journal::{AnswerForm, AuditReader, ReadFilter, StoredRead};
+
+/// An answer of the audit that someone was given.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReadRow {
+    /// Its id.
+    pub id: ReadId,
+    /// When it was asked.
+    pub at: Instant,
+    /// Who asked: `operator`, `user:ID` or an access key's id.
+    #[schemars(with = "String")]
+    pub actor: AuditReader,
+    /// The id of what they asked with: `operator`, an API token's or an access key's.
+    pub credential: String,
+    /// What they asked: the path below the workspace.
+    pub question: String,
+    /// What stood after the `?`, form-encoded.
+    pub query: String,
+    /// In which form they were answered.
+    pub format: AnswerForm,
+    /// The revision of the view that they asked.
+    pub revision: Revision,
+    /// The instant of the view that they asked.
+    pub view_at: Instant,
+    /// How many rows they were given; `null` while they are.
+    pub rows: Option<u64>,
+    /// The id of the request.
+    pub request_id: String,
+}
+
+impl From<StoredRead> for ReadRow {
+    fn from(StoredRead { record, .. }: StoredRead) -> Self {
+        Self {
+            id: record.id,
+            at: record.at,
+            credential: record.credential(),
+            actor: record.reader,
+            question: record.question,
+            query: record.query,
+            format: record.form,
+            revision: record.revision,
+            view_at: record.view_at,
+            rows: record.rows,
+            request_id: record.request,
+        }
+    }
+}
+
+/// The conditions as they were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReadsQuery {
+    /// Not before this instant.
+    pub from: Option<Instant>,
+    /// Before this instant.
+    pub until: Option<Instant>,
+    /// By this reader.
+    pub actor: Option<String>,
+}
+
+impl ReadsQuery {
+    fn of(params: &mut Params) -> Result<(Self, Option<AuditReader>), Problem> {
+        let reader: Option<AuditReader> = params.value("actor")?;
+        let actor = reader.as_ref().map(ToString::to_string);
+        let query = Self { from: params.value("from")?, until: params.value("until")?, actor };
+        match (query.from, query.until) {
+            (Some(from), Some(until)) if from > until => {
+                Err(Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))
+            }
+            _ => Ok((query, reader)),
+        }
+    }
+}
+
+/// A page of the journal, with what makes it possible to ask again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReadsBody {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// The newest revision when the first page was asked for.
+    pub revision: Revision,
+    /// When the first page was asked for.
+    pub at: Instant,
+    /// What was asked for.
+    pub query: ReadsQuery,
+    /// The reads, in the order in which they were recorded.
+    #[serde(flatten)]
+    pub page: Page<ReadRow>,
+}
+
+/// What a cursor holds: the question it belongs to, what there was when the first page was asked for, and how far it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Place {
+    workspace: WorkspaceId,
+    query: ReadsQuery,
+    revision: Revision,
+    instant: i64,
+    newest: u64,
+    after: u64,
+}
+
+impl Place {
+    /// Where a page begins: where the cursor says, or at the oldest read of all that there are now.
+    async fn of(request: &InWorkspace, query: ReadsQuery, cursor: Option<String>) -> Result<Self, Problem> {
+        let workspace = request.root.id();
+        if let Some(cursor) = cursor {
+            let place = URL_SAFE_NO_PAD.decode(cursor).ok();
+            let place: Option<Self> = place.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            return place.filter(|place| place.workspace == workspace && place.query == query).ok_or_else(|| {
+                Problem::invalid(
+                    "`cursor`: this is not the `next` of a page of the same question; ask again without it",
+                )
+            });
+        }
+        let newest = request.asked.app.service.reading(move |log| log.newest_read(workspace)).await?;
+        let now = request.now();
+        let (revision, instant) = (now.revision(), now.instant().micros());
+        Ok(Self { workspace, query, revision, instant, newest, after: 0 })
+    }
+
+    fn view(&self, request: &InWorkspace) -> Result<View, Problem> {
+        request.view_at(At::Both(self.revision, Instant::from_micros(self.instant)))
+    }
+
+    fn filter(&self, reader: Option<AuditReader>) -> ReadFilter {
+        let ReadsQuery { from, until, .. } = self.query;
+        ReadFilter { after: self.after, until_sequence: self.newest, from, until, reader }
+    }
+
+    fn cursor(&self, after: u64) -> String {
+        let next = Self { after, ..self.clone() };
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&next).unwrap_or_default())
+    }
+}
+
+/// Lists who read the audit. That this was read is recorded too, for the next one who asks.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let limit = request.asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = request.asked.params.text("cursor");
+    let (query, reader) = ReadsQuery::of(&mut request.asked.params)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let place = Place::of(&request, query, cursor).await?;
+    let view = place.view(&request)?;
+    let page = page(&request, &place, reader, limit).await?;
+    journal::record(&request, &view, AnswerForm::Json, page.items.len()).await?;
+    let Place { workspace, revision, query, .. } = place;
+    answer::about(&view, &ReadsBody { workspace, revision, at: view.instant(), query, page })
+}
+
+async fn page(
+    request: &InWorkspace,
+    place: &Place,
+    reader: Option<AuditReader>,
+    limit: usize,
+) -> Result<Page<ReadRow>, Problem> {
+    let (workspace, filter) = (place.workspace, place.filter(reader));
+    let found = request.asked.app.service.reading(move |log| log.reads(workspace, &filter, limit.saturating_add(1)));
+    let mut found = found.await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| place.cursor(last.sequence));
+    Ok(Page { items: found.into_iter().map(ReadRow::from).collect(), next })
+}
