@@ -41,5 +41,7 @@ mod retries;
 mod routes;
 #[path = "http/service_users.rs"]
 mod service_users;
+#[path = "http/spans.rs"]
+mod spans;
 #[path = "http/views.rs"]
 mod views;
