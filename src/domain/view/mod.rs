@@ -4,10 +4,13 @@
 //! there is no second way to read the past. In a workspace that does not exist, nothing does.
 
 mod names;
+mod resources;
 mod since;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+pub use resources::{PlacementView, ResourceTypeView};
 
 use crate::domain::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
