@@ -13,6 +13,7 @@ pub mod members;
 pub mod operations;
 pub mod proxy_auth;
 pub mod proxy_tokens;
+pub mod resources;
 pub mod service_users;
 pub mod tokens;
 pub mod workspaces;
