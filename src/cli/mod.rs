@@ -18,6 +18,7 @@ mod kind;
 mod output;
 mod rbac;
 mod replay;
+mod resource;
 mod serve;
 mod session;
 mod when;
@@ -35,6 +36,7 @@ use environment::{EnvironmentCommand, GrantCommand};
 use failure::Failure;
 use output::{Format, Output, remark};
 use rbac::RbacCommand;
+use resource::{ResourceCommand, ResourceTypeCommand};
 use session::{Session, SessionArgs};
 use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
 
@@ -101,6 +103,10 @@ enum Ask {
     Environment(In<EnvironmentCommand>),
     /// Grants: roles of one's own in restricted environments
     Grant(In<GrantCommand>),
+    /// Resource types: what can be done to resources, and which role it takes
+    ResourceType(In<ResourceTypeCommand>),
+    /// Resources: which environment each lives in, so that a question may name just the resource
+    Resource(In<ResourceCommand>),
     /// Service users: programmatic identities of the workspace
     ServiceUser(In<ServiceUserCommand>),
     /// API tokens: each authenticates a member or a service user
@@ -198,6 +204,8 @@ impl Ask {
             Self::ServiceUser(group) => group.run(open, workspace::service_user),
             Self::Environment(group) => group.run(open, environment::environment),
             Self::Grant(group) => group.run(open, environment::grant),
+            Self::ResourceType(group) => group.run(open, resource::resource_type),
+            Self::Resource(group) => group.run(open, resource::resource),
             Self::Token(group) => group.run(open, credential::token),
             Self::ProxyToken(group) => group.run(open, credential::proxy_token),
             Self::AccessKey(group) => group.run(open, credential::access_key),
