@@ -33,6 +33,8 @@ mod lists;
 mod reference;
 #[path = "http/requests.rs"]
 mod requests;
+#[path = "http/resources.rs"]
+mod resources;
 #[path = "http/retries.rs"]
 mod retries;
 #[path = "http/routes.rs"]
