@@ -1,7 +1,8 @@
 //! Where the resource of a question is: what is recorded of it, or else what the question says.
 //!
-//! Whoever may not know of an environment may not learn from here that a resource is in it either: of such a resource nothing
-//! is recorded, as far as they are told. Yet nothing is allowed to them in another environment that is not theirs to do there.
+//! Whoever may not know of an environment may not learn from here that a resource is in it either: as far as they are told,
+//! nothing is recorded of such a resource. Yet what is hidden allows nothing: where the question names another environment, in
+//! which they would be allowed, they are denied, and told no more than that it is recorded elsewhere.
 
 use super::access::{Decision, Rule, access, find_environment};
 use super::command::EnvironmentRef;
@@ -63,7 +64,7 @@ pub(super) struct Place<'a> {
     pub(super) environment: EnvironmentView<'a>,
     /// The event that recorded it, if one did.
     pub(super) recorded: Option<Revision>,
-    /// Whether it is recorded elsewhere, where whoever asks may not know of.
+    /// Whether another environment is recorded, of which whoever asks may not know.
     pub(super) elsewhere: bool,
 }
 
