@@ -58,6 +58,7 @@ const EVERYTHING: Mix = Mix {
     grants: 5,
     credentials: 1,
     proxy_tokens: 3,
+    resources: 1,
 };
 
 fn config(seed: u64) -> Config {

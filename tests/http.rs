@@ -35,6 +35,8 @@ mod reads;
 mod reference;
 #[path = "http/requests.rs"]
 mod requests;
+#[path = "http/resources.rs"]
+mod resources;
 #[path = "http/retries.rs"]
 mod retries;
 #[path = "http/routes.rs"]

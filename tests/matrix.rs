@@ -22,8 +22,8 @@ use std::path::Path;
 
 use support::commands::{
     add_member, change_plan, create_environment, create_proxy_token, create_restricted, create_service_user,
-    create_wide_proxy_token, delete_environment, disable_rbac, enable_rbac, restrict, set_default_role, set_grant,
-    set_grant_until,
+    create_wide_proxy_token, define_resource_type, delete_environment, disable_rbac, enable_rbac, place, restrict,
+    set_default_role, set_grant, set_grant_until,
 };
 use support::given::{World, workspace};
 use tenure::domain::access::{AnyRole, Decision, Question, Resource, Subject, judge};
@@ -37,7 +37,8 @@ const GOLDEN: &str = "tests/golden/matrix.txt";
 const HEADER: &str = "\
 Who may do what in the environment `prod`: for every state of `prod`, every kind of actor and every action of the
 catalogue. `+` allows and `-` denies; then come the rule that decides and, in brackets, the role found. Every actor was
-what it is called before `prod` came into its state. Last comes who may do what on the workspace.
+what it is called before `prod` came into its state. Then come resources of a type of the workspace's own, placed before,
+and asked for with and without an environment; last, who may do what on the workspace.
 ";
 
 /// A workspace in which there is one of every kind of actor, with `prod` restricted; and what each is called.
@@ -68,6 +69,9 @@ fn cast() -> Cast {
         set_grant_until("prod", "user:formerly", Contributor, soon),
         set_grant("prod", "service_user:deployer", Contributor),
         restrict("dev"),
+        define_resource_type("gpu", ["read=viewer", "reserve=contributor"]),
+        place("gpu:in-prod", "prod"),
+        place("gpu:in-dev", "dev"),
     ]);
     let wide = world.proxy_token();
     let scoped = world.and([create_proxy_token(["prod"])]);
@@ -131,7 +135,8 @@ fn the_matrix_of_actors_actions_and_states_is_the_golden_one() {
 fn the_matrix_says_of_every_action_whether_it_is_allowed() {
     let actions: usize = RESOURCE_TYPES.iter().map(|(_, actions)| actions.len()).sum();
     let Cast { world, actors } = cast();
-    let expected = actors.len() * (states(&world).len() * actions + WORKSPACE_ACTIONS.len());
+    let resources = RESOURCES.len() * GPU.len();
+    let expected = actors.len() * (states(&world).len() * (actions + resources) + WORKSPACE_ACTIONS.len());
     let matrix = matrix();
     let answers = matrix.lines().filter(|line| line.starts_with("  ")).filter_map(|line| line.split_once(": "));
     let cells = answers.map(|(_, actions)| actions.split(' ').count());
@@ -147,6 +152,12 @@ fn matrix() -> String {
             write!(text, "\n{name}\n{}", in_prod(&world.view(At::Now), subject)).unwrap();
         }
     }
+    for (state, world) in states(&world) {
+        write!(text, "\n\n== resources, where {state}\n").unwrap();
+        for (name, subject) in &actors {
+            write!(text, "\n{name}\n{}", on_resources(&world.view(At::Now), subject)).unwrap();
+        }
+    }
     text.push_str("\n\n== the workspace\n");
     for (name, subject) in &actors {
         write!(text, "\n{name}\n{}", on_workspace(&world.view(At::Now), subject)).unwrap();
@@ -158,13 +169,40 @@ fn matrix() -> String {
 fn in_prod(view: &View, subject: &Subject) -> String {
     let of_type = |(resource_type, actions): &(&str, &'static [(&str, Requirement)])| {
         let answers = actions.iter().map(|(action, _)| {
-            let resource =
-                Resource::Within { resource_type: (*resource_type).to_owned(), environment: Some("prod".into()) };
+            let (resource_type, id) = ((*resource_type).to_owned(), "one".to_owned());
+            let resource = Resource::Within { resource_type, id, environment: Some("prod".into()) };
             (*action, ask(view, subject, action, resource))
         });
         by_answer(resource_type, answers)
     };
     RESOURCE_TYPES.iter().map(of_type).collect()
+}
+
+/// The actions of the workspace's own type.
+const GPU: [&str; 2] = ["read", "reserve"];
+
+/// Resources of that type, and the environment that a question names beside them.
+const RESOURCES: [(&str, Option<&str>); 6] = [
+    ("not-placed", None),
+    ("not-placed", Some("prod")),
+    ("in-prod", None),
+    ("in-prod", Some("prod")),
+    ("in-prod", Some("dev")),
+    ("in-dev", Some("prod")),
+];
+
+/// A line for each resource and answer: the actions that are answered so.
+fn on_resources(view: &View, subject: &Subject) -> String {
+    let of = |(id, environment): &(&str, Option<&str>)| {
+        let answers = GPU.iter().map(|action| {
+            let (resource_type, id) = ("gpu".to_owned(), (*id).to_owned());
+            let resource = Resource::Within { resource_type, id, environment: environment.map(Into::into) };
+            (*action, ask(view, subject, action, resource))
+        });
+        let asked = environment.map_or_else(|| (*id).to_owned(), |environment| format!("{id}@{environment}"));
+        by_answer(&asked, answers)
+    };
+    RESOURCES.iter().map(of).collect()
 }
 
 fn on_workspace(view: &View, subject: &Subject) -> String {

@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 
 use model::decisions::{self, Answer, Row};
 use model::facts::{self, Facts};
-use model::generate::{History, Known, Mix, histories};
+use model::generate::{History, Known, Mix, RESOURCE_TYPES, histories};
 use model::questions::questions;
 use model::{known_ids, lines, predict, types};
 use proptest::collection::vec;
@@ -35,13 +35,13 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use support::{Counter, Submitted, Writer, after};
 use tempfile::TempDir;
-use tenure::domain::access::{AnyRole, Decision, Rule, access, judge};
+use tenure::domain::access::{AnyRole, Decision, Question, Rule, Subject, access, judge, judge_concealed};
 use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
 use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::{At, View};
+use tenure::domain::view::{At, PlacementView, View};
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome, codec};
 use tenure::service::replay;
@@ -58,6 +58,7 @@ const EVERYTHING: Mix = Mix {
     grants: 5,
     credentials: 4,
     proxy_tokens: 3,
+    resources: 4,
 };
 
 fn config(seed: u64) -> Config {
@@ -100,6 +101,18 @@ proptest! {
     #[test]
     fn a_workspace_of_many_credentials_and_scopes_follows_the_model(
         history in histories(Mix { credentials: 12, proxy_tokens: 10, grants: 2, ..EVERYTHING }, 40..90),
+        moments in moments(),
+    ) {
+        follow(&history, &moments);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(6))]
+
+    #[test]
+    fn a_workspace_of_many_resources_follows_the_model(
+        history in histories(Mix { resources: 20, environments: 8, ..EVERYTHING }, 40..90),
         moments in moments(),
     ) {
         follow(&history, &moments);
@@ -318,8 +331,19 @@ fn compare_answers(writer: &Writer, at: At, facts: &Facts, met: &mut Met) {
         assert_eq!(answer(&decision), decisions::decide(facts, &question), "at {at:?}: {question:?}");
         assert!(decision.evidence.iter().all(|revision| view.event(*revision).is_some()), "{question:?}");
         assert!(!decision.allowed || !decision.evidence.is_empty(), "{question:?} is allowed for no reason");
+        compare_concealed(&view, &writer.now(), &question, &decision);
         count(met, decision.rule.as_str());
     }
+}
+
+/// Whoever asks about themself is allowed nothing more, and, where they have access now, is told the same.
+fn compare_concealed(view: &View, now: &View, question: &Question, decision: &Decision) {
+    let Subject::Principal(named) = &question.subject else { return };
+    let Ok(asker) = view.find_principal(named) else { return };
+    let told = judge_concealed(view, now, question, &asker);
+    assert!(decision.allowed || !told.allowed, "{question:?} is allowed to whoever asks: {told:?}");
+    let is_now = (view.revision(), view.instant()) == (now.revision(), now.instant());
+    assert!(!is_now || !decision.allowed || told == *decision, "{question:?} is not answered: {told:?}");
 }
 
 fn answer(decision: &Decision) -> Answer {
@@ -350,6 +374,7 @@ fn compare_facts(view: &View, facts: &Facts) {
     let expected = facts.environments.iter().map(|found| (found.id, found.name.clone(), found.default_role));
     assert_eq!(in_order(environments), in_order(expected));
     compare_grants(view, facts);
+    compare_resources(view, facts);
 
     let tokens = view.tokens().map(|token| (token.id, token.terms.holder.clone(), token.expires_at));
     let expected = facts.tokens.iter().map(|token| (token.id, token.holder.clone(), token.expires_at));
@@ -359,6 +384,19 @@ fn compare_facts(view: &View, facts: &Facts) {
     assert_eq!(in_order(proxy_tokens), in_order(expected));
     let keys = view.access_keys().map(|key| (key.id, key.expires_at));
     assert_eq!(in_order(keys), in_order(facts.access_keys.iter().map(|key| (key.id, key.expires_at))));
+}
+
+/// Types, and where resources live, by environment and by type too.
+fn compare_resources(view: &View, facts: &Facts) {
+    let types = view.resource_types().map(|found| (found.name.to_string(), found.actions.value.clone()));
+    assert_eq!(in_order(types), in_order(facts.resource_types.iter().cloned()));
+    let placed = in_order(facts.placements.iter().cloned());
+    let rows = |found: PlacementView<'_>| (found.key(), found.environment.value);
+    assert_eq!(in_order(view.placements().map(rows)), placed);
+    let by_place = view.environments().flat_map(|place| view.placements_in(place.id).map(rows).collect::<Vec<_>>());
+    assert_eq!(in_order(by_place), placed);
+    let by_type = RESOURCE_TYPES.iter().flat_map(|name| view.placements_of(name).map(rows).collect::<Vec<_>>());
+    assert_eq!(in_order(by_type), placed);
 }
 
 /// Grants by environment, and the environments by principal.

@@ -33,6 +33,8 @@ mod limits;
 mod members;
 #[path = "rules/proxy_tokens.rs"]
 mod proxy_tokens;
+#[path = "rules/resources.rs"]
+mod resources;
 #[path = "rules/service_users.rs"]
 mod service_users;
 #[path = "rules/texts.rs"]

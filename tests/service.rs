@@ -46,6 +46,7 @@ const EVERYTHING: Mix = Mix {
     grants: 6,
     credentials: 5,
     proxy_tokens: 4,
+    resources: 3,
 };
 
 /// A clock that says what it was told.

@@ -23,7 +23,7 @@ pub(super) struct CheckArgs {
     /// Does what: `read`, `read_logs`, `deploy`, `write`, `use`, `call`, `manage_members`, …
     action: String,
     /// To what: an environment, `TYPE:ID@ENV` for a resource in it (`secret:db-password@prod`), `TYPE:ID` for one whose
-    /// place is recorded, or `workspace`
+    /// place is recorded (`TYPE:ID@` where the id holds an `@`), or `workspace`
     resource: Resource,
     #[command(flatten)]
     at: AtArgs,
@@ -49,7 +49,7 @@ impl FromStr for Subject {
     }
 }
 
-/// What is acted on. `TYPE:ID@ENV`: the environment is what stands behind the last `@`.
+/// What is acted on. `TYPE:ID@ENV`: the environment is what stands behind the last `@`; nothing there, and none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Resource {
     Workspace,
@@ -70,6 +70,7 @@ impl FromStr for Resource {
             Some(parts) => parts,
         };
         let (id, environment) = id.rsplit_once('@').map_or((id, None), |(id, environment)| (id, Some(environment)));
+        let environment = environment.filter(|environment| !environment.is_empty());
         if kind.is_empty() || id.is_empty() {
             return Err("a resource is written `ENV`, `TYPE:ID@ENV`, `TYPE:ID` or `workspace`");
         }
@@ -177,6 +178,7 @@ mod tests {
         assert_eq!("secret:db@prod".parse(), Ok(within("db", Some("prod"))));
         assert_eq!("secret:db".parse(), Ok(within("db", None)));
         assert_eq!("secret:a@b:c@prod".parse(), Ok(within("a@b:c", Some("prod"))));
+        assert_eq!("secret:a@b@".parse(), Ok(within("a@b", None)));
         assert!("secret:@prod".parse::<Resource>().is_err());
     }
 

@@ -9,6 +9,7 @@ use ureq::http::{Method, Request};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use crate::http::answer::escaped;
 use crate::service::mint::Secret;
 
 /// How long a whole answer may take. The longest questions go over years of a big workspace.
@@ -37,13 +38,6 @@ impl Query {
             url.push_str(&escaped(value));
         }
     }
-}
-
-/// A text as a segment of a path, or as a value of a query (RFC 3986 §2.1).
-pub(super) fn escaped(text: &str) -> String {
-    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    let escape = |b: u8| if unreserved(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    text.bytes().map(escape).collect()
 }
 
 /// A server, and who asks it.

@@ -57,7 +57,7 @@ pub(super) enum EnvironmentCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// End an environment, with its grants and its place in the scopes of proxy tokens
+    /// End an environment, with its grants, its place in the scopes of proxy tokens, and the placements of resources in it
     Delete {
         /// The environment, by name or id
         environment: String,

@@ -99,6 +99,18 @@ pub(super) const ACCESS_KEY: Kind = Kind {
     csv: &columns!["" = "id", "" = "role", "" = "label", "" = "expires_at"],
 };
 
+pub(super) const RESOURCE_TYPE: Kind = Kind {
+    name: "resource_type",
+    table: &columns!["NAME" = "name", "ACTIONS" = "actions_word", "BUILT IN" = "built_in_word", "SINCE" = "since"],
+    csv: &columns!["" = "name", "" = "built_in", "" = "actions", "" = "since"],
+};
+
+pub(super) const RESOURCE: Kind = Kind {
+    name: "resource",
+    table: &columns!["TYPE" = "type", "ID" = "id", "ENVIRONMENT" = "environment_name", "SINCE" = "since"],
+    csv: &columns!["" = "type", "" = "id", "" = "environment", "" = "environment_name", "" = "since"],
+};
+
 pub(super) const EVENT: Kind = Kind {
     name: "event",
     table: &columns![
@@ -216,6 +228,9 @@ fn in_words(item: &Value) -> Value {
     words.extend(fields.get("restricted").map(|on| ("restricted_word", restricted(on).to_owned())));
     words.extend(fields.get("type").map(|_| ("event_word", event_name(&cell_text(&item, "type")))));
     words.extend(fields.get("question").map(|_| ("asked_word", asked(&item))));
+    let yes = |on: &Value| if *on == json!(true) { "yes" } else { "no" };
+    words.extend(fields.get("built_in").map(|built_in| ("built_in_word", yes(built_in).to_owned())));
+    words.extend(fields.get("actions").map(|actions| ("actions_word", summary(actions))));
     words.extend(fields.get("data").map(|data| ("data_word", summary(data))));
     if let Some(fields) = item.as_object_mut() {
         fields.extend(words.into_iter().map(|(name, word)| (name.to_owned(), Value::String(word))));
@@ -231,7 +246,7 @@ pub(super) fn named(principal: &str, name: &str) -> String {
     }
 }
 
-/// The particulars of an event, without what only machines compare.
+/// Fields in a line, such as the particulars of an event, without what only machines compare.
 fn summary(data: &Value) -> String {
     let fields = data.as_object().into_iter().flatten().filter(|(name, _)| name.as_str() != "sha256");
     fields.map(|(name, _)| format!("{name}={}", cell_text(data, name))).collect::<Vec<_>>().join(" ")

@@ -19,6 +19,7 @@ mod output;
 mod rbac;
 mod reads;
 mod replay;
+mod resource;
 mod serve;
 mod session;
 mod when;
@@ -37,6 +38,7 @@ use failure::Failure;
 use output::{Format, Output, remark};
 use rbac::RbacCommand;
 use reads::ReadsArgs;
+use resource::{ResourceCommand, ResourceTypeCommand};
 use session::{Session, SessionArgs};
 use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
 
@@ -105,6 +107,10 @@ enum Ask {
     Environment(In<EnvironmentCommand>),
     /// Grants: roles of one's own in restricted environments
     Grant(In<GrantCommand>),
+    /// Resource types: what can be done to resources, and which role it takes
+    ResourceType(In<ResourceTypeCommand>),
+    /// Resources: which environment each lives in, so that a question may name just the resource
+    Resource(In<ResourceCommand>),
     /// Service users: programmatic identities of the workspace
     ServiceUser(In<ServiceUserCommand>),
     /// API tokens: each authenticates a member or a service user
@@ -203,6 +209,8 @@ impl Ask {
             Self::ServiceUser(group) => group.run(open, workspace::service_user),
             Self::Environment(group) => group.run(open, environment::environment),
             Self::Grant(group) => group.run(open, environment::grant),
+            Self::ResourceType(group) => group.run(open, resource::resource_type),
+            Self::Resource(group) => group.run(open, resource::resource),
             Self::Token(group) => group.run(open, credential::token),
             Self::ProxyToken(group) => group.run(open, credential::proxy_token),
             Self::AccessKey(group) => group.run(open, credential::access_key),

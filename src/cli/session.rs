@@ -4,10 +4,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::client::{Client, Query, escaped};
+use super::client::{Client, Query};
 use super::failure::Failure;
 use super::kind::Kind;
 use super::output::{Format, Output, Rows, cell_text, columns};
+use crate::http::answer::escaped;
 use crate::service::mint::Secret;
 
 /// Where `tenure serve` listens, and its clients ask, if nobody says otherwise.

@@ -10,6 +10,7 @@ use super::principal::Principal;
 use super::role::{EnvironmentRole, WorkspaceRole};
 use super::time::Revision;
 use super::view::{EnvironmentView, ProxyTokenView, View};
+use super::whereabouts::{Knowledge, Sought, locate};
 use super::workspace::Mode;
 
 /// Who a question is about.
@@ -42,10 +43,12 @@ impl Subject {
 pub enum Resource {
     /// The workspace itself, by name or id.
     Workspace(String),
-    /// Something of a catalogued type in an environment; which one of its type makes no difference.
+    /// Something of a built-in type, or of one of the workspace's own, in an environment.
     Within {
         /// The type.
         resource_type: String,
+        /// Which of its type; it makes a difference where a placement is recorded.
+        id: String,
         /// The environment, if the question names one.
         environment: Option<EnvironmentRef>,
     },
@@ -134,8 +137,11 @@ rules! {
     NoSuchProxyToken = "no_such_proxy_token", "there is no such proxy token in the workspace, or it has ended";
     /// No such workspace.
     NoSuchWorkspace = "no_such_workspace", "there is no such workspace";
-    /// No environment was named.
-    NoEnvironment = "no_environment", "the question does not say which environment the resource is in";
+    /// No environment was named, nor is one recorded.
+    NoEnvironment = "no_environment",
+        "the question does not say which environment the resource is in, and no placement of it is recorded";
+    /// Another environment was named than is recorded.
+    PlacementDiffers = "placement_differs", "the resource is recorded in another environment than the question names";
 }
 
 /// A role that a decision found or asks for.
@@ -173,16 +179,20 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(allowed: bool, rule: Rule, evidence: impl IntoIterator<Item = Revision>) -> Self {
+    pub(super) fn new(allowed: bool, rule: Rule, evidence: impl IntoIterator<Item = Revision>) -> Self {
         Self { allowed, role: None, required: None, rule, evidence: in_order(evidence) }
     }
 
-    fn denied(rule: Rule) -> Self {
+    pub(super) fn denied(rule: Rule) -> Self {
         Self::new(false, rule, [])
     }
 
-    fn conceals_nothing(&self) -> bool {
-        matches!(self.rule, Rule::UnknownAction | Rule::UnknownResourceType | Rule::NoEnvironment)
+    /// The same, resting on one more event.
+    fn resting_on(mut self, event: Option<Revision>) -> Self {
+        if event.is_some() {
+            self.evidence = in_order(self.evidence.into_iter().chain(event));
+        }
+        self
     }
 }
 
@@ -195,37 +205,27 @@ fn in_order(evidence: impl IntoIterator<Item = Revision>) -> Vec<Revision> {
 
 /// Answers a question in a view.
 pub fn judge(view: &View, question: &Question) -> Decision {
+    judge_knowing(view, question, Knowledge::Everything)
+}
+
+/// As [`judge`], for a principal who may not know of environments that it has no access to: whatever is asked about such an
+/// environment, or about what is recorded in it, is answered as if it never was. What it may know is judged now; of an
+/// environment that is no more, in the view. What [`judge`] denies is denied here too.
+pub fn judge_concealed(view: &View, now: &View, question: &Question, asker: &Principal) -> Decision {
+    judge_knowing(view, question, Knowledge::Own { asker, now })
+}
+
+fn judge_knowing(view: &View, question: &Question, knowledge: Knowledge<'_>) -> Decision {
     if !view.exists() {
         return Decision::new(false, Rule::NoSuchWorkspace, [view.existence().since]);
     }
     match &question.resource {
         Resource::Workspace(reference) => judge_workspace(view, question, reference),
-        Resource::Within { resource_type, environment } => {
-            judge_within(view, question, resource_type, environment.as_ref())
+        Resource::Within { resource_type, id, environment } => {
+            let sought = Sought { resource_type, id, environment: environment.as_ref() };
+            judge_within(view, question, sought, knowledge)
         }
     }
-}
-
-/// As [`judge`], for a principal who may not know of environments that it has no access to: whatever is asked about such an
-/// environment is answered as if it never was. What it may know is judged now; of an environment that is no more, in the view.
-pub fn judge_concealed(view: &View, now: &View, question: &Question, asker: &Principal) -> Decision {
-    let decision = judge(view, question);
-    let hidden = match &question.resource {
-        Resource::Within { environment: Some(environment), .. } => !sees(view, now, environment, asker),
-        Resource::Within { environment: None, .. } | Resource::Workspace(_) => false,
-    };
-    if !view.exists() || !hidden || decision.conceals_nothing() {
-        return decision;
-    }
-    Decision { required: decision.required, ..Decision::denied(Rule::NoSuchEnvironment) }
-}
-
-fn sees(view: &View, now: &View, environment: &EnvironmentRef, principal: &Principal) -> bool {
-    let Ok(place) = view.find_environment(environment) else { return false };
-    let has_access = |view: &View, place: &EnvironmentView<'_>| {
-        view.principal(principal).is_some() && held(view, place, principal).role > EnvironmentRole::NoAccess
-    };
-    has_access(view, &place) && now.environment(place.id).is_none_or(|place| has_access(now, &place))
 }
 
 fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decision {
@@ -264,25 +264,33 @@ fn judge_workspace_role(view: &View, principal: &Principal, required: Option<Wor
     Decision { role: role.map(AnyRole::Workspace), ..decision }
 }
 
-fn judge_within(view: &View, question: &Question, resource_type: &str, target: Option<&EnvironmentRef>) -> Decision {
-    let required = match catalogue::requirement(resource_type, &question.action) {
-        Ok(required) => required,
-        Err(Uncatalogued::Action) => return Decision::denied(Rule::UnknownAction),
-        Err(Uncatalogued::ResourceType) => return Decision::denied(Rule::UnknownResourceType),
+fn judge_within(view: &View, question: &Question, sought: Sought<'_>, knowledge: Knowledge<'_>) -> Decision {
+    let (required, defined) = match view.requirement(sought.resource_type, &question.action) {
+        Ok(found) => found,
+        Err((Uncatalogued::Action, defined)) => return Decision::new(false, Rule::UnknownAction, defined),
+        Err((Uncatalogued::ResourceType, _)) => return Decision::denied(Rule::UnknownResourceType),
     };
-    let Some(target) = target else { return Decision::denied(Rule::NoEnvironment) };
-    let environment = match find_environment(view, target) {
-        Ok(environment) => environment,
-        Err(decision) => return decision.requiring(required),
+    let decision = match locate(view, sought, knowledge) {
+        Err(decision) => decision.requiring(required),
+        Ok(place) => match judge_in(view, question, required, &place.environment) {
+            Decision { allowed: true, .. } if place.elsewhere => {
+                Decision::denied(Rule::PlacementDiffers).requiring(required)
+            }
+            decision => decision.resting_on(place.recorded),
+        },
     };
+    decision.resting_on(defined)
+}
+
+fn judge_in(view: &View, question: &Question, required: Requirement, environment: &EnvironmentView<'_>) -> Decision {
     match (&question.subject, required) {
         (Subject::Unknown, _) => Decision::denied(Rule::UnknownSubjectType),
-        (Subject::Task(source), _) => judge_task(view, source, &environment),
+        (Subject::Task(source), _) => judge_task(view, source, environment),
         (Subject::ProxyToken(id), Requirement::ProxyToken) => judge_proxy_token(view, id, environment.id),
         (Subject::ProxyToken(_), Requirement::Role(_)) => Decision::denied(Rule::NotForProxyTokens).requiring(required),
         (Subject::Principal(_), Requirement::ProxyToken) => Decision::denied(Rule::ProxyTokenRequired),
         (Subject::Principal(principal), Requirement::Role(role)) => match find_principal(view, principal) {
-            Ok(principal) => judge_role(view, &environment, &principal, role),
+            Ok(principal) => judge_role(view, environment, &principal, role),
             Err(decision) => decision.requiring(required),
         },
     }
@@ -415,7 +423,10 @@ fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Principal, De
     })
 }
 
-fn find_environment<'a>(view: &'a View, reference: &EnvironmentRef) -> Result<EnvironmentView<'a>, Decision> {
+pub(super) fn find_environment<'a>(
+    view: &'a View,
+    reference: &EnvironmentRef,
+) -> Result<EnvironmentView<'a>, Decision> {
     view.find_environment(reference).map_err(|_| {
         let ended = view.last_environment_named(reference).and_then(|id| view.environment_trace(id));
         Decision::new(false, Rule::NoSuchEnvironment, ended.map(|ended| ended.since))

@@ -1,4 +1,4 @@
-//! The built-in resource types, their actions, and the role that each action requires.
+//! The built-in resource types, their actions, and the role that each action requires. A workspace's own types are facts of it.
 
 use super::role::{EnvironmentRole, WorkspaceRole};
 
@@ -9,6 +9,16 @@ pub enum Requirement {
     Role(EnvironmentRole),
     /// A proxy token that is valid for the environment.
     ProxyToken,
+}
+
+impl Requirement {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Role(role) => role.as_str(),
+            Self::ProxyToken => "proxy_token",
+        }
+    }
 }
 
 /// Why there is no requirement.
@@ -75,7 +85,12 @@ pub const WORKSPACE_ACTIONS: &[(&str, Option<WorkspaceRole>)] = &[
     ("manage_owners", Some(WorkspaceRole::Owner)),
 ];
 
-/// What an action on a resource in an environment requires.
+/// Whether a type is built in, and so cannot be defined by a workspace.
+pub fn is_built_in(resource_type: &str) -> bool {
+    resource_type == WORKSPACE || RESOURCE_TYPES.iter().any(|(name, _)| *name == resource_type)
+}
+
+/// What an action on a resource of a built-in type requires.
 ///
 /// # Errors
 /// That the type, or the action of the type, is not in the catalogue.

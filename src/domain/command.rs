@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::id::UserId;
-use super::name::{EmailAddress, EnvironmentName, Label, PersonName, ServiceUserName, WorkspaceName};
+use super::name::{
+    EmailAddress, EnvironmentName, Label, PersonName, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
+};
 use super::object::{object, objects};
+use super::resource::Actions;
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use super::time::Instant;
 
@@ -54,6 +57,8 @@ reference! {
     ProxyTokenRef;
     /// An access key, by id.
     AccessKeyRef;
+    /// A resource type, built in or of the workspace's own, by name.
+    ResourceTypeRef;
 }
 
 /// Why a JSON value is not a command, or not the body that was expected.
@@ -187,6 +192,34 @@ pub struct GrantSpec {
     /// Until when; for good if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Instant>,
+}
+
+/// A resource that is placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceSpec {
+    /// Its type, built in or of the workspace's own.
+    #[serde(rename = "type")]
+    pub resource_type: ResourceTypeRef,
+    /// Which of its type.
+    pub id: ResourceId,
+}
+
+/// A resource that has been placed, by its type and id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRef {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    /// Which of its type.
+    pub id: String,
+}
+
+impl fmt::Display for ResourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.resource_type, self.id)
+    }
 }
 
 commands! {
@@ -326,7 +359,7 @@ commands! {
         environment: EnvironmentRef,
     }
 
-    /// Ends an environment, with its grants and its place in the scopes of proxy tokens.
+    /// Ends an environment, with its grants, its place in the scopes of proxy tokens, and the placements of resources in it.
     DeleteEnvironment = "environment.delete" {
         /// Which.
         environment: EnvironmentRef,
@@ -392,6 +425,30 @@ commands! {
     RevokeAccessKey = "access_key.revoke" {
         /// Which.
         access_key: AccessKeyRef,
+    }
+
+    /// Gives the workspace a resource type of its own, or one that it has other actions.
+    DefineResourceType = "resource_type.define" {
+        /// Its name.
+        name: ResourceTypeName,
+        /// The role that each action requires; these are all its actions from now on.
+        actions: Actions,
+    }
+
+    /// Records which environment a resource lives in, in place of the one that was recorded.
+    PlaceResource = "resource.place" {
+        /// Which.
+        #[serde(deserialize_with = "object")]
+        resource: ResourceSpec,
+        /// Where it lives from now on.
+        environment: EnvironmentRef,
+    }
+
+    /// Records no longer which environment a resource lives in.
+    RemoveResource = "resource.remove" {
+        /// Which.
+        #[serde(deserialize_with = "object")]
+        resource: ResourceRef,
     }
 }
 

@@ -12,8 +12,9 @@ use super::credential::SecretDigest;
 use super::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use super::name::{EnvironmentName, Label, Reason, ServiceUserName, WorkspaceName};
+use super::name::{EnvironmentName, Label, Reason, ResourceTypeName, ServiceUserName, WorkspaceName};
 use super::principal::{Actor, CredentialId, Principal};
+use super::resource::{Actions, ResourceKey};
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use super::time::{Instant, Revision};
 
@@ -63,9 +64,9 @@ trait Subject: Sized {
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
-macro_rules! id_subject {
-    ($($id:ty),*) => {$(
-        impl Subject for $id {
+macro_rules! text_subject {
+    ($($text:ty),*) => {$(
+        impl Subject for $text {
             fn write(&self) -> String {
                 self.to_string()
             }
@@ -80,7 +81,16 @@ macro_rules! id_subject {
         }
     )*};
 }
-id_subject!(WorkspaceId, ServiceUserId, EnvironmentId, TokenId, ProxyTokenId, AccessKeyId);
+text_subject!(
+    WorkspaceId,
+    ServiceUserId,
+    EnvironmentId,
+    TokenId,
+    ProxyTokenId,
+    AccessKeyId,
+    ResourceTypeName,
+    ResourceKey
+);
 
 impl Subject for UserId {
     fn write(&self) -> String {
@@ -235,6 +245,14 @@ event_catalogue! {
     AccessKeyRevoked(AccessKeyId, Nothing) = "access_key.revoked.v1",
     /// An access key passed its expiry.
     AccessKeyExpired(AccessKeyId, Nothing) = "access_key.expired.v1",
+    /// A resource type of the workspace's own has these actions from now on.
+    ResourceTypeDefined(ResourceTypeName, ResourceTypeTerms) = "resource_type.defined.v1",
+    /// A resource, of which no environment was recorded, lives in one.
+    ResourcePlaced(ResourceKey, Placement) = "resource.placed.v1",
+    /// A resource lives in another environment.
+    ResourceMoved(ResourceKey, Move) = "resource.moved.v1",
+    /// It is no longer recorded where a resource lives.
+    ResourceRemoved(ResourceKey, Placement) = "resource.removed.v1",
 }
 
 macro_rules! event_data {
@@ -356,6 +374,26 @@ event_data! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
     }
+
+    /// What can be done to resources of a type.
+    ResourceTypeTerms {
+        /// The role that each action requires.
+        actions: Actions,
+    }
+
+    /// Where a resource lives, or lived until now.
+    Placement {
+        /// The environment.
+        environment: EnvironmentId,
+    }
+
+    /// Where a resource lived, and lives from now on.
+    Move {
+        /// The environment until now.
+        from: EnvironmentId,
+        /// The environment from now on.
+        environment: EnvironmentId,
+    }
 }
 
 impl EventData {
@@ -374,7 +412,7 @@ impl EventData {
         }
     }
 
-    /// Whether the event is about the environment: as subject, or in a proxy token's scope.
+    /// Whether the event is about the environment: as subject, in a proxy token's scope, or as where a resource lives or lived.
     pub fn concerns_environment(&self, environment: EnvironmentId) -> bool {
         match self {
             Self::EnvironmentCreated(id, _)
@@ -391,6 +429,8 @@ impl EventData {
                 token.environments.as_ref().is_some_and(|scope| scope.contains(&environment))
             }
             Self::ProxyTokenScoped(_, scope) => scope.environments.contains(&environment),
+            Self::ResourcePlaced(_, place) | Self::ResourceRemoved(_, place) => place.environment == environment,
+            Self::ResourceMoved(_, moved) => [moved.from, moved.environment].contains(&environment),
             _ => false,
         }
     }
@@ -414,6 +454,7 @@ impl EventData {
                 | Self::ProxyTokenExpired(..)
                 | Self::AccessKeyRevoked(..)
                 | Self::AccessKeyExpired(..)
+                | Self::ResourceRemoved(..)
         )
     }
 }

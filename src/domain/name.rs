@@ -3,6 +3,7 @@
 //! A value of one of these types has been checked, so no rule looks at it again. None holds a control character or one that
 //! changes the direction of writing, because people read them in terminals and reports.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,6 +21,12 @@ pub const REASON_CHARS_MAX: usize = 1_000;
 pub const PERSON_NAME_CHARS_MAX: usize = 200;
 /// The longest label of an access key, in characters.
 pub const LABEL_CHARS_MAX: usize = 128;
+/// The longest id of a resource, in characters.
+pub const RESOURCE_ID_CHARS_MAX: usize = 256;
+
+/// What no resource type is called: these words name who acts, and what they prove themselves with.
+const NOT_RESOURCE_TYPES: [&str; 9] =
+    ["user", "service_user", "task", "proxy_token", "token", "access_key", "member", "operator", "system"];
 
 /// A text that breaks the rule of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +67,22 @@ fn is_name(text: &str, first: impl Fn(u8) -> bool, rest: impl Fn(u8) -> bool) ->
         && text.bytes().next().is_some_and(first)
         && text.bytes().all(rest)
         && !has_id_prefix(text)
+}
+
+fn is_word(text: &str) -> bool {
+    is_name(text, |b| b.is_ascii_lowercase(), |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn is_resource_type(text: &str) -> bool {
+    is_word(text) && !NOT_RESOURCE_TYPES.contains(&text)
+}
+
+/// A path of a URL cannot hold `.` or `..` as a segment.
+fn is_resource_id(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= RESOURCE_ID_CHARS_MAX
+        && !text.chars().any(is_deceptive)
+        && !matches!(text, "." | "..")
 }
 
 fn is_reason(text: &str) -> bool {
@@ -153,6 +176,18 @@ validated_text! {
     EnvironmentName: is_mixed_case_name,
         "an environment name is 1 to 64 of `A-Z a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `env_`",
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"};
+    /// The name of a resource type: `[a-z][a-z0-9_]{0,63}`.
+    ResourceTypeName: is_resource_type,
+        "a resource type is 1 to 64 of `a-z 0-9 _`, begins with a letter, not with an id's prefix such as `env_`, and is no word for who acts, such as `user` or `task`",
+        {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"};
+    /// The name of an action on resources of a type: `[a-z][a-z0-9_]{0,63}`.
+    ActionName: is_word,
+        "an action is 1 to 64 of `a-z 0-9 _`, begins with a letter, and not with an id's prefix such as `env_`",
+        {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"};
+    /// Which resource of its type, in the words of whoever runs it.
+    ResourceId: is_resource_id,
+        "a resource id is 1 to 256 characters, not all of them blank, not `.` or `..`, none of them a control or bidirectional-formatting character",
+        {"type": "string", "minLength": 1, "maxLength": 256};
     /// Why a change was made, in the words of who made it: a ticket, an approval.
     Reason: is_reason,
         "a reason is at most 1,000 characters, none of them a control or bidirectional-formatting character",
@@ -170,6 +205,18 @@ validated_text! {
         "an e-mail address is at most 254 bytes, holds an `@` between other characters, and no blanks",
         {"type": "string", "maxLength": 254};
 }
+
+macro_rules! looked_up_as_text {
+    ($($name:ty),*) => {$(
+        // INVARIANT: two values are equal, and in order, as their texts are; both compare nothing else.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    )*};
+}
+looked_up_as_text!(ResourceTypeName, ActionName, ResourceId);
 
 impl EnvironmentName {
     /// What the name is looked up by: two names with one key are the same name.

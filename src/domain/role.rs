@@ -60,6 +60,13 @@ word_list! {
         /// Full read and write access.
         Contributor = "contributor",
     }
+    /// What an action on a resource of a workspace's own type requires.
+    RequiredRole, "the role that an action requires is `viewer` or `contributor`" {
+        /// At least `viewer` in the environment of the resource.
+        Viewer = "viewer",
+        /// `contributor` in the environment of the resource.
+        Contributor = "contributor",
+    }
     /// What a member may do in the workspace.
     WorkspaceRole, "a workspace role is `member`, `manager` or `owner`" {
         /// Deploys and manages apps; changes no access.
@@ -91,6 +98,15 @@ word_list! {
         Team = "team",
         /// With RBAC.
         Enterprise = "enterprise",
+    }
+}
+
+impl From<RequiredRole> for EnvironmentRole {
+    fn from(required: RequiredRole) -> Self {
+        match required {
+            RequiredRole::Viewer => Self::Viewer,
+            RequiredRole::Contributor => Self::Contributor,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use super::name::{EnvironmentName, ServiceUserName};
 use super::principal::{Actor, Principal};
+use super::resource::ResourceFacts;
 use super::role::{EnvironmentRole, Plan, WorkspaceRole};
 use super::time::{Instant, Revision};
 use super::timeline::{Since, Timeline};
@@ -129,6 +130,7 @@ pub struct Workspace {
     pub(super) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
     pub(super) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<ScopedTerms>>>,
     pub(super) access_keys: OrdMap<AccessKeyId, Arc<Credential<AccessKeyTerms>>>,
+    pub(super) resources: ResourceFacts,
     /// What is live and has an `expires_at`, soonest first.
     pub(super) expiries: OrdSet<(Instant, Expiring)>,
     pub(super) census: Census,
@@ -157,6 +159,7 @@ impl Workspace {
             tokens_of: OrdMap::new(),
             proxy_tokens: OrdMap::new(),
             access_keys: OrdMap::new(),
+            resources: ResourceFacts::default(),
             expiries: OrdSet::new(),
             census: Census::default(),
         }
@@ -261,6 +264,10 @@ impl Workspace {
             EventData::ProxyTokenRevoked(id, _) | EventData::ProxyTokenExpired(id, _) => self.end_proxy_token(at, *id),
             EventData::AccessKeyIssued(id, terms) => self.add_access_key(event, *id, terms),
             EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => self.end_access_key(at, *id),
+            EventData::ResourceTypeDefined(name, terms) => self.resources.define(at, name, &terms.actions),
+            EventData::ResourcePlaced(key, place) => self.resources.set_place(at, key, Some(place.environment)),
+            EventData::ResourceMoved(key, moved) => self.resources.set_place(at, key, Some(moved.environment)),
+            EventData::ResourceRemoved(key, _) => self.resources.set_place(at, key, None),
         }
         self.history.push_back(Arc::clone(event));
     }
@@ -276,6 +283,7 @@ impl Workspace {
         self.alive.set(at, false);
         self.expiries = OrdSet::new();
         self.census = Census::default();
+        self.resources.placed_len = 0;
     }
 
     pub(super) fn set_member(&mut self, at: Revision, user: &UserId, role: Option<WorkspaceRole>) {

@@ -89,6 +89,13 @@ pub fn about(view: &View, body: &impl Serialize) -> Result<Response<Body>, Probl
     Ok(response)
 }
 
+/// A text as a segment of a path, or as a value of a query (RFC 3986 §2.1).
+pub fn escaped(text: &str) -> String {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let escape = |b: u8| if unreserved(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    text.bytes().map(escape).collect()
+}
+
 /// Where a new entity is.
 pub fn locate(headers: &mut HeaderMap, location: &str) {
     if let Ok(location) = HeaderValue::try_from(location) {

@@ -13,7 +13,7 @@ use super::answer;
 use super::asked::{Asked, InWorkspace};
 use super::entity::{self, ShownSecret};
 use super::problem::Problem;
-use crate::domain::command::{Command, EnvironmentRef, PrincipalRef};
+use crate::domain::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
 use crate::domain::event::EventData;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::name::Reason;
@@ -179,6 +179,19 @@ fn location(accepted: &Accepted, commands: &[Command], rendered: &Map<String, Va
         Command::CreateEnvironment(_) => made("environments", "environment", "id"),
         Command::CreateProxyToken(_) => made("proxy-tokens", "proxy_token", "id"),
         Command::IssueAccessKey(_) => made("access-keys", "access_key", "id"),
+        Command::DefineResourceType(_) => {
+            let event =
+                accepted.events.iter().find(|event| matches!(event.data, EventData::ResourceTypeDefined(..)))?;
+            let name = id("resource_type", "name")?;
+            let new = accepted.view.resource_type(&name)?.defined == event.revision;
+            new.then(|| format!("{workspace}/resource-types/{name}"))
+        }
+        Command::PlaceResource(_) => accepted.events.iter().find_map(|event| match &event.data {
+            EventData::ResourcePlaced(key, _) => {
+                Some(format!("{workspace}/resources/{}/{}", key.resource_type, answer::escaped(key.id.as_str())))
+            }
+            _ => None,
+        }),
         _ => None,
     }
 }
@@ -286,6 +299,13 @@ fn changed(view: &View, command: &Command) -> (&'static str, Option<Value>) {
         Command::SetProxyTokenEnvironments(command) => {
             let found = view.find_proxy_token(&command.proxy_token).ok();
             ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, None))))
+        }
+        Command::DefineResourceType(command) => {
+            ("resource_type", value(entity::resource_type(view, command.name.as_str())))
+        }
+        Command::PlaceResource(PlaceResource { resource, .. }) => {
+            let found = view.placement(&resource.resource_type.0, resource.id.as_str());
+            ("resource", value(found.and_then(|found| entity::resource(view, &found))))
         }
         command => ("environment", place(command).and_then(|place| environment(view, &place))),
     }

@@ -1,18 +1,24 @@
 //! The entities as the API shows them, made from a view.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::credentials::ScopeKind;
 use crate::audit::evidence::principal_name;
+use crate::domain::catalogue::RESOURCE_TYPES;
 use crate::domain::command::Profile;
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use crate::domain::name::{EmailAddress, EnvironmentName, Label, PersonName, ServiceUserName, WorkspaceName};
+use crate::domain::name::{
+    ActionName, EmailAddress, EnvironmentName, Label, PersonName, ResourceId, ResourceTypeName, ServiceUserName,
+    WorkspaceName,
+};
 use crate::domain::principal::{Actor, Principal};
 use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
-use crate::domain::view::{EnvironmentView, ProxyTokenView, ServiceUserView, View};
+use crate::domain::view::{EnvironmentView, PlacementView, ProxyTokenView, ServiceUserView, View};
 use crate::domain::workspace::Grant;
 use crate::service::mint::Secret;
 
@@ -169,6 +175,37 @@ pub struct AccessKeyEntity {
     pub secret: Option<ShownSecret>,
 }
 
+/// A resource type.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ResourceType")]
+pub struct ResourceTypeEntity {
+    /// Its name.
+    pub name: ResourceTypeName,
+    /// Whether every workspace has it; the others are the workspace's own.
+    pub built_in: bool,
+    /// What each action requires: a role in the environment of the resource, or `proxy_token`.
+    pub actions: BTreeMap<ActionName, &'static str>,
+    /// When one of the workspace's own was defined, or given other actions; `null` for a built-in one.
+    pub since: Option<Instant>,
+}
+
+/// Where a resource lives.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Resource")]
+pub struct ResourceEntity {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub resource_type: ResourceTypeName,
+    /// Which of its type.
+    pub id: ResourceId,
+    /// Where it lives.
+    pub environment: EnvironmentId,
+    /// What that is called.
+    pub environment_name: EnvironmentName,
+    /// When it was placed there.
+    pub since: Instant,
+}
+
 fn time_of(view: &View, revision: Revision) -> Instant {
     view.event(revision).map_or(Instant::EARLIEST, |event| event.time)
 }
@@ -246,4 +283,27 @@ pub fn access_key(view: &View, id: AccessKeyId, secret: Option<ShownSecret>) -> 
     let key = view.access_key(id)?;
     let (role, label) = (key.terms.role, key.terms.label.clone());
     Some(AccessKeyEntity { id, role, label, expires_at: key.expires_at, secret })
+}
+
+/// A resource type, built in or of the workspace's own.
+pub fn resource_type(view: &View, name: &str) -> Option<ResourceTypeEntity> {
+    if let Some(own) = view.resource_type(name) {
+        let actions = own.actions.value.iter().map(|(action, role)| (action.clone(), role.as_str())).collect();
+        let since = Some(time_of(view, own.actions.since));
+        return Some(ResourceTypeEntity { name: own.name.clone(), built_in: false, actions, since });
+    }
+    let (name, actions) = RESOURCE_TYPES.iter().find(|(known, _)| *known == name && view.exists())?;
+    let actions = actions.iter().filter_map(|(action, required)| Some((action.parse().ok()?, required.as_str())));
+    Some(ResourceTypeEntity { name: name.parse().ok()?, built_in: true, actions: actions.collect(), since: None })
+}
+
+/// Where a resource lives.
+pub fn resource(view: &View, found: &PlacementView<'_>) -> Option<ResourceEntity> {
+    Some(ResourceEntity {
+        resource_type: found.resource_type.clone(),
+        id: found.id.clone(),
+        environment: found.environment.value,
+        environment_name: view.environment_name(found.environment.value)?.clone(),
+        since: time_of(view, found.environment.since),
+    })
 }

@@ -110,7 +110,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
         .parameters(Some(parameters(route)))
         .response(route.status.to_string(), success.build());
     if route.status == 201 {
-        let again = ResponseBuilder::new().description("nothing had to be made");
+        let again = ResponseBuilder::new().description("nothing had to be made, but perhaps something changed");
         operation = operation.response("200", again.build());
     }
     if let Some(schema) = route.body {
@@ -192,6 +192,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("tok", "an API token's id"),
     ("prx", "a proxy token's id"),
     ("key", "an access key's id"),
+    ("id", "a resource's id, percent-encoded"),
     ("at", "as of when: an RFC 3339 instant or a revision; now if left out"),
     ("revision", "beside an instant in `at`: the revision, so that both name one view for ever; alone it is refused"),
     ("at_least", "answer only from a state at this revision or later"),
@@ -204,7 +205,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("Tenure-Key", "the proxy token's id; `Authorization: Bearer ID.SECRET` does too"),
     ("Tenure-Secret", "the proxy token's secret"),
     ("after", "only events after this revision"),
-    ("type", "only events of this type, with its version or without"),
+    ("type", "a resource type by name, or an event type with its version or without; in a list, only what is of it"),
     ("subject", "only events about this, as in their `subject`"),
     ("actor", "only by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`; of reads, `key_…` too"),
     ("environment", "only what is about this environment, by name or id"),

@@ -207,3 +207,12 @@ fn a_server_that_is_asked_to_stop_finishes_and_ends_well() {
     server.found();
     assert_eq!(server.running.stop(), Some(0));
 }
+
+#[test]
+fn a_replay_shows_where_resources_live() {
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/events/histories/resources-placed-and-moved.jsonl");
+    let shown = run(program().args(["replay", log, "--at", "24"])).ok();
+    let holds = |words: &[&str]| shown.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(holds(&["robot_arm", "halt=viewer move=contributor read=viewer"]), "{shown}");
+    assert!(holds(&["robot_arm", "north/1", "line"]) && holds(&["secret", "wifi", "workshop"]), "{shown}");
+}

@@ -297,3 +297,44 @@ fn every_entity_can_be_made_changed_listed_and_ended() {
     assert!(say("workspace show -o csv").contains(",acme,shared,team,true"));
     assert!(say("workspace delete --yes").contains("workspace.deleted"));
 }
+
+#[test]
+fn resources_are_defined_placed_asked_about_and_removed() {
+    let server = Server::start();
+    let alice = company(&server);
+    let say = |args: &str| server.ask(&alice, args).ok();
+    let defined = say("resource-type define gpu --action read=viewer --action reserve=contributor --reason G-1");
+    assert!(defined.contains("read=viewer reserve=contributor") && defined.contains("resource_type.defined"));
+    let again = say("resource-type define gpu --action read=viewer --action reserve=contributor");
+    assert!(again.contains("nothing had to change"), "{again}");
+    let types = say("resource-type list");
+    assert!(lines(&types, "gpu")[0].contains("no") && lines(&types, "web_function")[0].contains("call=proxy_token"));
+    assert!(say("resource-type list -o csv").starts_with("name,built_in,actions,since\n"));
+    assert!(say("resource place gpu:rack/1 prod --reason G-2").contains("resource.placed"));
+    assert!(say("resource place gpu:a@b main").contains("resource.placed"));
+    assert!(lines(&say("resource list"), "rack/1")[0].contains("prod"));
+    assert_eq!(say("resource list --type gpu --environment main -o csv").lines().count(), 2);
+    assert_eq!(say("resource list --type secret"), "no resource is placed there\n");
+    assert!(say("resource show gpu:rack/1").contains("prod"));
+    assert_eq!(server.ask(&alice, "check user:bob read gpu:rack/1").code, Some(0));
+    assert_eq!(server.ask(&alice, "check user:bob reserve gpu:rack/1").code, Some(1));
+    assert_eq!(server.ask(&alice, "check user:bob reserve gpu:a@b@").code, Some(0));
+    let elsewhere = server.ask(&alice, "check user:alice read gpu:rack/1@main");
+    let why = "denied: the resource is recorded in another environment than the question names\n";
+    assert_eq!((elsewhere.code, elsewhere.out.as_str()), (Some(1), why));
+    assert!(say("resource place gpu:rack/1 main").contains("resource.moved"));
+    assert!(say("check user:bob reserve gpu:rack/1 --explain").contains("resource.moved"));
+    assert!(say("resource remove gpu:rack/1").contains("resource.removed"));
+    assert_eq!(server.ask(&alice, "check user:bob read gpu:rack/1").code, Some(1));
+    for (args, said) in [
+        ("resource show gpu:rack/1", "there is no placed resource `gpu/rack/1`"),
+        ("resource place tpu:v5 main", "there is no resource type `tpu`"),
+        ("resource-type define app --action read=viewer", "the built-in resource type `app` exists already"),
+        ("resource-type define tpu --action read=viewer --action read=contributor", "`read` is given twice"),
+        ("resource-type define tpu --action read", "written `ACTION=ROLE`"),
+        ("resource place gpu main", "written `TYPE:ID`"),
+    ] {
+        let err = server.ask(&alice, args).failed();
+        assert!(err.contains(said), "{args}\n{err}");
+    }
+}

@@ -16,6 +16,10 @@ fn stage() -> Acme {
         acme.grant("prod", &format!("user:m{number}"), "contributor");
         acme.proxy_token(Some(&["prod"]));
         acme.access_key("auditor");
+        let define = json!({"name": format!("type{number}"), "actions": {"read": "viewer"}});
+        acme.post("resource-types", &define).expect(201);
+        acme.put(&format!("resources/app/a{number}"), &json!({"environment": "prod"})).expect(201);
+        acme.put(&format!("resources/type0/x{number}"), &json!({"environment": "main"})).expect(201);
     }
     acme
 }
@@ -28,6 +32,11 @@ const LISTS: &[&str] = &[
     "tokens",
     "proxy-tokens",
     "access-keys",
+    "resource-types",
+    "resources",
+    "resources?type=app",
+    "resources?environment=prod",
+    "resources?type=type0&environment=main",
     "events",
     "events?type=grant.added",
     "audit/access",

@@ -18,6 +18,7 @@ const GOLDEN: &[&str] = &[
     "DELETE /v1/workspaces/{ws}/members/{user}",
     "DELETE /v1/workspaces/{ws}/members/{user}/profile",
     "DELETE /v1/workspaces/{ws}/proxy-tokens/{prx}",
+    "DELETE /v1/workspaces/{ws}/resources/{type}/{id}",
     "DELETE /v1/workspaces/{ws}/service-users/{svc}",
     "DELETE /v1/workspaces/{ws}/tokens/{tok}",
     "GET /healthz",
@@ -43,6 +44,10 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/members/{user}/profile",
     "GET /v1/workspaces/{ws}/proxy-tokens",
     "GET /v1/workspaces/{ws}/proxy-tokens/{prx}",
+    "GET /v1/workspaces/{ws}/resource-types",
+    "GET /v1/workspaces/{ws}/resource-types/{type}",
+    "GET /v1/workspaces/{ws}/resources",
+    "GET /v1/workspaces/{ws}/resources/{type}/{id}",
     "GET /v1/workspaces/{ws}/service-users",
     "GET /v1/workspaces/{ws}/service-users/{svc}",
     "GET /v1/workspaces/{ws}/tokens",
@@ -59,6 +64,7 @@ const GOLDEN: &[&str] = &[
     "POST /v1/workspaces/{ws}/members",
     "POST /v1/workspaces/{ws}/members/{user}/tokens",
     "POST /v1/workspaces/{ws}/proxy-tokens",
+    "POST /v1/workspaces/{ws}/resource-types",
     "POST /v1/workspaces/{ws}/service-users",
     "POST /v1/workspaces/{ws}/service-users/{svc}/tokens",
     "PUT /v1/workspaces/{ws}/environments/{env}/grants/{principal}",
@@ -66,6 +72,7 @@ const GOLDEN: &[&str] = &[
     "PUT /v1/workspaces/{ws}/plan",
     "PUT /v1/workspaces/{ws}/proxy-tokens/{prx}/environments",
     "PUT /v1/workspaces/{ws}/rbac",
+    "PUT /v1/workspaces/{ws}/resources/{type}/{id}",
 ];
 
 /// A route as a request that would be done for whoever may ask.
@@ -112,6 +119,9 @@ fn stage() -> Stage {
         acme,
     };
     stage.acme.grant("prod", "user:mia", "contributor");
+    stage.acme.post("resource-types", &json!({"name": "gpu", "actions": {"read": "viewer"}})).expect(201);
+    stage.acme.restricted("vault", "no_access");
+    stage.acme.put("resources/gpu/a100", &json!({"environment": "vault"})).expect(201);
     stage
 }
 
@@ -135,6 +145,8 @@ fn body(name: &str) -> Value {
         "/environments/{env}/grants/{principal}" => json!({"role": "viewer"}),
         "/proxy-tokens" => json!({"environments": ["prod"]}),
         "/proxy-tokens/{prx}/environments" => json!({"environments": []}),
+        "/resource-types" => json!({"name": "gpu", "actions": {"read": "contributor"}}),
+        "/resources/{type}/{id}" => json!({"environment": "main"}),
         "/access-keys" => json!({"role": "auditor", "label": "x"}),
         "/access/v1/evaluation" | "/access/v1/evaluations" => question,
         _ => panic!("{name} has no refusal test"),
@@ -167,6 +179,8 @@ impl Stage {
             ("{prx}", proxy_token),
             ("{key}", id(&self.auditor)),
             ("{principal}", "user:mia"),
+            ("{type}", "gpu"),
+            ("{id}", "a100"),
         ];
         let path = values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         assert!(!path.contains('{'), "{path} has a parameter that the test does not know");
@@ -222,6 +236,9 @@ impl Stage {
             | "GET /v1/workspaces/{ws}/tokens/{tok}"
             | "GET /v1/workspaces/{ws}/environments/{env}/grants/{principal}" => {
                 vec![("another member", member, 404), ("service user", service_user, 404)]
+            }
+            "GET /v1/workspaces/{ws}/resources/{type}/{id}" => {
+                vec![("member without access", member, 404), ("service user without access", service_user, 404)]
             }
             "GET /v1/workspaces/{ws}/service-users/{svc}" => vec![("another member", member, 404)],
             "GET /v1/workspaces/{ws}/members/{user}/profile" => {

@@ -11,8 +11,10 @@ fn reads(acme: &Acme) -> Vec<String> {
     let named =
         ["", "members", "members/mia", "service-users", "service-users/ci", "environments", "environments/prod"];
     let more = ["environments/prod/grants", "environments/prod/grants/user:mia", "tokens", "proxy-tokens"];
+    let resources =
+        ["resource-types", "resource-types/gpu", "resources", "resources/gpu/a%2F100", "resources?type=gpu"];
     let audit = ["access-keys", "events", "audit/access", "audit/access?principal=user:mia"];
-    named.iter().chain(&more).chain(&audit).map(ToString::to_string).chain([token]).collect()
+    named.iter().chain(&more).chain(&resources).chain(&audit).map(ToString::to_string).chain([token]).collect()
 }
 
 fn stage() -> Acme {
@@ -24,6 +26,8 @@ fn stage() -> Acme {
     acme.grant("prod", "user:mia", "contributor");
     acme.proxy_token(Some(&["prod"]));
     acme.access_key("auditor");
+    acme.post("resource-types", &json!({"name": "gpu", "actions": {"read": "viewer"}})).expect(201);
+    acme.put("resources/gpu/a%2F100", &json!({"environment": "prod"})).expect(201);
     acme
 }
 
@@ -180,7 +184,8 @@ fn at_least_answers_only_from_a_state_that_new() {
 fn before_the_first_event_a_view_is_empty() {
     let acme = stage();
     let early = "at=2001-01-01T00:00:00Z";
-    for list in ["members", "environments", "tokens", "events", "audit/access", "service-users", "access-keys"] {
+    let of_people = ["members", "tokens", "service-users", "access-keys"];
+    for list in of_people.iter().chain(&["environments", "events", "audit/access", "resource-types", "resources"]) {
         let reply = acme.get(&format!("{list}?{early}")).expect(200);
         assert_eq!(reply.json["items"], json!([]), "{list}");
         assert_eq!(reply.header("tenure-revision"), Some("0"), "{list}");

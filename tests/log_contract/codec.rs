@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use tenure::domain::credential::SecretDigest;
 use tenure::domain::event::{
-    AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange,
-    ProxyTokenScope, ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
+    AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing,
+    Placement, PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription,
+    TokenEnd, TokenTerms, WorkspaceDescription,
 };
 use tenure::domain::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId,
 };
 use tenure::domain::principal::{Actor, CredentialId, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::codec::{DecodeError, EncodeError, StreamDecoder, decode, encode};
 use tenure::log::{EVENT_BYTES_MAX, LogError, StoredEvent};
@@ -40,6 +41,10 @@ fn one_of_each() -> Vec<EventData> {
     let created = WorkspaceDescription { name: "acme".parse().unwrap(), kind: WorkspaceKind::Shared, plan: Plan::Team };
     let grant = |role, expires_at| GrantTerms { principal: bot.clone(), role, expires_at };
     let label = "nightly \"export\", \\ 100 % — ü".parse().unwrap();
+    let actions =
+        [("read".parse().unwrap(), RequiredRole::Viewer), ("use".parse().unwrap(), RequiredRole::Contributor)];
+    let actions = ResourceTypeTerms { actions: actions.into() };
+    let resource = || "gpu/rack \"7\" \\ / ü".parse().unwrap();
     vec![
         E::WorkspaceCreated(ws, created),
         E::WorkspaceDeleted(ws, none()),
@@ -71,6 +76,10 @@ fn one_of_each() -> Vec<EventData> {
         E::AccessKeyIssued(key, AccessKeyTerms { role: AccessKeyRole::Auditor, label, sha256, expires_at }),
         E::AccessKeyRevoked(key, none()),
         E::AccessKeyExpired(key, none()),
+        E::ResourceTypeDefined("gpu".parse().unwrap(), actions),
+        E::ResourcePlaced(resource(), Placement { environment: env }),
+        E::ResourceMoved(resource(), Move { from: env, environment: env }),
+        E::ResourceRemoved(resource(), Placement { environment: env }),
     ]
 }
 

@@ -3,7 +3,7 @@
 use tenure::domain::access::{Question, Resource, Subject};
 use tenure::domain::id::EnvironmentId;
 use tenure::domain::principal::Principal;
-use tenure::domain::role::{EnvironmentRole, WorkspaceRole};
+use tenure::domain::role::{EnvironmentRole, RequiredRole, WorkspaceRole};
 
 use super::facts::{Environment, Facts};
 
@@ -66,8 +66,15 @@ enum Needs {
     ProxyToken,
 }
 
-/// The catalogue; an error names the rule that denies.
-fn needs(resource_type: &str, action: &str) -> Result<Needs, &'static str> {
+/// The catalogue and the workspace's own types; an error names the rule that denies.
+fn needs(facts: &Facts, resource_type: &str, action: &str) -> Result<Needs, &'static str> {
+    if let Some(actions) = facts.resource_type(resource_type) {
+        let named = actions.iter().find(|(name, _)| name.as_str() == action);
+        return match named.ok_or("unknown_action")?.1 {
+            RequiredRole::Viewer => Ok(Needs::Viewer),
+            RequiredRole::Contributor => Ok(Needs::Contributor),
+        };
+    }
     let deployable = || match action {
         "read" | "read_logs" | "read_metrics" | "read_config" => Some(Needs::Viewer),
         "deploy" | "write" | "stop" | "delete" => Some(Needs::Contributor),
@@ -121,16 +128,25 @@ pub fn decide(facts: &Facts, question: &Question) -> Answer {
             on_workspace(facts, question)
         }
         Resource::Workspace(_) => denied("no_such_workspace"),
-        Resource::Within { resource_type, environment } => {
-            let needs = match needs(resource_type, &question.action) {
+        Resource::Within { resource_type, id, environment } => {
+            let needs = match needs(facts, resource_type, &question.action) {
                 Ok(needs) => needs,
                 Err(rule) => return denied(rule),
             };
-            let Some(named) = environment else { return denied("no_environment") };
-            match facts.environment(&named.0) {
-                Some(environment) => within(facts, question, needs, environment),
-                None => Answer { required: role_needed(needs), ..denied("no_such_environment") },
-            }
+            let named = environment.as_ref().map(|named| facts.environment(&named.0));
+            let recorded = facts.placement(resource_type, id);
+            let recorded = recorded.and_then(|id| facts.environments.iter().find(|found| found.id == id));
+            let rule = match (recorded, named) {
+                (Some(recorded), None) => return within(facts, question, needs, recorded),
+                (Some(recorded), Some(Some(named))) if named.id == recorded.id => {
+                    return within(facts, question, needs, recorded);
+                }
+                (Some(_), Some(_)) => "placement_differs",
+                (None, Some(Some(named))) => return within(facts, question, needs, named),
+                (None, Some(None)) => "no_such_environment",
+                (None, None) => "no_environment",
+            };
+            Answer { required: role_needed(needs), ..denied(rule) }
         }
     }
 }

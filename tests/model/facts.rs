@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use tenure::domain::principal::Principal;
+use tenure::domain::resource::{Actions, ResourceKey};
 use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
 
@@ -76,6 +77,10 @@ pub struct Facts {
     pub tokens: Vec<Token>,
     pub proxy_tokens: Vec<ProxyToken>,
     pub access_keys: Vec<AccessKey>,
+    /// The workspace's own resource types.
+    pub resource_types: Vec<(String, Actions)>,
+    /// Where each resource lives that is placed.
+    pub placements: Vec<(ResourceKey, EnvironmentId)>,
     /// Every API token ever issued, also those that have ended.
     pub tokens_ever: Vec<(TokenId, Principal)>,
 }
@@ -132,6 +137,8 @@ impl Facts {
             tokens: Vec::new(),
             proxy_tokens: Vec::new(),
             access_keys: Vec::new(),
+            resource_types: Vec::new(),
+            placements: Vec::new(),
             tokens_ever: Vec::new(),
         }
     }
@@ -229,6 +236,22 @@ impl Facts {
             EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => {
                 self.access_keys.retain(|key| key.id != *id);
             }
+            _ => self.take_resource(data),
+        }
+    }
+
+    fn take_resource(&mut self, data: &EventData) {
+        match data {
+            EventData::ResourceTypeDefined(name, terms) => {
+                self.resource_types.retain(|(known, _)| known != name.as_str());
+                self.resource_types.push((name.to_string(), terms.actions.clone()));
+            }
+            EventData::ResourcePlaced(key, place) => self.placements.push((key.clone(), place.environment)),
+            EventData::ResourceMoved(key, moved) => {
+                self.placements.retain(|(known, _)| known != key);
+                self.placements.push((key.clone(), moved.environment));
+            }
+            EventData::ResourceRemoved(key, _) => self.placements.retain(|(known, _)| known != key),
             other => panic!("the model does not know {}", other.type_name()),
         }
     }
@@ -275,6 +298,17 @@ impl Facts {
     /// A principal's grant in an environment.
     pub fn grant(&self, environment: EnvironmentId, principal: &Principal) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.environment == environment && grant.principal == *principal)
+    }
+
+    /// The actions of a resource type of the workspace's own.
+    pub fn resource_type(&self, name: &str) -> Option<&Actions> {
+        self.resource_types.iter().find(|(known, _)| known == name).map(|(_, actions)| actions)
+    }
+
+    /// Where a resource lives, if it is placed.
+    pub fn placement(&self, resource_type: &str, id: &str) -> Option<EnvironmentId> {
+        let named = |(key, _): &&(ResourceKey, _)| key.resource_type.as_str() == resource_type && key.id.as_str() == id;
+        self.placements.iter().find(named).map(|(_, environment)| *environment)
     }
 
     /// Whether the principal is a contributor everywhere by workspace role.

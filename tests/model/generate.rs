@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
-    CreateWorkspace, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac, EnableRbac, EnvironmentRef,
-    GrantSpec, IssueAccessKey, IssueToken, Owner, PrincipalRef, RemoveMember, RenameEnvironment, RestrictEnvironment,
-    RevokeAccessKey, RevokeGrant, RevokeProxyToken, RevokeToken, ServiceUserRef, SetDefaultRole, SetGrant,
-    SetProxyTokenEnvironments, UnrestrictEnvironment,
+    CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
+    EnableRbac, EnvironmentRef, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, PrincipalRef,
+    RemoveMember, RemoveResource, RenameEnvironment, ResourceRef, ResourceSpec, RestrictEnvironment, RevokeAccessKey,
+    RevokeGrant, RevokeProxyToken, RevokeToken, ServiceUserRef, SetDefaultRole, SetGrant, SetProxyTokenEnvironments,
+    UnrestrictEnvironment,
 };
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId};
 use tenure::domain::principal::{Actor, Caller, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
 
 use super::facts::{Facts, at_head};
@@ -28,6 +29,17 @@ pub const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
 pub const ENVIRONMENTS: [&str; 6] = ["main", "dev", "prod", "PROD", "Staging", "staging"];
 /// Every name that a service user is ever given.
 pub const SERVICE_USERS: [&str; 3] = ["ci", "bot", "deploy-er"];
+/// Every type that a resource is ever given; the last but one is nobody's, and of the last nothing can be placed.
+pub const RESOURCE_TYPES: [&str; 7] = ["gpu", "robot", "app", "queue", "web_function", "ghost", "environment"];
+/// Every id that a resource is ever given.
+pub const RESOURCE_IDS: [&str; 2] = ["one", "two/2"];
+/// What actions a type is ever given.
+const ACTIONS: [&[(&str, RequiredRole)]; 4] = [
+    &[("read", RequiredRole::Viewer), ("reserve", RequiredRole::Contributor)],
+    &[("read", RequiredRole::Contributor)],
+    &[("reserve", RequiredRole::Viewer)],
+    &[],
+];
 /// What never names anything.
 pub const NOTHING: [&str; 6] =
     ["nowhere", "", "env_", "nobody@example.com", "not a name", "svc_00000000000000000000000000"];
@@ -78,10 +90,19 @@ pub enum Draft {
     RemoveOneself,
     CreateServiceUser(u8),
     DeleteServiceUser(Pick),
-    IssueToken { user: Option<Pick>, service_user: Option<Pick>, expiry: Option<i64> },
+    IssueToken {
+        user: Option<Pick>,
+        service_user: Option<Pick>,
+        expiry: Option<i64>,
+    },
     IssueOwnToken(Option<i64>),
     RevokeToken(Pick),
-    CreateEnvironment { name: u8, restricted: bool, role: Option<EnvironmentRole>, grants: Vec<GrantDraft> },
+    CreateEnvironment {
+        name: u8,
+        restricted: bool,
+        role: Option<EnvironmentRole>,
+        grants: Vec<GrantDraft>,
+    },
     Rename(Pick, u8),
     Restrict(Pick, Option<EnvironmentRole>, Vec<GrantDraft>),
     SetDefaultRole(Pick, EnvironmentRole),
@@ -94,6 +115,11 @@ pub enum Draft {
     RevokeProxyToken(Pick),
     IssueKey(AccessKeyRole, Option<i64>),
     RevokeKey(Pick),
+    /// Which type, and which actions.
+    DefineType(u8, u8),
+    /// Which type, which id, and where.
+    Place(u8, u8, Pick),
+    RemoveResource(u8, u8),
 }
 
 /// One request: how far the clock moves first, who asks, and for what.
@@ -291,7 +317,29 @@ fn command(draft: &Draft, known: &Known, caller: &Caller, now: Instant) -> Comma
             IssueAccessKey { role: *role, label: "for a test".parse().unwrap(), expires_at: from(now, *expiry) }.into()
         }
         Draft::RevokeKey(pick) => RevokeAccessKey { access_key: known.access_key(*pick).into() }.into(),
+        Draft::DefineType(..) | Draft::Place(..) | Draft::RemoveResource(..) => resource_command(draft, known),
         _ => environment_command(draft, known, now),
+    }
+}
+
+fn resource_command(draft: &Draft, known: &Known) -> Command {
+    let resource_type = |n: &u8| *nth(&RESOURCE_TYPES, *n).unwrap();
+    let id = |n: &u8| *nth(&RESOURCE_IDS, *n).unwrap();
+    match draft {
+        Draft::DefineType(name, actions) => {
+            let action = |(name, role): &(&str, RequiredRole)| (name.parse().unwrap(), *role);
+            let actions = nth(&ACTIONS, *actions).unwrap().iter().map(action).collect();
+            DefineResourceType { name: resource_type(name).parse().unwrap(), actions }.into()
+        }
+        Draft::Place(name, which, place) => {
+            let resource = ResourceSpec { resource_type: resource_type(name).into(), id: id(which).parse().unwrap() };
+            PlaceResource { resource, environment: known.environment(*place) }.into()
+        }
+        Draft::RemoveResource(name, which) => {
+            let (resource_type, id) = (resource_type(name).to_owned(), id(which).to_owned());
+            RemoveResource { resource: ResourceRef { resource_type, id } }.into()
+        }
+        other => unreachable!("{other:?} is not about a resource"),
     }
 }
 

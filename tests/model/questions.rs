@@ -6,10 +6,10 @@ use tenure::domain::access::{Question, Resource, Subject};
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::WorkspaceId;
 
-use super::generate::{ENVIRONMENTS, NOTHING, SERVICE_USERS, USERS, WORKSPACE};
+use super::generate::{ENVIRONMENTS, NOTHING, RESOURCE_IDS, SERVICE_USERS, USERS, WORKSPACE};
 
 /// Types and actions, in the catalogue and beside it.
-const ACTIONS: [(&str, &str); 14] = [
+const ACTIONS: [(&str, &str); 17] = [
     ("environment", "read"),
     ("secret", "use"),
     ("web_function", "call"),
@@ -24,6 +24,9 @@ const ACTIONS: [(&str, &str); 14] = [
     ("dict", "stop"),
     ("volume", "delete"),
     ("web_function", "deploy"),
+    ("gpu", "reserve"),
+    ("robot", "read"),
+    ("queue", "write"),
 ];
 
 /// How many of [`ACTIONS`] are asked about for each subject and environment.
@@ -41,10 +44,15 @@ pub fn questions(id: WorkspaceId, events: &[Arc<Event>]) -> Vec<Question> {
             for _ in 0..SAMPLE_LEN {
                 let (resource_type, action) = ACTIONS[turn % ACTIONS.len()];
                 turn += 1;
-                all.push(within(&subject, action, resource_type, Some(environment)));
+                all.push(within(&subject, action, resource_type, turn, Some(environment)));
             }
         }
-        all.push(within(&subject, "read", "app", None));
+        for (resource_type, action) in
+            [("app", "read"), ("gpu", "reserve"), ("robot", "read"), ("web_function", "call")]
+        {
+            turn += 1;
+            all.push(within(&subject, action, resource_type, turn, None));
+        }
         let named = [WORKSPACE.to_owned(), id.to_string(), NOTHING[0].to_owned()];
         for (index, action) in WORKSPACE_ACTIONS.into_iter().enumerate() {
             let resource = Resource::Workspace(named[(turn + index) % named.len()].clone());
@@ -54,9 +62,10 @@ pub fn questions(id: WorkspaceId, events: &[Arc<Event>]) -> Vec<Question> {
     all
 }
 
-fn within(subject: &Subject, action: &str, resource_type: &str, environment: Option<&String>) -> Question {
+fn within(subject: &Subject, action: &str, resource_type: &str, turn: usize, environment: Option<&String>) -> Question {
     let environment = environment.map(|named| named.as_str().into());
-    let resource = Resource::Within { resource_type: resource_type.to_owned(), environment };
+    let (resource_type, id) = (resource_type.to_owned(), RESOURCE_IDS[turn % RESOURCE_IDS.len()].to_owned());
+    let resource = Resource::Within { resource_type, id, environment };
     Question { subject: subject.clone(), action: action.to_owned(), resource }
 }
 

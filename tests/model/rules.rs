@@ -7,15 +7,17 @@ use std::collections::BTreeSet;
 
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser, CreateWorkspace,
-    EnvironmentRef, GrantSpec, IssueAccessKey, IssueToken, RenameEnvironment, RestrictEnvironment, SetGrant,
-    SetProxyTokenEnvironments,
+    DefineResourceType, EnvironmentRef, GrantSpec, IssueAccessKey, IssueToken, PlaceResource, RenameEnvironment,
+    RestrictEnvironment, SetGrant, SetProxyTokenEnvironments,
 };
 use tenure::domain::event::{
-    AccessKeyTerms, EnvironmentDescription, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange,
-    ProxyTokenScope, ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
+    AccessKeyTerms, EnvironmentDescription, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing, Placement,
+    PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription, TokenEnd,
+    TokenTerms, WorkspaceDescription,
 };
 use tenure::domain::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, ServiceUserId, TokenId};
 use tenure::domain::principal::{Caller, Principal};
+use tenure::domain::resource::ResourceKey;
 use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
 
@@ -77,6 +79,14 @@ pub fn judge(facts: &Facts, caller: &Caller, command: &Command, fresh: &Fresh) -
         Command::RevokeAccessKey(command) => {
             let id = facts.access_keys.iter().map(|key| key.id).find(|id| id.to_string() == command.access_key.0);
             Ok(vec![EventData::AccessKeyRevoked(id.ok_or(NOT_FOUND)?, Nothing {})])
+        }
+        Command::DefineResourceType(command) => define_resource_type(facts, command),
+        Command::PlaceResource(command) => place(facts, command),
+        Command::RemoveResource(command) => {
+            let named = command.resource.to_string();
+            let found = facts.placements.iter().find(|(key, _)| key.to_string() == named);
+            let (key, environment) = found.ok_or(NOT_FOUND)?;
+            Ok(vec![EventData::ResourceRemoved(key.clone(), Placement { environment: *environment })])
         }
     }
 }
@@ -321,6 +331,9 @@ fn delete_environment(facts: &Facts, environment: &Environment) -> Vec<EventData
             events.push(EventData::ProxyTokenScoped(token.id, ProxyTokenScope { environments }));
         }
     }
+    for (key, _) in facts.placements.iter().filter(|(_, place)| *place == environment.id) {
+        events.push(EventData::ResourceRemoved(key.clone(), Placement { environment: environment.id }));
+    }
     events.push(EventData::EnvironmentDeleted(environment.id, Nothing {}));
     events
 }
@@ -390,4 +403,33 @@ fn issue_access_key(facts: &Facts, command: &IssueAccessKey, fresh: &Fresh) -> O
     check_future(facts, *expires_at)?;
     let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at: *expires_at };
     Ok(vec![EventData::AccessKeyIssued(AccessKeyId::from_uuid(fresh.entity), terms)])
+}
+
+const BUILT_IN: [&str; 9] =
+    ["environment", "app", "function", "secret", "volume", "dict", "queue", "web_function", "workspace"];
+
+fn define_resource_type(facts: &Facts, command: &DefineResourceType) -> Outcome {
+    let DefineResourceType { name, actions } = command;
+    rule(!BUILT_IN.contains(&name.as_str()), "already_exists")?;
+    rule(!actions.is_empty(), "invalid")?;
+    if facts.resource_type(name.as_str()) == Some(actions) {
+        return Ok(vec![]);
+    }
+    Ok(vec![EventData::ResourceTypeDefined(name.clone(), ResourceTypeTerms { actions: actions.clone() })])
+}
+
+fn place(facts: &Facts, command: &PlaceResource) -> Outcome {
+    let resource_type = command.resource.resource_type.0.as_str();
+    rule(BUILT_IN.contains(&resource_type) || facts.resource_type(resource_type).is_some(), NOT_FOUND)?;
+    let environment = named(facts, &command.environment)?.id;
+    rule(!["environment", "workspace"].contains(&resource_type), "invalid")?;
+    let key = ResourceKey {
+        resource_type: resource_type.parse().expect("the name of a type"),
+        id: command.resource.id.clone(),
+    };
+    Ok(match facts.placement(resource_type, key.id.as_str()) {
+        Some(held) if held == environment => vec![],
+        Some(from) => vec![EventData::ResourceMoved(key, Move { from, environment })],
+        None => vec![EventData::ResourcePlaced(key, Placement { environment })],
+    })
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tenure::domain::access::{Question, Resource, Subject, access, judge};
+use tenure::domain::command::EnvironmentRef;
 use tenure::domain::decide::due;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::{EnvironmentId, ProxyTokenId, TokenId};
+use tenure::domain::resource::ResourceKey;
 use tenure::domain::time::Instant;
 use tenure::domain::view::View;
 
@@ -17,6 +19,7 @@ pub(crate) struct Cast {
     environments: BTreeSet<String>,
     environment_ids: BTreeSet<EnvironmentId>,
     proxy_tokens: BTreeSet<ProxyTokenId>,
+    resources: BTreeSet<ResourceKey>,
     tokens: BTreeSet<TokenId>,
 }
 
@@ -34,6 +37,7 @@ impl Cast {
                     cast.principals.insert(format!("service_user:{}", description.name));
                 }
                 EventData::ProxyTokenCreated(id, _) => drop(cast.proxy_tokens.insert(*id)),
+                EventData::ResourcePlaced(key, _) => drop(cast.resources.insert(key.clone())),
                 EventData::TokenIssued(id, _) => drop(cast.tokens.insert(*id)),
                 _ => {}
             }
@@ -53,6 +57,7 @@ impl Cast {
             action: action.to_owned(),
             resource: Resource::Within {
                 resource_type: resource_type.to_owned(),
+                id: "shop".to_owned(),
                 environment: Some(environment.into()),
             },
         };
@@ -70,9 +75,29 @@ impl Cast {
     }
 }
 
+impl Cast {
+    /// Each resource asked about by itself, and with each environment.
+    fn about_resources(&self) -> Vec<Question> {
+        let named = self.environments.iter().map(|name| Some(EnvironmentRef::from(name.as_str())));
+        let places: Vec<_> = named.chain([None]).collect();
+        let mut questions = Vec::new();
+        for (key, subject) in self.resources.iter().flat_map(|key| self.subjects().map(move |subject| (key, subject))) {
+            for (environment, action) in places.iter().flat_map(|place| [(place, "read"), (place, "halt")]) {
+                let (resource_type, id) = (key.resource_type.to_string(), key.id.to_string());
+                let resource = Resource::Within { resource_type, id, environment: environment.clone() };
+                questions.push(Question { subject: subject.clone(), action: action.to_owned(), resource });
+            }
+        }
+        questions
+    }
+}
+
 /// What the view answers, a line for each question.
 pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
-    let judged = cast.questions().map(|question| format!("{question:?} {:?}", judge(view, &question)));
+    let judged = cast
+        .questions()
+        .chain(cast.about_resources())
+        .map(|question| format!("{question:?} {:?}", judge(view, &question)));
     let found = view.environments().flat_map(|environment| {
         let of =
             |principal| format!("{principal} in {} {:?}", environment.name, access(view, &environment, &principal));
@@ -82,7 +107,9 @@ pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
     let held = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token_holder(*id)));
     let live = cast.tokens.iter().map(|id| format!("{id} {:?}", view.token(*id)));
     let answers = judged.chain(found).chain(named).chain(held).chain(live);
-    answers.chain(ever(view, cast)).chain([owed(view)]).collect()
+    let types = view.resource_types().map(|found| format!("{found:?}"));
+    let placed = view.placements().map(|found| format!("{found:?}"));
+    answers.chain(types).chain(placed).chain(ever(view, cast)).chain([owed(view)]).collect()
 }
 
 /// Whom and what each name ever meant.
@@ -99,5 +126,7 @@ fn owed(view: &View) -> String {
     let facts = format!("{:?}", view.workspace());
     let (_, counted) = facts.split_once(" census: ").unwrap();
     let granted: Vec<_> = facts.split(" live_grants: ").skip(1).map(|rest| rest.split(' ').next()).collect();
-    format!("{:?} {counted} {granted:?}", due(view.workspace(), Instant::from_micros(i64::MAX)))
+    let (_, placed) = facts.split_once(" placed_len: ").unwrap();
+    let placed = placed.split(' ').next();
+    format!("{:?} {counted} {granted:?} {placed:?}", due(view.workspace(), Instant::from_micros(i64::MAX)))
 }

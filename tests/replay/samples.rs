@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use tenure::domain::credential::SecretDigest;
 use tenure::domain::event::{
-    AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange,
-    ProxyTokenScope, ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
+    AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing,
+    Placement, PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription,
+    TokenEnd, TokenTerms, WorkspaceDescription,
 };
 use tenure::domain::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
 use tenure::domain::principal::{Actor, CredentialId, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::resource::ResourceKey;
+use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::{Instant, Revision};
 use uuid::Uuid;
 
@@ -39,8 +41,9 @@ fn scope() -> BTreeSet<EnvironmentId> {
 
 /// One event of each type, in the order of the catalogue.
 pub(crate) fn samples() -> Vec<Event> {
-    let data = [about_the_workspace(), about_principals(), about_environments(), about_proxy_tokens(), about_keys()];
-    (1..).zip(data.into_iter().flatten()).map(|(place, data)| event(place, data)).collect()
+    let people = about_the_workspace().into_iter().chain(about_principals());
+    let places = people.chain(about_environments()).chain(about_proxy_tokens()).chain(about_keys());
+    (1..).zip(places.chain(about_resources())).map(|(place, data)| event(place, data)).collect()
 }
 
 /// Every other one was imported; those of the system have neither credential nor reason.
@@ -136,5 +139,18 @@ fn about_keys() -> Vec<EventData> {
         EventData::AccessKeyIssued(id, terms),
         EventData::AccessKeyRevoked(id, Nothing {}),
         EventData::AccessKeyExpired(id, Nothing {}),
+    ]
+}
+
+fn about_resources() -> Vec<EventData> {
+    let [from, environment] = [2, 3].map(|n| EnvironmentId::from_uuid(uuid(n)));
+    let resource = || -> ResourceKey { "gpu_pool/eu-west/Zoë’s a100".parse().unwrap() };
+    let actions = [("read", RequiredRole::Viewer), ("reserve", RequiredRole::Contributor)];
+    let actions = actions.map(|(action, role)| (action.parse().unwrap(), role)).into_iter().collect();
+    vec![
+        EventData::ResourceTypeDefined("gpu_pool".parse().unwrap(), ResourceTypeTerms { actions }),
+        EventData::ResourcePlaced(resource(), Placement { environment: from }),
+        EventData::ResourceMoved(resource(), Move { from, environment }),
+        EventData::ResourceRemoved(resource(), Placement { environment }),
     ]
 }

@@ -11,6 +11,8 @@ mod environments;
 mod expiry;
 #[path = "scripts/people.rs"]
 mod people;
+#[path = "scripts/resources.rs"]
+mod resources;
 #[path = "scripts/tokens.rs"]
 mod tokens;
 
@@ -32,6 +34,8 @@ pub(crate) const SCRIPTS: &[(&str, Script)] = &[
     ("rbac-off-and-on", environments::rbac_off_and_on),
     ("proxy-token-scopes", tokens::proxy_token_scopes),
     ("expiring-grants", expiry::expiring_grants),
+    ("resources-placed-and-moved", resources::placed_and_moved),
+    ("a-workspace-ended-with-its-resources", resources::ended_with_the_workspace),
     ("a-year-at-acme", acme::a_year),
 ];
 
@@ -158,4 +162,18 @@ fn access_key(role: &str, label: &str) -> Value {
 
 fn revoke_access_key(access_key: &str) -> Value {
     json!({"type": "access_key.revoke", "access_key": access_key})
+}
+
+fn resource_type(name: &str, actions: &[(&str, &str)]) -> Value {
+    let actions: serde_json::Map<_, _> =
+        actions.iter().map(|(action, role)| ((*action).to_owned(), json!(role))).collect();
+    json!({"type": "resource_type.define", "name": name, "actions": actions})
+}
+
+fn place(resource_type: &str, id: &str, environment: &str) -> Value {
+    json!({"type": "resource.place", "resource": {"type": resource_type, "id": id}, "environment": environment})
+}
+
+fn remove_resource(resource_type: &str, id: &str) -> Value {
+    json!({"type": "resource.remove", "resource": {"type": resource_type, "id": id}})
 }

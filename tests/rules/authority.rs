@@ -7,9 +7,10 @@ use tenure::domain::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     add_member, change_plan, change_role, create_environment, create_proxy_token, create_service_user,
-    create_workspace, delete_environment, delete_service_user, delete_workspace, disable_rbac, enable_rbac,
-    issue_access_key, issue_token, issue_token_until, remove_member, rename, restrict, revoke_access_key, revoke_grant,
-    revoke_proxy_token, revoke_token, set_default_role, set_grant, set_scope, unrestrict,
+    create_workspace, define_resource_type, delete_environment, delete_service_user, delete_workspace, disable_rbac,
+    enable_rbac, issue_access_key, issue_token, issue_token_until, place, remove_member, remove_resource, rename,
+    restrict, revoke_access_key, revoke_grant, revoke_proxy_token, revoke_token, set_default_role, set_grant,
+    set_scope, unrestrict,
 };
 use crate::support::given::{OPERATOR, Who, World, by, team};
 
@@ -41,6 +42,9 @@ fn one_of_each() -> Vec<Command> {
         revoke_proxy_token("prx_nothing"),
         issue_access_key(Auditor),
         revoke_access_key("key_nothing"),
+        define_resource_type("gpu", ["read=viewer"]),
+        place("nothing:at-all", "nothing"),
+        remove_resource("nothing:at-all"),
     ]
 }
 

@@ -1,14 +1,19 @@
 //! Limits are set where things are made, so that nothing that ends them can hit one.
 
-use tenure::domain::command::{Command, CreateProxyToken};
-use tenure::domain::decide::{CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PRINCIPALS_MAX, SCOPE_MAX};
+use tenure::domain::command::{Command, CreateProxyToken, DefineResourceType};
+use tenure::domain::decide::{
+    ACTIONS_MAX, CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PLACEMENTS_MAX, PRINCIPALS_MAX,
+    RESOURCE_TYPES_MAX, SCOPE_MAX,
+};
 use tenure::domain::role::AccessKeyRole::Evaluator;
 use tenure::domain::role::EnvironmentRole::Viewer;
+use tenure::domain::role::RequiredRole;
 use tenure::domain::role::WorkspaceRole::Member;
 
 use crate::support::commands::{
-    add_member, create_environment, create_service_user, delete_environment, disable_rbac, enable_rbac, grant,
-    issue_access_key, issue_token, remove_member, restrict_with, revoke_access_key, set_grant, unrestrict,
+    add_member, create_environment, create_service_user, define_resource_type, delete_environment, disable_rbac,
+    enable_rbac, grant, issue_access_key, issue_token, place, remove_member, remove_resource, restrict_with,
+    revoke_access_key, set_grant, unrestrict,
 };
 use crate::support::given::{OPERATOR, World, by, names, team};
 
@@ -95,4 +100,36 @@ fn a_workspace_has_room_for_so_many_credentials() {
     let freed = full.when(OPERATOR, revoke_access_key(full.access_key(Evaluator)));
     assert_eq!(names(&freed.events()), ["access_key.revoked"]);
     freed.world.when(by("ada"), issue_token("user:ada")).then(["token.issued"]);
+}
+
+#[test]
+fn a_workspace_has_room_for_so_many_resource_types() {
+    let full = with(team(), RESOURCE_TYPES_MAX, |n| define_resource_type(&format!("t{n}"), ["read=viewer"]));
+    full.when(by("ada"), define_resource_type("one_more", ["read=viewer"])).refused("too_large");
+    full.when(by("ada"), define_resource_type("app", ["read=viewer"])).refused("already_exists");
+    full.when(by("ada"), define_resource_type("t1", ["read=viewer"])).changes_nothing();
+    full.when(by("ada"), define_resource_type("t1", ["read=contributor"])).then(["resource_type.defined"]);
+}
+
+#[test]
+fn a_resource_type_has_room_for_so_many_actions() {
+    let define = |count: usize| -> Command {
+        let actions = (0..count).map(|n| (format!("a{n}").parse().unwrap(), RequiredRole::Viewer));
+        DefineResourceType { name: "gpu".parse().unwrap(), actions: actions.collect() }.into()
+    };
+    team().when(by("ada"), define(ACTIONS_MAX)).then(["resource_type.defined"]);
+    team().when(by("ada"), define(ACTIONS_MAX + 1)).refused("too_large");
+}
+
+#[test]
+fn a_workspace_has_room_for_so_many_placements_and_ending_them_all_is_never_too_large() {
+    let full = with(team(), PLACEMENTS_MAX, |n| place(&format!("app:a{n}"), "prod"));
+    full.when(by("ada"), place("app:one-more", "prod")).refused("too_large");
+    full.when(by("ada"), place("app:a1", "main")).then(["resource.moved"]);
+    full.when(by("ada"), place("app:a1", "prod")).changes_nothing();
+    let freed = full.when(by("ada"), remove_resource("app:a1")).then(["resource.removed"]);
+    let full = freed.when(by("ada"), place("app:one-more", "prod")).then(["resource.placed"]);
+    let ended = full.when(by("ada"), delete_environment("prod"));
+    assert_eq!(ended.events().len(), PLACEMENTS_MAX + 1);
+    ended.world.when(by("ada"), place("app:one-more", "main")).then(["resource.placed"]);
 }

@@ -1,5 +1,9 @@
 use tenure::domain::id::{EnvironmentId, PREFIXES, TokenId, UserId};
-use tenure::domain::name::{EmailAddress, EnvironmentName, Label, PersonName, Reason, ServiceUserName, WorkspaceName};
+use tenure::domain::name::{
+    ActionName, EmailAddress, EnvironmentName, Label, PersonName, Reason, ResourceId, ResourceTypeName,
+    ServiceUserName, WorkspaceName,
+};
+use tenure::domain::resource::ResourceKey;
 
 fn accepts<T: std::str::FromStr>(text: &str) -> bool {
     text.parse::<T>().is_ok()
@@ -25,6 +29,33 @@ fn environment_names_may_be_of_any_case() {
     for bad in ["", "-a", "_a", "a b", "a/b", "é", "a\u{202e}", &"Z".repeat(65)] {
         assert!(!accepts::<EnvironmentName>(bad), "{bad:?}");
     }
+}
+
+#[test]
+fn resource_types_and_actions_are_words_and_no_word_for_who_acts() {
+    for good in ["gpu", "gpu_2", "environment", "users", &"a".repeat(64)] {
+        assert!(accepts::<ResourceTypeName>(good) && accepts::<ActionName>(good), "{good}");
+    }
+    for bad in ["", "Gpu", "2gpu", "_gpu", "g-pu", "g/pu", "g pu", "gpü", "env_x", &"a".repeat(65)] {
+        assert!(!accepts::<ResourceTypeName>(bad) && !accepts::<ActionName>(bad), "{bad:?}");
+    }
+    for actor in ["user", "service_user", "task", "proxy_token", "token", "access_key", "operator", "system"] {
+        assert!(!accepts::<ResourceTypeName>(actor) && accepts::<ActionName>(actor), "{actor}");
+    }
+}
+
+#[test]
+fn a_resource_id_is_what_its_owner_calls_it() {
+    for good in ["a", "db/password", "a b", "s3://bucket/ü?x=1#y", "...", &"ü".repeat(256)] {
+        assert!(accepts::<ResourceId>(good), "{good}");
+        let key: ResourceKey = format!("gpu/{good}").parse().unwrap();
+        assert_eq!((key.resource_type.as_str(), key.id.as_str()), ("gpu", good));
+        assert_eq!(key.to_string(), format!("gpu/{good}"));
+    }
+    for bad in ["", " ", ".", "..", "a\n", "a\u{0}", "\u{202e}a", "a\u{200f}", &"ü".repeat(257)] {
+        assert!(!accepts::<ResourceId>(bad) && !accepts::<ResourceKey>(&format!("gpu/{bad}")), "{bad:?}");
+    }
+    assert!(!accepts::<ResourceKey>("gpu") && !accepts::<ResourceKey>("/a") && !accepts::<ResourceKey>("user/a"));
 }
 
 #[test]

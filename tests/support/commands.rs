@@ -2,10 +2,10 @@
 
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
-    CreateWorkspace, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac, EnableRbac, GrantSpec,
-    IssueAccessKey, IssueToken, Owner, RemoveMember, RenameEnvironment, RestrictEnvironment, RevokeAccessKey,
-    RevokeGrant, RevokeProxyToken, RevokeToken, SetDefaultRole, SetGrant, SetProxyTokenEnvironments,
-    UnrestrictEnvironment,
+    CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
+    EnableRbac, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, RemoveMember, RemoveResource,
+    RenameEnvironment, ResourceRef, ResourceSpec, RestrictEnvironment, RevokeAccessKey, RevokeGrant, RevokeProxyToken,
+    RevokeToken, SetDefaultRole, SetGrant, SetProxyTokenEnvironments, UnrestrictEnvironment,
 };
 use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
@@ -168,4 +168,25 @@ pub fn issue_access_key_until(role: AccessKeyRole, expires_at: impl Into<Option<
 
 pub fn revoke_access_key(access_key: impl Into<String>) -> Command {
     RevokeAccessKey { access_key: access_key.into().into() }.into()
+}
+
+/// Defines a type whose actions are written `ACTION=ROLE`.
+pub fn define_resource_type<const N: usize>(name: &str, actions: [&str; N]) -> Command {
+    let action = |text: &str| {
+        let (action, role) = text.split_once('=').unwrap();
+        (action.parse().unwrap(), role.parse().unwrap())
+    };
+    DefineResourceType { name: name.parse().unwrap(), actions: actions.map(action).into_iter().collect() }.into()
+}
+
+/// Places a resource that is written `TYPE:ID`.
+pub fn place(resource: &str, environment: &str) -> Command {
+    let (resource_type, id) = resource.split_once(':').unwrap();
+    let resource = ResourceSpec { resource_type: resource_type.into(), id: id.parse().unwrap() };
+    PlaceResource { resource, environment: environment.into() }.into()
+}
+
+pub fn remove_resource(resource: &str) -> Command {
+    let (resource_type, id) = resource.split_once(':').unwrap();
+    RemoveResource { resource: ResourceRef { resource_type: resource_type.into(), id: id.into() } }.into()
 }

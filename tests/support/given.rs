@@ -182,15 +182,27 @@ impl World {
     /// What a member is told who asks about oneself.
     pub fn asks_of_oneself(&self, user: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
         let asked = question(&format!("user:{user}"), action, resource_type, environment);
-        judge_concealed(&self.view(At::Now), &self.view(At::Now), &asked, &Principal::User(user.parse().unwrap()))
+        self.tells(At::Now, user, &asked)
+    }
+
+    /// What a member is told who asks now about oneself at a moment.
+    pub fn tells(&self, at: At, user: &str, asked: &Question) -> Decision {
+        judge_concealed(&self.view(at), &self.view(At::Now), asked, &Principal::User(user.parse().unwrap()))
     }
 }
 
 fn question(subject: &str, action: &str, resource_type: &str, environment: &str) -> Question {
-    let (kind, id) = subject.split_once(':').unwrap();
-    let (resource_type, environment) = (resource_type.to_owned(), Some(environment.into()));
-    let resource = Resource::Within { resource_type, environment };
-    Question { subject: Subject::new(kind, id), action: action.to_owned(), resource }
+    question_about(subject, action, &format!("{resource_type}:one@{environment}"))
+}
+
+/// A question about a resource that is written `TYPE:ID` or `TYPE:ID@ENVIRONMENT`.
+pub fn question_about(subject: &str, action: &str, resource: &str) -> Question {
+    let (kind, named) = subject.split_once(':').unwrap();
+    let (resource_type, id) = resource.split_once(':').unwrap();
+    let (id, environment) = id.split_once('@').map_or((id, None), |(id, environment)| (id, Some(environment)));
+    let (resource_type, id, environment) = (resource_type.to_owned(), id.to_owned(), environment.map(Into::into));
+    let resource = Resource::Within { resource_type, id, environment };
+    Question { subject: Subject::new(kind, named), action: action.to_owned(), resource }
 }
 
 fn service_user_named(event: &Arc<Event>, name: &str) -> Option<ServiceUserId> {

@@ -4,7 +4,9 @@ use crate::cli::failure::Failure;
 use crate::cli::kind::named;
 use crate::cli::output::{Column, Output, Rows, columns};
 use crate::domain::principal::Principal;
-use crate::domain::state::{EnvironmentState, GrantState, MemberState, ServiceUserState, State};
+use crate::domain::state::{
+    EnvironmentState, GrantState, MemberState, PlacementState, ResourceTypeState, ServiceUserState, State,
+};
 use crate::domain::time::Revision;
 
 /// Shows a state.
@@ -23,7 +25,11 @@ pub(super) fn state(out: &mut Output, state: &State) -> Result<(), Failure> {
         "grants",
         &columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "ROLE" = "role", "EXPIRES" = "expires_at"],
         grants(state),
-    )
+    )?;
+    let types = columns!["NAME" = "name", "ACTIONS" = "actions", "SINCE" = "since"];
+    section(out, "resource types", &types, state.resource_types.iter().map(resource_type).collect())?;
+    let resources = columns!["TYPE" = "type", "ID" = "id", "ENVIRONMENT" = "environment", "SINCE" = "since"];
+    section(out, "resources", &resources, resources_of(state))
 }
 
 fn summary(out: &mut Output, state: &State) -> Result<(), Failure> {
@@ -82,6 +88,20 @@ fn grants(state: &State) -> Vec<Vec<String>> {
         environment.grants.iter().map(row).collect::<Vec<_>>()
     };
     state.environments.iter().flat_map(of).collect()
+}
+
+fn resource_type(found: &ResourceTypeState) -> Vec<String> {
+    let actions: Vec<_> = found.actions.iter().map(|(action, role)| format!("{action}={role}")).collect();
+    vec![found.name.to_string(), actions.join(" "), revision(found.since)]
+}
+
+fn resources_of(state: &State) -> Vec<Vec<String>> {
+    let row = |found: &PlacementState| {
+        let place = state.environments.iter().find(|place| place.id == found.environment);
+        let place = place.map_or_else(|| found.environment.to_string(), |place| place.name.to_string());
+        vec![found.resource_type.to_string(), found.id.to_string(), place, revision(found.since)]
+    };
+    state.resources.iter().map(row).collect()
 }
 
 /// A principal by its name.

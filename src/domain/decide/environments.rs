@@ -1,6 +1,7 @@
 //! Commands about environments.
 
 use super::grants::{check_all, check_rbac, find_all, give_all, revoke_all_in};
+use super::resources::remove_all_in;
 use super::{Decision, ENVIRONMENTS_MAX};
 use crate::domain::command::{
     CreateEnvironment, DeleteEnvironment, RenameEnvironment, RestrictEnvironment, SetDefaultRole, UnrestrictEnvironment,
@@ -95,6 +96,7 @@ pub(super) fn delete(view: &View, command: &DeleteEnvironment) -> Decision {
     let environment = view.find_environment(&command.environment)?;
     let mut events = revoke_all_in(view, &environment);
     events.extend(leave_scopes(view, environment.id));
+    events.extend(remove_all_in(view, environment.id));
     events.push(EventData::EnvironmentDeleted(environment.id, Nothing {}));
     Ok(events)
 }

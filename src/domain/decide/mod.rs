@@ -10,6 +10,7 @@ mod environments;
 mod expiry;
 mod grants;
 mod members;
+mod resources;
 mod workspaces;
 
 use std::sync::Arc;
@@ -34,6 +35,12 @@ pub const PRINCIPALS_MAX: usize = 100_000;
 pub const GRANTS_MAX: usize = 10_000;
 /// The most live API tokens, proxy tokens and access keys, together, in a workspace.
 pub const CREDENTIALS_MAX: usize = 100_000;
+/// The most resource types of a workspace's own.
+pub const RESOURCE_TYPES_MAX: usize = 200;
+/// The most actions of a resource type.
+pub const ACTIONS_MAX: usize = 100;
+/// The most resources that are placed in a workspace.
+pub const PLACEMENTS_MAX: usize = 100_000;
 /// The most environments in the scope of a proxy token.
 pub const SCOPE_MAX: usize = 1_000;
 /// The most events of one request. Of a single command, those that only end something are not counted, so that nothing that
@@ -78,6 +85,9 @@ pub fn decide(view: &View, caller: &Caller, command: &Command, fresh: &Fresh) ->
         Command::RevokeProxyToken(command) => credentials::revoke_proxy_token(view, command),
         Command::IssueAccessKey(command) => credentials::issue_access_key(view, command, fresh),
         Command::RevokeAccessKey(command) => credentials::revoke_access_key(view, command),
+        Command::DefineResourceType(command) => resources::define(view, command),
+        Command::PlaceResource(command) => resources::place(view, command),
+        Command::RemoveResource(command) => resources::remove(view, command),
     }
 }
 

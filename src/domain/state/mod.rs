@@ -6,6 +6,7 @@
 //! replayed from the first event, or restored ([`Workspace::restore`](super::workspace::Workspace::restore)) and replayed from there.
 
 mod read;
+mod resources;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::SecretDigest;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use super::name::{EnvironmentName, Label, ServiceUserName, WorkspaceName};
+use super::name::{EnvironmentName, Label, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName};
 use super::principal::{Actor, Principal};
+use super::resource::Actions;
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use super::time::{Instant, Revision};
 use super::view::View;
@@ -52,6 +54,12 @@ records! {
         proxy_tokens: Vec<ProxyTokenState>,
         /// Its access keys, by id.
         access_keys: Vec<AccessKeyState>,
+        /// The resource types of its own, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resource_types: Vec<ResourceTypeState>,
+        /// Where resources live, by type and id.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resources: Vec<PlacementState>,
         /// What is no more.
         past: Past,
         /// When the events happened whose revisions stand above without a time beside them.
@@ -251,6 +259,34 @@ records! {
         ended: Option<Revision>,
     }
 
+    /// A resource type of the workspace's own.
+    ResourceTypeState {
+        /// Its name.
+        name: ResourceTypeName,
+        /// The role that each action requires.
+        actions: Actions,
+        /// The event that said so.
+        since: Revision,
+        /// The event that defined the type first.
+        defined: Revision,
+    }
+
+    /// Where a resource lives.
+    PlacementState {
+        /// The resource's type.
+        #[serde(rename = "type")]
+        resource_type: ResourceTypeName,
+        /// Which of its type.
+        id: ResourceId,
+        /// The environment.
+        environment: EnvironmentId,
+        /// The event that said so.
+        since: Revision,
+        /// The event since which it is no longer recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<Revision>,
+    }
+
     /// What is no more: ended by an event, or by an expiry that no event has taken note of yet (then without `ended`), or with
     /// the workspace.
     Past {
@@ -278,6 +314,12 @@ records! {
         /// Access keys.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         access_keys: Vec<AccessKeyState>,
+        /// Resource types.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resource_types: Vec<ResourceTypeState>,
+        /// Where each resource lived last that is no longer recorded.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resources: Vec<PlacementState>,
     }
 
     /// A name that an environment had.

@@ -18,7 +18,7 @@ use crate::domain::view::View;
 use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace};
 
 /// A record, and whether it is live in the view.
-type Found<T> = (bool, T);
+pub(super) type Found<T> = (bool, T);
 
 pub(super) fn state(view: &View) -> State {
     let reader = Reader { workspace: view.workspace(), revision: view.revision(), instant: view.instant(), view };
@@ -28,6 +28,8 @@ pub(super) fn state(view: &View) -> State {
     let (tokens, past_tokens) = split(reader.tokens());
     let (proxy_tokens, past_proxy_tokens) = split(reader.proxy_tokens());
     let (access_keys, past_access_keys) = split(reader.access_keys());
+    let (resource_types, past_resource_types) = split(reader.resource_types());
+    let (resources, past_resources) = split(reader.resources());
     let past = Past {
         members: past_members,
         service_users: past_service_users,
@@ -37,6 +39,8 @@ pub(super) fn state(view: &View) -> State {
         tokens: past_tokens,
         proxy_tokens: past_proxy_tokens,
         access_keys: past_access_keys,
+        resource_types: past_resource_types,
+        resources: past_resources,
     };
     let state = State {
         revision: reader.revision,
@@ -48,6 +52,8 @@ pub(super) fn state(view: &View) -> State {
         tokens,
         proxy_tokens,
         access_keys,
+        resource_types,
+        resources,
         past,
         times: BTreeMap::new(),
     };
@@ -61,16 +67,16 @@ fn split<T>(found: impl Iterator<Item = Found<T>>) -> (Vec<T>, Vec<T>) {
 }
 
 /// One unbroken holding of something.
-struct Tenure<T> {
-    held: Since<T>,
+pub(super) struct Tenure<T> {
+    pub(super) held: Since<T>,
     /// What was held before it without a break, oldest first; not looked at if the tenure has ended.
     before: Vec<Since<T>>,
-    ended: Option<Revision>,
+    pub(super) ended: Option<Revision>,
 }
 
 /// The newest tenure that began by a revision. `value` says what an entry holds, if anything; `same` whether a change from one
 /// value to another is no break.
-fn tenure<T: Clone, U: Clone>(
+pub(super) fn tenure<T: Clone, U: Clone>(
     timeline: &Timeline<T>,
     until: Revision,
     value: impl Fn(&T) -> Option<U>,
@@ -89,9 +95,9 @@ fn tenure<T: Clone, U: Clone>(
     Some(Tenure { held: now, before, ended: None })
 }
 
-struct Reader<'a> {
-    workspace: &'a Workspace,
-    revision: Revision,
+pub(super) struct Reader<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) revision: Revision,
     instant: Instant,
     view: &'a View,
 }
@@ -115,7 +121,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether something is live that an event may have ended and that may have an expiry.
-    fn is_live(&self, ended: Option<Revision>, expires_at: Option<Instant>) -> bool {
+    pub(super) fn is_live(&self, ended: Option<Revision>, expires_at: Option<Instant>) -> bool {
         self.view.exists() && ended.is_none() && expires_at.is_none_or(|end| self.instant < end)
     }
 
@@ -313,6 +319,7 @@ impl State {
         }
         named.extend(self.past.environment_names.iter().flat_map(|former| [former.since, former.until]));
         named.extend(self.credential_revisions());
+        named.extend(self.resource_revisions());
     }
 
     fn credential_revisions(&self) -> impl Iterator<Item = Revision> {

@@ -37,6 +37,7 @@ impl Workspace {
         workspace.restore_principals(state);
         workspace.restore_environments(state);
         workspace.restore_credentials(state);
+        workspace.restore_resources(state);
         if state.workspace.deleted.is_some() {
             workspace.forget_limits();
         }
@@ -81,6 +82,7 @@ impl Workspace {
     fn forget_limits(&mut self) {
         self.expiries = OrdSet::new();
         self.census = Census::default();
+        self.resources.placed_len = 0;
     }
 
     fn restore_about(&mut self, about: &WorkspaceState) {

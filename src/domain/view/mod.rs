@@ -5,9 +5,12 @@
 
 mod names;
 mod past;
+mod resources;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+pub use resources::{PlacementView, ResourceTypeView};
 
 use crate::domain::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};

@@ -180,14 +180,13 @@ pub struct DecisionsBody {
 
 impl EvaluationBody {
     fn question(&self) -> Question {
-        let environment = || self.resource.properties.environment.as_deref().map(Into::into);
-        let resource = match self.resource.kind.as_str() {
-            WORKSPACE => Resource::Workspace(self.resource.id.clone()),
-            ENVIRONMENT => {
-                let environment = Some(self.resource.id.as_str().into());
-                Resource::Within { resource_type: ENVIRONMENT.to_owned(), environment }
-            }
-            kind => Resource::Within { resource_type: kind.to_owned(), environment: environment() },
+        let EntityBody { kind, id, properties } = &self.resource;
+        let resource = if kind == WORKSPACE {
+            Resource::Workspace(id.clone())
+        } else {
+            let named = if kind == ENVIRONMENT { Some(id) } else { properties.environment.as_ref() };
+            let environment = named.map(|named| named.as_str().into());
+            Resource::Within { resource_type: kind.clone(), id: id.clone(), environment }
         };
         Question {
             subject: Subject::new(&self.subject.kind, &self.subject.id),

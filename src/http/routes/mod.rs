@@ -6,6 +6,7 @@
 mod credentials;
 mod people;
 mod questions;
+mod resources;
 mod rows;
 
 use std::sync::Arc;
@@ -152,6 +153,7 @@ pub fn table() -> Vec<Route> {
         rows::workspaces(),
         people::rows(),
         rows::environments(),
+        resources::rows(),
         credentials::rows(),
         questions::rows(),
     ];

@@ -20,6 +20,7 @@ pub struct Mix {
     pub grants: u32,
     pub credentials: u32,
     pub proxy_tokens: u32,
+    pub resources: u32,
 }
 
 /// Histories with as many steps of a mix of commands as the range says.
@@ -52,6 +53,8 @@ fn settling() -> Vec<Step> {
             Draft::CreateEnvironment { name: 1, restricted: false, role: None, grants: Vec::new() },
             Draft::SetGrant(named(2), (named(1), EnvironmentRole::Contributor, Some(20))),
             Draft::CreateProxyToken(Some(vec![named(1), named(2)]), None),
+            Draft::DefineType(0, 0),
+            Draft::Place(0, 0, named(2)),
         ]),
     ]
 }
@@ -78,6 +81,7 @@ fn draft(mix: Mix) -> impl Strategy<Value = Draft> {
         mix.grants => grants(),
         mix.credentials => credentials(),
         mix.proxy_tokens => proxy_tokens(),
+        mix.resources => resources(),
     ]
 }
 
@@ -160,6 +164,14 @@ fn proxy_tokens() -> impl Strategy<Value = Draft> {
         2 => expiry().prop_map(|expiry| Draft::CreateProxyToken(None, expiry)),
         3 => (pick(), vec(pick(), 0..4)).prop_map(|(token, scope)| Draft::SetScope(token, scope)),
         1 => pick().prop_map(Draft::RevokeProxyToken),
+    ]
+}
+
+fn resources() -> impl Strategy<Value = Draft> {
+    prop_oneof![
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(name, actions)| Draft::DefineType(name, actions)),
+        8 => (any::<u8>(), any::<u8>(), pick()).prop_map(|(name, id, place)| Draft::Place(name, id, place)),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(name, id)| Draft::RemoveResource(name, id)),
     ]
 }
 
