@@ -23,6 +23,8 @@ mod concurrency;
 mod decisions;
 #[path = "http/endings.rs"]
 mod endings;
+#[path = "http/events.rs"]
+mod events;
 #[path = "http/expiry.rs"]
 mod expiry;
 #[path = "http/hostile.rs"]

@@ -205,6 +205,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("type", "only events of this type, with its version or without"),
     ("subject", "only events about this, as in their `subject`"),
     ("actor", "only events by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`"),
+    ("credential", "only what was done with this: an API token's id, or `operator`"),
     ("environment", "only what is about this environment, by name or id"),
     ("from", "only events at or after this RFC 3339 instant"),
     ("until", "only events before this RFC 3339 instant"),

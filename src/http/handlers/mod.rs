@@ -7,6 +7,7 @@ pub mod audit;
 pub mod commands;
 pub mod decisions;
 pub mod environments;
+pub mod event_filter;
 pub mod events;
 pub mod grants;
 pub mod members;

@@ -6,7 +6,8 @@ use super::Who::{Auditors, Evaluators, ProxyTokens};
 use super::{Kind, Route, get, post};
 use crate::http::handlers::{audit, decisions, events, proxy_auth};
 
-const EVENT_FILTERS: &[&str] = &["after", "type", "subject", "actor", "environment", "principal", "from", "until"];
+const EVENT_FILTERS: &[&str] =
+    &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
 
 pub(super) fn rows() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
