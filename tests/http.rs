@@ -27,6 +27,8 @@ mod endings;
 mod events;
 #[path = "http/expiry.rs"]
 mod expiry;
+#[path = "http/feed.rs"]
+mod feed;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/lists.rs"]

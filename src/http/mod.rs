@@ -8,6 +8,7 @@ pub mod body;
 pub mod change;
 pub mod entity;
 pub mod handlers;
+pub mod live;
 pub mod openapi;
 pub mod params;
 pub mod problem;
@@ -31,4 +32,6 @@ pub struct App {
     pub base_url: String,
     /// Gives the metrics, in the text format of Prometheus.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// The answers that go on.
+    pub streams: live::Streams,
 }

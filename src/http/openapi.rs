@@ -14,6 +14,7 @@ use utoipa::openapi::{
     ResponseBuilder, Server, Type,
 };
 
+use super::live::EVENT_STREAM;
 use super::problem::ProblemBody;
 use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
@@ -29,6 +30,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("412", "`If-Match` is not the newest revision"),
     ("413", "the body is too large"),
     ("422", "a value, field or parameter is not accepted"),
+    ("429", "too many follow it: try again later"),
     ("500", "the log of the workspace cannot be read"),
     ("503", "not durable, or not there yet: try again"),
 ];
@@ -98,11 +100,18 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     };
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
+        Kind::Log(_) | Kind::Feed => "the events; with `Accept: text/event-stream` as they come",
         Kind::Plain | Kind::Read | Kind::List(_) | Kind::Decide => "the answer",
     });
     let success = gives
         .into_iter()
         .fold(success, |response, schema| response.content("application/json", Content::new(Some(schema))));
+    let success = if matches!(route.kind, Kind::Log(_) | Kind::Feed) {
+        let messages = ObjectBuilder::new().schema_type(Type::String);
+        success.content(EVENT_STREAM, Content::new(Some(messages)))
+    } else {
+        success
+    };
     let mut operation = OperationBuilder::new()
         .summary(Some(route.summary))
         .tag(tag(route.path))
@@ -150,7 +159,8 @@ fn parameters(route: &Route) -> Vec<Parameter> {
     let (first, second, third): (&[&str], &[&str], &[&str]) = match route.kind {
         Kind::Plain => (&[], &[], &[]),
         Kind::Read => (reads, &[], &[]),
-        Kind::List(filters) => (reads, pages, filters),
+        Kind::List(filters) | Kind::Log(filters) => (reads, pages, filters),
+        Kind::Feed => (pages, &[], &[]),
         Kind::Decide => (reads, &["explain"], &[]),
         Kind::Write => (&["reason"], &[], &[]),
     };
@@ -158,6 +168,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
     let headers: &[&str] = match (route.kind, route.who) {
         (Kind::Write, _) => &["Idempotency-Key", "If-Match"],
+        (Kind::Log(_) | Kind::Feed, _) => &["Last-Event-ID"],
         (_, Who::ProxyTokens) => &["Tenure-Key", "Tenure-Secret"],
         _ => &[],
     };
@@ -199,6 +210,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
     ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
     ("If-Match", "a revision in quotes: do it only while that is the newest one"),
+    ("Last-Event-ID", "of a live stream: the `id` of the last message that was seen, to go on after it"),
     ("Tenure-Key", "the proxy token's id; `Authorization: Bearer ID.SECRET` does too"),
     ("Tenure-Secret", "the proxy token's secret"),
     ("after", "only events after this revision"),

@@ -1,26 +1,27 @@
-//! The log of a workspace, filtered.
+//! The log of a workspace, filtered: page by page, or live.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Answered;
 use super::event_filter::{EventsQuery, Filter};
+use super::{Answered, event_stream};
 use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer::{self, Page, Paging};
 use crate::http::asked::InWorkspace;
+use crate::http::live::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
 use crate::log::LogError;
 
-const CLOUDEVENTS_BATCH: &str = "application/cloudevents-batch+json";
+pub(super) const CLOUDEVENTS_BATCH: &str = "application/cloudevents-batch+json";
 
 /// A page of events, with what makes it possible to ask again.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,9 +40,12 @@ pub struct EventsBody {
     pub page: Page<Box<RawValue>>,
 }
 
-/// Lists events.
+/// Lists events, or follows them.
 pub async fn list(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
+    if live::accepts(request.asked.headers(), EVENT_STREAM) {
+        return event_stream::follow(request).await;
+    }
     let paging = Paging::of(&mut request)?;
     let query = EventsQuery::of(&mut request.asked.params)?;
     std::mem::take(&mut request.asked.params).finish()?;
@@ -74,7 +78,8 @@ async fn stored(request: &InWorkspace, events: &[Arc<Event>]) -> Result<Vec<Box<
     bytes.await?.into_iter().map(raw).collect()
 }
 
-fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
+/// A stored event as it stands in an answer.
+pub(super) fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
     let text = String::from_utf8(bytes).ok().and_then(|text| RawValue::from_string(text).ok());
     text.ok_or_else(|| {
         let detail = "a stored event is no JSON: restore the log from a backup";
@@ -83,17 +88,21 @@ fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
 }
 
 fn respond(request: &InWorkspace, view: &View, query: EventsQuery, page: Page<Box<RawValue>>) -> Answered {
-    let accept = request.asked.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !accept.contains(CLOUDEVENTS_BATCH) {
+    if !live::accepts(request.asked.headers(), CLOUDEVENTS_BATCH) {
         let (workspace, revision, at) = (request.root.id(), view.revision(), view.instant());
         let body = EventsBody { workspace, revision, at, query, page };
         return answer::about(view, &body);
     }
     let mut response: Response<Body> = answer::about(view, &page.items)?;
+    as_batch(&mut response, page.next);
+    Ok(response)
+}
+
+/// Says that an answer is a batch of events, and with which cursor to go on.
+pub(super) fn as_batch(response: &mut Response<Body>, next: Option<String>) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(CLOUDEVENTS_BATCH));
-    if let Some(Ok(next)) = page.next.map(HeaderValue::try_from) {
+    if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
         headers.insert("tenure-next", next);
     }
-    Ok(response)
 }

@@ -48,6 +48,10 @@ pub enum Kind {
     Read,
     /// Lists what is in a view, with more filters.
     List(&'static [&'static str]),
+    /// Lists the log of a workspace, with more filters, or follows it.
+    Log(&'static [&'static str]),
+    /// Lists the feed of the instance, or follows it.
+    Feed,
     /// Decides in a view.
     Decide,
     /// Makes a change.

@@ -2,9 +2,9 @@
 
 use axum::routing::any;
 
-use super::Who::{Auditors, Evaluators, ProxyTokens};
+use super::Who::{Auditors, Evaluators, Operator, ProxyTokens};
 use super::{Kind, Route, get, post};
-use crate::http::handlers::{audit, decisions, events, proxy_auth};
+use crate::http::handlers::{audit, decisions, events, feed, proxy_auth};
 
 const EVENT_FILTERS: &[&str] =
     &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
@@ -27,9 +27,12 @@ pub(super) fn rows() -> Vec<Route> {
             .takes::<decisions::EvaluationsBody>()
             .gives::<decisions::DecisionsBody>(),
         Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
-        get("/v1/workspaces/{ws}/events", "Lists the log", Auditors, events::list)
-            .kind(Kind::List(EVENT_FILTERS))
+        get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
+            .kind(Kind::Log(EVENT_FILTERS))
             .gives::<events::EventsBody>(),
+        get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
+            .kind(Kind::Feed)
+            .gives::<feed::FeedBody>(),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
             .gives::<audit::AccessBody>(),
