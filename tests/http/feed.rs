@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::Revision;
+use tenure::service::feed::{FOLLOWERS_MAX, INSTANCE_FOLLOWERS_MAX};
 
 use crate::acme::{Acme, TestClock, id, path, workspace_body};
 use crate::server::{Listener, OPERATOR, Server, listen};
@@ -279,6 +280,54 @@ mod workspace {
         for listener in &mut idle {
             while listener.event().is_some() {}
         }
+    }
+
+    #[test]
+    fn no_more_may_follow_than_there_is_room_for_and_who_goes_away_makes_room() {
+        let acme = Acme::new();
+        let (service, workspace) = (&acme.server.service, workspace_id(&acme));
+        let listener = follow(&acme, "", &acme.alice).opened();
+        let mut followers = Vec::new();
+        while let Ok(follower) = acme.server.block_on(service.follow(workspace)) {
+            followers.push(follower);
+        }
+        assert_eq!(followers.len() + 1, FOLLOWERS_MAX);
+        let refused = follow(&acme, "", &acme.alice);
+        assert_eq!(refused.status, 429);
+        assert!(refused.headers.contains(&("retry-after".to_owned(), "1".to_owned())));
+        drop(listener);
+        let begun = Instant::now();
+        while follow(&acme, "", &acme.alice).status == 429 {
+            assert!(begun.elapsed() < AT_ONCE, "who has gone away is still counted");
+        }
+        let all: Vec<_> = std::iter::from_fn(|| service.follow_all().ok()).collect();
+        assert_eq!(all.len(), INSTANCE_FOLLOWERS_MAX);
+        assert_eq!(acme.server.stream("/v1/events", OPERATOR, &[]).status, 429);
+    }
+
+    #[test]
+    fn a_stream_ends_where_another_writer_has_been_and_goes_on_with_what_they_wrote() {
+        let acme = Acme::new();
+        acme.member("bob", "member");
+        let head = acme.head();
+        let mut listener = follow(&acme, "", &acme.alice).opened();
+        listener.revisions(usize::try_from(head).unwrap());
+        let added = stored(&acme).into_iter().rev().find(|event| event.contains("member.added")).unwrap();
+        let theirs = added
+            .replace("user:bob", "user:eve")
+            .replace(&format!("\"revision\":{}", head - 1), &format!("\"revision\":{}", head + 1));
+        let time = serde_json::from_str::<Value>(&theirs).unwrap()["time"].as_str().unwrap().to_owned();
+        let theirs = theirs.replace(&time, acme.events().pop().unwrap()["time"].as_str().unwrap());
+        let store = rusqlite::Connection::open(acme.server.folder().join("tenure.db")).unwrap();
+        let sql = "INSERT INTO events (workspace, revision, command, event) VALUES (?1, ?2, NULL, ?3)";
+        let (workspace, revision) = (workspace_id(&acme), i64::try_from(head + 1).unwrap());
+        store.execute(sql, (workspace.uuid().as_bytes().as_slice(), revision, theirs.as_bytes())).unwrap();
+        acme.post("environments", &json!({"name": "dev"})).refused(503, "unavailable");
+        assert_eq!(listener.message(), None);
+        let mut listener = resume(&acme, "", &head.to_string()).opened();
+        assert_eq!(listener.event().unwrap().data, Some(theirs));
+        acme.environment("dev");
+        assert_eq!(listener.revisions(1), [head + 2]);
     }
 
     #[test]
