@@ -121,6 +121,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
         let again = ResponseBuilder::new().description("nothing had to be made");
         operation = operation.response("200", again.build());
     }
+    if matches!(route.kind, Kind::Log(_)) {
+        let over = ResponseBuilder::new().description("a live stream that could show nothing more: do not ask again");
+        operation = operation.response("204", over.build());
+    }
     if let Some(schema) = route.body {
         let content = Content::new(Some(reference(&schema(generator))));
         let body =
@@ -220,7 +224,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("credential", "only what was done with this: an API token's id, or `operator`"),
     ("environment", "only what is about this environment, by name or id"),
     ("from", "only events at or after this RFC 3339 instant"),
-    ("until", "only events before this RFC 3339 instant"),
+    ("until", "only events before this RFC 3339 instant; a live stream ends there"),
 ];
 
 fn meaning(name: &str) -> Option<&'static str> {
