@@ -9,6 +9,8 @@
 
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/follow.rs"]
+mod follow;
 #[path = "cli/local.rs"]
 mod local;
 #[path = "cli/story.rs"]

@@ -23,8 +23,12 @@ mod concurrency;
 mod decisions;
 #[path = "http/endings.rs"]
 mod endings;
+#[path = "http/events.rs"]
+mod events;
 #[path = "http/expiry.rs"]
 mod expiry;
+#[path = "http/feed.rs"]
+mod feed;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/lists.rs"]

@@ -23,9 +23,13 @@ fn line(cells: &[String]) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// The text of what is at a path with dots; nothing where there is nothing.
+/// The text of what is at a path with dots, an object as JSON; nothing where there is nothing.
 fn cell(row: &Value, path: &str) -> String {
-    path.split('.').try_fold(row, |value, name| value.get(name)).map(text).unwrap_or_default()
+    match path.split('.').try_fold(row, |value, name| value.get(name)) {
+        None => String::new(),
+        Some(object @ Value::Object(_)) => object.to_string(),
+        Some(other) => text(other),
+    }
 }
 
 /// A value as text: the parts of a list with `; ` between them, those of an object with a blank.

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::args::AtArgs;
 use super::client::Query;
 use super::failure::Failure;
+use super::follow::follow;
 use super::kind::{EVENT, REACH, WHO};
+use super::names::Names;
 use super::output::{Format, cell_text, remark};
 use super::session::{Session, has_more, items};
 use super::when::When;
@@ -38,6 +40,9 @@ pub(super) struct EventsArgs {
     /// Only changes by this actor: `operator`, `system`, `user:ID` or `service_user:NAME`
     #[arg(long)]
     actor: Option<String>,
+    /// Only changes made with this credential: an API token's id, or `operator`
+    #[arg(long, value_name = "ID")]
+    credential: Option<String>,
     /// Only events about this environment, by name or id
     #[arg(long, value_name = "ENV")]
     environment: Option<String>,
@@ -59,6 +64,9 @@ pub(super) struct EventsArgs {
     /// Show all of them
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+    /// Show all of them, and those that come, until Ctrl-C; as JSON, one event a line
+    #[arg(long, short, conflicts_with_all = ["limit", "all"])]
+    follow: bool,
 }
 
 pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
@@ -91,19 +99,39 @@ pub(super) fn events(session: &mut Session, args: &EventsArgs) -> Result<(), Fai
         .with("type", args.event_type.as_ref())
         .with("subject", args.subject.as_ref())
         .with("actor", args.actor.as_ref())
+        .with("credential", args.credential.as_ref())
         .with("environment", args.environment.as_ref())
         .with("principal", args.principal.as_ref())
         .with("after", args.after)
         .with("from", args.from)
         .with("until", args.until);
+    if args.follow {
+        return follow(session, query);
+    }
     let path = session.path(&["events"])?;
     let enough = if args.all { usize::MAX } else { args.limit.max(1) };
     let list = session.get_pages(&path, &query, enough)?;
-    session.show_list(&list, &EVENT, "nothing of the kind happened")?;
+    show_events(session, &list)?;
     session.out.flush()?;
     if has_more(&list) {
         let shown = items(&list).len();
         remark(&format!("the first {shown} are shown: say `--all`, or a larger `--limit`, for more"));
     }
     Ok(())
+}
+
+/// Shows a list of events, in a table with names in the place of ids.
+fn show_events(session: &mut Session, list: &Value) -> Result<(), Failure> {
+    let nothing = "nothing of the kind happened";
+    if session.out.format != Format::Table || items(list).is_empty() {
+        return session.show_list(list, &EVENT, nothing);
+    }
+    let mut names = Names::default();
+    for event in items(list) {
+        names.learn(event);
+    }
+    let names = names.overlaid_with(Names::of(session));
+    let events: Vec<Value> = items(list).iter().map(|event| names.put(event)).collect();
+    let rows = EVENT.rows(session.out.format, &events);
+    session.out.list(list, &rows, nothing)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::http::{Method, Request};
+use ureq::BodyReader;
+use ureq::http::{Method, Request, StatusCode, request};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -14,6 +15,8 @@ use crate::service::mint::Secret;
 
 /// How long a whole answer may take. The longest questions go over years of a big workspace.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a live stream may be silent: several of its heartbeats.
+const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long it may take to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read, in bytes.
@@ -41,6 +44,7 @@ impl Query {
 }
 
 /// A server, and who asks it.
+#[derive(Clone)]
 pub(super) struct Client {
     agent: ureq::Agent,
     url: String,
@@ -65,6 +69,38 @@ impl Client {
         Self { agent: config.build().into(), url, authorization }
     }
 
+    fn request(&self, method: Method, path: &str, query: &Query) -> request::Builder {
+        let mut url = format!("{}{path}", self.url);
+        query.append_to(&mut url);
+        Request::builder().method(method).uri(url).header("authorization", self.authorization.as_str())
+    }
+
+    /// Asks for a live stream, from after the message of an id on; none if nothing more can come.
+    ///
+    /// # Errors
+    /// The server said no, or cannot be reached.
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        query: &Query,
+        last: Option<&str>,
+    ) -> Result<Option<BodyReader<'static>>, Failure> {
+        let request = self.request(Method::GET, path, query).header("accept", "text/event-stream");
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let request = request.body(()).map_err(|error| self.no_request(&error))?;
+        let request = self.agent.configure_request(request).timeout_global(None);
+        let request = request.timeout_recv_response(Some(ANSWER_TIMEOUT)).timeout_per_read(Some(SILENCE_TIMEOUT));
+        let mut answer = self.agent.run(request.build()).map_err(|error| self.no_answer(&error))?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(answer.into_body().into_reader())),
+            StatusCode::NO_CONTENT => Ok(None),
+            status => {
+                let said = answer.body_mut().read_to_string().unwrap_or_default();
+                Err(refused(status.as_u16(), &serde_json::from_str(&said).unwrap_or_default()))
+            }
+        }
+    }
+
     /// Asks, and gives the answer.
     ///
     /// # Errors
@@ -76,9 +112,7 @@ impl Client {
         query: &Query,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let mut url = format!("{}{path}", self.url);
-        query.append_to(&mut url);
-        let request = Request::builder().method(method).uri(url).header("authorization", self.authorization.as_str());
+        let request = self.request(method, path, query);
         let sent = match body {
             None => request.body(()).map(|request| self.agent.run(request)),
             Some(body) => {

@@ -139,13 +139,46 @@ impl Output {
 
     /// Writes rows as comma-separated values (RFC 4180, with LF), safe to open in a spreadsheet.
     pub(super) fn csv(&mut self, rows: &Rows) -> Result<(), Failure> {
+        let names = rows.columns.iter().map(|column| column.name.to_owned()).collect();
+        let records = rows.rows.iter().map(|row| row.iter().map(|cell| formula_safe(cell)).collect());
+        self.csv_records(std::iter::once(names).chain(records))
+    }
+
+    fn csv_records(&mut self, records: impl Iterator<Item = Vec<String>>) -> Result<(), Failure> {
         let mut writer = csv::Writer::from_writer(&mut self.to);
-        let mut write = |record: Vec<String>| writer.write_record(record).map_err(csv_failure);
-        write(rows.columns.iter().map(|column| column.name.to_owned()).collect())?;
-        for row in &rows.rows {
-            write(row.iter().map(|cell| formula_safe(cell)).collect())?;
+        for record in records {
+            writer.write_record(record).map_err(csv_failure)?;
         }
         Ok(writer.flush()?)
+    }
+
+    /// Writes what stands above rows that are written as they come; nothing above JSON.
+    pub(super) fn row_titles(&mut self, rows: &Rows, widths: &[usize]) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => Ok(()),
+            Format::Csv => self.csv(&Rows { columns: rows.columns.clone(), rows: Vec::new() }),
+            Format::Table => {
+                let titles: Vec<_> = rows.columns.iter().map(|column| column.title.to_owned()).collect();
+                self.aligned(&titles, widths)
+            }
+        }
+    }
+
+    /// Writes rows as they come, in columns that are at least so wide.
+    pub(super) fn row(&mut self, rows: &Rows, widths: &[usize]) -> Result<(), Failure> {
+        for row in &rows.rows {
+            match self.format {
+                Format::Table => self.aligned(row, widths)?,
+                _ => self.csv_records(std::iter::once(row.iter().map(|cell| formula_safe(cell)).collect()))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn aligned(&mut self, cells: &[String], widths: &[usize]) -> Result<(), Failure> {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", short(cell)));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        Ok(writeln!(self.to, "{}", line.trim_end())?)
     }
 
     /// Writes rows in aligned columns.

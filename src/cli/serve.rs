@@ -16,6 +16,7 @@ use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, BaseUrl, OPERATOR_SECRET_VARIABLE};
+use crate::http::live::Streams;
 use crate::http::{self, App};
 use crate::log::sqlite::SqliteLog;
 use crate::service::mint::{RandomMint, Secret};
@@ -126,7 +127,8 @@ impl Server {
         }
         let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
-        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(move || metrics.render()) };
+        let (metrics, streams) = (Box::new(move || metrics.render()), Streams::default());
+        let app = App { service: Arc::clone(&service), base_url, metrics, streams };
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
         service.stop().await;

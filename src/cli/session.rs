@@ -95,6 +95,11 @@ impl Session {
         }
     }
 
+    /// The client, for a thread of its own.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// A path below the workspace's.
     pub(super) fn path(&mut self, segments: &[&str]) -> Result<String, Failure> {
         let workspace = self.workspace()?;

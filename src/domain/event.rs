@@ -412,29 +412,6 @@ impl EventData {
         }
     }
 
-    /// Whether the event is about the environment: as subject, in a proxy token's scope, or as where a resource lives or lived.
-    pub fn concerns_environment(&self, environment: EnvironmentId) -> bool {
-        match self {
-            Self::EnvironmentCreated(id, _)
-            | Self::EnvironmentRenamed(id, _)
-            | Self::EnvironmentRestricted(id, _)
-            | Self::EnvironmentDefaultRoleChanged(id, _)
-            | Self::EnvironmentUnrestricted(id, _)
-            | Self::EnvironmentDeleted(id, _)
-            | Self::GrantAdded(id, _)
-            | Self::GrantChanged(id, _)
-            | Self::GrantRevoked(id, _)
-            | Self::GrantExpired(id, _) => *id == environment,
-            Self::ProxyTokenCreated(_, token) => {
-                token.environments.as_ref().is_some_and(|scope| scope.contains(&environment))
-            }
-            Self::ProxyTokenScoped(_, scope) => scope.environments.contains(&environment),
-            Self::ResourcePlaced(_, place) | Self::ResourceRemoved(_, place) => place.environment == environment,
-            Self::ResourceMoved(_, moved) => [moved.from, moved.environment].contains(&environment),
-            _ => false,
-        }
-    }
-
     /// Whether the event only ends something. Such events are not counted against the limit of a command, so that nothing
     /// that was made can be too large to end.
     pub const fn is_end(&self) -> bool {

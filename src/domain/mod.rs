@@ -7,6 +7,7 @@
 pub mod access;
 pub mod catalogue;
 pub mod command;
+pub mod concern;
 pub mod credential;
 pub mod decide;
 pub mod event;

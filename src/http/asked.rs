@@ -189,7 +189,11 @@ async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str) -> Result<A
     if by_name || named.parse() == Ok(home.id()) { Ok(Arc::clone(home)) } else { Err(not_found()) }
 }
 
-fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {
+/// What a caller may read in a workspace, judged on these facts, now.
+///
+/// # Errors
+/// The caller is none that asks over HTTP.
+pub fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {
     match caller {
         Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
         Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(Reader::Evaluator),

@@ -10,6 +10,7 @@ pub mod change;
 pub mod entity;
 pub mod handlers;
 pub mod journal;
+pub mod live;
 pub mod openapi;
 pub mod params;
 pub mod problem;
@@ -34,4 +35,6 @@ pub struct App {
     pub base_url: String,
     /// Gives the metrics, in the text format of Prometheus.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// The answers that go on.
+    pub streams: live::Streams,
 }

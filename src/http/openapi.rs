@@ -14,6 +14,7 @@ use utoipa::openapi::{
     ResponseBuilder, Server, Type,
 };
 
+use super::live::EVENT_STREAM;
 use super::problem::ProblemBody;
 use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
@@ -30,6 +31,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("412", "`If-Match` is not the newest revision"),
     ("413", "the body is too large"),
     ("422", "a value, field or parameter is not accepted"),
+    ("429", "too many follow it: try again later"),
     ("500", "the log of the workspace cannot be read"),
     ("503", "not durable, or not there yet: try again"),
 ];
@@ -99,11 +101,18 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     };
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
+        Kind::Log(_) | Kind::Feed => "the events; with `Accept: text/event-stream` as they come",
         Kind::Plain | Kind::Read | Kind::List(_) | Kind::Journal(_) | Kind::Decide | Kind::Foresee => "the answer",
     });
     let success = gives
         .into_iter()
         .fold(success, |response, schema| response.content("application/json", Content::new(Some(schema))));
+    let success = if matches!(route.kind, Kind::Log(_) | Kind::Feed) {
+        let messages = ObjectBuilder::new().schema_type(Type::String);
+        success.content(EVENT_STREAM, Content::new(Some(messages)))
+    } else {
+        success
+    };
     let mut operation = OperationBuilder::new()
         .summary(Some(route.summary))
         .tag(tag(route.path))
@@ -112,6 +121,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     if route.status == 201 {
         let again = ResponseBuilder::new().description("nothing had to be made, but perhaps something changed");
         operation = operation.response("200", again.build());
+    }
+    if matches!(route.kind, Kind::Log(_)) {
+        let over = ResponseBuilder::new().description("a live stream that could show nothing more: do not ask again");
+        operation = operation.response("204", over.build());
     }
     if let Some(schema) = route.body {
         let content = Content::new(Some(reference(&schema(generator))));
@@ -151,8 +164,9 @@ fn parameters(route: &Route) -> Vec<Parameter> {
     let (first, second, third): (&[&str], &[&str], &[&str]) = match route.kind {
         Kind::Plain => (&[], &[], &[]),
         Kind::Read => (reads, &[], &[]),
-        Kind::List(filters) => (reads, pages, filters),
+        Kind::List(filters) | Kind::Log(filters) => (reads, pages, filters),
         Kind::Journal(filters) => (&[], pages, filters),
+        Kind::Feed => (pages, &[], &[]),
         Kind::Decide => (reads, &["explain"], &[]),
         Kind::Foresee | Kind::Write => (&["reason"], &[], &[]),
     };
@@ -160,6 +174,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
     let headers: &[&str] = match (route.kind, route.who) {
         (Kind::Write, _) => &["Idempotency-Key", "If-Match"],
+        (Kind::Log(_) | Kind::Feed, _) => &["Last-Event-ID"],
         (_, Who::ProxyTokens) => &["Tenure-Key", "Tenure-Secret"],
         _ => &[],
     };
@@ -202,16 +217,18 @@ const MEANINGS: &[(&str, &str)] = &[
     ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
     ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
     ("If-Match", "a revision in quotes: do it only while that is the newest one"),
+    ("Last-Event-ID", "of a live stream: the `id` of the last message that was seen, to go on after it"),
     ("Tenure-Key", "the proxy token's id; `Authorization: Bearer ID.SECRET` does too"),
     ("Tenure-Secret", "the proxy token's secret"),
     ("after", "only events after this revision"),
     ("type", "a resource type by name, or an event type with its version or without; in a list, only what is of it"),
     ("subject", "only events about this, as in their `subject`"),
     ("actor", "only by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`; of reads, `key_…` too"),
+    ("credential", "only what was done with this: an API token's id, or `operator`"),
     ("environment", "only what is about this environment, by name or id"),
     ("role", "only this role"),
     ("from", "only what was at or after this RFC 3339 instant"),
-    ("until", "only what was before this RFC 3339 instant"),
+    ("until", "only what was before this RFC 3339 instant; a live stream ends there"),
 ];
 
 fn meaning(name: &str) -> Option<&'static str> {

@@ -54,10 +54,28 @@ pub async fn answer<Q>(
 where
     Q: Question + 'static,
 {
-    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
+    answer_in(FORMS_OF_ROWS, request, paging, about, question).await
+}
+
+/// As [`answer`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
+///
+/// # Errors
+/// 406, or the server is stopping.
+pub async fn answer_in<Q>(
+    forms: &[AnswerForm],
+    request: &InWorkspace,
+    paging: Paging,
+    about: impl Serialize,
+    question: Q,
+) -> Result<Response<Body>, Problem>
+where
+    Q: Question + 'static,
+{
+    let form = AnswerForm::asked(request.asked.headers(), forms)?;
     let service = &request.asked.app.service;
     let view = paging.view.clone();
-    if form != AnswerForm::Json && paging.limit_asked.is_none() && paging.is_first() {
+    let is_stream = matches!(form, AnswerForm::Ndjson | AnswerForm::Csv);
+    if is_stream && paging.limit_asked.is_none() && paging.is_first() {
         let recording = journal::begin(request, &view, form).await?;
         let (service, question) = (Arc::clone(service), Arc::new(question));
         let source = Source { service, question, form, position: 0, recording };
@@ -67,17 +85,24 @@ where
     }
     let page = service.auditing(move || paging.gather(&question)).await?;
     journal::record(request, &view, form, page.items.len()).await?;
-    if form == AnswerForm::Json {
-        return answer::about(&view, &RowsBody { about, page });
-    }
-    let mut text = head::<Q>(form);
-    page.items.iter().for_each(|row| text.extend(line::<Q>(form, row)));
+    let Page { items, next } = page;
+    let text = match form {
+        AnswerForm::Json => return answer::about(&view, &RowsBody { about, page: Page { items, next } }),
+        AnswerForm::CloudeventsBatch => answer::bytes(&items)?,
+        _ => head::<Q>(form).into_iter().chain(items.iter().flat_map(|row| line::<Q>(form, row))).collect(),
+    };
     let mut response = Response::new(Body::from(text));
     dress(&mut response, form, &view);
-    if let Some(Ok(next)) = page.next.map(HeaderValue::try_from) {
+    name_next(&mut response, form, next);
+    Ok(response)
+}
+
+/// Says in which form a page is, and with which cursor to go on.
+pub fn name_next(response: &mut Response<Body>, form: AnswerForm, next: Option<String>) {
+    response.headers_mut().insert(CONTENT_TYPE, form.content_type());
+    if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
         response.headers_mut().insert(TENURE_NEXT, next);
     }
-    Ok(response)
 }
 
 fn dress(response: &mut Response<Body>, form: AnswerForm, view: &View) {

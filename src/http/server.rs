@@ -76,13 +76,14 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::try_from(crate::service::mint::request_id()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
-/// Serves until `shutdown` is done; then accepts nothing more, finishes what is in flight, and returns. The service is the
+/// Serves until `shutdown` is done; then accepts nothing more, ends the live streams, finishes what is in flight, and
+/// returns. The service is the
 /// caller's to stop.
 ///
 /// # Errors
 /// None so far: an address that cannot be listened on is found before.
 pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-    let router = router(app);
+    let router = router(Arc::clone(&app));
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::pin!(shutdown);
@@ -103,6 +104,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         });
     }
     drop(listener);
+    app.streams.end();
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still in flight when the server stopped");
     }

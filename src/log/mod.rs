@@ -195,7 +195,8 @@ pub trait EventLog: Send + Sync {
     /// `Unavailable`.
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
 
-    /// Up to `limit` events of all workspaces after a position of the feed.
+    /// Up to `limit` events of all workspaces after a position of the feed. What is appended after this was asked has a later
+    /// position than all that it gave, so whoever goes on from the last one misses nothing.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -1,14 +1,15 @@
 //! The workspaces in memory: loaded when first asked for, kept while there is room.
 //!
 //! Two slots of one workspace never live at once: a slot that the cache let go, but someone still holds, is found again
-//! through a weak reference. So a root that the writer publishes is seen by every reader, whatever the cache does.
+//! through a weak reference. So a root that the writer publishes is seen by every reader, whatever the cache does. Who follows
+//! a workspace holds its slot, never a root, and is told when there is a newer one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
@@ -21,21 +22,42 @@ const BYTES_PER_EVENT: u64 = 1_000;
 /// How many events are read from the log at a time.
 const PAGE_EVENTS: usize = 4_096;
 
+/// Whether a slot is where a workspace's newest facts are published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is.
+    #[default]
+    Current,
+    /// It was: the workspace is loaded anew, into another slot.
+    Left,
+}
+
 /// The place of one workspace: its published root, once it is loaded.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     root: OnceCell<ArcSwap<Workspace>>,
+    news: watch::Sender<Place>,
 }
 
 impl Slot {
     /// The place of a workspace that has just been made.
     pub(super) fn holding(root: Arc<Workspace>) -> Arc<Self> {
-        Arc::new(Self { root: OnceCell::new_with(Some(ArcSwap::new(root))) })
+        Arc::new(Self { root: OnceCell::new_with(Some(ArcSwap::new(root))), news: watch::Sender::default() })
     }
 
     /// The newest durable facts; none before they are loaded.
     pub(super) fn root(&self) -> Option<Arc<Workspace>> {
         self.root.get().map(ArcSwap::load_full)
+    }
+
+    /// Hears of each newer root.
+    pub(super) fn listen(&self) -> watch::Receiver<Place> {
+        self.news.subscribe()
+    }
+
+    /// How many listen.
+    pub(super) fn listeners_len(&self) -> usize {
+        self.news.receiver_count()
     }
 }
 
@@ -53,6 +75,7 @@ pub(super) struct Workspaces {
     log: Arc<dyn EventLog>,
     cache: Cache<WorkspaceId, Arc<Slot>>,
     slots: Mutex<HashMap<WorkspaceId, Weak<Slot>>>,
+    news: watch::Sender<()>,
 }
 
 impl Workspaces {
@@ -63,7 +86,17 @@ impl Workspaces {
             u32::try_from((events + 8) * BYTES_PER_EVENT / 1_024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().weigher(weigh).max_capacity(bytes / 1_024).build();
-        Self { log, cache, slots: Mutex::default() }
+        Self { log, cache, slots: Mutex::default(), news: watch::Sender::default() }
+    }
+
+    /// Hears of each append, of whatever workspace.
+    pub(super) fn listen(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// How many listen.
+    pub(super) fn listeners_len(&self) -> usize {
+        self.news.receiver_count()
     }
 
     /// The slot of a workspace, loaded.
@@ -112,12 +145,25 @@ impl Workspaces {
             self.lock().insert(id, Arc::downgrade(slot));
             self.cache.insert(id, Arc::clone(slot));
         }
+        slot.news.send_replace(Place::Current);
+        self.news.send_replace(());
+    }
+
+    /// Lets those who follow a workspace look again, though it has no newer root: a right to read it has ended beside the log.
+    pub(super) fn wake(&self, id: WorkspaceId) {
+        if let Some(slot) = self.lock().get(&id).and_then(Weak::upgrade) {
+            slot.news.send_replace(Place::Current);
+        }
     }
 
     /// Forgets a workspace whose log is not where it was thought to be; it is loaded anew when next asked for.
     pub(super) fn forget(&self, id: WorkspaceId) {
-        self.lock().remove(&id);
+        let left = self.lock().remove(&id).and_then(|slot| slot.upgrade());
         self.cache.invalidate(&id);
+        if let Some(left) = left {
+            left.news.send_replace(Place::Left);
+        }
+        self.news.send_replace(());
     }
 }
 

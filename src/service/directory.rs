@@ -62,11 +62,16 @@ impl Directory {
     /// The row that a presented credential proves; none if there is no such credential or the secret is not its own.
     pub(super) async fn prove(&self, presented: &Presented) -> Result<Option<Arc<Entry>>, LogError> {
         let Ok(id) = presented.id.parse() else { return Ok(None) };
-        let entry = match self.rows.get(&id) {
-            Some(entry) => Some(entry),
-            None => self.look_up(id).await?,
-        };
+        let entry = self.find(id).await?;
         Ok(entry.filter(|entry| presented.secret.matches(&entry.row.sha256)))
+    }
+
+    /// The row of an id, for what was proved before.
+    pub(super) async fn find(&self, id: PresentedId) -> Result<Option<Arc<Entry>>, LogError> {
+        match self.rows.get(&id) {
+            Some(entry) => Ok(Some(entry)),
+            None => self.look_up(id).await,
+        }
     }
 
     async fn look_up(&self, id: PresentedId) -> Result<Option<Arc<Entry>>, LogError> {

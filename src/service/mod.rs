@@ -5,6 +5,7 @@
 
 mod cache;
 mod directory;
+pub mod feed;
 mod group;
 pub mod import;
 mod journal;
@@ -222,6 +223,7 @@ impl Service {
         let id = PresentedId::AccessKey(key);
         self.write(workspace, vec![Note::ForgetCredential(id)]).await?;
         self.directory.forget(id);
+        self.workspaces.wake(workspace);
         Ok(())
     }
 
@@ -318,11 +320,11 @@ impl Service {
         let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
         let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
         let now = self.now();
-        let caller = live_caller(&entry, Arc::clone(&root), now);
-        if caller.is_some() {
+        let live = live_caller(&entry, Arc::clone(&root), now);
+        if live.is_some() {
             self.directory.note_use(&entry, now);
         }
-        Ok(caller.map(|caller| Authenticated { caller, root: Some(root) }))
+        Ok(live.map(|(caller, _)| Authenticated { caller, root: Some(root) }))
     }
 
     /// The live proxy token that a presented credential proves, and the workspace that it belongs to.
@@ -387,18 +389,19 @@ fn keep_house_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &t
     }
 }
 
-/// Who a proved credential makes its presenter now, if it is still good.
-fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<Caller> {
+/// Who a proved credential makes its presenter now, if it is still good, and from when on it is not.
+fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<(Caller, Option<Instant>)> {
     match (entry.row.id, &entry.row.holder) {
         (PresentedId::Token(token), CredentialHolder::Principal(principal)) => {
             let view = View::now(root, now);
-            view.token(token).and(view.principal(principal))?;
-            Some(Caller::Principal { principal: principal.clone(), token })
+            view.principal(principal)?;
+            let end = view.token(token)?.expires_at;
+            Some((Caller::Principal { principal: principal.clone(), token }, end))
         }
         (PresentedId::AccessKey(key), CredentialHolder::AccessKey(role)) => {
             // A deleted workspace's log stays readable to the auditor keys that were live when it ended.
             let view = if *role == AccessKeyRole::Auditor { before_its_end(root, now)? } else { View::now(root, now) };
-            view.access_key(key).map(|_| Caller::AccessKey { key, role: *role })
+            view.access_key(key).map(|live| (Caller::AccessKey { key, role: *role }, live.expires_at))
         }
         _ => None,
     }

@@ -73,8 +73,22 @@ impl Running {
     }
 
     /// Tells it to stop as a supervisor would; gives its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.told("-TERM")
+    }
+
+    /// Presses Ctrl-C; gives its exit code.
+    pub(crate) fn interrupt(self) -> Option<i32> {
+        self.told("-INT")
+    }
+
+    /// Waits for it to end by itself; gives its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    fn told(mut self, signal: &str) -> Option<i32> {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
         self.child.wait().unwrap().code()
     }
@@ -117,8 +131,19 @@ impl Server {
     }
 
     pub(crate) fn on(folder: TempDir) -> Self {
+        Self::listening(folder, "127.0.0.1:0")
+    }
+
+    /// Stops it, and starts another on the same folder and address.
+    pub(crate) fn restart(self) -> Self {
+        let Self { running, url, folder, .. } = self;
+        assert_eq!(running.stop(), Some(0));
+        Self::listening(folder, url.strip_prefix("http://").unwrap())
+    }
+
+    fn listening(folder: TempDir, address: &str) -> Self {
         let data = folder.path().join("data");
-        let mut running = Running::start(program().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data));
+        let mut running = Running::start(program().args(["serve", "--listen", address, "--data"]).arg(&data));
         let first = running.lines.next().unwrap().unwrap();
         let url = first.strip_prefix("listening on ").unwrap().to_owned();
         let operator = std::fs::read_to_string(data.join("operator.secret")).unwrap().trim().to_owned();
@@ -139,9 +164,18 @@ impl Server {
 
     /// A run of the program by the holder of a credential, with arguments as they are.
     pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> Said {
+        run(self.program(who).args(args))
+    }
+
+    /// A run of the program that goes on, its arguments separated by blanks.
+    pub(crate) fn running(&self, who: &Credential, args: &str) -> Running {
+        Running::start(self.program(who).args(args.split(' ')))
+    }
+
+    fn program(&self, who: &Credential) -> Command {
         let mut command = program();
         command.env("TENURE_URL", &self.url).env("TENURE_TOKEN_ID", &who.id).env("TENURE_TOKEN_SECRET", &who.secret);
-        run(command.args(args))
+        command
     }
 
     /// A run of the program, its arguments separated by blanks.

@@ -71,7 +71,11 @@ impl Acme {
     }
 
     pub fn without_rbac(clock: Arc<dyn Clock>) -> Self {
-        let server = Server::with_clock(clock);
+        Self::on(Server::with_clock(clock))
+    }
+
+    /// The workspace on a new server.
+    pub fn on(server: Server) -> Self {
         let made = server.post("/v1/workspaces", OPERATOR, &workspace_body("acme", "shared", "team", "alice"));
         let alice = made.expect(201).credential("token");
         Self { server, alice }

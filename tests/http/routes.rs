@@ -25,6 +25,7 @@ const GOLDEN: &[&str] = &[
     "GET /metrics",
     "GET /openapi.json",
     "GET /readyz",
+    "GET /v1/events",
     "GET /v1/workspaces",
     "GET /v1/workspaces/{ws}",
     "GET /v1/workspaces/{ws}/access-keys",
@@ -295,7 +296,7 @@ fn to_another_workspaces_owner_the_workspace_does_not_exist() {
     for asking in stage.askings() {
         let expected = match asking.name.as_str() {
             "GET /v1/workspaces" => 200,
-            "POST /v1/workspaces" => 403,
+            "POST /v1/workspaces" | "GET /v1/events" => 403,
             _ if asking.who == Who::ProxyTokens => 401,
             _ => 404,
         };

@@ -298,7 +298,7 @@ fn an_event_of_a_placement_concerns_the_environments_that_it_names() {
     let world = given().and([place("app:shop", "dev"), place("app:shop", "prod"), remove_resource("app:shop")]);
     let concerned = |name: &str| {
         let id = world.environment(name).parse().unwrap();
-        let events = world.writer.events.iter().filter(|event| event.data.concerns_environment(id));
+        let events = world.writer.events.iter().filter(|event| world.writer.workspace.concerns_environment(event, id));
         let about = events.filter(|event| event.data.subject() == "app/shop");
         about.map(|event| event.data.type_name()).collect::<Vec<_>>()
     };

@@ -1,12 +1,15 @@
 //! A really running server in this process: the store in a temporary folder, HTTP on loopback.
 
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tenure::clock::{Clock, SystemClock};
+use tenure::http::live::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
 use tenure::service::mint::{RandomMint, Secret};
@@ -83,8 +86,20 @@ impl Server {
         server
     }
 
+    /// A server whose streams are silent for no longer than this.
+    pub fn beating_every(heartbeat: Duration, clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::streaming(folder.path(), clock, Streams::beating_every(heartbeat));
+        server.folder = Some(folder);
+        server
+    }
+
     /// A server on a folder.
     pub fn on(folder: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self::streaming(folder, clock, Streams::default())
+    }
+
+    fn streaming(folder: &Path, clock: Arc<dyn Clock>, streams: Streams) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
@@ -93,7 +108,7 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let base_url = format!("http://{address}");
-        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(String::new) };
+        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(String::new), streams };
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;
@@ -143,6 +158,11 @@ impl Server {
         reply(answer.unwrap())
     }
 
+    /// Asks for a live stream with a bearer credential; fails if it takes half a minute in all.
+    pub fn stream(&self, path: &str, credential: &str, headers: &[(&str, &str)]) -> Listener {
+        listen(self.address, path, credential, headers)
+    }
+
     /// Sends JSON with a bearer credential.
     pub fn call(&self, method: &str, path: &str, credential: &str, body: &Value) -> Reply {
         let authorization = format!("Bearer {credential}");
@@ -179,6 +199,112 @@ fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {
     let text = answer.body_mut().read_to_string().unwrap();
     let json = serde_json::from_str(&text).unwrap_or(Value::Null);
     Reply { status, headers, text, json }
+}
+
+/// A live stream, or the refusal to give one.
+pub struct Listener {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    body: BufReader<ureq::BodyReader<'static>>,
+}
+
+/// What stands between two empty lines of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    pub id: Option<String>,
+    pub event: Option<String>,
+    pub data: Option<String>,
+    pub retry: Option<String>,
+    pub comment: Option<String>,
+}
+
+impl Message {
+    /// The number of the event.
+    #[track_caller]
+    pub fn revision(&self) -> u64 {
+        assert!(self.data.is_some(), "{self:?}");
+        self.id.as_ref().unwrap().parse().unwrap()
+    }
+}
+
+pub fn listen(address: SocketAddr, path: &str, credential: &str, headers: &[(&str, &str)]) -> Listener {
+    let limit = Some(Duration::from_secs(30));
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(limit).build();
+    let agent: ureq::Agent = config.into();
+    let mut request = ureq::http::Request::builder().method("GET").uri(format!("http://{address}{path}"));
+    request = request.header("authorization", format!("Bearer {credential}")).header("accept", "text/event-stream");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = agent.run(request.body(()).unwrap()).unwrap();
+    let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let status = answer.status().as_u16();
+    Listener { status, headers, body: BufReader::new(answer.into_body().into_reader()) }
+}
+
+impl Listener {
+    /// Makes sure that there is a stream, and takes what it begins with.
+    #[track_caller]
+    pub fn opened(mut self) -> Self {
+        let refused = if self.status == 200 { String::new() } else { self.rest() };
+        assert_eq!(self.status, 200, "{refused}");
+        let first = self.message().unwrap();
+        assert_eq!(first, Message { retry: Some("1000".to_owned()), ..Message::default() });
+        self
+    }
+
+    /// All that is left, as it is.
+    pub fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.body.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// The next message; none at the end.
+    #[track_caller]
+    pub fn message(&mut self) -> Option<Message> {
+        let mut message = Message::default();
+        loop {
+            let mut line = String::new();
+            let len = self.body.read_line(&mut line).unwrap();
+            if len == 0 {
+                assert_eq!(message, Message::default(), "a message is whole");
+                return None;
+            }
+            let line = line.strip_suffix('\n').unwrap();
+            if line.is_empty() {
+                return Some(message);
+            }
+            let (field, value) = line.split_once(':').unwrap();
+            let mut fields = [
+                ("id", &mut message.id),
+                ("event", &mut message.event),
+                ("data", &mut message.data),
+                ("retry", &mut message.retry),
+                ("", &mut message.comment),
+            ];
+            let (_, place) = fields.iter_mut().find(|(known, _)| *known == field).unwrap();
+            assert_eq!(place.replace(value.strip_prefix(' ').unwrap().to_owned()), None, "{line}");
+        }
+    }
+
+    /// The next event, past heartbeats; none at the end.
+    #[track_caller]
+    pub fn event(&mut self) -> Option<Message> {
+        loop {
+            let message = self.message()?;
+            if message.data.is_some() {
+                return Some(message);
+            }
+        }
+    }
+
+    /// The revisions of the next events.
+    #[track_caller]
+    pub fn revisions(&mut self, count: usize) -> Vec<u64> {
+        (0..count).map(|_| self.event().unwrap().revision()).collect()
+    }
 }
 
 impl Drop for Server {

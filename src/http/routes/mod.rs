@@ -51,6 +51,10 @@ pub enum Kind {
     List(&'static [&'static str]),
     /// Lists what is kept beside the log, with these filters: not of a view, but as it is now.
     Journal(&'static [&'static str]),
+    /// Lists the log of a workspace, with more filters, or follows it.
+    Log(&'static [&'static str]),
+    /// Lists the feed of the instance, or follows it.
+    Feed,
     /// Decides in a view.
     Decide,
     /// Asks what commands would change.

@@ -2,7 +2,7 @@
 
 use axum::routing::any;
 
-use super::Who::{Auditors, Evaluators, ProxyTokens};
+use super::Who::{Auditors, Evaluators, Operator, ProxyTokens};
 use super::{Kind, Route, get, post};
 use crate::audit::credentials::CredentialRow;
 use crate::audit::diff::DiffRow;
@@ -11,10 +11,11 @@ use crate::audit::tenure::TenureRow;
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
-use crate::http::handlers::{audit, decisions, events, proxy_auth, reads};
+use crate::http::handlers::{audit, decisions, events, feed, proxy_auth, reads};
 use crate::http::rows::RowsBody;
 
-const EVENT_FILTERS: &[&str] = &["after", "type", "subject", "actor", "environment", "principal", "from", "until"];
+const EVENT_FILTERS: &[&str] =
+    &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
 
 pub(super) fn rows() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
@@ -37,9 +38,12 @@ pub(super) fn rows() -> Vec<Route> {
             .takes::<decisions::EvaluationsBody>()
             .gives::<decisions::DecisionsBody>(),
         Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
-        get("/v1/workspaces/{ws}/events", "Lists the log", Auditors, events::list)
-            .kind(Kind::List(EVENT_FILTERS))
-            .gives::<events::EventsBody>(),
+        get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
+            .kind(Kind::Log(EVENT_FILTERS))
+            .gives::<RowsBody<events::EventsAbout, serde_json::Value>>(),
+        get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
+            .kind(Kind::Feed)
+            .gives::<feed::FeedBody>(),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
             .gives::<RowsBody<About<PairQuery>, AccessRow>>(),

@@ -1,0 +1,70 @@
+//! What environments and service users are called, in tables of events: an event names them by their ids only.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::args::AtArgs;
+use super::output::cell_text;
+use super::session::{Session, event_name, items};
+
+/// Names by id, as far as they are known.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, String>);
+
+impl Names {
+    /// The names of what there is now; none where that cannot be read, as in a deleted workspace.
+    pub(super) fn of(session: &mut Session) -> Self {
+        let mut names = HashMap::new();
+        for list in ["environments", "service-users"] {
+            let Ok(list) = session.get_all(&[list], &AtArgs::default().query()) else { continue };
+            names.extend(items(&list).iter().map(|item| (cell_text(item, "id"), cell_text(item, "name"))));
+        }
+        Self(names)
+    }
+
+    /// These, and others that are known better.
+    pub(super) fn overlaid_with(mut self, better: Self) -> Self {
+        self.0.extend(better.0);
+        self
+    }
+
+    /// Takes note of the name that an event gives.
+    pub(super) fn learn(&mut self, event: &Value) {
+        let name = event.get("data").map(|data| cell_text(data, "name")).unwrap_or_default();
+        let subject = cell_text(event, "subject");
+        match event_name(&cell_text(event, "type")).as_str() {
+            "environment.renamed" => drop(self.0.insert(subject, name)),
+            // What it is called by now may be known already.
+            "environment.created" | "service_user.created" => drop(self.0.entry(subject).or_insert(name)),
+            _ => {}
+        }
+    }
+
+    /// The event with names in the place of ids.
+    pub(super) fn put(&self, event: &Value) -> Value {
+        let mut event = event.clone();
+        for field in ["subject", "actor", "data"] {
+            if let Some(value) = event.get_mut(field) {
+                self.put_in(value);
+            }
+        }
+        event
+    }
+
+    fn put_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.put_in_text(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.put_in(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.put_in(value)),
+            _ => {}
+        }
+    }
+
+    fn put_in_text(&self, text: &mut String) {
+        let (kind, id) = text.split_once(':').map_or(("", text.as_str()), |(kind, id)| (kind, id));
+        if let Some(name) = self.0.get(id) {
+            *text = if kind.is_empty() { name.clone() } else { format!("{kind}:{name}") };
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The log of a workspace, followed live.
+//!
+//! Each chunk is judged and read on one published root: what is shown is durable, and shown only to who may read it as of
+//! that very root. What is shown depends on the log, the question and the place to go on from, so a break loses nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::Answered;
+use super::event_filter::{EventsQuery, Filter};
+use crate::domain::principal::Caller;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::workspace::Workspace;
+use crate::http::App;
+use crate::http::answer::name_head;
+use crate::http::asked::{InWorkspace, Reader, reader};
+use crate::http::journal::{self, Recording};
+use crate::http::live::{self, CHUNK_BYTES, Source, Step};
+use crate::http::problem::Problem;
+use crate::log::codec;
+use crate::log::journal::AnswerForm;
+use crate::service::feed::{Follower, Standing};
+
+/// How many events are looked at for a chunk, so that no filter keeps a thread to itself.
+const LOOKED_AT_MAX: usize = 4_096;
+/// What pages have and streams do not.
+const PAGED: &[&str] = &["limit", "cursor", "at", "revision", "at_least"];
+
+/// The events of a workspace after a position, for one reader.
+struct Following {
+    app: Arc<App>,
+    caller: Caller,
+    follower: Follower,
+    filter: Filter,
+    position: Revision,
+    /// Whether all that is asked for has been published.
+    complete: bool,
+    recording: Recording,
+}
+
+/// Follows the log.
+pub(super) async fn follow(mut request: InWorkspace) -> Answered {
+    live::refuse_params(&mut request.asked.params, PAGED)?;
+    let query = EventsQuery::of(&mut request.asked.params)?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let position = position(&request, &query)?;
+    let now = request.now();
+    let filter = Filter::of(&query, &now, &now)?;
+    let (app, caller) = (Arc::clone(&request.asked.app), request.asked.caller.clone());
+    let follower = app.service.follow(request.root.id()).await?;
+    let recording = journal::begin(&request, &now, AnswerForm::EventStream).await?;
+    let app_of = Arc::clone(&app);
+    let mut following = Following { app: app_of, caller, follower, filter, position, complete: false, recording };
+    if following.is_over().await? {
+        return Ok(live::nothing_more());
+    }
+    let mut response = app.streams.answer(following)?;
+    name_head(response.headers_mut(), request.root.head());
+    Ok(response)
+}
+
+/// After which revision to begin.
+fn position(request: &InWorkspace, query: &EventsQuery) -> Result<Revision, Problem> {
+    let parse = |id: &str| id.parse().map_err(|error| Problem::invalid(format!("`Last-Event-ID`: {error}")));
+    let last_seen = live::last_event_id(request.asked.headers())?.map(parse).transpose()?;
+    let head = request.root.head();
+    match (last_seen, query.after.unwrap_or_default()) {
+        (Some(seen), _) if seen > head => Err(Problem::invalid(format!(
+            "`Last-Event-ID`: revision {seen} is past the newest one, {head}: what you saw is another history, \
+             perhaps from before the log was restored from an older copy"
+        ))),
+        (None, after) if after > head => {
+            Err(Problem::invalid(format!("`after`: revision {after} is past the newest one, {head}")))
+        }
+        (seen, after) => Ok(seen.unwrap_or(after)),
+    }
+}
+
+impl Following {
+    /// Whether all that is asked for is published: what is appended from now on is not before `until`.
+    async fn is_complete(&mut self) -> Result<bool, Problem> {
+        let passed = self.filter.until().is_some_and(|until| until <= self.app.service.now());
+        if passed && !self.complete {
+            self.app.service.settled().await?;
+            self.complete = true;
+        }
+        Ok(self.complete)
+    }
+
+    /// Whether nothing that is asked for is left, and nothing can come.
+    async fn is_over(&mut self) -> Result<bool, Problem> {
+        if !self.is_complete().await? {
+            return Ok(false);
+        }
+        let root = self.follower.root();
+        let left =
+            |root: &Workspace| root.events(self.position, root.head()).any(|event| self.filter.admits(root, event));
+        Ok(root.is_some_and(|root| !left(&root)))
+    }
+
+    /// How the reader stands as of these facts and now.
+    async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
+        let standing = self.app.service.standing(&self.caller, root).await?;
+        let reads_all = reader(&self.app, &self.caller, root)? == Reader::Audit;
+        Ok(if reads_all { standing } else { Standing::Ended })
+    }
+
+    /// The next messages, and moves on past all that was looked at.
+    fn chunk(&mut self, root: &Workspace) -> Result<Vec<u8>, Problem> {
+        let mut chunk = Vec::new();
+        for event in root.events(self.position, root.head()).take(LOOKED_AT_MAX) {
+            self.filter.learn(event);
+            if self.filter.admits(root, event) {
+                let stored = codec::encode(event).map_err(|error| {
+                    tracing::error!(%error, "an event could not be written");
+                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an event could not be written")
+                })?;
+                self.recording.sent(1);
+                live::add_message(&mut chunk, &event.revision.to_string(), event.data.type_name(), &stored)?;
+            }
+            self.position = event.revision;
+            if chunk.len() >= CHUNK_BYTES {
+                break;
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// How long until the clock alone changes what may be shown.
+    fn longest_wait(&self, end: Option<Instant>) -> Option<Duration> {
+        let first = [end, self.filter.until()].into_iter().flatten().min()?;
+        let micros = first.micros().saturating_sub(self.app.service.now().micros());
+        Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+    }
+}
+
+impl Source for Following {
+    async fn step(&mut self) -> Result<Step, Problem> {
+        let complete = self.is_complete().await?;
+        let Some(root) = self.follower.root() else { return Ok(Step::End) };
+        let Standing::Good(end) = self.standing(&root).await? else { return Ok(Step::End) };
+        let chunk = self.chunk(&root)?;
+        Ok(if !chunk.is_empty() {
+            Step::Send(chunk)
+        } else if self.position < root.head() {
+            Step::More
+        } else if complete {
+            Step::End
+        } else {
+            Step::Wait(self.longest_wait(end))
+        })
+    }
+
+    async fn changed(&mut self) {
+        self.follower.changed().await;
+    }
+
+    fn position(&self) -> String {
+        self.position.to_string()
+    }
+}

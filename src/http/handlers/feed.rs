@@ -1,0 +1,163 @@
+//! The instance-wide feed: the events of all workspaces, each workspace's in their order.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::Answered;
+use super::events::raw;
+use crate::domain::principal::Caller;
+use crate::http::answer;
+use crate::http::asked::Asked;
+use crate::http::live::{self, EVENT_STREAM, Source, Step};
+use crate::http::params::LIMIT_DEFAULT;
+use crate::http::problem::Problem;
+use crate::http::rows;
+use crate::log::journal::AnswerForm;
+use crate::log::{LogError, StoredEvent, codec};
+use crate::service::feed::InstanceFollower;
+
+/// How many events are read for a chunk of a stream.
+const CHUNK_EVENTS: usize = 64;
+
+/// Events of all workspaces.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FeedBody {
+    /// The events, as they are stored, byte for byte.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub items: Vec<Box<RawValue>>,
+    /// The cursor to go on from, also where there is nothing more yet.
+    pub next: String,
+}
+
+/// A place in the feed, and what stands there: in another history the same place holds another event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cursor {
+    position: u64,
+    digest: String,
+}
+
+impl Cursor {
+    /// The place of an event.
+    fn at(event: &StoredEvent) -> Self {
+        let digest: [u8; 32] = Sha256::digest(&event.bytes).into();
+        let digest = URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default());
+        Self { position: event.position, digest }
+    }
+
+    fn read(name: &str, text: &str) -> Result<Self, Problem> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        cursor.ok_or_else(|| Problem::invalid(format!("`{name}`: this is not the `next` or an `id` of this feed")))
+    }
+
+    fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Up to `limit` events after this place, read together with what stands at it; none if that is not what stood there.
+    fn page(
+        &self,
+        read: impl Fn(u64, usize) -> Result<Vec<StoredEvent>, LogError>,
+        limit: usize,
+    ) -> Result<Option<Vec<StoredEvent>>, LogError> {
+        let Some(before) = self.position.checked_sub(1) else {
+            return if *self == Self::default() { read(0, limit).map(Some) } else { Ok(None) };
+        };
+        let mut events = read(before, limit.saturating_add(1))?.into_iter();
+        let here = events.next().is_some_and(|first| Self::at(&first) == *self);
+        Ok(here.then(|| events.collect()))
+    }
+}
+
+fn another_history(name: &str) -> Problem {
+    Problem::invalid(format!(
+        "`{name}`: what stood there is not in this log: what you saw is another history, perhaps from before the log was \
+         restored from an older copy"
+    ))
+}
+
+/// The forms of a page of the feed.
+const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch];
+
+/// Lists the events of all workspaces, or follows them.
+pub async fn list(mut asked: Asked) -> Answered {
+    if asked.caller != Caller::Operator {
+        return Err(Problem::forbidden("only the operator may read the feed of the whole instance"));
+    }
+    if live::accepts(asked.headers(), EVENT_STREAM) {
+        return follow(asked).await;
+    }
+    let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?.unwrap_or_default();
+    std::mem::take(&mut asked.params).finish()?;
+    let (events, next) = page(&asked, "cursor", cursor, limit).await?;
+    let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;
+    let body = FeedBody { items, next: next.text() };
+    if AnswerForm::asked(asked.headers(), FORMS)? == AnswerForm::Json {
+        return Ok(answer::json(StatusCode::OK, answer::bytes(&body)?));
+    }
+    let mut response = answer::json(StatusCode::OK, answer::bytes(&body.items)?);
+    rows::name_next(&mut response, AnswerForm::CloudeventsBatch, Some(body.next));
+    Ok(response)
+}
+
+/// The events after a place, and the place after them.
+async fn page(asked: &Asked, name: &str, cursor: Cursor, limit: usize) -> Result<(Vec<StoredEvent>, Cursor), Problem> {
+    let from = cursor.clone();
+    let read = asked.app.service.reading(move |log| from.page(|after, limit| log.feed(after, limit), limit));
+    let events = read.await?.ok_or_else(|| another_history(name))?;
+    let next = events.last().map_or(cursor, Cursor::at);
+    Ok((events, next))
+}
+
+/// The events of all workspaces after a place.
+struct Following {
+    follower: InstanceFollower,
+    cursor: Cursor,
+}
+
+async fn follow(mut asked: Asked) -> Answered {
+    live::refuse_params(&mut asked.params, &["limit"])?;
+    let after = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?;
+    std::mem::take(&mut asked.params).finish()?;
+    let last_seen = live::last_event_id(asked.headers())?.map(|id| Cursor::read("Last-Event-ID", id)).transpose()?;
+    let name = if last_seen.is_some() { "Last-Event-ID" } else { "cursor" };
+    let cursor = last_seen.or(after).unwrap_or_default();
+    page(&asked, name, cursor.clone(), 1).await?;
+    let app = Arc::clone(&asked.app);
+    let follower = app.service.follow_all()?;
+    app.streams.answer(Following { follower, cursor })
+}
+
+impl Source for Following {
+    async fn step(&mut self) -> Result<Step, Problem> {
+        let events = self.follower.read(self.cursor.position, CHUNK_EVENTS).await?;
+        let mut chunk = Vec::new();
+        for stored in &events {
+            let event = codec::decode(&stored.bytes).map_err(|error| LogError::Unreadable {
+                workspace: stored.workspace,
+                revision: stored.revision,
+                why: error.to_string(),
+            })?;
+            self.cursor = Cursor::at(stored);
+            live::add_message(&mut chunk, &self.cursor.text(), event.data.type_name(), &stored.bytes)?;
+        }
+        Ok(if chunk.is_empty() { Step::Wait(None) } else { Step::Send(chunk) })
+    }
+
+    async fn changed(&mut self) {
+        self.follower.changed().await;
+    }
+
+    fn position(&self) -> String {
+        self.cursor.text()
+    }
+}

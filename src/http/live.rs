@@ -1,0 +1,220 @@
+//! Live answers: server-sent events (HTML standard, §9.2), of whatever source.
+//!
+//! The next chunk is made when the connection can take it, so a slow reader costs one chunk of memory, and one that has gone
+//! away nothing. Every message carries an id to go on from after a break; so does the heartbeat, with which the position of a
+//! reader advances to whom nothing was sent. Knows nothing of what is streamed or to whom: the source does.
+
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use futures_util::stream::{StreamExt, once, unfold};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::params::Params;
+use super::problem::Problem;
+use crate::service::feed::NotFollowed;
+
+/// How long a stream is silent at most.
+pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(15);
+/// The most streams at a time: half of the connections stay free for others.
+pub const STREAMS_MAX: usize = 5_000;
+/// From how many bytes on a chunk is sent; an event more is the most that it can have.
+pub const CHUNK_BYTES: usize = 64 * 1_024;
+
+/// The media type of a stream.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// How long a client waits before it asks again after a break, in milliseconds.
+const RETRY: &str = "retry: 1000\n\n";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells nginx to pass on what it gets at once.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The live streams of a server.
+pub struct Streams {
+    heartbeat: Duration,
+    stopping: watch::Sender<bool>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self::beating_every(HEARTBEAT_PERIOD)
+    }
+}
+
+impl Streams {
+    /// Streams that are silent for no longer than this.
+    pub fn beating_every(heartbeat: Duration) -> Self {
+        Self { heartbeat, stopping: watch::Sender::default(), room: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    }
+
+    /// Ends all streams, and lets none begin.
+    pub fn end(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Answers with a stream.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn answer(&self, source: impl Source) -> Result<Response<Body>, Problem> {
+        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
+        let live = Live {
+            source,
+            heartbeat: self.heartbeat,
+            beat_at: Instant::now() + self.heartbeat,
+            stopping: self.stopping.subscribe(),
+            _permit: permit,
+        };
+        let chunks = unfold(live, async |live| live.next().await.map(|(chunk, live)| (Ok(chunk), live)));
+        let all = once(ready(Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())))).chain(chunks);
+        let mut response = Response::new(Body::from_stream(all));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        Ok(response)
+    }
+}
+
+/// An answer to who asks to go on from a place after which nothing more can come: such a client does not ask again.
+pub fn nothing_more() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn too_many(why: &dyn std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why.to_string())
+}
+
+impl From<NotFollowed> for Problem {
+    fn from(error: NotFollowed) -> Self {
+        match error {
+            NotFollowed::Crowded(_) => too_many(&error),
+            NotFollowed::Unknown => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
+            NotFollowed::Log(error) => error.into(),
+        }
+    }
+}
+
+/// What a source has to give.
+pub enum Step {
+    /// These messages.
+    Send(Vec<u8>),
+    /// Nothing yet; it is to be asked again at once.
+    More,
+    /// Nothing, until it has changed or so much time has passed.
+    Wait(Option<Duration>),
+    /// Nothing any more.
+    End,
+}
+
+/// Where messages come from.
+pub trait Source: Send + 'static {
+    /// What comes next. It is asked again after each heartbeat too.
+    fn step(&mut self) -> impl Future<Output = Result<Step, Problem>> + Send;
+
+    /// Done when there may be more than there was at the last step.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// The id of the newest thing that was looked at.
+    fn position(&self) -> String;
+}
+
+/// A stream on its way.
+struct Live<S> {
+    source: S,
+    heartbeat: Duration,
+    beat_at: Instant,
+    stopping: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<S: Source> Live<S> {
+    /// The next chunk, and the stream after it; none at its end. What went wrong ends it: whoever asks to go on is told why.
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        loop {
+            if *self.stopping.borrow_and_update() {
+                return None;
+            }
+            let due = Instant::now() >= self.beat_at;
+            match self.source.step().await {
+                Ok(Step::Send(messages)) => return Some(self.sending(messages)),
+                Ok(Step::More | Step::Wait(_)) if due => {
+                    let beat = format!(": heartbeat\nid: {}\n\n", self.source.position());
+                    return Some(self.sending(beat.into()));
+                }
+                Ok(Step::More) => tokio::task::yield_now().await,
+                Ok(Step::Wait(longest)) => self.wait(longest).await,
+                Ok(Step::End) | Err(_) => return None,
+            }
+        }
+    }
+
+    fn sending(mut self, chunk: Vec<u8>) -> (Bytes, Self) {
+        self.beat_at = Instant::now() + self.heartbeat;
+        (chunk.into(), self)
+    }
+
+    async fn wait(&mut self, longest: Option<Duration>) {
+        let end = longest.and_then(|longest| Instant::now().checked_add(longest));
+        let end = end.map_or(self.beat_at, |end| end.min(self.beat_at));
+        tokio::select! {
+            () = self.source.changed() => {}
+            () = tokio::time::sleep_until(end) => {}
+            _ = self.stopping.changed() => {}
+        }
+    }
+}
+
+/// Adds a message: an event's type and stored bytes, which are one line.
+///
+/// # Errors
+/// They are not.
+pub fn add_message(chunk: &mut Vec<u8>, id: &str, event_type: &str, stored: &[u8]) -> Result<(), Problem> {
+    if stored.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        let detail = "a stored event is more than one line: restore the log from a backup";
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail));
+    }
+    chunk.extend_from_slice(format!("id: {id}\nevent: {event_type}\ndata: ").as_bytes());
+    chunk.extend_from_slice(stored);
+    chunk.extend_from_slice(b"\n\n");
+    Ok(())
+}
+
+/// Whether a media type is asked for by its name.
+pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut names = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+    names.any(|name| name.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// The id of the last message that the client has seen, as it says.
+///
+/// # Errors
+/// It is no text.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    value.to_str().map(|id| Some(id.trim())).map_err(|_| Problem::invalid("`Last-Event-ID` is no text"))
+}
+
+/// Makes sure that none of these parameters is there.
+///
+/// # Errors
+/// One is.
+pub fn refuse_params(params: &mut Params, names: &[&str]) -> Result<(), Problem> {
+    match names.iter().find(|name| params.text(name).is_some()) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Problem::invalid(format!("`{name}` has no place in a live stream, which shows all that comes")))
+        }
+    }
+}
