@@ -85,14 +85,28 @@ where
     }
     let page = service.auditing(move || paging.gather(&question)).await?;
     journal::record(request, &view, form, page.items.len()).await?;
+    give(form, Q::COLUMNS, &view, about, page)
+}
+
+/// Gives a page of rows in a form.
+///
+/// # Errors
+/// None that can arise; see [`answer::bytes`].
+pub fn give<R: Serialize>(
+    form: AnswerForm,
+    columns: &[&str],
+    view: &View,
+    about: impl Serialize,
+    page: Page<R>,
+) -> Result<Response<Body>, Problem> {
     let Page { items, next } = page;
     let text = match form {
-        AnswerForm::Json => return answer::about(&view, &RowsBody { about, page: Page { items, next } }),
+        AnswerForm::Json => return answer::about(view, &RowsBody { about, page: Page { items, next } }),
         AnswerForm::CloudeventsBatch => answer::bytes(&items)?,
-        _ => head::<Q>(form).into_iter().chain(items.iter().flat_map(|row| line::<Q>(form, row))).collect(),
+        _ => head(form, columns).into_iter().chain(items.iter().flat_map(|row| line(form, columns, row))).collect(),
     };
     let mut response = Response::new(Body::from(text));
-    dress(&mut response, form, &view);
+    dress(&mut response, form, view);
     name_next(&mut response, form, next);
     Ok(response)
 }
@@ -113,13 +127,13 @@ fn dress(response: &mut Response<Body>, form: AnswerForm, view: &View) {
 }
 
 /// What stands before the first row.
-fn head<Q: Question>(form: AnswerForm) -> Vec<u8> {
-    if form == AnswerForm::Csv { csv::header(Q::COLUMNS) } else { Vec::new() }
+fn head(form: AnswerForm, columns: &[&str]) -> Vec<u8> {
+    if form == AnswerForm::Csv { csv::header(columns) } else { Vec::new() }
 }
 
-fn line<Q: Question>(form: AnswerForm, row: &Q::Row) -> Vec<u8> {
+fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
     if form == AnswerForm::Csv {
-        return csv::row(Q::COLUMNS, row);
+        return csv::row(columns, row);
     }
     let mut line = serde_json::to_vec(row).unwrap_or_default();
     line.push(b'\n');
@@ -137,7 +151,7 @@ struct Source<Q> {
 
 impl<Q: Question + 'static> Source<Q> {
     fn into_stream(self) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
-        let first = Bytes::from(head::<Q>(self.form));
+        let first = Bytes::from(head(self.form, Q::COLUMNS));
         stream::unfold((self, Some(first)), |(mut source, first)| async {
             if let Some(first) = first {
                 return Some((Ok(first), (source, None)));
@@ -183,7 +197,7 @@ fn lines<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Lines {
     let mut piece = Lines { text: Vec::new(), rows: 0, end: from };
     while piece.end < last && piece.text.len() < PIECE_BYTES {
         for row in question.rows(piece.end) {
-            piece.text.extend(line::<Q>(form, &row));
+            piece.text.extend(line(form, Q::COLUMNS, &row));
             piece.rows += 1;
         }
         piece.end += 1;

@@ -400,6 +400,20 @@ mod forms {
     }
 
     #[test]
+    fn the_log_and_the_journal_have_the_same_forms() {
+        let year = Year::new();
+        let log = year.accept("events", "application/x-ndjson").expect(200).text;
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines, year.acme.events());
+        let table = year.accept("events?type=grant.added", "text/csv").expect(200).text;
+        assert!(table.starts_with("revision,time,type,subject,actor,credential,reason,data,"), "{table}");
+        assert!(table.contains(",user:alice,") && table.contains(",OPS-41,"), "{table}");
+        let reads = year.accept("audit/reads", "text/csv").expect(200).text;
+        assert!(reads.starts_with("at,actor,credential,question,") && reads.contains(",csv,"), "{reads}");
+        assert!(year.accept("audit/reads", "application/x-ndjson").expect(200).text.lines().count() >= 3);
+    }
+
+    #[test]
     fn a_form_that_there_is_not_is_not_acceptable() {
         let year = Year::new();
         year.accept("audit/access", "image/png").refused(406, "not_acceptable");

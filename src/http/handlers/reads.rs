@@ -9,12 +9,13 @@ use super::Answered;
 use crate::domain::id::{ReadId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
-use crate::http::answer::{self, Page};
+use crate::http::accept::FORMS_OF_ROWS;
+use crate::http::answer::Page;
 use crate::http::asked::InWorkspace;
 use crate::http::journal;
-use crate::http::params::LIMIT_DEFAULT;
-use crate::http::params::Params;
+use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
+use crate::http::rows;
 use crate::log::journal::{AnswerForm, AuditReader, ReadFilter, StoredRead};
 
 /// An answer of the audit that someone was given.
@@ -88,9 +89,9 @@ impl ReadsQuery {
     }
 }
 
-/// A page of the journal, with what makes it possible to ask again.
+/// Of which journal a page is, with what makes it possible to ask again.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct ReadsBody {
+pub struct ReadsAbout {
     /// Whose.
     pub workspace: WorkspaceId,
     /// The newest revision when the first page was asked for.
@@ -99,10 +100,11 @@ pub struct ReadsBody {
     pub at: Instant,
     /// What was asked for.
     pub query: ReadsQuery,
-    /// The reads, in the order in which they were recorded.
-    #[serde(flatten)]
-    pub page: Page<ReadRow>,
 }
+
+/// The columns of the journal as a table.
+const COLUMNS: &[&str] =
+    &["at", "actor", "credential", "question", "query", "format", "revision", "view_at", "rows", "request_id", "id"];
 
 /// What a cursor holds: the question it belongs to, what there was when the first page was asked for, and how far it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -149,9 +151,10 @@ impl Place {
     }
 }
 
-/// Lists who read the audit. That this was read is recorded too, for the next one who asks.
+/// Lists who read the audit, a page at a time in every form. That this was read is recorded too, for the next one who asks.
 pub async fn list(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
+    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
     let limit = request.asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let cursor = request.asked.params.text("cursor");
     let (query, reader) = ReadsQuery::of(&mut request.asked.params)?;
@@ -159,9 +162,9 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     let place = Place::of(&request, query, cursor).await?;
     let view = place.view(&request)?;
     let page = page(&request, &place, reader, limit).await?;
-    journal::record(&request, &view, AnswerForm::Json, page.items.len()).await?;
+    journal::record(&request, &view, form, page.items.len()).await?;
     let Place { workspace, revision, query, .. } = place;
-    answer::about(&view, &ReadsBody { workspace, revision, at: view.instant(), query, page })
+    rows::give(form, COLUMNS, &view, ReadsAbout { workspace, revision, at: view.instant(), query }, page)
 }
 
 async fn page(

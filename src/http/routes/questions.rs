@@ -63,6 +63,6 @@ pub(super) fn rows() -> Vec<Route> {
             .gives::<WhatIfBody>(),
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
             .kind(Kind::Journal(&["from", "until", "actor"]))
-            .gives::<reads::ReadsBody>(),
+            .gives::<RowsBody<reads::ReadsAbout, reads::ReadRow>>(),
     ]
 }
