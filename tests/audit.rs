@@ -27,9 +27,8 @@ use std::sync::Arc;
 use model::decisions;
 use model::facts::at_instant;
 use model::generate::{History, Known, Mix, histories};
-use proptest::collection::vec;
+use model::runs::{EVERYTHING, Moment, config, moments};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed};
 use support::commands::{create_service_user, create_workspace, delete_service_user};
 use support::{Submitted, Writer, after};
 use tenure::audit::Question;
@@ -47,35 +46,11 @@ use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind};
 use tenure::domain::time::{Instant, Span};
 use tenure::domain::view::{At, View};
 
-type Moments = Vec<(u16, u16)>;
-
-const EVERYTHING: Mix = Mix {
-    settled: true,
-    kind: WorkspaceKind::Shared,
-    workspace: 2,
-    members: 5,
-    environments: 5,
-    grants: 5,
-    credentials: 1,
-    proxy_tokens: 3,
-    resources: 1,
-};
-
-fn config(seed: u64) -> Config {
-    let config = Config { failure_persistence: None, ..Config::default() };
-    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(seed) } else { config.rng_seed };
-    Config { rng_seed, ..config }
-}
-
-fn moments() -> impl Strategy<Value = Moments> {
-    vec(any::<(u16, u16)>(), 4)
-}
-
 proptest! {
     #![proptest_config(config(11))]
 
     #[test]
-    fn where_everything_happens(history in histories(EVERYTHING, 30..60), moments in moments()) {
+    fn where_everything_happens(history in histories(EVERYTHING, 30..60), moments in moments(4)) {
         follow(&history, &moments);
     }
 }
@@ -86,7 +61,7 @@ proptest! {
     #[test]
     fn where_there_are_many_grants_and_restrictions(
         history in histories(Mix { environments: 6, grants: 16, ..EVERYTHING }, 30..60),
-        moments in moments(),
+        moments in moments(4),
     ) {
         follow(&history, &moments);
     }
@@ -98,7 +73,7 @@ proptest! {
     #[test]
     fn where_people_come_and_go(
         history in histories(Mix { members: 16, grants: 8, ..EVERYTHING }, 30..60),
-        moments in moments(),
+        moments in moments(4),
     ) {
         follow(&history, &moments);
     }
@@ -110,14 +85,14 @@ proptest! {
     #[test]
     fn where_nothing_is_there_at_first(
         history in histories(Mix { settled: false, workspace: 4, ..EVERYTHING }, 30..60),
-        moments in moments(),
+        moments in moments(4),
     ) {
         follow(&history, &moments);
     }
 }
 
 /// Lives through a history, foretelling each step, and then asks about moments and spans of it.
-fn follow(history: &History, moments: &Moments) {
+fn follow(history: &History, moments: &[Moment]) {
     let mut writer = Writer::new();
     writer.submit(&Caller::Operator, &[history.start()]);
     for step in &history.steps {
@@ -136,15 +111,9 @@ fn follow(history: &History, moments: &Moments) {
     }
 }
 
-/// An instant at which something happens or expires, or just before or after it; never later than now.
+/// A moment of the history, not later than now.
 fn instant(writer: &Writer, choice: u16) -> Instant {
-    let expiries = writer.events.iter().filter_map(|event| match &event.data {
-        EventData::GrantAdded(_, terms) | EventData::GrantChanged(_, terms) => terms.expires_at,
-        _ => None,
-    });
-    let all: Vec<_> = writer.events.iter().map(|event| event.time).chain(expiries).chain([writer.clock]).collect();
-    let choice = usize::from(choice);
-    after(all[choice / 4 % all.len()], [0, 0, 1, -1][choice % 4]).min(writer.now().instant())
+    model::runs::instant(writer, choice).min(writer.now().instant())
 }
 
 fn view_at(writer: &Writer, instant: Instant) -> View {

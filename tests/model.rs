@@ -28,11 +28,11 @@ use model::decisions::{self, Answer, Row};
 use model::facts::{self, Facts};
 use model::generate::{History, Known, Mix, RESOURCE_TYPES, histories};
 use model::questions::questions;
+use model::runs::{EVERYTHING, Moment, config, instant, moments};
 use model::{known_ids, lines, predict, types};
-use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::TestRunner;
 use support::{Counter, Submitted, Writer, after};
 use tempfile::TempDir;
 use tenure::domain::access::{AnyRole, Decision, Question, Rule, Subject, access, judge, judge_concealed};
@@ -40,36 +40,11 @@ use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::time::Revision;
 use tenure::domain::view::{At, PlacementView, View};
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome, codec};
 use tenure::service::replay;
-
-/// Two numbers that a moment to look at is chosen with, whatever the history will be.
-type Moment = (u16, u16);
-
-const EVERYTHING: Mix = Mix {
-    settled: true,
-    kind: WorkspaceKind::Shared,
-    workspace: 2,
-    members: 5,
-    environments: 5,
-    grants: 5,
-    credentials: 4,
-    proxy_tokens: 3,
-    resources: 4,
-};
-
-fn config(seed: u64) -> Config {
-    let config = Config { failure_persistence: None, ..Config::default() };
-    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(seed) } else { config.rng_seed };
-    Config { rng_seed, ..config }
-}
-
-fn moments() -> impl Strategy<Value = Vec<Moment>> {
-    vec(any::<Moment>(), 6)
-}
 
 proptest! {
     #![proptest_config(config(1))]
@@ -77,7 +52,7 @@ proptest! {
     #[test]
     fn a_workspace_in_which_everything_happens_follows_the_model(
         history in histories(EVERYTHING, 40..90),
-        moments in moments(),
+        moments in moments(6),
     ) {
         follow(&history, &moments);
     }
@@ -89,7 +64,7 @@ proptest! {
     #[test]
     fn a_workspace_of_many_grants_and_restrictions_follows_the_model(
         history in histories(Mix { environments: 6, grants: 16, credentials: 2, ..EVERYTHING }, 40..90),
-        moments in moments(),
+        moments in moments(6),
     ) {
         follow(&history, &moments);
     }
@@ -101,7 +76,7 @@ proptest! {
     #[test]
     fn a_workspace_of_many_credentials_and_scopes_follows_the_model(
         history in histories(Mix { credentials: 12, proxy_tokens: 10, grants: 2, ..EVERYTHING }, 40..90),
-        moments in moments(),
+        moments in moments(6),
     ) {
         follow(&history, &moments);
     }
@@ -113,7 +88,7 @@ proptest! {
     #[test]
     fn a_workspace_of_many_resources_follows_the_model(
         history in histories(Mix { resources: 20, environments: 8, ..EVERYTHING }, 40..90),
-        moments in moments(),
+        moments in moments(6),
     ) {
         follow(&history, &moments);
     }
@@ -128,7 +103,7 @@ proptest! {
             3 => histories(Mix { settled: false, workspace: 4, ..EVERYTHING }, 40..90),
             1 => histories(Mix { settled: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING }, 30..60),
         ],
-        moments in moments(),
+        moments in moments(6),
     ) {
         follow(&history, &moments);
     }
@@ -146,7 +121,7 @@ fn the_histories_meet_every_event_refusal_and_rule() {
     let mut runner = TestRunner::new(config(5));
     let mut met = Met::new();
     let personal = Mix { settled: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING };
-    let strategy = (prop_oneof![8 => histories(EVERYTHING, 40..90), 1 => histories(personal, 30..60)], moments());
+    let strategy = (prop_oneof![8 => histories(EVERYTHING, 40..90), 1 => histories(personal, 30..60)], moments(6));
     for _ in 0..100 {
         let (history, moments) = strategy.new_tree(&mut runner).unwrap().current();
         for (what, times) in follow(&history, &moments) {
@@ -306,19 +281,6 @@ fn look_back(writer: &Writer, (first, second): Moment, met: &mut Met) {
         let refused = View::new(Arc::clone(&writer.workspace), at, writer.clock).map(|view| view.revision());
         assert_eq!(refused.map_err(|rejection| rejection.code()), Err("invalid"), "at {at:?}");
     }
-}
-
-/// An instant at which something happens or expires, or just before or after it.
-fn instant(writer: &Writer, choice: u16) -> Instant {
-    let expiries = writer.events.iter().filter_map(|event| match &event.data {
-        EventData::GrantAdded(_, terms) | EventData::GrantChanged(_, terms) => terms.expires_at,
-        EventData::TokenIssued(_, terms) => terms.expires_at,
-        EventData::ProxyTokenCreated(_, terms) => terms.expires_at,
-        _ => None,
-    });
-    let all: Vec<_> = writer.events.iter().map(|event| event.time).chain(expiries).chain([writer.clock]).collect();
-    let choice = usize::from(choice);
-    after(all[choice / 4 % all.len()], [0, 0, 1, -1][choice % 4])
 }
 
 fn compare_answers(writer: &Writer, at: At, facts: &Facts, met: &mut Met) {

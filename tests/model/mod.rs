@@ -13,6 +13,7 @@ pub mod facts;
 pub mod generate;
 pub mod questions;
 pub mod rules;
+pub mod runs;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
