@@ -37,7 +37,7 @@ use tenure::audit::evidence::{ShownCause, principal_name};
 use tenure::audit::pairs::Pairs;
 use tenure::audit::roster::{AccessRow, Roster};
 use tenure::audit::tenure::{TenureRow, Tenures};
-use tenure::audit::what_if::foresee;
+use tenure::audit::what_if::{Widened, foresee};
 use tenure::domain::access::accepts;
 use tenure::domain::event::EventData;
 use tenure::domain::id::EnvironmentId;
@@ -291,13 +291,13 @@ fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::co
     }
     let before = View::new(Arc::clone(&writer.workspace), At::Both(head, now.instant()), writer.clock).unwrap();
     let real = all_rows(&Diff::new(before.clone(), now.clone(), |_| true, |_| true));
-    assert_eq!(named(&foreseen.changes().collect::<Vec<_>>()), named(&real), "{commands:#?}");
+    assert_eq!(named(&all_rows(&foreseen.diff())), named(&real), "{commands:#?}");
 
     let mut opened = accepted(&now);
     let closed_before = accepted(&before);
     let made = |token: &str| before.proxy_tokens().all(|found| found.id.to_string() != token);
     opened.retain(|pair| !closed_before.contains(pair) && !made(&pair.0));
-    let foretold = foreseen.widened().flat_map(|row| {
+    let foretold = all_rows(&Widened::of(&foreseen)).into_iter().flat_map(|row| {
         let token = row.proxy_token.to_string();
         row.environment_names.into_iter().map(move |name| (token.clone(), name.to_string()))
     });

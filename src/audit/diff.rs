@@ -18,13 +18,24 @@ use crate::domain::time::Revision;
 use crate::domain::view::View;
 
 /// The most events that a row names; the newest ones.
-pub const EVENTS_SHOWN_MAX: usize = 100;
+pub const EVENTS_SHOWN_MAX: usize = 10;
 
 /// Two views of one workspace, the first of them the earlier.
 pub struct Diff {
     before: View,
     after: View,
     pairs: Pairs,
+}
+
+/// Where an effective role is another one than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub environment: EnvironmentId,
+    /// The role in the earlier view, above `no_access`.
+    pub before: Option<EnvironmentRole>,
+    /// The role in the later view, above `no_access`.
+    pub after: Option<EnvironmentRole>,
 }
 
 /// An effective role that is another one than before.
@@ -42,7 +53,7 @@ pub struct DiffRow {
     pub before: Option<EnvironmentRole>,
     /// The role in the later view; `null` for none and for `no_access`.
     pub after: Option<EnvironmentRole>,
-    /// What happened between the views that bears on it, in order: the newest 100 of `events_total`.
+    /// What happened between the views that bears on it, in order: the newest 10 of `events_total`.
     pub events: Vec<ShownCause>,
     /// How many events and expiries between the views bear on it.
     pub events_total: usize,
@@ -71,11 +82,16 @@ impl Diff {
         Self { before, after, pairs }
     }
 
-    fn row(&self, environment: EnvironmentId, principal: &Principal) -> Option<DiffRow> {
+    /// Where a candidate's role differs, and the roles before and after.
+    pub fn change(&self, candidate: usize) -> Option<Change> {
+        let (environment, principal) = self.pairs.get(candidate)?;
         let (before, after) = [&self.before, &self.after].map(|view| effective(view, environment, principal)).into();
-        if before == after {
-            return None;
-        }
+        (before != after).then_some(Change { environment, before, after })
+    }
+
+    fn row(&self, candidate: usize) -> Option<DiffRow> {
+        let Change { environment, before, after } = self.change(candidate)?;
+        let (_, principal) = self.pairs.get(candidate)?;
         let view = &self.after;
         let causes = self.causes(environment, principal);
         let shown = causes.iter().skip(causes.len().saturating_sub(EVENTS_SHOWN_MAX));
@@ -123,8 +139,7 @@ impl Question for Diff {
     }
 
     fn rows(&self, candidate: usize) -> Vec<DiffRow> {
-        let row = self.pairs.get(candidate).and_then(|(environment, principal)| self.row(environment, principal));
-        row.into_iter().collect()
+        self.row(candidate).into_iter().collect()
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Question;
-use super::diff::{Diff, DiffRow};
+use super::diff::{Change, Diff};
 use crate::domain::access::accepts;
 use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
@@ -112,22 +112,33 @@ pub fn foresee(
 }
 
 impl Foreseen {
-    /// Each effective role that would be another one, in order.
-    pub fn changes(&self) -> impl Iterator<Item = DiffRow> + use<> {
-        let diff = Diff::new(self.before.clone(), self.after.clone(), |_| true, |_| true);
-        (0..diff.candidates()).flat_map(move |candidate| diff.rows(candidate))
+    /// What would be another effective role.
+    pub fn diff(&self) -> Diff {
+        Diff::new(self.before.clone(), self.after.clone(), |_| true, |_| true)
+    }
+}
+
+/// Which proxy tokens would be accepted in more environments.
+pub struct Widened {
+    before: View,
+    after: View,
+    tokens: Vec<ProxyTokenId>,
+}
+
+impl Widened {
+    /// Of what is foreseen.
+    pub fn of(foreseen: &Foreseen) -> Self {
+        let tokens = foreseen.after.proxy_tokens().map(|token| token.id).collect();
+        Self { before: foreseen.before.clone(), after: foreseen.after.clone(), tokens }
     }
 
-    /// Each proxy token that would be accepted in more environments, in the order of their ids.
-    pub fn widened(&self) -> impl Iterator<Item = WidenedRow> {
-        self.after.proxy_tokens().filter_map(|token| {
-            let before = self.before.proxy_token(token.id);
-            let more: Vec<_> = self.after.environments().filter(|place| self.opens(before, &token, place.id)).collect();
-            (!more.is_empty()).then(|| WidenedRow {
-                proxy_token: token.id,
-                environments: more.iter().map(|place| place.id).collect(),
-                environment_names: more.iter().map(|place| place.name.clone()).collect(),
-            })
+    fn row(&self, id: ProxyTokenId) -> Option<WidenedRow> {
+        let (before, after) = (self.before.proxy_token(id), self.after.proxy_token(id)?);
+        let more: Vec<_> = self.after.environments().filter(|place| self.opens(before, &after, place.id)).collect();
+        (!more.is_empty()).then(|| WidenedRow {
+            proxy_token: id,
+            environments: more.iter().map(|place| place.id).collect(),
+            environment_names: more.iter().map(|place| place.name.clone()).collect(),
         })
     }
 
@@ -139,9 +150,23 @@ impl Foreseen {
     }
 }
 
+impl Question for Widened {
+    type Row = WidenedRow;
+
+    const COLUMNS: &'static [&'static str] = &["proxy_token", "environment_names"];
+
+    fn candidates(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<WidenedRow> {
+        self.tokens.get(candidate).and_then(|id| self.row(*id)).into_iter().collect()
+    }
+}
+
 impl Tally {
     /// Counts a change.
-    pub fn count(&mut self, change: &DiffRow) {
+    pub fn count(&mut self, change: &Change) {
         if change.after > change.before { self.gain += 1 } else { self.lose += 1 }
     }
 }

@@ -12,12 +12,8 @@ use sha2::{Digest, Sha256};
 use super::asked::InWorkspace;
 use super::params::LIMIT_DEFAULT;
 use super::problem::Problem;
-use crate::audit::Question;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
-
-/// The most candidates that are looked at for one page.
-const PAGE_CANDIDATES_MAX: usize = 1_000_000;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
@@ -170,7 +166,13 @@ impl Paging {
         self.cursor_within(position, 0)
     }
 
-    fn cursor_within(&self, position: u64, offset: usize) -> String {
+    /// The first candidate of the page, and how many of its rows the pages before gave.
+    pub fn first(&self) -> (usize, usize) {
+        (usize::try_from(self.position).unwrap_or(usize::MAX), self.offset)
+    }
+
+    /// The cursor of what comes after some rows of the candidate at a position.
+    pub fn cursor_within(&self, position: u64, offset: usize) -> String {
         let cursor = Cursor {
             question: self.question.clone(),
             revision: self.view.revision(),
@@ -199,26 +201,6 @@ impl Paging {
         let mut rows = from_here.filter_map(|(position, candidate)| Some((position, row(candidate)?)));
         let items = rows.by_ref().take(self.limit).map(|(_, row)| row).collect();
         let next = rows.next().map(|(position, _)| self.cursor(position));
-        Page { items, next }
-    }
-
-    /// The page of a question's rows. It ends early, with a cursor to go on from, where too many candidates give no row.
-    pub fn gather<Q: Question>(&self, asked: &Q) -> Page<Q::Row> {
-        let first = usize::try_from(self.position).unwrap_or(usize::MAX);
-        let end = asked.candidates().min(first.saturating_add(PAGE_CANDIDATES_MAX));
-        let mut items = Vec::new();
-        for candidate in first..end {
-            let offset = if candidate == first { self.offset } else { 0 };
-            for (place, row) in asked.rows(candidate).into_iter().enumerate().skip(offset) {
-                if items.len() == self.limit {
-                    let next = self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), place);
-                    return Page { items, next: Some(next) };
-                }
-                items.push(row);
-            }
-        }
-        let more = end < asked.candidates();
-        let next = more.then(|| self.cursor(u64::try_from(end).unwrap_or(u64::MAX)));
         Page { items, next }
     }
 }

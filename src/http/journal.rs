@@ -5,14 +5,21 @@
 
 use std::sync::Arc;
 
-use super::asked::InWorkspace;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::asked::{Asked, InWorkspace};
 use super::problem::Problem;
-use crate::domain::id::TokenId;
+use crate::domain::id::{TokenId, WorkspaceId};
 use crate::domain::principal::Caller;
+use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::log::LogError;
 use crate::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecord};
 use crate::service::Service;
+
+/// How many commands of a what-if are named.
+const COMMANDS_NAMED_MAX: usize = 20;
 
 /// Records an answer of so many rows, all of which are known.
 ///
@@ -21,6 +28,31 @@ use crate::service::Service;
 pub async fn record(request: &InWorkspace, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
     let record = ReadRecord { rows: Some(number(rows)), ..asked(request, view, form)? };
     Ok(request.asked.app.service.record_read(record).await?)
+}
+
+/// As [`record`], of a question that is asked in the body of the request: `asked` says which.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_asked(
+    request: &InWorkspace,
+    view: &View,
+    form: AnswerForm,
+    rows: usize,
+    asked: String,
+) -> Result<(), Problem> {
+    let record = self::asked(request, view, form)?;
+    let query = if record.query.is_empty() { asked } else { format!("{asked}&{}", record.query) };
+    let record = ReadRecord { rows: Some(number(rows)), query, ..record };
+    Ok(request.asked.app.service.record_read(record).await?)
+}
+
+/// What commands were asked about, for the record: their types, the first twenty, and the SHA-256 of the body, since what they
+/// hold may be of a person.
+pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
+    let named = commands.iter().take(COMMANDS_NAMED_MAX);
+    let types: Vec<&str> = named.filter_map(|command| command.get("type")?.as_str()).collect();
+    format!("commands={}&commands_total={}&sha256={:x}", types.join(","), commands.len(), Sha256::digest(body))
 }
 
 /// Records that an answer begins, of which nobody knows yet how many rows it will have.
@@ -75,9 +107,47 @@ fn number(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
+/// As [`record`], of a question that is about more than one workspace: in the journal of one of them, with the newest revision of
+/// it that is given.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_of(
+    asked: &Asked,
+    workspace: WorkspaceId,
+    newest: Revision,
+    form: AnswerForm,
+    rows: usize,
+) -> Result<(), Problem> {
+    let record = ReadRecord { rows: Some(number(rows)), ..of(asked, workspace, (newest, asked.received), form)? };
+    Ok(asked.app.service.record_read(record).await?)
+}
+
+/// As [`begin`], of a question that is about more than one workspace.
+///
+/// # Errors
+/// As [`record`].
+pub async fn begin_of(
+    asked: &Asked,
+    workspace: WorkspaceId,
+    first: Revision,
+    form: AnswerForm,
+) -> Result<Recording, Problem> {
+    let record = of(asked, workspace, (first, asked.received), form)?;
+    Ok(Recording::begin(Arc::clone(&asked.app.service), record).await?)
+}
+
 /// The record of a request, without how many rows it came to.
 fn asked(request: &InWorkspace, view: &View, form: AnswerForm) -> Result<ReadRecord, Problem> {
-    let asked = &request.asked;
+    of(&request.asked, request.root.id(), (view.revision(), view.instant()), form)
+}
+
+fn of(
+    asked: &Asked,
+    workspace: WorkspaceId,
+    (revision, view_at): (Revision, Instant),
+    form: AnswerForm,
+) -> Result<ReadRecord, Problem> {
     let (reader, token) = reader(&asked.caller)?;
     let (question, query) = (question(asked.uri_path()), normal(asked.uri_query()));
     if question.len() + query.len() > QUESTION_BYTES_MAX {
@@ -85,20 +155,8 @@ fn asked(request: &InWorkspace, view: &View, form: AnswerForm) -> Result<ReadRec
             "a question of the audit has at most {QUESTION_BYTES_MAX} bytes, path and parameters together"
         )));
     }
-    Ok(ReadRecord {
-        id: asked.app.service.read_id(),
-        workspace: request.root.id(),
-        at: asked.received,
-        reader,
-        token,
-        request: asked.request_id().to_owned(),
-        question,
-        query,
-        form,
-        revision: view.revision(),
-        view_at: view.instant(),
-        rows: None,
-    })
+    let (id, at, request) = (asked.app.service.read_id(), asked.received, asked.request_id().to_owned());
+    Ok(ReadRecord { id, workspace, at, reader, token, request, question, query, form, revision, view_at, rows: None })
 }
 
 fn reader(caller: &Caller) -> Result<(AuditReader, Option<TokenId>), Problem> {
@@ -110,10 +168,10 @@ fn reader(caller: &Caller) -> Result<(AuditReader, Option<TokenId>), Problem> {
     }
 }
 
-/// The part of a path that comes after the workspace.
+/// The part of a path that comes after the workspace; the whole path if it is about more than one.
 fn question(path: &str) -> String {
     let below = path.strip_prefix("/v1/workspaces/").and_then(|rest| rest.split_once('/'));
-    below.map_or("", |(_, question)| question).to_owned()
+    below.map_or(path, |(_, question)| question).to_owned()
 }
 
 /// Parameters in the order in which they were asked, each written as it always is.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use futures_util::stream::{StreamExt, once, unfold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -59,19 +59,28 @@ impl Streams {
         self.stopping.send_replace(true);
     }
 
-    /// Answers with a stream.
+    /// Room for one more stream.
     ///
     /// # Errors
     /// There are too many.
-    pub fn answer(&self, source: impl Source) -> Result<Response<Body>, Problem> {
+    pub fn room(&self) -> Result<Room, Problem> {
         let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
-        let live = Live {
-            source,
-            heartbeat: self.heartbeat,
-            beat_at: Instant::now() + self.heartbeat,
-            stopping: self.stopping.subscribe(),
-            _permit: permit,
-        };
+        Ok(Room { heartbeat: self.heartbeat, stopping: self.stopping.subscribe(), permit })
+    }
+}
+
+/// Room for a stream.
+pub struct Room {
+    heartbeat: Duration,
+    stopping: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// Answers with a stream.
+    pub fn answer(self, source: impl Source) -> Response<Body> {
+        let Self { heartbeat, stopping, permit } = self;
+        let live = Live { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _permit: permit };
         let chunks = unfold(live, async |live| live.next().await.map(|(chunk, live)| (Ok(chunk), live)));
         let all = once(ready(Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())))).chain(chunks);
         let mut response = Response::new(Body::from_stream(all));
@@ -79,7 +88,7 @@ impl Streams {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        Ok(response)
+        response
     }
 }
 
@@ -188,13 +197,6 @@ pub fn add_message(chunk: &mut Vec<u8>, id: &str, event_type: &str, stored: &[u8
     chunk.extend_from_slice(stored);
     chunk.extend_from_slice(b"\n\n");
     Ok(())
-}
-
-/// Whether a media type is asked for by its name.
-pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut names = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
-    names.any(|name| name.trim().eq_ignore_ascii_case(media_type))
 }
 
 /// The id of the last message that the client has seen, as it says.

@@ -3,6 +3,7 @@
 //! A stream is made piece by piece, in the pool for audits, and only when its reader has taken the piece before: it holds
 //! neither its rows nor a thread, and a reader that goes away ends it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -11,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::accept::FORMS_OF_ROWS;
 use super::answer::{self, Page, Paging};
@@ -19,6 +21,7 @@ use super::journal::{self, Recording};
 use super::problem::Problem;
 use crate::audit::{Question, csv};
 use crate::domain::view::View;
+use crate::log::LogError;
 use crate::log::journal::AnswerForm;
 use crate::service::Service;
 
@@ -26,6 +29,11 @@ use crate::service::Service;
 const PIECE_BYTES: usize = 64 * 1_024;
 /// The most candidates that are looked at for one piece.
 const PIECE_CANDIDATES_MAX: usize = 4_096;
+
+/// From about how many bytes on a page ends early.
+pub const PAGE_BYTES: usize = 4 * 1_024 * 1_024;
+/// After how many pieces a page ends early.
+const PAGE_PIECES_MAX: usize = 256;
 
 const TENURE_NEXT: HeaderName = HeaderName::from_static("tenure-next");
 
@@ -83,9 +91,84 @@ where
         dress(&mut response, form, &view);
         return Ok(response);
     }
-    let page = service.auditing(move || paging.gather(&question)).await?;
+    let Gathered { items, next } = gather(service, &Arc::new(question), paging.first(), paging.limit).await?;
+    let next =
+        next.map(|(candidate, offset)| paging.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset));
+    let page = Page { items, next };
     journal::record(request, &view, form, page.items.len()).await?;
     give(form, Q::COLUMNS, &view, about, page)
+}
+
+/// The first rows of a question from a place on, as JSON, and the place of those after them.
+pub struct Gathered {
+    /// The rows.
+    pub items: Vec<Box<RawValue>>,
+    /// A candidate, and how many of its rows are among these; none at the end.
+    pub next: Option<(usize, usize)>,
+}
+
+/// Gathers up to `limit` rows, or fewer where they are large or far between: then there is a place to go on from. It is
+/// done piece by piece, so that those who ask at the same time take turns.
+///
+/// # Errors
+/// `Unavailable` if the server is stopping.
+pub async fn gather<Q: Question + 'static>(
+    service: &Service,
+    question: &Arc<Q>,
+    first: (usize, usize),
+    limit: usize,
+) -> Result<Gathered, LogError> {
+    let mut gathered = Gathered { items: Vec::new(), next: Some(first) };
+    let (mut bytes, mut pieces) = (0, 0);
+    while let Some(place) = gathered.next.filter(|_| gathered.items.len() < limit) {
+        if bytes >= PAGE_BYTES || pieces >= PAGE_PIECES_MAX {
+            break;
+        }
+        let (question, left) = (Arc::clone(question), limit - gathered.items.len());
+        let piece = service.auditing(move || piece(question.as_ref(), place, left)).await?;
+        bytes += piece.items.iter().map(|row| row.get().len()).sum::<usize>();
+        pieces += 1;
+        gathered.items.extend(piece.items);
+        gathered.next = piece.next;
+    }
+    Ok(gathered)
+}
+
+/// Does something for all candidates of a question, piece by piece, so that those who ask at the same time take turns.
+///
+/// # Errors
+/// `Unavailable` if the server is stopping.
+pub async fn in_turns<Q: Question + 'static, T: Send + 'static>(
+    service: &Service,
+    question: &Arc<Q>,
+    work: fn(&Q, Range<usize>) -> Vec<T>,
+) -> Result<Vec<T>, LogError> {
+    let mut all = Vec::new();
+    for first in (0..question.candidates()).step_by(PIECE_CANDIDATES_MAX) {
+        let question = Arc::clone(question);
+        let end = question.candidates().min(first.saturating_add(PIECE_CANDIDATES_MAX));
+        all.extend(service.auditing(move || work(question.as_ref(), first..end)).await?);
+    }
+    Ok(all)
+}
+
+/// Up to `limit` rows, but not many more bytes or candidates than a piece has.
+fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usize) -> Gathered {
+    let end = question.candidates().min(first.saturating_add(PIECE_CANDIDATES_MAX));
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for candidate in first..end {
+        let skipped = if candidate == first { offset } else { 0 };
+        for (place, row) in question.rows(candidate).iter().enumerate().skip(skipped) {
+            if items.len() == limit || bytes >= PIECE_BYTES {
+                return Gathered { items, next: Some((candidate, place)) };
+            }
+            if let Ok(row) = serde_json::value::to_raw_value(row) {
+                bytes += row.get().len();
+                items.push(row);
+            }
+        }
+    }
+    Gathered { items, next: (end < question.candidates()).then_some((end, 0)) }
 }
 
 /// Gives a page of rows in a form.

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -31,7 +31,9 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// How long an answer may wait for its reader to take any of it.
 pub const UNREAD_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long requests in flight may take once the server is asked to stop.
-pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long connections that are cut off may take to go away.
+const CUT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The longest request id, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -86,6 +88,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     let router = router(Arc::clone(&app));
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (cut, uncut) = watch::channel(());
     tokio::pin!(shutdown);
     loop {
         let (stream, permit) = tokio::select! {
@@ -96,9 +99,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         let service = service_fn(move |request| answer(router.clone(), request));
         let connection = http().serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
+        let mut uncut = uncut.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                _ = uncut.changed() => {}
             }
             drop(permit);
         });
@@ -107,6 +114,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     app.streams.end();
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still in flight when the server stopped");
+        // Their answers are dropped while the service still runs, so that it is recorded how much of them was given.
+        drop(cut);
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(CUT_TIME_MAX, connections.acquire_many(all)).await;
     }
     Ok(())
 }

@@ -279,6 +279,14 @@ mod what_if {
         assert_eq!((&row["before"], &row["after"]), (&json!("viewer"), &json!("contributor")));
         assert_eq!((&reply.json["changes_total"], &reply.json["widened_total"]), (&json!(1), &json!(1)));
         assert_eq!(reply.json["environments"][0]["gain"], 1);
+        assert_eq!(reply.json["query"]["commands"][1]["type"], "rbac.disable");
+        let reads = acme.get("audit/reads").expect(200).json["items"].clone();
+        let query =
+            reads.as_array().unwrap().iter().rev().find(|row| row["question"] == "audit/what-if").unwrap()["query"]
+                .clone();
+        assert!(
+            query.as_str().unwrap().starts_with("commands=environment.restrict,rbac.disable&commands_total=2&sha256=")
+        );
         assert_eq!(reply.json["widened"][0]["proxy_token"], id(&token));
         assert_eq!(reply.json["widened"][0]["environment_names"], json!(["main", "dev"]));
         let types: Vec<&str> =
@@ -326,6 +334,66 @@ mod what_if {
         ask(&acme, &auditor, &json!([])).refused(422, "invalid");
         acme.call("POST", "audit/what-if?at=3", &auditor, &json!({"commands": remove_owner})).refused(422, "invalid");
     }
+}
+
+/// Asks for events in a form.
+fn revisions(acme: &Acme, query: &str) -> Vec<u64> {
+    let reply = acme.get(&format!("events?limit=1000&{query}")).expect(200);
+    reply.json["items"].as_array().unwrap().iter().map(|event| event["revision"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn events_of_a_name_in_a_span_are_those_of_who_bore_it_then() {
+    let clock = TestClock::start();
+    let acme = Acme::with_clock(clock.clone());
+    acme.restricted("stage", "viewer");
+    acme.patch("environments/stage", &json!({"name": "stage-old"})).expect(200);
+    clock.set("2026-03-02T00:00:00Z");
+    acme.restricted("stage", "viewer");
+    acme.member("bob", "member");
+    let before = acme.head();
+    acme.grant("stage-old", "user:bob", "viewer");
+    acme.grant("stage", "user:bob", "viewer");
+    assert!(revisions(&acme, "environment=stage").contains(&(before + 1)));
+    let then = revisions(&acme, "environment=stage&from=2026-03-01T12:00:00Z");
+    assert!(!then.contains(&(before + 1)) && then.contains(&(before + 2)), "{then:?}");
+}
+
+#[test]
+fn a_page_of_large_rows_ends_early_and_goes_on() {
+    let acme = Acme::new();
+    acme.restricted("prod", "viewer");
+    let reason = "%F0%9F%90%98".repeat(1_000);
+    for number in 0..12 {
+        let role = ["no_access", "contributor"][number % 2];
+        acme.patch(&format!("environments/prod?reason={reason}"), &json!({"default_role": role})).expect(200);
+    }
+    let commands: Vec<Value> =
+        (0..200).map(|number| json!({"type": "member.add", "user": format!("u{number}"), "role": "member"})).collect();
+    let then = acme.get("").expect(200).header("tenure-at").unwrap().to_owned();
+    acme.post(&format!("commands?reason={reason}"), &json!({"commands": commands})).expect(200);
+    let (mut rows, mut next, mut pages) = (0, String::new(), 0);
+    loop {
+        let page = acme.get(&format!("audit/diff?from={then}&limit=1000{next}")).expect(200);
+        assert!(page.text.len() < 6 << 20, "{}", page.text.len());
+        let items = page.json["items"].as_array().unwrap().clone();
+        assert!(items.iter().all(|row| row["events"].as_array().unwrap().len() <= 10));
+        (rows, pages) = (rows + items.len(), pages + 1);
+        let Some(cursor) = page.json["next"].as_str() else { break };
+        next = format!("&cursor={cursor}");
+    }
+    assert_eq!(rows, 400, "each is in `main` and `prod`");
+    assert!(pages >= 1);
+}
+
+#[test]
+fn reading_the_feed_of_the_instance_is_recorded_in_each_workspace() {
+    let acme = Acme::new();
+    let feed = acme.server.get("/v1/events?limit=1000", OPERATOR).expect(200);
+    let given = feed.json["items"].as_array().unwrap().len();
+    let reads = acme.get("audit/reads").expect(200).json["items"].clone();
+    let row = reads.as_array().unwrap().iter().find(|row| row["question"] == "/v1/events").unwrap();
+    assert_eq!((&row["rows"], &row["actor"], &row["query"]), (&json!(given), &json!("operator"), &json!("limit=1000")));
 }
 
 mod forms {
@@ -417,6 +485,9 @@ mod forms {
     fn a_form_that_there_is_not_is_not_acceptable() {
         let year = Year::new();
         year.accept("audit/access", "image/png").refused(406, "not_acceptable");
+        year.accept("events", "text/event-stream;q=0").refused(406, "not_acceptable");
+        let json = year.accept("events", "application/json, text/event-stream;q=0.5").expect(200);
+        assert_eq!(json.header("content-type"), Some("application/json"));
         year.accept("audit/access", "text/html,*/*;q=0.8").expect(200);
     }
 

@@ -9,7 +9,7 @@ use crate::domain::event::{Event, EventData};
 use crate::domain::id::EnvironmentId;
 use crate::domain::name::EnvironmentName;
 use crate::domain::principal::{Actor, CredentialId, Principal};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::http::params::Params;
@@ -78,21 +78,24 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// What is named is looked up in the view, so that a later bearer of a name is not meant. What is not there yet gives no
-    /// events; what never was, as far as `now` reaches, is not found.
+    /// What is named is looked up in the view, as it was named at some instant of the span that is asked about, so that neither a
+    /// later bearer of a name is meant nor one from before. What is not there gives no events; what never was, as far as `now`
+    /// reaches, is not found.
     ///
     /// # Errors
     /// `not_found`, or `invalid` for a type that there is not, or a `from` later than `until`.
     pub fn of(query: &EventsQuery, view: &View, now: &View) -> Result<Self, Problem> {
+        let span = Span::new(query.from, query.until)
+            .map_err(|(from, until)| Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))?;
         let environments = |named: &String| {
-            let of = |view: &View| view.environments_ever(&named.as_str().into());
-            known(of(view), || of(now), "environment", named)
+            let found = view.environments_within(&named.as_str().into(), &span);
+            known(found, || now.environments_ever(&named.as_str().into()), "environment", named)
         };
         let principals = |named: &String| {
-            let of = |view: &View| view.principals_ever(&named.as_str().into());
-            known(of(view), || of(now), "principal", named)
+            let found = view.principals_within(&named.as_str().into(), &span);
+            known(found, || now.principals_ever(&named.as_str().into()), "principal", named)
         };
-        let filter = Self {
+        Ok(Self {
             event_type: query.event_type.as_ref().map(known_type).transpose()?,
             subject: query.subject.as_ref().map(|subject| known_subject(now, subject)).transpose()?,
             actor: query.actor.as_ref().map(|actor| known_actor(now, actor)).transpose()?,
@@ -101,13 +104,7 @@ impl Filter {
             principals: query.principal.as_ref().map(principals).transpose()?,
             from: query.from,
             until: query.until,
-        };
-        match (filter.from, filter.until) {
-            (Some(from), Some(until)) if from > until => {
-                Err(Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))
-            }
-            _ => Ok(filter),
-        }
+        })
     }
 
     /// Whether an event of these facts is asked for.

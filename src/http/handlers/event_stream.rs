@@ -47,16 +47,18 @@ pub(super) async fn follow(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let position = position(&request, &query)?;
     let now = request.now();
-    let filter = Filter::of(&query, &now, &now)?;
+    // Who bears a name is learnt from the log as it goes by, so that it makes no difference when a stream was opened.
+    let filter = Filter::of(&query, &now.partway(position, now.time_of(position)), &now)?;
     let (app, caller) = (Arc::clone(&request.asked.app), request.asked.caller.clone());
     let follower = app.service.follow(request.root.id()).await?;
+    let room = app.streams.room()?;
     let recording = journal::begin(&request, &now, AnswerForm::EventStream).await?;
     let app_of = Arc::clone(&app);
     let mut following = Following { app: app_of, caller, follower, filter, position, complete: false, recording };
     if following.is_over().await? {
         return Ok(live::nothing_more());
     }
-    let mut response = app.streams.answer(following)?;
+    let mut response = room.answer(following);
     name_head(response.headers_mut(), request.root.head());
     Ok(response)
 }

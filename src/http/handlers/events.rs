@@ -12,7 +12,6 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer::Paging;
 use crate::http::asked::InWorkspace;
-use crate::http::live::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
 use crate::http::rows;
 use crate::log::codec;
@@ -32,12 +31,13 @@ pub struct EventsAbout {
 }
 
 /// The forms of a list of events.
-const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch];
+const FORMS: &[AnswerForm] =
+    &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists events, or follows them.
 pub async fn list(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
-    if live::accepts(request.asked.headers(), EVENT_STREAM) {
+    if AnswerForm::asked(request.asked.headers(), FORMS)? == AnswerForm::EventStream {
         return event_stream::follow(request).await;
     }
     let paging = Paging::of(&mut request)?;

@@ -1,5 +1,7 @@
 //! The instance-wide feed: the events of all workspaces, each workspace's in their order.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -12,10 +14,13 @@ use sha2::{Digest, Sha256};
 
 use super::Answered;
 use super::events::raw;
+use crate::domain::id::WorkspaceId;
 use crate::domain::principal::Caller;
+use crate::domain::time::Revision;
 use crate::http::answer;
 use crate::http::asked::Asked;
-use crate::http::live::{self, EVENT_STREAM, Source, Step};
+use crate::http::journal::{self, Recording};
+use crate::http::live::{self, Source, Step};
 use crate::http::params::LIMIT_DEFAULT;
 use crate::http::problem::Problem;
 use crate::http::rows;
@@ -85,23 +90,25 @@ fn another_history(name: &str) -> Problem {
 }
 
 /// The forms of a page of the feed.
-const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch];
+const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists the events of all workspaces, or follows them.
 pub async fn list(mut asked: Asked) -> Answered {
     if asked.caller != Caller::Operator {
         return Err(Problem::forbidden("only the operator may read the feed of the whole instance"));
     }
-    if live::accepts(asked.headers(), EVENT_STREAM) {
+    let form = AnswerForm::asked(asked.headers(), FORMS)?;
+    if form == AnswerForm::EventStream {
         return follow(asked).await;
     }
     let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let cursor = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?.unwrap_or_default();
     std::mem::take(&mut asked.params).finish()?;
     let (events, next) = page(&asked, "cursor", cursor, limit).await?;
+    record(&asked, form, &events).await?;
     let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;
     let body = FeedBody { items, next: next.text() };
-    if AnswerForm::asked(asked.headers(), FORMS)? == AnswerForm::Json {
+    if form == AnswerForm::Json {
         return Ok(answer::json(StatusCode::OK, answer::bytes(&body)?));
     }
     let mut response = answer::json(StatusCode::OK, answer::bytes(&body.items)?);
@@ -122,6 +129,24 @@ async fn page(asked: &Asked, name: &str, cursor: Cursor, limit: usize) -> Result
 struct Following {
     follower: InstanceFollower,
     cursor: Cursor,
+    asked: Asked,
+    /// What is recorded in the journal of each workspace that had an event in the stream.
+    recordings: HashMap<WorkspaceId, Recording>,
+}
+
+impl Following {
+    /// Records that the stream has an event of a workspace: when it is the first, before it is shown.
+    async fn record(&mut self, event: &StoredEvent) -> Result<(), Problem> {
+        let recording = match self.recordings.entry(event.workspace) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let form = AnswerForm::EventStream;
+                new.insert(journal::begin_of(&self.asked, event.workspace, event.revision, form).await?)
+            }
+        };
+        recording.sent(1);
+        Ok(())
+    }
 }
 
 async fn follow(mut asked: Asked) -> Answered {
@@ -133,8 +158,22 @@ async fn follow(mut asked: Asked) -> Answered {
     let cursor = last_seen.or(after).unwrap_or_default();
     page(&asked, name, cursor.clone(), 1).await?;
     let app = Arc::clone(&asked.app);
-    let follower = app.service.follow_all()?;
-    app.streams.answer(Following { follower, cursor })
+    let (follower, room) = (app.service.follow_all()?, app.streams.room()?);
+    Ok(room.answer(Following { follower, cursor, asked, recordings: HashMap::new() }))
+}
+
+/// Records in the journal of each workspace how many of its events are given.
+async fn record(asked: &Asked, form: AnswerForm, events: &[StoredEvent]) -> Result<(), Problem> {
+    let mut given: BTreeMap<WorkspaceId, (Revision, usize)> = BTreeMap::new();
+    for event in events {
+        let (newest, rows) = given.entry(event.workspace).or_default();
+        *newest = event.revision;
+        *rows += 1;
+    }
+    for (workspace, (newest, rows)) in given {
+        journal::record_of(asked, workspace, newest, form, rows).await?;
+    }
+    Ok(())
 }
 
 impl Source for Following {
@@ -147,6 +186,7 @@ impl Source for Following {
                 revision: stored.revision,
                 why: error.to_string(),
             })?;
+            self.record(stored).await?;
             self.cursor = Cursor::at(stored);
             live::add_message(&mut chunk, &self.cursor.text(), event.data.type_name(), &stored.bytes)?;
         }

@@ -1,27 +1,34 @@
 //! What if: what commands would change, before they are done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Answered;
-use crate::audit::diff::DiffRow;
-use crate::audit::what_if::{Foreseen, Tally, WidenedRow, foresee};
+use crate::audit::Question;
+use crate::audit::diff::{Diff, DiffRow};
+use crate::audit::what_if::{Foreseen, Tally, Widened, WidenedRow, foresee};
 use crate::domain::event::Event;
 use crate::domain::id::{EnvironmentId, WorkspaceId};
 use crate::domain::name::EnvironmentName;
 use crate::domain::principal::Caller;
 use crate::domain::role::WorkspaceRole;
 use crate::domain::time::{Instant, Revision};
-use crate::http::answer;
+use crate::http::accept::FORMS_OF_ROWS;
+use crate::http::answer::{self, Page};
 use crate::http::asked::InWorkspace;
-use crate::http::handlers::commands;
+use crate::http::handlers::commands::{self, CommandsBody};
 use crate::http::journal;
 use crate::http::problem::Problem;
+use crate::http::rows::{self, Gathered};
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
+use crate::service::Service;
 use crate::service::submission::SubmitError;
 
 /// The most rows of a list in an answer; there are totals beside them.
@@ -36,18 +43,26 @@ pub struct WhatIfBody {
     pub revision: Revision,
     /// The instant judged at.
     pub at: Instant,
-    /// Each effective role that would be another one; the first 10,000 of `changes_total`.
-    pub changes: Vec<DiffRow>,
+    /// What was asked for.
+    pub query: CommandsBody,
+    /// Each effective role that would be another one; the first of `changes_total`, up to 10,000 rows and about 4 MiB.
+    #[schemars(with = "Vec<DiffRow>")]
+    pub changes: Vec<Box<RawValue>>,
     /// How many effective roles would be other ones.
     pub changes_total: usize,
     /// How many would gain and lose in each environment.
     pub environments: Vec<EnvironmentTally>,
-    /// Each proxy token that would be accepted in more environments; the first 10,000 of `widened_total`.
-    pub widened: Vec<WidenedRow>,
+    /// Each proxy token that would be accepted in more environments; the first of `widened_total`, limited alike.
+    #[schemars(with = "Vec<WidenedRow>")]
+    pub widened: Vec<Box<RawValue>>,
     /// How many proxy tokens would be accepted in more environments.
     pub widened_total: usize,
-    /// What would be appended. Ids that do not exist yet are stood for by the last ones of all, such as `env_7zzz…`.
-    pub events: Vec<Value>,
+    /// What would be appended; the first of `events_total`, limited alike. Ids that do not exist yet are stood for by the last
+    /// ones of all, such as `env_7zzz…`.
+    #[schemars(with = "Vec<Value>")]
+    pub events: Vec<Box<RawValue>>,
+    /// How many events would be appended.
+    pub events_total: usize,
 }
 
 /// How many would gain and lose in an environment.
@@ -62,20 +77,28 @@ pub struct EnvironmentTally {
     pub tally: Tally,
 }
 
-/// Says what commands would change, and changes nothing.
+/// Says what commands would change, and changes nothing. As lines or a table, it is the changes.
 pub async fn what_if(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
+    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
     let reason = request.asked.params.reason()?;
     std::mem::take(&mut request.asked.params).finish()?;
+    let query: CommandsBody = request.asked.body()?;
     let commands = commands::batch(&request)?;
     let commands_len = commands.len();
     let caller = supposed(&request)?;
+    let asked = journal::of_commands(&query.commands, request.asked.body_bytes());
     let (root, clock) = (Arc::clone(&request.root), request.asked.app.service.now());
-    let work = move || foresee(&root, &caller, commands, reason, clock).map(|foreseen| body(&foreseen));
-    let made = request.asked.app.service.auditing(work).await?;
-    let body = made.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
-    journal::record(&request, &request.now(), AnswerForm::Json, body.changes.len()).await?;
-    let mut response = answer::json(axum::http::StatusCode::OK, answer::bytes(&body)?);
+    let service = &request.asked.app.service;
+    let foreseen = service.auditing(move || foresee(&root, &caller, commands, reason, clock)).await?;
+    let foreseen = foreseen.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
+    let view = request.now();
+    let body = body(service, Arc::new(foreseen), query).await?;
+    journal::record_asked(&request, &view, form, body.changes.len(), asked).await?;
+    let mut response = match form {
+        AnswerForm::Json => answer::json(StatusCode::OK, answer::bytes(&body)?),
+        _ => rows::give(form, Diff::COLUMNS, &view, (), Page { items: body.changes, next: None })?,
+    };
     answer::name_change(response.headers_mut(), body.revision, body.at);
     Ok(response)
 }
@@ -88,31 +111,57 @@ fn supposed(request: &InWorkspace) -> Result<Caller, Problem> {
     owner.map(Caller::Supposed).ok_or_else(|| Problem::not_found("workspace", &request.root.id().to_string()))
 }
 
-fn body(foreseen: &Foreseen) -> WhatIfBody {
-    let (mut changes, mut changes_total) = (Vec::new(), 0);
-    let mut tallies = std::collections::BTreeMap::<EnvironmentId, Tally>::new();
-    for change in foreseen.changes() {
-        changes_total += 1;
-        tallies.entry(change.environment).or_default().count(&change);
-        if changes.len() < ROWS_MAX {
-            changes.push(change);
-        }
-    }
+async fn body(service: &Service, foreseen: Arc<Foreseen>, query: CommandsBody) -> Result<WhatIfBody, Problem> {
+    let of = Arc::clone(&foreseen);
+    let (diff, widened) = service.auditing(move || (Arc::new(of.diff()), Arc::new(Widened::of(&of)))).await?;
+    let Gathered { items: changes, .. } = rows::gather(service, &diff, (0, 0), ROWS_MAX).await?;
+    let Gathered { items: shown, .. } = rows::gather(service, &widened, (0, 0), ROWS_MAX).await?;
+    let mut tallies = BTreeMap::<EnvironmentId, Tally>::new();
+    rows::in_turns(service, &diff, |diff, candidates| {
+        candidates.filter_map(|one| diff.change(one)).collect::<Vec<_>>()
+    })
+    .await?
+    .iter()
+    .for_each(|change| tallies.entry(change.environment).or_default().count(change));
+    let counts = rows::in_turns(service, &widened, |widened, candidates| {
+        vec![candidates.map(|one| widened.rows(one).len()).sum::<usize>()]
+    });
+    let widened_total = counts.await?.into_iter().sum();
     let name = |id: EnvironmentId| foreseen.after.environment_name(id).cloned();
-    let tally = |(environment, tally)| EnvironmentTally { environment, environment_name: name(environment), tally };
-    let mut widened = foreseen.widened();
-    let shown: Vec<WidenedRow> = widened.by_ref().take(ROWS_MAX).collect();
-    WhatIfBody {
+    Ok(WhatIfBody {
         workspace: foreseen.before.workspace().id(),
         revision: foreseen.before.revision(),
         at: foreseen.before.instant(),
+        query,
         changes,
-        changes_total,
-        environments: tallies.into_iter().map(tally).collect(),
-        widened_total: shown.len() + widened.count(),
+        changes_total: tallies.values().map(|tally| tally.gain + tally.lose).sum(),
+        environments: tallies
+            .into_iter()
+            .map(|(id, tally)| EnvironmentTally { environment: id, environment_name: name(id), tally })
+            .collect(),
         widened: shown,
-        events: foreseen.events.iter().map(|event| shown_event(event)).collect(),
-    }
+        widened_total,
+        events: service
+            .auditing({
+                let foreseen = Arc::clone(&foreseen);
+                move || events(&foreseen)
+            })
+            .await?,
+        events_total: foreseen.events.len(),
+    })
+}
+
+/// The first events, as they would be.
+fn events(foreseen: &Foreseen) -> Vec<Box<RawValue>> {
+    let mut bytes = 0;
+    let shown = foreseen.events.iter().take(ROWS_MAX).map(|event| shown_event(event));
+    let rows = shown.filter_map(|event| serde_json::value::to_raw_value(&event).ok());
+    rows.take_while(|row| {
+        let fits = bytes < rows::PAGE_BYTES;
+        bytes += row.get().len();
+        fits
+    })
+    .collect()
 }
 
 /// An event as it would be, without what only a real one has: its id, its command and the digest of a secret.
