@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/follow.rs"]

@@ -35,6 +35,8 @@ mod hostile;
 mod lists;
 #[path = "http/reads.rs"]
 mod reads;
+#[path = "http/reasons.rs"]
+mod reasons;
 #[path = "http/reference.rs"]
 mod reference;
 #[path = "http/requests.rs"]

@@ -11,6 +11,7 @@ use super::kind::{EVENT, REACH, WHO};
 use super::names::Names;
 use super::output::{Format, cell_text, remark};
 use super::session::{Session, has_more, items};
+use super::tenures::{self, Called, SpanArgs};
 use super::when::When;
 
 #[derive(Debug, Args)]
@@ -19,6 +20,8 @@ pub(super) struct WhoArgs {
     environment: String,
     #[command(flatten)]
     at: AtArgs,
+    #[command(flatten)]
+    span: SpanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -27,6 +30,8 @@ pub(super) struct ReachArgs {
     principal: String,
     #[command(flatten)]
     at: AtArgs,
+    #[command(flatten)]
+    span: SpanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +76,10 @@ pub(super) struct EventsArgs {
 
 pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
     let query = args.at.query().with("environment", Some(&args.environment));
+    if args.span.is_asked()? {
+        let list = tenures::show(session, query, &args.span, Called::ByPrincipal)?;
+        return show_view(session, &list);
+    }
     let list = session.get_all(&["audit", "access"], &query)?;
     let there = !items(&list).is_empty() || session.get(&["environments", &args.environment], &args.at.query()).is_ok();
     let nobody = if there { "nobody has access to it" } else { "no environment of that name or id was there then" };
@@ -80,18 +89,22 @@ pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> 
 
 pub(super) fn reach(session: &mut Session, args: &ReachArgs) -> Result<(), Failure> {
     let query = args.at.query().with("principal", Some(&args.principal));
+    if args.span.is_asked()? {
+        let list = tenures::show(session, query, &args.span, Called::ByEnvironment)?;
+        return show_view(session, &list);
+    }
     let list = session.get_all(&["audit", "access"], &query)?;
     session.show_list(&list, &REACH, "there is nothing that they have access to")?;
     show_view(session, &list)
 }
 
 /// Names the view, so that the question can be asked again.
-fn show_view(session: &mut Session, list: &Value) -> Result<(), Failure> {
+pub(super) fn show_view(session: &mut Session, list: &Value) -> Result<(), Failure> {
     if session.out.format != Format::Table || list.get("revision").is_none() {
         return Ok(());
     }
     let (revision, at) = (cell_text(list, "revision"), cell_text(list, "at"));
-    session.out.line(&format!("as of {at}, revision {revision}"))
+    session.out.words(&format!("as of {at}, revision {revision}"))
 }
 
 pub(super) fn events(session: &mut Session, args: &EventsArgs) -> Result<(), Failure> {

@@ -7,10 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::AtArgs;
+use super::causes::{cause, time};
 use super::failure::Failure;
-use super::kind::EVIDENCE;
+use super::layout::Line;
 use super::output::{Format, Rows, cell_text, columns};
 use super::session::Session;
+use super::when::to_the_second;
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
 
 /// The exit code of a denial.
@@ -105,13 +107,13 @@ pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode,
     let allowed = answer.get("decision").and_then(Value::as_bool);
     let allowed = allowed.ok_or_else(|| Failure::server("the server's answer holds no decision"))?;
     match session.out.format {
-        Format::Json => session.out.json(&answer)?,
+        Format::Json | Format::Html => session.out.json(&answer)?,
         Format::Csv => session.out.csv(&row(allowed, &answer))?,
         Format::Table => {
             let context = answer.get("context").filter(|context| context.is_object());
             let why = context.filter(|_| !args.explain && !allowed).and_then(|context| context.pointer("/reasons/0"));
             let why = why.and_then(Value::as_str).map_or_else(String::new, |why| format!(": {why}"));
-            session.out.verdict(allowed, word(allowed), &why)?;
+            session.out.verdict(allowed, word(allowed), &to_the_second(&why))?;
             explain(session, context.filter(|_| args.explain))?;
         }
     }
@@ -139,26 +141,23 @@ fn row(allowed: bool, answer: &Value) -> Rows {
     }
 }
 
-/// Shows what an explained answer says of itself.
+/// Shows what an explained answer says of itself: why, by which rule, and what happened before.
 fn explain(session: &mut Session, context: Option<&Value>) -> Result<(), Failure> {
     let Some(context) = context else { return Ok(()) };
     let field = |name| cell_text(context, name);
-    let as_of = format!("{}, revision {}", field("at"), field("revision"));
-    session.out.fields(&[
-        ("role", field("role")),
-        ("required", field("required")),
-        ("rule", field("rule")),
-        ("as of", as_of),
-    ])?;
-    for reason in context.get("reasons").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        session.out.line(reason)?;
+    let list = |name| context.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for reason in list("reasons").iter().filter_map(Value::as_str) {
+        session.out.paragraph(reason)?;
     }
-    let evidence = context.get("evidence").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    session.out.words(&format!("rule {}, as of {}, revision {}", field("rule"), field("at"), field("revision")))?;
+    let evidence = list("evidence");
     if evidence.is_empty() {
         return Ok(());
     }
     session.out.line("")?;
-    session.out.table(&EVIDENCE.rows(Format::Table, evidence))
+    session.out.heading("what it rests on:")?;
+    let line = |event: &Value| Line::entry([cell_text(event, "revision"), time(event), cause(event)]);
+    session.out.listing(&evidence.iter().map(line).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

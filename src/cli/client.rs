@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::BodyReader;
-use ureq::http::{Method, Request, StatusCode, request};
+use ureq::http::{Method, Request, Response, StatusCode, request};
+use ureq::{Body, BodyReader};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -112,15 +112,7 @@ impl Client {
         query: &Query,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let request = self.request(method, path, query);
-        let sent = match body {
-            None => request.body(()).map(|request| self.agent.run(request)),
-            Some(body) => {
-                let request = request.header("content-type", "application/json");
-                request.body(body.to_string()).map(|request| self.agent.run(request))
-            }
-        };
-        let mut answer = sent.map_err(|error| self.no_request(&error))?.map_err(|error| self.no_answer(&error))?;
+        let mut answer = self.exchange(method, path, query, None, body)?;
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let text = text.map_err(|error| self.no_answer(&error))?;
         let status = answer.status();
@@ -130,6 +122,42 @@ impl Client {
             answer if !status.is_success() => Err(refused(status.as_u16(), &answer.unwrap_or_default())),
             _ => Err(Failure::server(format!("`{}` did not answer in JSON: is it a tenure server?", self.url))),
         }
+    }
+
+    /// Asks for an answer in a form of which nothing has to be understood.
+    ///
+    /// # Errors
+    /// The server said no, or cannot be reached.
+    pub(super) fn open(&self, path: &str, query: &Query, accept: &str) -> Result<Response<Body>, Failure> {
+        let mut answer = self.exchange(Method::GET, path, query, Some(accept), None)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = answer.body_mut().read_to_string().unwrap_or_default();
+        Err(refused(status.as_u16(), &serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        accept: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = self.request(method, path, query);
+        if let Some(accept) = accept {
+            request = request.header("accept", accept);
+        }
+        let sent = match body {
+            None => request.body(()).map(|request| self.agent.run(request)),
+            Some(body) => {
+                let request = request.header("content-type", "application/json");
+                request.body(body.to_string()).map(|request| self.agent.run(request))
+            }
+        };
+        sent.map_err(|error| self.no_request(&error))?.map_err(|error| self.no_answer(&error))
     }
 
     fn no_request(&self, error: &ureq::http::Error) -> Failure {

@@ -50,6 +50,7 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
+    args.output.check_common()?;
     let log = SqliteLog::open(&args.data)?;
     operator_secret(&args.data)?;
     let mut out = Output::stdout(args.output);
@@ -96,7 +97,7 @@ fn report(out: &mut Output, imported: &Imported, took: Duration) -> Result<(), F
         Format::Table => out.line(&format!(
             "imported `{name}`: {lines} lines with {commands} commands, {events} events until {until}, in {seconds} s"
         )),
-        Format::Json => out.json(&json!({
+        Format::Json | Format::Html => out.json(&json!({
             "workspace": workspace, "name": name, "lines": lines, "commands": commands, "events": events,
             "until": until, "seconds": took.as_secs_f64(),
         })),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::output::{Column, Format, Rows, cell_text, columns};
 use super::session::event_name;
+use super::what_if::change_words;
 
 /// A kind of row.
 #[derive(Debug)]
@@ -180,24 +181,23 @@ const ACCESS_CSV: &[Column] = &columns![
     "" = "since",
 ];
 
-/// An event that an answer rests on.
-pub(super) const EVIDENCE: Kind = Kind {
-    name: "evidence",
+/// A role that would be another one.
+pub(super) const CHANGE: Kind = Kind {
+    name: "change",
     table: &columns![
-        "REVISION" = "revision",
-        "TIME" = "time",
-        "EVENT" = "event_word",
-        "ACTOR" = "actor",
-        "REASON" = "reason",
+        "ENVIRONMENT" = "environment_name",
+        "PRINCIPAL" = "principal_word",
+        "NOW" = "before_word",
+        "THEN" = "after_word",
     ],
-    csv: &columns!["" = "revision", "" = "time", "" = "type", "" = "actor", "" = "reason", "" = "event"],
-};
-
-/// What someone could do that they cannot do now.
-pub(super) const WIDENED: Kind = Kind {
-    name: "widened",
-    table: &columns!["ENVIRONMENT" = "environment", "PRINCIPAL" = "principal", "NOW" = "before", "THEN" = "after"],
-    csv: &columns!["" = "environment", "" = "principal", "" = "before", "" = "after"],
+    csv: &columns![
+        "" = "principal",
+        "" = "principal_name",
+        "" = "environment",
+        "" = "environment_name",
+        "" = "before",
+        "" = "after",
+    ],
 };
 
 impl Kind {
@@ -215,7 +215,7 @@ impl Kind {
 fn in_words(item: &Value) -> Value {
     let mut item = item.clone();
     let Some(fields) = item.as_object() else { return item };
-    let mut words = Vec::new();
+    let mut words: Vec<(&str, String)> = Vec::new();
     for (field, name_field, word) in
         [("principal", "principal_name", "principal_word"), ("holder", "holder_name", "holder_word")]
     {
@@ -231,6 +231,9 @@ fn in_words(item: &Value) -> Value {
     let yes = |on: &Value| if *on == json!(true) { "yes" } else { "no" };
     words.extend(fields.get("built_in").map(|built_in| ("built_in_word", yes(built_in).to_owned())));
     words.extend(fields.get("actions").map(|actions| ("actions_word", summary(actions))));
+    if fields.contains_key("before") && fields.contains_key("after") {
+        words.extend(change_words(&item));
+    }
     words.extend(fields.get("data").map(|data| ("data_word", summary(data))));
     if let Some(fields) = item.as_object_mut() {
         fields.extend(words.into_iter().map(|(name, word)| (name.to_owned(), Value::String(word))));

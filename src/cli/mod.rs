@@ -6,24 +6,32 @@
 mod args;
 mod audit;
 mod backup;
+mod bars;
+mod causes;
 mod check;
 mod client;
 mod credential;
+mod credentials;
 mod demo;
+mod diff;
 mod environment;
 mod failure;
 mod follow;
 mod history;
 mod import;
 mod kind;
+mod layout;
 mod names;
 mod output;
 mod rbac;
 mod reads;
 mod replay;
+mod report;
 mod resource;
 mod serve;
 mod session;
+mod tenures;
+mod what_if;
 mod when;
 mod workspace;
 
@@ -35,13 +43,17 @@ use clap_complete::Shell;
 use audit::{EventsArgs, ReachArgs, WhoArgs};
 use check::CheckArgs;
 use credential::{AccessKeyCommand, ProxyTokenCommand, TokenCommand};
+use credentials::CredentialsArgs;
+use diff::DiffArgs;
 use environment::{EnvironmentCommand, GrantCommand};
 use failure::Failure;
 use output::{Format, Output, remark};
 use rbac::RbacCommand;
 use reads::ReadsArgs;
+use report::ReportArgs;
 use resource::{ResourceCommand, ResourceTypeCommand};
 use session::{Session, SessionArgs};
+use what_if::WhatIfArgs;
 use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
 
 /// The exit code where something is wrong.
@@ -85,7 +97,7 @@ enum Command {
         shell: Shell,
     },
     #[command(flatten)]
-    Ask(Ask),
+    Ask(Box<Ask>),
 }
 
 /// What is asked of a running server.
@@ -93,10 +105,18 @@ enum Command {
 enum Ask {
     /// May SUBJECT do ACTION to RESOURCE? Exits with 0 if allowed, 1 if denied, 2 if it cannot be said
     Check(About<CheckArgs>),
-    /// Who has access to an environment, or had it then, and why
+    /// Who has access to an environment, or had it then or at any time of a span, and why
     Who(About<WhoArgs>),
-    /// What a principal has access to, or had then, and why
+    /// What a principal has access to, or had then or at any time of a span, and why
     Reach(About<ReachArgs>),
+    /// Who gained and lost what between two instants, and by which events
+    Diff(About<DiffArgs>),
+    /// What credentials are live, or were then, and what each can do
+    Credentials(About<CredentialsArgs>),
+    /// Who would gain and lose what by a change, before it is made
+    WhatIf(About<WhatIfArgs>),
+    /// Reports for an audit, as a table, a page to print, CSV or JSON
+    Report(About<ReportArgs>),
     /// What happened, in order: every change, who made it and why
     Events(About<EventsArgs>),
     /// Who read the audit: what they asked, and how much they were given
@@ -202,6 +222,16 @@ impl Ask {
             Self::Check(About { args, session }) => within(open, session, |session| check::check(session, &args)),
             Self::Who(About { args, session }) => within(open, session, |session| done(audit::who(session, &args))),
             Self::Reach(About { args, session }) => within(open, session, |session| done(audit::reach(session, &args))),
+            Self::Diff(About { args, session }) => within(open, session, |session| done(diff::diff(session, &args))),
+            Self::Credentials(About { args, session }) => {
+                within(open, session, |session| done(credentials::credentials(session, &args)))
+            }
+            Self::WhatIf(About { args, session }) => {
+                within(open, session, |session| done(what_if::what_if(session, &args)))
+            }
+            Self::Report(About { args, session }) => {
+                answer(open, session, |session| done(report::report(session, &args)))
+            }
             Self::Events(About { args, session }) => {
                 within(open, session, |session| done(audit::events(session, &args)))
             }
@@ -227,7 +257,17 @@ impl<T: Subcommand> In<T> {
     }
 }
 
+/// As [`answer`], for what has no page to print.
 fn within(
+    open: Open<'_>,
+    session: SessionArgs,
+    run: impl FnOnce(&mut Session) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    session.output.check_common()?;
+    answer(open, session, run)
+}
+
+fn answer(
     open: Open<'_>,
     session: SessionArgs,
     run: impl FnOnce(&mut Session) -> Result<ExitCode, Failure>,

@@ -2,13 +2,15 @@
 //!
 //! Colours are for terminals. Whatever comes from a server is shown without characters that could move the cursor or the eye.
 
-use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::layout::{self, Line, Shown};
+use super::when::to_the_second;
 use crate::domain::name::is_deceptive;
 
 /// The form of the output.
@@ -21,7 +23,27 @@ pub(super) enum Format {
     Json,
     /// Comma-separated values, with a header line.
     Csv,
+    /// A page to read or print; of reports only.
+    Html,
 }
+
+impl Format {
+    /// Makes sure that it is one of those that every command has.
+    ///
+    /// # Errors
+    /// It is a page.
+    pub(super) fn check_common(self) -> Result<(), Failure> {
+        if self == Self::Html {
+            return Err(Failure::usage("only `tenure report` has the output `html`: say `table`, `json` or `csv`"));
+        }
+        Ok(())
+    }
+}
+
+/// How much of an answer is copied at a time, in bytes.
+const PIECE_BYTES: usize = 64 * 1_024;
+/// How wide a drawing is where there is no terminal, in characters.
+const DRAWING_WIDTH: usize = 100;
 
 /// A column of a table: what is written above it, and the name that it has in CSV.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +93,8 @@ fn plain(value: &Value) -> String {
 pub(super) struct Output {
     pub(super) format: Format,
     colours: bool,
+    /// How many characters a line of the terminal has; none where there is no terminal.
+    width: Option<usize>,
     to: Box<dyn Write>,
 }
 
@@ -79,12 +103,23 @@ impl Output {
     pub(super) fn stdout(format: Format) -> Self {
         let stdout = io::stdout();
         let colours = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { format, colours, to: Box::new(BufWriter::new(stdout)) }
+        let width = Table::new().width().filter(|width| *width > 0).map(usize::from);
+        Self { format, colours, width, to: Box::new(BufWriter::new(stdout)) }
     }
 
     /// Writes tables for people to stderr, beside an output for programs.
     pub(super) fn stderr() -> Self {
-        Self { format: Format::Table, colours: false, to: Box::new(io::stderr()) }
+        Self { format: Format::Table, colours: false, width: None, to: Box::new(io::stderr()) }
+    }
+
+    /// How many characters a drawing may be wide.
+    pub(super) fn drawing_width(&self) -> usize {
+        self.width.unwrap_or(DRAWING_WIDTH)
+    }
+
+    /// Whether people watch as it is written.
+    pub(super) const fn is_terminal(&self) -> bool {
+        self.width.is_some()
     }
 
     /// Writes a line of text.
@@ -127,10 +162,23 @@ impl Output {
         Ok(self.to.write_all(bytes)?)
     }
 
+    /// Writes what a reader gives, as it comes.
+    pub(super) fn copy(&mut self, from: &mut dyn Read) -> Result<(), Failure> {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let len =
+                from.read(&mut piece).map_err(|error| Failure::server(format!("the answer broke off: {error}")))?;
+            match piece.get(..len) {
+                None | Some([]) => return Ok(()),
+                Some(bytes) => self.to.write_all(bytes)?,
+            }
+        }
+    }
+
     /// Writes a list: the answer itself as JSON, or its rows.
     pub(super) fn list(&mut self, answer: &Value, rows: &Rows, nothing: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Json => self.json(answer),
+            Format::Json | Format::Html => self.json(answer),
             Format::Csv => self.csv(rows),
             Format::Table if rows.rows.is_empty() => self.line(nothing),
             Format::Table => self.table(rows),
@@ -155,7 +203,7 @@ impl Output {
     /// Writes what stands above rows that are written as they come; nothing above JSON.
     pub(super) fn row_titles(&mut self, rows: &Rows, widths: &[usize]) -> Result<(), Failure> {
         match self.format {
-            Format::Json => Ok(()),
+            Format::Json | Format::Html => Ok(()),
             Format::Csv => self.csv(&Rows { columns: rows.columns.clone(), rows: Vec::new() }),
             Format::Table => {
                 let titles: Vec<_> = rows.columns.iter().map(|column| column.title.to_owned()).collect();
@@ -181,15 +229,56 @@ impl Output {
         Ok(writeln!(self.to, "{}", line.trim_end())?)
     }
 
-    /// Writes rows in aligned columns.
+    /// Writes rows in aligned columns; where the terminal has no room for them, in lines that it has room for.
     pub(super) fn table(&mut self, rows: &Rows) -> Result<(), Failure> {
+        self.grid(rows.columns.iter().map(|column| column.title.to_owned()).collect(), &rows.rows)
+    }
+
+    /// As [`table`](Self::table), of columns that are known only now.
+    pub(super) fn grid(&mut self, titles: Vec<String>, rows: &[Vec<String>]) -> Result<(), Failure> {
+        let cells = rows.iter().map(|row| row.iter().map(|cell| short(cell)).collect());
+        let all: Vec<Vec<String>> = std::iter::once(titles).chain(cells).collect();
+        if let Some(width) = self.width.filter(|width| !layout::fits(&all, *width)) {
+            return self.shown(layout::narrowed(&all, width));
+        }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(rows.columns.iter().map(|column| Cell::new(column.title).add_attribute(Attribute::Bold)));
-        for row in &rows.rows {
-            table.add_row(row.iter().map(|cell| styled(&short(cell))));
+        let mut all = all.into_iter();
+        let titles = all.next().unwrap_or_default();
+        table.set_header(titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+        for row in all {
+            table.add_row(row.iter().map(|cell| styled(cell)));
         }
         self.write_table(table)
+    }
+
+    /// Writes headings with their entries.
+    pub(super) fn listing(&mut self, lines: &[Line]) -> Result<(), Failure> {
+        let for_people = |line: &Line| match line {
+            Line::Heading(heading) => Line::Heading(short(heading)),
+            Line::Entry(cells) => Line::Entry(cells.iter().map(|cell| short(cell)).collect()),
+        };
+        let lines: Vec<Line> = lines.iter().map(for_people).collect();
+        self.shown(layout::listing(&lines, self.width))
+    }
+
+    /// Writes words, going on in the next line where the terminal ends.
+    pub(super) fn words(&mut self, text: &str) -> Result<(), Failure> {
+        let text = short(text);
+        let lines = self.width.map_or_else(|| vec![text.clone()], |width| layout::wrapped(&text, width));
+        lines.iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Writes words as [`words`](Self::words) does, each line set in.
+    pub(super) fn paragraph(&mut self, text: &str) -> Result<(), Failure> {
+        self.listing(&[Line::entry([text.to_owned()])])
+    }
+
+    fn shown(&mut self, lines: Vec<Shown>) -> Result<(), Failure> {
+        lines.into_iter().try_for_each(|line| match line {
+            Shown::Heading(text) => self.heading(&text),
+            Shown::Plain(text) => self.line(&text),
+        })
     }
 
     /// Writes names and their values, a line each.
@@ -242,13 +331,9 @@ fn visible(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// A cell for people: an instant without a fraction that says nothing, a dash for nothing.
+/// A cell for people: instants to the second, a dash for nothing.
 fn short(cell: &str) -> String {
-    match cell.strip_suffix(".000000Z") {
-        Some(seconds) => format!("{seconds}Z"),
-        None if cell.is_empty() => "-".to_owned(),
-        None => visible(cell),
-    }
+    if cell.is_empty() { "-".to_owned() } else { to_the_second(&visible(cell)) }
 }
 
 fn styled(text: &str) -> Cell {
@@ -256,7 +341,7 @@ fn styled(text: &str) -> Cell {
     match text {
         "contributor" | "owner" | "allowed" => cell.fg(Color::Green),
         "viewer" => cell.fg(Color::Cyan),
-        "no_access" | "denied" => cell.fg(Color::Red),
+        "no_access" | "no access" | "denied" => cell.fg(Color::Red),
         _ => cell,
     }
 }

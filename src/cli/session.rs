@@ -2,12 +2,15 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use ureq::http::Method;
+use ureq::Body;
+use ureq::http::{Method, Response};
 
 use super::client::{Client, Query};
 use super::failure::Failure;
 use super::kind::Kind;
 use super::output::{Format, Output, Rows, cell_text, columns};
+use super::when::When;
+use crate::domain::time::Instant;
 use crate::http::answer::escaped;
 use crate::service::mint::Secret;
 
@@ -135,6 +138,31 @@ impl Session {
         self.get_pages(&path, query, usize::MAX)
     }
 
+    /// Asks for a list in the form that it is wanted in, and writes that as it comes.
+    pub(super) fn copy(&mut self, segments: &[&str], query: &Query, accept: &str) -> Result<(), Failure> {
+        let mut answer = self.open_as(segments, query, accept)?;
+        self.out.copy(&mut answer.body_mut().as_reader())
+    }
+
+    /// Asks about the workspace for an answer in some form.
+    pub(super) fn open_as(
+        &mut self,
+        segments: &[&str],
+        query: &Query,
+        accept: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let path = self.path(segments)?;
+        self.client.open(&path, query, accept)
+    }
+
+    /// The instant that is meant: a revision's is when it happened.
+    pub(super) fn instant(&mut self, when: When) -> Result<Instant, Failure> {
+        let When::Revision(revision) = when else { return when.instant().ok_or_else(unnamed_instant) };
+        let answer = self.open_as(&[], &Query::default().with("at", Some(revision)), "application/json")?;
+        let at = answer.headers().get("tenure-at").and_then(|at| at.to_str().ok());
+        at.and_then(|at| at.parse().ok()).ok_or_else(unnamed_instant)
+    }
+
     /// Asks for rows of a list, page by page, until there are enough.
     pub(super) fn get_pages(&self, path: &str, query: &Query, enough: usize) -> Result<Value, Failure> {
         let page_rows = u32::try_from(enough).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
@@ -213,7 +241,7 @@ impl Session {
         let rows = kind.rows(self.out.format, entity.map(std::slice::from_ref).unwrap_or_default());
         let made = made_credential(&answer, kind);
         match self.out.format {
-            Format::Json => self.out.json(&answer),
+            Format::Json | Format::Html => self.out.json(&answer),
             Format::Csv => self.out.csv(&with_secret(rows, made)),
             Format::Table => {
                 if entity.is_some() {
@@ -236,6 +264,10 @@ impl Session {
         )?;
         self.out.line("")
     }
+}
+
+fn unnamed_instant() -> Failure {
+    Failure::server("the server does not say when that revision happened: give an instant instead")
 }
 
 /// The id and the secret of the credential that was made, or that comes with what was made.

@@ -41,6 +41,16 @@ pub(super) enum When {
     Revision(Revision),
 }
 
+impl When {
+    /// The instant that it names; none for a revision, whose instant only the log knows.
+    pub(super) const fn instant(self) -> Option<Instant> {
+        match self {
+            Self::Instant(instant) => Some(instant),
+            Self::Revision(_) => None,
+        }
+    }
+}
+
 impl FromStr for When {
     type Err = InvalidText;
 
@@ -66,5 +76,43 @@ impl From<When> for At {
             When::Instant(instant) => Self::Instant(instant),
             When::Revision(revision) => Self::Revision(revision),
         }
+    }
+}
+
+/// A text with each instant in it to the second, as people write it: `2026-03-01 09:30:00Z`.
+pub(super) fn to_the_second(text: &str) -> String {
+    const LEN: usize = "2026-03-01T09:30:00.000000Z".len();
+    let (mut said, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let instant =
+            rest.split_at_checked(LEN).filter(|(found, _)| found.ends_with('Z') && found.parse::<Instant>().is_ok());
+        let seconds = instant.and_then(|(found, after)| Some((found.get(..10)?, found.get(11..19)?, after)));
+        if let Some((date, time, after)) = seconds {
+            said.extend([date, " ", time, "Z"]);
+            rest = after;
+        } else {
+            said.push(first);
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_shown_to_the_second_wherever_they_stand() {
+        assert_eq!(to_the_second("2026-03-01T09:30:00.123456Z"), "2026-03-01 09:30:00Z");
+        let said = to_the_second("until 2026-03-01T09:30:00.000000Z, é; 2026-03-01T09:30:00Z as it was");
+        assert_eq!(said, "until 2026-03-01 09:30:00Z, é; 2026-03-01T09:30:00Z as it was");
+        assert_eq!(to_the_second("2026-13-01T09:30:00.000000Z"), "2026-13-01T09:30:00.000000Z");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_asked_with() {
+        assert_eq!("2026-03-01 09:30:00Z".parse::<Moment>().ok(), "2026-03-01T09:30:00Z".parse().ok());
+        assert!("2026-03-01 09:30:00Z".parse::<When>().is_ok());
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn workspace(session: &mut Session, command: WorkspaceCommand) -> Res
         WorkspaceCommand::Plan { plan, sure, change } => {
             let opens = plan.parse().is_ok_and(|plan: Plan| !plan.includes_rbac());
             if opens && session.get(&[], &Query::default())?.get("rbac") == Some(&json!(true)) {
-                ask_before_opening(session, sure)?;
+                ask_before_opening(session, &json!({ "type": "plan.change", "plan": plan }), sure)?;
             }
             session.change(Method::PUT, &["plan"], Some(&json!({ "plan": plan })), &change, &WORKSPACE)
         }

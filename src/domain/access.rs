@@ -411,8 +411,8 @@ pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: Environment
 
 fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Principal, Decision> {
     view.find_principal(reference).map_err(|_| match reference.0.split_once(':') {
-        Some(("service_user", id)) => {
-            let trace = id.parse().ok().and_then(|id| view.service_user_trace(id));
+        Some(("service_user", named)) => {
+            let trace = view.last_service_user_named(named).and_then(|id| view.service_user_trace(id));
             Decision::new(false, Rule::NoSuchServiceUser, trace.map(|trace| trace.since))
         }
         Some((_, user)) => {

@@ -303,7 +303,7 @@ impl Workspace {
         self.census.principals += 1;
     }
 
-    fn end_service_user(&mut self, at: Revision, id: ServiceUserId) {
+    pub(super) fn end_service_user(&mut self, at: Revision, id: ServiceUserId) {
         let Some(facts) = self.service_users.get_mut(&id) else { return };
         let facts = Arc::make_mut(facts);
         facts.alive.set(at, false);

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -52,7 +54,8 @@ pub async fn record_asked(
 pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
     let named = commands.iter().take(COMMANDS_NAMED_MAX);
     let types: Vec<&str> = named.filter_map(|command| command.get("type")?.as_str()).collect();
-    format!("commands={}&commands_total={}&sha256={:x}", types.join(","), commands.len(), Sha256::digest(body))
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(body));
+    format!("commands={}&commands_total={}&sha256={digest}", types.join(","), commands.len())
 }
 
 /// Records that an answer begins, of which nobody knows yet how many rows it will have.

@@ -50,7 +50,7 @@ fn rows_have_names_and_titles_in_tables_and_in_csv() {
     server.ask(&alice, "grant set prod service_user:ci viewer --reason OPS-1").ok();
     let row = line(&mut table);
     let cells: Vec<&str> = row.split_whitespace().collect();
-    assert_eq!(cells[2..], ["grant.added", "prod", "principal=service_user:ci", "role=viewer", "user:alice", "OPS-1"]);
+    assert_eq!(cells[3..], ["grant.added", "prod", "principal=service_user:ci", "role=viewer", "user:alice", "OPS-1"]);
     let row = line(&mut csv);
     assert!(row.contains(",grant.added.v1,env_") && row.contains(",OPS-1,"), "{row}");
     let listed = server.ask(&alice, "events --type grant.added").ok();

@@ -162,9 +162,11 @@ impl Server {
         Credential { id: "operator".to_owned(), secret: self.operator.clone() }
     }
 
-    /// A run of the program by the holder of a credential, with arguments as they are.
-    pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> Said {
-        run(self.program(who).args(args))
+    /// The program as the holder of a credential runs it.
+    pub(crate) fn program(&self, who: &Credential) -> Command {
+        let mut command = program();
+        command.env("TENURE_URL", &self.url).env("TENURE_TOKEN_ID", &who.id).env("TENURE_TOKEN_SECRET", &who.secret);
+        command
     }
 
     /// A run of the program that goes on, its arguments separated by blanks.
@@ -172,10 +174,9 @@ impl Server {
         Running::start(self.program(who).args(args.split(' ')))
     }
 
-    fn program(&self, who: &Credential) -> Command {
-        let mut command = program();
-        command.env("TENURE_URL", &self.url).env("TENURE_TOKEN_ID", &who.id).env("TENURE_TOKEN_SECRET", &who.secret);
-        command
+    /// A run of the program by the holder of a credential, with arguments as they are.
+    pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> Said {
+        run(self.program(who).args(args))
     }
 
     /// A run of the program, its arguments separated by blanks.

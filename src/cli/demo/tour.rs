@@ -59,6 +59,7 @@ impl Guide {
             (format!("Who could on {on_call}?"), format!("who prod --at {on_call}")),
             ("Why could dev, then?".to_owned(), format!("check user:dev deploy prod --at {on_call} --explain")),
             ("And why not now?".to_owned(), "check user:dev deploy prod --explain".to_owned()),
+            ("Who could at any time since then?".to_owned(), format!("who prod --from {on_call}")),
             (
                 "A token of ben's leaked. Who was in payments the night it was used?".to_owned(),
                 format!("who payments --at {night}"),
@@ -68,6 +69,7 @@ impl Guide {
                 "Farid left. What could he reach the day before?".to_owned(),
                 format!("reach user:farid --at {before_leaving}"),
             ),
+            ("And who would lose what if chloe left too?".to_owned(), "what-if --remove-member chloe".to_owned()),
         ];
         questions.into()
     }
@@ -93,9 +95,10 @@ impl Guide {
         ))?;
         out.line(&format!("  export TENURE_URL={}", self.url))?;
         out.line(&format!("  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat {})\"", secret.display()))?;
+        out.line(&format!("  tenure diff --from {}", date(self.told.before_leaving)))?;
         for command in [
             "events --limit 10",
-            "environment list",
+            "credentials",
             "check user:farid deploy prod --explain",
             "check task:staging read secret:db-password@prod --explain",
             "grant set prod user:dev contributor --reason OPS-130",

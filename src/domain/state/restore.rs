@@ -16,9 +16,7 @@ use crate::domain::event::{AccessKeyTerms, ProxyTokenTerms, TokenTerms, Workspac
 use crate::domain::id::EnvironmentId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Timeline;
-use crate::domain::workspace::{
-    Census, Credential, EnvironmentFacts, Expiring, Grant, Mode, ServiceUserFacts, Workspace,
-};
+use crate::domain::workspace::{Census, Credential, EnvironmentFacts, Expiring, Grant, Mode, Workspace};
 
 impl Workspace {
     /// The facts as of a state's revision, from which [`evolve`](Self::evolve) goes on with the events after it. Total: a state
@@ -48,7 +46,10 @@ impl Workspace {
         for member in state.past.members.iter().chain(&state.members) {
             self.restore_member(member);
         }
-        for service_user in state.past.service_users.iter().chain(&state.service_users) {
+        // In the order of time, since several may have borne a name; who bears it now came last.
+        let mut past: Vec<&ServiceUserState> = state.past.service_users.iter().collect();
+        past.sort_by_key(|service_user| service_user.since);
+        for service_user in past.into_iter().chain(&state.service_users) {
             self.restore_service_user(service_user);
         }
     }
@@ -110,13 +111,9 @@ impl Workspace {
 
     fn restore_service_user(&mut self, service_user: &ServiceUserState) {
         let ServiceUserState { id, name, since, ended } = service_user;
-        match ended {
-            None => self.add_service_user(*since, *id, name),
-            Some(ended) => {
-                let mut alive = Timeline::starting(*since, true);
-                alive.set(*ended, false);
-                self.service_users.insert(*id, Arc::new(ServiceUserFacts { name: name.clone(), alive }));
-            }
+        self.add_service_user(*since, *id, name);
+        if let Some(ended) = ended {
+            self.end_service_user(*ended, *id);
         }
     }
 

@@ -282,6 +282,13 @@ impl View {
         newest(environment.facts.grants.get(principal)?, self.revision)
     }
 
+    /// The newest grant that a principal ever had in an environment, as far as the view reaches, even if it ended.
+    pub fn last_grant(&self, environment: EnvironmentId, principal: &Principal) -> Option<Since<Grant>> {
+        let grants = self.workspace.environments.get(&environment)?.grants.get(principal)?;
+        let mut known = grants.iter().rev().filter(|entry| entry.since <= self.revision);
+        known.find_map(|entry| entry.value.map(|grant| entry.with(grant)))
+    }
+
     /// The grant that was last said to be there, if it still gives something.
     pub fn live_grant(&self, entry: &Since<Option<Grant>>) -> Option<Since<Grant>> {
         entry.value.filter(|grant| grant.is_live(self.instant)).map(|grant| entry.with(grant))

@@ -40,6 +40,14 @@ impl View {
         self.workspace.service_user_names.get(&name.parse::<ServiceUserName>().ok()?)?.at(self.revision)?.value
     }
 
+    /// The service user that an id names or that bore a name last, also one that is gone.
+    pub(in crate::domain) fn last_service_user_named(&self, named: &str) -> Option<ServiceUserId> {
+        let names = named.parse::<ServiceUserName>().ok().and_then(|name| self.workspace.service_user_names.get(&name));
+        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
+        last.or_else(|| named.parse().ok())
+    }
+
     /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Answered;
 use crate::audit::evidence::Evidence;
+use crate::audit::reasons::{Actors, reasons};
 use crate::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
 use crate::domain::object::object;
@@ -165,7 +166,7 @@ pub struct Explanation {
     pub revision: Revision,
     /// The instant judged at.
     pub at: Instant,
-    /// The rule, in sentences.
+    /// Why, in sentences: what decided, what made it so, and the roles.
     pub reasons: Vec<String>,
     /// The events that the answer rests on.
     pub evidence: Vec<Evidence>,
@@ -237,7 +238,7 @@ impl Judge<'_> {
             rule: decision.rule.as_str(),
             revision: self.view.revision(),
             at: self.view.instant(),
-            reasons: reasons(decision),
+            reasons: reasons(self.view, decision, if audits { Actors::Named } else { Actors::Withheld }),
             evidence: shown(self.view, &decision.evidence, audits),
         }
     }
@@ -247,17 +248,6 @@ impl Judge<'_> {
 fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     let of = if audits { Evidence::of } else { Evidence::anonymous };
     revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(event)).collect()
-}
-
-fn reasons(decision: &Decision) -> Vec<String> {
-    let roles = match (decision.role, decision.required) {
-        (Some(role), Some(required)) => {
-            Some(format!("the role is {}, and {} is required", role.as_str(), required.as_str()))
-        }
-        (None, Some(required)) => Some(format!("there is no role, and {} is required", required.as_str())),
-        _ => None,
-    };
-    std::iter::once(decision.rule.sentence().to_owned()).chain(roles).collect()
 }
 
 fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {

@@ -60,12 +60,14 @@ impl EventsQuery {
 }
 
 /// What a text names so far.
+#[derive(Clone)]
 struct Named<T> {
     text: String,
     found: Vec<T>,
 }
 
 /// Which events are asked for; all of the conditions hold for each.
+#[derive(Clone)]
 pub struct Filter {
     event_type: Option<String>,
     subject: Option<String>,

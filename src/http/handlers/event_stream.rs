@@ -96,10 +96,13 @@ impl Following {
         if !self.is_complete().await? {
             return Ok(false);
         }
-        let root = self.follower.root();
-        let left =
-            |root: &Workspace| root.events(self.position, root.head()).any(|event| self.filter.admits(root, event));
-        Ok(root.is_some_and(|root| !left(&root)))
+        let mut filter = self.filter.clone();
+        let Some(root) = self.follower.root() else { return Ok(false) };
+        let left = root.events(self.position, root.head()).any(|event| {
+            filter.learn(event);
+            filter.admits(&root, event)
+        });
+        Ok(!left)
     }
 
     /// How the reader stands as of these facts and now.

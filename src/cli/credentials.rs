@@ -1,0 +1,123 @@
+//! `tenure credentials`: what credentials were live, and what each could do.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::args::AtArgs;
+use super::failure::Failure;
+use super::kind::named;
+use super::layout::Line;
+use super::output::{Format, cell_text};
+use super::session::{Session, items};
+
+const CREDENTIALS: [&str; 2] = ["audit", "credentials"];
+
+#[derive(Debug, Args)]
+pub(super) struct CredentialsArgs {
+    #[command(flatten)]
+    at: AtArgs,
+}
+
+pub(super) fn credentials(session: &mut Session, args: &CredentialsArgs) -> Result<(), Failure> {
+    if session.out.format == Format::Csv {
+        return session.copy(&CREDENTIALS, &args.at.query(), "text/csv");
+    }
+    let list = session.get_all(&CREDENTIALS, &args.at.query())?;
+    if session.out.format != Format::Table {
+        return session.out.json(&list);
+    }
+    if items(&list).is_empty() {
+        session.out.line("there was no live credential")?;
+    }
+    session.out.listing(&told(items(&list)))?;
+    super::audit::show_view(session, &list)
+}
+
+/// The credentials under who holds them, those of one kind and holder together.
+fn told(rows: &[Value]) -> Vec<Line> {
+    let mut groups: Vec<(String, Vec<Line>)> = Vec::new();
+    for row in rows {
+        let (holder, line) = (holder(row), Line::entry([cell_text(row, "id"), terms(row)]));
+        match groups.iter_mut().find(|(known, _)| *known == holder) {
+            Some((_, lines)) => lines.push(line),
+            None => groups.push((holder, vec![line])),
+        }
+    }
+    groups.into_iter().flat_map(|(holder, lines)| std::iter::once(Line::Heading(holder)).chain(lines)).collect()
+}
+
+/// Whose it is, or what kind, with what that can do.
+fn holder(row: &Value) -> String {
+    let field = |name| cell_text(row, name);
+    match field("kind").as_str() {
+        "api_token" => {
+            let holder = named(&field("holder"), &field("holder_name"));
+            match field("holder_role").as_str() {
+                "" => format!("API tokens of {holder}"),
+                "owner" => format!("API tokens of {holder}, an owner"),
+                role => format!("API tokens of {holder}, a {role}"),
+            }
+        }
+        "proxy_token" => match field("scope").as_str() {
+            "scoped" => {
+                format!("proxy tokens for web functions in {}", or(&field("environment_names"), "no environment"))
+            }
+            _ => "proxy tokens for web functions in every environment".to_owned(),
+        },
+        _ => match field("role").as_str() {
+            "auditor" => "access keys of auditors, who read everything".to_owned(),
+            _ => "access keys of evaluators, who ask for decisions".to_owned(),
+        },
+    }
+}
+
+fn or(text: &str, otherwise: &str) -> String {
+    if text.is_empty() { otherwise.to_owned() } else { text.replace(' ', ", ") }
+}
+
+/// When it was made, by whom, until when it is good, and when it was used.
+fn terms(row: &Value) -> String {
+    let field = |name| cell_text(row, name);
+    let label = field("label");
+    let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
+    let ends = match field("expires_at") {
+        end if end.is_empty() => "never expires".to_owned(),
+        end => format!("expires {end}"),
+    };
+    let used = match field("last_used_at") {
+        used if used.is_empty() => String::new(),
+        used => format!(", last used {used}"),
+    };
+    format!("{label}made {} by {}, {ends}{used}", field("issued_at"), field("issued_by"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn credentials_stand_under_what_they_can_do() {
+        let token = |id: &str| {
+            json!({ "kind": "api_token", "id": id, "holder": "user:al", "holder_name": "al", "holder_role": "owner",
+                "issued_by": "operator", "issued_at": "then", "last_used_at": "today" })
+        };
+        let key = json!({ "kind": "access_key", "id": "key_1", "role": "auditor", "label": "yearly", "issued_by": "user:al",
+            "issued_at": "then", "expires_at": "soon" });
+        let scoped = json!({ "kind": "proxy_token", "id": "prx_1", "scope": "scoped", "environment_names": ["a", "b"],
+            "issued_by": "user:al", "issued_at": "then" });
+        let entry = |id: &str, words: &str| Line::entry([id.to_owned(), words.to_owned()]);
+        let heading = |text: &str| Line::Heading(text.to_owned());
+        let expected = [
+            heading("API tokens of user:al, an owner"),
+            entry("tok_1", "made then by operator, never expires, last used today"),
+            entry("tok_2", "made then by operator, never expires, last used today"),
+            heading("access keys of auditors, who read everything"),
+            entry("key_1", "yearly: made then by user:al, expires soon"),
+            heading("proxy tokens for web functions in a, b"),
+            entry("prx_1", "made then by user:al, never expires"),
+        ];
+        assert_eq!(told(&[token("tok_1"), key, token("tok_2"), scoped]), expected);
+    }
+}
