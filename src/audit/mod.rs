@@ -8,6 +8,7 @@ pub mod csv;
 pub mod diff;
 pub mod evidence;
 pub mod pairs;
+pub mod report;
 pub mod roster;
 pub mod tenure;
 pub mod what_if;

@@ -14,9 +14,11 @@ use utoipa::openapi::{
     ResponseBuilder, Server, Type,
 };
 
+use super::accept::FORMS_OF_REPORTS;
 use super::problem::ProblemBody;
 use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
+use crate::log::journal::AnswerForm;
 
 /// What can go wrong with any request that needs a credential, by status.
 const PROBLEMS: &[(&str, &str)] = &[
@@ -99,11 +101,12 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     };
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
-        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Journal(_) | Kind::Decide | Kind::Foresee => "the answer",
+        _ => "the answer",
     });
     let success = gives
         .into_iter()
         .fold(success, |response, schema| response.content("application/json", Content::new(Some(schema))));
+    let success = other_forms(route).fold(success, |response, form| response.content(form.media_type(), text()));
     let mut operation = OperationBuilder::new()
         .summary(Some(route.summary))
         .tag(tag(route.path))
@@ -120,6 +123,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
         operation = operation.request_body(Some(body));
     }
     if route.who == Who::Anyone { operation.build() } else { guarded(operation, problem).build() }
+}
+
+/// The forms of an answer beside JSON.
+fn other_forms(route: &Route) -> impl Iterator<Item = AnswerForm> {
+    let is_report = matches!(route.kind, Kind::Report(_));
+    FORMS_OF_REPORTS.iter().copied().filter(move |form| is_report && *form != AnswerForm::Json)
+}
+
+fn text() -> Content {
+    Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))
 }
 
 /// An operation that needs a credential, with what can go wrong.
@@ -153,6 +166,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         Kind::Read => (reads, &[], &[]),
         Kind::List(filters) => (reads, pages, filters),
         Kind::Journal(filters) => (&[], pages, filters),
+        Kind::Report(filters) => (reads, &[], filters),
         Kind::Decide => (reads, &["explain"], &[]),
         Kind::Foresee | Kind::Write => (&["reason"], &[], &[]),
     };
@@ -169,7 +183,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
 
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     let schema_type = match name {
-        "limit" | "after" | "revision" | "at_least" => Type::Integer,
+        "limit" | "after" | "revision" | "at_least" | "days" => Type::Integer,
         "explain" => Type::Boolean,
         _ => Type::String,
     };
@@ -209,6 +223,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("actor", "only by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`; of reads, `key_…` too"),
     ("environment", "only what is about this environment, by name or id"),
     ("role", "only this role"),
+    ("name", "a report's name, as `GET /v1/workspaces/{ws}/reports` lists them with the parameters that each takes"),
+    ("days", "how many days are too many, 1 to 36,500; 90 if left out"),
     ("from", "only what was at or after this RFC 3339 instant"),
     ("until", "only what was before this RFC 3339 instant"),
 ];

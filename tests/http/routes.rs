@@ -43,6 +43,8 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/members/{user}/profile",
     "GET /v1/workspaces/{ws}/proxy-tokens",
     "GET /v1/workspaces/{ws}/proxy-tokens/{prx}",
+    "GET /v1/workspaces/{ws}/reports",
+    "GET /v1/workspaces/{ws}/reports/{name}",
     "GET /v1/workspaces/{ws}/service-users",
     "GET /v1/workspaces/{ws}/service-users/{svc}",
     "GET /v1/workspaces/{ws}/tokens",
@@ -166,6 +168,7 @@ impl Stage {
             ("{tok}", id(&self.mia)),
             ("{prx}", proxy_token),
             ("{key}", id(&self.auditor)),
+            ("{name}", "roster"),
             ("{principal}", "user:mia"),
         ];
         let path = values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));

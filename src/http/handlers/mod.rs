@@ -14,6 +14,7 @@ pub mod operations;
 pub mod proxy_auth;
 pub mod proxy_tokens;
 pub mod reads;
+pub mod reports;
 pub mod service_users;
 pub mod tokens;
 pub mod workspaces;

@@ -50,6 +50,8 @@ pub enum Kind {
     List(&'static [&'static str]),
     /// Lists what is kept beside the log, with these filters: not of a view, but as it is now.
     Journal(&'static [&'static str]),
+    /// Gives a report, in one of its forms, with these filters.
+    Report(&'static [&'static str]),
     /// Decides in a view.
     Decide,
     /// Asks what commands would change.

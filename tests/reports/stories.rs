@@ -1,0 +1,1 @@
+//! Short histories with an end that an auditor asks about.
