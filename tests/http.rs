@@ -33,6 +33,8 @@ mod lists;
 mod reads;
 #[path = "http/reference.rs"]
 mod reference;
+#[path = "http/reports.rs"]
+mod reports;
 #[path = "http/requests.rs"]
 mod requests;
 #[path = "http/retries.rs"]

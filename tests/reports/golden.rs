@@ -32,7 +32,9 @@ pub fn recorded(name: &str) -> Arc<Workspace> {
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let events: Vec<_> = lines.map(|line| Arc::new(decode(line).unwrap())).collect();
     let mut workspace = Workspace::empty(events[0].workspace);
-    events.iter().for_each(|event| workspace.evolve(event));
+    for event in &events {
+        workspace.evolve(event);
+    }
     Arc::new(workspace)
 }
 

@@ -60,22 +60,22 @@ impl ChangeRow {
     pub(super) const COLUMNS: &'static [Column] = &[
         column("number", "No.", Shown::Number),
         column("time", "Time", Shown::Instant),
-        column("recorded_at", "Recorded", Shown::Instant),
+        column("recorded_at", "Recorded", Shown::Across),
         column("type", "Change", Shown::Text),
         column("revision", "Revision", Shown::Number),
         PRINCIPAL[0],
         PRINCIPAL[1],
         column("environment_names", "Environments", Shown::Text),
-        column("environments", "Environment ids", Shown::No),
+        column("environments", "Environment ids", Shown::Across),
         column("before", "Before", Shown::Text),
         column("after", "After", Shown::Text),
         column("expires_at", "Expiry set", Shown::Instant),
         column("actor", "Actor", Shown::Text),
-        column("credential", "Credential", Shown::Beneath),
+        column("credential", "Credential", Shown::Across),
         column("reason", "Reason", Shown::Text),
-        column("subject", "Subject", Shown::No),
-        column("event", "Event", Shown::Beneath),
-        column("command", "Command", Shown::No),
+        column("subject", "Subject", Shown::Across),
+        column("event", "Event", Shown::Across),
+        column("command", "Command", Shown::Across),
     ];
 }
 

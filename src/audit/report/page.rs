@@ -34,6 +34,26 @@ impl Display for Text<'_> {
     }
 }
 
+/// The longest word that is not broken anywhere, in characters.
+const WORD_CHARS_MAX: usize = 22;
+
+/// Whether a line may be broken after a character of a word.
+const fn is_break(c: char) -> bool {
+    matches!(c, ' ' | '.' | '_' | ':' | '@')
+}
+
+/// A text whose long words may be broken where their parts end.
+struct Breaking<'a>(&'a str);
+
+impl Display for Breaking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.split_inclusive(is_break).enumerate().try_for_each(|(place, part)| {
+            let may_break = if place > 0 { "<wbr>" } else { "" };
+            write!(f, "{may_break}{}", Text(part))
+        })
+    }
+}
+
 impl Report {
     /// The report as a page.
     pub fn html(&self, heading: &Heading) -> String {
@@ -63,9 +83,10 @@ impl Report {
         let name = heading.workspace_label();
         writeln!(out, "<dt>Workspace</dt><dd>{} <code>{}</code></dd>", Text(&name), heading.workspace)?;
         if let Some(period) = heading.period {
-            let from = period.from.map_or_else(|| "the beginning".to_owned(), |from| from.to_string());
-            let until = period.until.map_or_else(|| "all that is known".to_owned(), |until| format!("before {until}"));
-            writeln!(out, "<dt>Period</dt><dd>from {from} until {until}</dd>")?;
+            let from = period.from.map_or_else(|| "from the beginning".to_owned(), |from| format!("from {from}"));
+            let until =
+                period.until.map_or_else(|| "as far as is known".to_owned(), |until| format!("until before {until}"));
+            writeln!(out, "<dt>Period</dt><dd>{from}, {until}</dd>")?;
         }
         let as_of = if card.when == When::Period { "Known as of" } else { "As of" };
         writeln!(out, "<dt>{as_of}</dt><dd>{}, revision {}</dd>", heading.at, heading.revision)?;
@@ -84,15 +105,12 @@ impl Report {
             write!(out, "<th{}>{}</th>", class(column), column.title)?;
         }
         out.push_str("</tr></thead>\n");
-        let evidence = self.columns.iter().find(|column| column.shown == Shown::Evidence);
         for row in &self.rows {
             let row = row.value();
             out.push_str("<tbody><tr>");
             shown.iter().try_for_each(|(column, beneath)| write_cell(&row, column, beneath, out))?;
             out.push_str("</tr>");
-            if let Some(evidence) = evidence.and_then(|column| row.get(column.name)) {
-                write_evidence(evidence, shown.len(), out)?;
-            }
+            write_below(&row, self.columns, shown.len(), out)?;
             out.push_str("</tbody>\n");
         }
         out.push_str("</table>\n");
@@ -133,7 +151,7 @@ fn cells(columns: &'static [Column]) -> Vec<(Column, Vec<Column>)> {
     let mut cells: Vec<(Column, Vec<Column>)> = Vec::new();
     for column in columns {
         match column.shown {
-            Shown::No | Shown::Evidence => {}
+            Shown::Across | Shown::Evidence => {}
             Shown::Beneath => cells.last_mut().into_iter().for_each(|(_, beneath)| beneath.push(*column)),
             Shown::Text | Shown::Instant | Shown::Number | Shown::Held => cells.push((*column, Vec::new())),
         }
@@ -146,14 +164,17 @@ fn class(column: &Column) -> &'static str {
 }
 
 fn write_cell(row: &Value, column: &Column, beneath: &[Column], out: &mut String) -> fmt::Result {
-    write!(out, "<td{}>", class(column))?;
     let value = row.get(column.name).unwrap_or(&Value::Null);
+    let text = csv::text(value);
+    let long =
+        if text.split(is_break).any(|word| word.chars().count() > WORD_CHARS_MAX) { " class=\"long\"" } else { "" };
+    write!(out, "<td{long}{}>", class(column))?;
     match (column.shown, value) {
-        (_, Value::Null) => out.push_str("<span class=\"none\">–</span>"),
+        _ if text.is_empty() => out.push_str("<span class=\"none\">–</span>"),
         (_, Value::Bool(yes)) => out.push_str(if *yes { "yes" } else { "no" }),
-        (Shown::Instant, value) => write_instant(&csv::text(value), out)?,
+        (Shown::Instant, _) => write_instant(&text, out)?,
         (Shown::Held, Value::Array(held)) => held.iter().try_for_each(|held| write_held(held, out))?,
-        (_, value) => write!(out, "{}", Text(&csv::text(value)))?,
+        _ => write!(out, "{}", Breaking(&text))?,
     }
     for column in beneath {
         let text = row.get(column.name).map(csv::text).filter(|text| !text.is_empty());
@@ -176,10 +197,21 @@ fn write_held(held: &Value, out: &mut String) -> fmt::Result {
     write!(out, "<div>{}: {} ({})</div>", Text(&place), Text(&role), Text(&rule))
 }
 
-fn write_evidence(evidence: &Value, columns: usize, out: &mut String) -> fmt::Result {
-    write!(out, "<tr class=\"evidence\"><td colspan=\"{columns}\"><ul>")?;
-    evidence.as_array().into_iter().flatten().try_for_each(|event| write_event(event, out))?;
-    out.push_str("</ul></td></tr>");
+/// Writes what stands across a row, below its cells.
+fn write_below(row: &Value, columns: &[Column], width: usize, out: &mut String) -> fmt::Result {
+    write!(out, "<tr class=\"evidence\"><td colspan=\"{width}\">")?;
+    let across = columns.iter().filter(|column| column.shown == Shown::Across);
+    let given = across.map(|column| (column.title, row.get(column.name).map(csv::text).unwrap_or_default()));
+    for (title, text) in given.filter(|(_, text)| !text.is_empty()) {
+        write!(out, "<span class=\"across\">{title} <code>{}</code></span> ", Text(&text))?;
+    }
+    let evidence = columns.iter().filter(|column| column.shown == Shown::Evidence);
+    for events in evidence.filter_map(|column| row.get(column.name)?.as_array()) {
+        out.push_str("<ul>");
+        events.iter().try_for_each(|event| write_event(event, out))?;
+        out.push_str("</ul>");
+    }
+    out.push_str("</td></tr>");
     Ok(())
 }
 

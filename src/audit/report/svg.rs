@@ -15,13 +15,17 @@ const TOP: i64 = 26;
 const LANE: i64 = 20;
 const BAR: i64 = 14;
 const LEGEND: i64 = 34;
+/// The most lanes of a panel: below the heading, it fits on a page of paper.
+const PANEL_LANES: usize = 15;
 /// The longest name of a lane, in characters.
 const NAME_CHARS_MAX: usize = 38;
+/// About how wide the word of a tick is.
+const LABEL: i64 = 76;
 /// About how wide a letter in a bar is.
 const LETTER: i64 = 6;
 
 /// The patterns that a bar can have.
-const PATTERNS: &str = "<defs>\
+const PATTERNS: &str = "<svg class=\"patterns\" aria-hidden=\"true\"><defs>\
 <pattern id=\"viewer\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
 <rect width=\"6\" height=\"6\" fill=\"#fff\"/><rect width=\"2\" height=\"6\" fill=\"#7a8fa6\"/></pattern>\
 <pattern id=\"manager\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
@@ -30,7 +34,7 @@ const PATTERNS: &str = "<defs>\
 <rect width=\"5\" height=\"5\" fill=\"#fff\"/><circle cx=\"2.5\" cy=\"2.5\" r=\"1.1\" fill=\"#333\"/></pattern>\
 <pattern id=\"credential\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\">\
 <rect width=\"5\" height=\"5\" fill=\"#fff\"/><rect width=\"1.5\" height=\"5\" fill=\"#666\"/></pattern>\
-</defs>";
+</defs></svg>\n";
 
 const fn paint(fill: Fill) -> &'static str {
     match fill {
@@ -60,58 +64,89 @@ impl Axis {
     }
 }
 
-fn y(lane: usize) -> i64 {
-    TOP + LANE * i64::try_from(lane).unwrap_or(i64::MAX / LANE - LANE)
-}
-
-/// Writes a chart; nothing if it has no bars.
+/// Writes a chart, in panels that fit on a page of paper; nothing if it has no bars.
 ///
 /// # Errors
 /// What it is written to has one.
 pub fn draw(chart: &Chart, out: &mut String) -> fmt::Result {
     let Some((first, last)) = chart.ends() else { return Ok(()) };
-    let (axis, bottom) = (Axis { first, last }, y(chart.lanes.len()));
-    let height = bottom + LEGEND;
-    write!(out, "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"tenures on a time axis\">")?;
+    let axis = Axis { first, last };
+    let firsts = (0..chart.lanes.len()).step_by(PANEL_LANES);
+    let panels: Vec<Panel> =
+        firsts.map(|first| Panel { chart, axis, first, end: chart.lanes.len().min(first + PANEL_LANES) }).collect();
     out.push_str(PATTERNS);
-    ticks(first, last).iter().try_for_each(|tick| draw_tick(tick, axis, bottom, out))?;
-    for (place, lane) in chart.lanes.iter().enumerate() {
-        draw_lane(place, lane, out)?;
+    panels.iter().try_for_each(|panel| panel.draw(out))?;
+    caption(chart, out)
+}
+
+/// Some of the lanes of a chart, below an axis of their own.
+struct Panel<'a> {
+    chart: &'a Chart,
+    axis: Axis,
+    first: usize,
+    end: usize,
+}
+
+impl Panel<'_> {
+    fn draw(&self, out: &mut String) -> fmt::Result {
+        let (chart, axis, bottom) = (self.chart, self.axis, self.y(self.end));
+        let is_last = self.end == chart.lanes.len();
+        let height = bottom + if is_last { LEGEND } else { 4 };
+        write!(
+            out,
+            "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"tenures on a time axis\">"
+        )?;
+        ticks(axis.first, axis.last).iter().try_for_each(|tick| draw_tick(tick, axis, bottom, out))?;
+        for (place, lane) in chart.lanes.iter().enumerate().filter(|(place, _)| self.holds(*place)) {
+            draw_lane(self.y(place), lane, out)?;
+        }
+        let bars = chart.bars.iter().filter(|bar| self.holds(bar.lane));
+        bars.into_iter().try_for_each(|bar| draw_bar(bar, self.y(bar.lane), axis, out))?;
+        let marks = chart.marks.iter().filter(|mark| self.holds(mark.lane));
+        marks.into_iter().try_for_each(|mark| draw_mark(mark, self.y(mark.lane), axis, out))?;
+        if is_last {
+            draw_legend(chart, bottom + 20, out)?;
+        }
+        out.push_str("</svg></figure>\n");
+        Ok(())
     }
-    chart.bars.iter().try_for_each(|bar| draw_bar(bar, axis, out))?;
-    chart.marks.iter().try_for_each(|mark| draw_mark(mark, axis, out))?;
-    draw_legend(chart, bottom + 20, out)?;
-    out.push_str("</svg>");
-    caption(chart, out)?;
-    out.push_str("</figure>\n");
-    Ok(())
+
+    fn holds(&self, lane: usize) -> bool {
+        (self.first..self.end).contains(&lane)
+    }
+
+    /// Where a lane begins, from the top down.
+    fn y(&self, lane: usize) -> i64 {
+        TOP + LANE * i64::try_from(lane.saturating_sub(self.first)).unwrap_or_default()
+    }
 }
 
 fn caption(chart: &Chart, out: &mut String) -> fmt::Result {
-    out.push_str("<figcaption>Times are in UTC.");
+    out.push_str("<p class=\"caption\">Times are in UTC.");
     if chart.bars_total > chart.bars.len() {
         write!(out, " Of {} bars the first {BARS_MAX} are drawn; the table has all rows.", chart.bars_total)?;
     }
-    out.push_str("</figcaption>");
+    out.push_str("</p>\n");
     Ok(())
 }
 
 fn draw_tick(tick: &Tick, axis: Axis, bottom: i64, out: &mut String) -> fmt::Result {
     let (x, label) = (axis.x(tick.at), Text(&tick.label));
     write!(out, "<path class=\"tick\" d=\"M{x} {}V{bottom}\"/>", TOP - 6)?;
-    write!(out, "<text class=\"when\" x=\"{x}\" y=\"{}\">{label}</text>", TOP - 12)
+    let class = if x > RIGHT - LABEL / 2 { "when last" } else { "when" };
+    write!(out, "<text class=\"{class}\" x=\"{}\" y=\"{}\">{label}</text>", x.min(RIGHT + 10), TOP - 12)
 }
 
-fn draw_lane(place: usize, lane: &str, out: &mut String) -> fmt::Result {
-    let (top, cut) = (y(place), lane.chars().count() > NAME_CHARS_MAX);
+fn draw_lane(top: i64, lane: &str, out: &mut String) -> fmt::Result {
+    let cut = lane.chars().count() > NAME_CHARS_MAX;
     let shown: String = lane.chars().take(if cut { NAME_CHARS_MAX - 1 } else { NAME_CHARS_MAX }).collect();
     let (baseline, below, dots) = (top + 14, top + LANE, if cut { "…" } else { "" });
     write!(out, "<path class=\"lane\" d=\"M0 {below}H{RIGHT}\"/>")?;
     write!(out, "<text class=\"name\" x=\"{}\" y=\"{baseline}\">{}{dots}</text>", LEFT - 8, Text(&shown))
 }
 
-fn draw_bar(bar: &Bar, axis: Axis, out: &mut String) -> fmt::Result {
-    let (x, top) = (axis.x(bar.from), y(bar.lane) + (LANE - BAR) / 2);
+fn draw_bar(bar: &Bar, top: i64, axis: Axis, out: &mut String) -> fmt::Result {
+    let (x, top) = (axis.x(bar.from), top + (LANE - BAR) / 2);
     let width = (axis.x(bar.until.unwrap_or(axis.last)) - x).max(2);
     write!(
         out,
@@ -126,7 +161,8 @@ fn draw_bar(bar: &Bar, axis: Axis, out: &mut String) -> fmt::Result {
     }
     let letters = i64::try_from(bar.fill.word().len()).unwrap_or_default() * LETTER + 12;
     if letters < width {
-        write!(out, "<text class=\"word\" x=\"{}\" y=\"{}\">{}</text>", x + 6, top + 11, bar.fill.word())?;
+        let class = if matches!(bar.fill, Fill::Contributor | Fill::Owner) { "word light" } else { "word" };
+        write!(out, "<text class=\"{class}\" x=\"{}\" y=\"{}\">{}</text>", x + 6, top + 11, bar.fill.word())?;
     }
     Ok(())
 }
@@ -143,8 +179,8 @@ fn lozenge(x: i64, middle: i64, out: &mut String) -> fmt::Result {
     )
 }
 
-fn draw_mark(mark: &Mark, axis: Axis, out: &mut String) -> fmt::Result {
-    lozenge(axis.x(mark.at), y(mark.lane) + LANE / 2, out)?;
+fn draw_mark(mark: &Mark, top: i64, axis: Axis, out: &mut String) -> fmt::Result {
+    lozenge(axis.x(mark.at), top + LANE / 2, out)?;
     write!(out, "><title>{} at {}</title></path>", mark.word, mark.at)
 }
 

@@ -24,8 +24,8 @@ pub enum Shown {
     Beneath,
     /// As events, across the row.
     Evidence,
-    /// Not: it says what the evidence says too, or is for machines.
-    No,
+    /// With its title, across the row.
+    Across,
 }
 
 /// A column: where it is in a row, and what stands at its head.
