@@ -114,7 +114,7 @@ reports! {
     /// Live tokens and keys that nobody has used for a number of days, or never.
     Dormant = "dormant", "Dormant credentials", Now, [Principal, Days],
         ["SOC 2 CC6.1", "SOC 2 CC6.2", "ISO 27001 A.5.17", "ISO 27001 A.5.18", "PCI DSS 8.2.6", "NIST 800-53 AC-2"];
-    /// Live tokens and keys that were made by someone who has left since, and whose secret may have left with them.
+    /// Live tokens and keys that were made by someone who is no member any more, and whose secret may have left with them.
     Orphans = "orphans", "Orphaned credentials", Instant, [Principal],
         ["SOC 2 CC6.1", "SOC 2 CC6.2", "ISO 27001 A.5.17", "PCI DSS 8.2.5", "NIST 800-53 AC-2"];
     /// Grants that were made without an end, or for longer than a number of days.

@@ -66,7 +66,7 @@ impl ChangeRow {
         PRINCIPAL[0],
         PRINCIPAL[1],
         column("environment_names", "Environments", Shown::Text),
-        column("environments", "Environment ids", Shown::Across),
+        column("environments", "Environment ids", Shown::No),
         column("before", "Before", Shown::Text),
         column("after", "After", Shown::Text),
         column("expires_at", "Expiry set", Shown::Instant),

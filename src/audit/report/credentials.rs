@@ -268,10 +268,10 @@ pub struct OrphanRow {
     /// What it is.
     #[serde(flatten)]
     pub about: About,
-    /// When its maker left.
-    pub issuer_left_at: Instant,
+    /// When its maker left; `null` for one who never was a member, as an imported history may have it.
+    pub issuer_left_at: Option<Instant>,
     /// The whole days since then.
-    pub days_since: i64,
+    pub days_since: Option<i64>,
     /// The events that made it, and the one that ended its maker's membership.
     pub evidence: Vec<Evidence>,
 }
@@ -292,11 +292,20 @@ impl OrphanRow {
     ];
 }
 
-/// The event that ended the membership of whoever acted, if they have left.
+/// Whether whoever acted is in the workspace, or never was to be.
+fn is_here(view: &View, actor: &Actor) -> bool {
+    match actor {
+        Actor::User(user) => view.member(user).is_some(),
+        Actor::ServiceUser(id) => view.service_user(*id).is_some(),
+        Actor::Operator | Actor::System => true,
+    }
+}
+
+/// The event that ended the membership of whoever acted; none for one who never had any.
 fn departure(view: &View, actor: &Actor) -> Option<Revision> {
     match actor {
-        Actor::User(user) => view.member_trace(user).filter(|role| role.value.is_none()).map(|role| role.since),
-        Actor::ServiceUser(id) => view.service_user_trace(*id).filter(|alive| !alive.value).map(|alive| alive.since),
+        Actor::User(user) => view.member_trace(user).map(|role| role.since),
+        Actor::ServiceUser(id) => view.service_user_trace(*id).map(|alive| alive.since),
         Actor::Operator | Actor::System => None,
     }
 }
@@ -305,15 +314,17 @@ fn departure(view: &View, actor: &Actor) -> Option<Revision> {
 pub(super) fn orphans(asked: &Asked, found: &mut Found) -> Result<(), TooLarge> {
     let view = &asked.view;
     found.chart.until(view.instant());
-    for (_, row) in live(asked) {
-        let Some(left) = departure(view, &row.issued_by) else { continue };
+    for (_, row) in live(asked).into_iter().filter(|(_, row)| !is_here(view, &row.issued_by)) {
+        let left = departure(view, &row.issued_by);
         let mut evidence = row.evidence.clone();
-        evidence.extend(view.event(left).map(|event| Evidence::of(event)));
+        evidence.extend(left.and_then(|left| view.event(left)).map(|event| Evidence::of(event)));
         let about = about(row);
-        let issuer_left_at = view.time_of(left);
+        let issuer_left_at = left.map(|left| view.time_of(left));
         found.chart.bar(lane(&about), Fill::Credential, about.issued_at, None);
-        found.chart.mark("issuer left", issuer_left_at);
-        let days_since = days_between(issuer_left_at, view.instant());
+        if let Some(at) = issuer_left_at {
+            found.chart.mark("issuer left", at);
+        }
+        let days_since = issuer_left_at.map(|at| days_between(at, view.instant()));
         found.add(OrphanRow { about, issuer_left_at, days_since, evidence })?;
     }
     Ok(())

@@ -15,6 +15,7 @@ pub mod people;
 pub mod stint;
 pub mod svg;
 pub mod table;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ const fn maker(name: ReportName) -> (&'static [Column], Make) {
         ReportName::ServiceUsers => (credentials::ServiceUserRow::COLUMNS, credentials::service_users),
         ReportName::Dormant => (credentials::DormantRow::COLUMNS, credentials::dormant),
         ReportName::Orphans => (credentials::OrphanRow::COLUMNS, credentials::orphans),
-        ReportName::OutsideWindow => (access::WindowRow::COLUMNS, access::outside_window),
+        ReportName::OutsideWindow => (window::WindowRow::COLUMNS, window::outside_window),
     }
 }
 

@@ -39,7 +39,7 @@ const WORD_CHARS_MAX: usize = 22;
 
 /// Whether a line may be broken after a character of a word.
 const fn is_break(c: char) -> bool {
-    matches!(c, ' ' | '.' | '_' | ':' | '@')
+    matches!(c, ' ' | '.' | '_' | '@')
 }
 
 /// A text whose long words may be broken where their parts end.
@@ -151,7 +151,7 @@ fn cells(columns: &'static [Column]) -> Vec<(Column, Vec<Column>)> {
     let mut cells: Vec<(Column, Vec<Column>)> = Vec::new();
     for column in columns {
         match column.shown {
-            Shown::Across | Shown::Evidence => {}
+            Shown::Across | Shown::Evidence | Shown::No => {}
             Shown::Beneath => cells.last_mut().into_iter().for_each(|(_, beneath)| beneath.push(*column)),
             Shown::Text | Shown::Instant | Shown::Number | Shown::Held => cells.push((*column, Vec::new())),
         }

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::access::{PrivilegedRow, RosterRow, WindowRow};
+use super::access::{PrivilegedRow, RosterRow};
 use super::changes::ChangeRow;
 use super::credentials::{DormantRow, OrphanRow, ServiceUserRow};
 use super::people::{JoinerRow, LeaverRow, MoverRow};
+use super::window::WindowRow;
 
 /// How a column is shown on a page that people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Shown {
     Evidence,
     /// With its title, across the row.
     Across,
+    /// Not: another column says it to people.
+    No,
 }
 
 /// A column: where it is in a row, and what stands at its head.
