@@ -48,13 +48,11 @@ fn view() -> View {
 /// Every third credential was used on the first of December, every third one in summer, and the others never.
 fn uses(view: &View) -> Uses {
     let credentials = Credentials::new(view.clone());
+    let days = [Some(instant("2025-12-01T08:00:00Z")), Some(instant("2025-08-11T16:30:00Z")), None];
     let mut uses = Uses::new();
-    for (place, credential) in credentials.all().iter().enumerate() {
-        match place % 3 {
-            0 => drop(uses.insert(*credential, instant("2025-12-01T08:00:00Z"))),
-            1 => drop(uses.insert(*credential, instant("2025-08-11T16:30:00Z"))),
-            _ => {}
-        }
+    for (credential, day) in credentials.all().iter().zip(days.into_iter().cycle()) {
+        let issued_at = credentials.row(*credential).unwrap().issued_at;
+        uses.extend(day.filter(|day| *day > issued_at).map(|day| (*credential, day)));
     }
     uses
 }

@@ -34,12 +34,12 @@ impl Display for Text<'_> {
     }
 }
 
-/// The longest word that is not broken anywhere, in characters.
-const WORD_CHARS_MAX: usize = 22;
+/// The longest word that is not broken anywhere, in characters: an id is not.
+const WORD_CHARS_MAX: usize = 30;
 
 /// Whether a line may be broken after a character of a word.
 const fn is_break(c: char) -> bool {
-    matches!(c, ' ' | '.' | '_' | '@')
+    matches!(c, ' ' | '.' | '@')
 }
 
 /// A text whose long words may be broken where their parts end.
