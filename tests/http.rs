@@ -39,6 +39,8 @@ mod reads;
 mod reasons;
 #[path = "http/reference.rs"]
 mod reference;
+#[path = "http/reports.rs"]
+mod reports;
 #[path = "http/requests.rs"]
 mod requests;
 #[path = "http/resources.rs"]

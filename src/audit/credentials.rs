@@ -13,7 +13,7 @@ use crate::domain::time::Instant;
 use crate::domain::view::View;
 
 /// A credential of any kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AnyCredential {
     /// An API token.
     Token(TokenId),
@@ -33,6 +33,17 @@ pub enum CredentialKind {
     ProxyToken,
     /// Asks, and never changes.
     AccessKey,
+}
+
+impl CredentialKind {
+    /// What people call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiToken => "API token",
+            Self::ProxyToken => "proxy token",
+            Self::AccessKey => "access key",
+        }
+    }
 }
 
 /// Where a proxy token is valid.
@@ -101,7 +112,13 @@ impl Credentials {
         self.all.get(candidate).copied()
     }
 
-    fn row(&self, credential: AnyCredential) -> Option<CredentialRow> {
+    /// Every credential, in order.
+    pub fn all(&self) -> &[AnyCredential] {
+        &self.all
+    }
+
+    /// What there is to say of a credential, if it is live.
+    pub fn row(&self, credential: AnyCredential) -> Option<CredentialRow> {
         match credential {
             AnyCredential::Token(id) => token(&self.view, id),
             AnyCredential::ProxyToken(id) => proxy_token(&self.view, id),

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod evidence;
 pub mod pairs;
 pub mod reasons;
+pub mod report;
 pub mod roster;
 pub mod tenure;
 pub mod what_if;

@@ -55,26 +55,24 @@ impl Question for Roster {
     }
 
     fn rows(&self, candidate: usize) -> Vec<AccessRow> {
-        let row = self.pairs.get(candidate).and_then(|(environment, principal)| self.row(environment, principal));
-        row.into_iter().collect()
+        let row = self.pairs.get(candidate);
+        row.and_then(|(environment, principal)| access_row(&self.view, environment, principal)).into_iter().collect()
     }
 }
 
-impl Roster {
-    fn row(&self, environment: EnvironmentId, principal: &Principal) -> Option<AccessRow> {
-        let view = &self.view;
-        let place = view.environment(environment)?;
-        view.principal(principal)?;
-        let Access { role, rule, evidence: revisions } = access(view, &place, principal);
-        (role > EnvironmentRole::NoAccess).then(|| AccessRow {
-            principal: principal.clone(),
-            principal_name: principal_name(view, principal),
-            environment,
-            environment_name: place.name.clone(),
-            role,
-            rule: rule.as_str(),
-            since: since(view, environment, principal),
-            evidence: evidence(view, &revisions),
-        })
-    }
+/// A principal's access to an environment in a view; none for `no_access`, and where one of them is not there.
+pub fn access_row(view: &View, environment: EnvironmentId, principal: &Principal) -> Option<AccessRow> {
+    let place = view.environment(environment)?;
+    view.principal(principal)?;
+    let Access { role, rule, evidence: revisions } = access(view, &place, principal);
+    (role > EnvironmentRole::NoAccess).then(|| AccessRow {
+        principal: principal.clone(),
+        principal_name: principal_name(view, principal),
+        environment,
+        environment_name: place.name.clone(),
+        role,
+        rule: rule.as_str(),
+        since: since(view, environment, principal),
+        evidence: evidence(view, &revisions),
+    })
 }

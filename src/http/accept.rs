@@ -9,6 +9,9 @@ use crate::log::journal::AnswerForm;
 /// The forms of a list of rows.
 pub const FORMS_OF_ROWS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv];
 
+/// The forms of a report.
+pub const FORMS_OF_REPORTS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Csv, AnswerForm::Html];
+
 impl AnswerForm {
     /// Its media type, as it is asked for.
     pub const fn media_type(self) -> &'static str {

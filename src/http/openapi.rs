@@ -14,10 +14,12 @@ use utoipa::openapi::{
     ResponseBuilder, Server, Type,
 };
 
+use super::accept::FORMS_OF_REPORTS;
 use super::live::EVENT_STREAM;
 use super::problem::ProblemBody;
 use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
+use crate::log::journal::AnswerForm;
 
 /// What can go wrong with any request that needs a credential, by status.
 const PROBLEMS: &[(&str, &str)] = &[
@@ -102,7 +104,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     let success = ResponseBuilder::new().description(match route.kind {
         Kind::Write => "the change is durable",
         Kind::Log(_) | Kind::Feed => "the events; with `Accept: text/event-stream` as they come",
-        Kind::Plain | Kind::Read | Kind::List(_) | Kind::Journal(_) | Kind::Decide | Kind::Foresee => "the answer",
+        _ => "the answer",
     });
     let success = gives
         .into_iter()
@@ -113,6 +115,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     } else {
         success
     };
+    let success = other_forms(route).fold(success, |response, form| response.content(form.media_type(), text()));
     let mut operation = OperationBuilder::new()
         .summary(Some(route.summary))
         .tag(tag(route.path))
@@ -133,6 +136,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
         operation = operation.request_body(Some(body));
     }
     if route.who == Who::Anyone { operation.build() } else { guarded(operation, problem).build() }
+}
+
+/// The forms of an answer beside JSON.
+fn other_forms(route: &Route) -> impl Iterator<Item = AnswerForm> {
+    let is_report = matches!(route.kind, Kind::Report(_));
+    FORMS_OF_REPORTS.iter().copied().filter(move |form| is_report && *form != AnswerForm::Json)
+}
+
+fn text() -> Content {
+    Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))
 }
 
 /// An operation that needs a credential, with what can go wrong.
@@ -167,6 +180,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         Kind::List(filters) | Kind::Log(filters) => (reads, pages, filters),
         Kind::Journal(filters) => (&[], pages, filters),
         Kind::Feed => (pages, &[], &[]),
+        Kind::Report(filters) => (reads, &[], filters),
         Kind::Decide => (reads, &["explain"], &[]),
         Kind::Foresee | Kind::Write => (&["reason"], &[], &[]),
     };
@@ -184,7 +198,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
 
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     let schema_type = match name {
-        "limit" | "after" | "revision" | "at_least" => Type::Integer,
+        "limit" | "after" | "revision" | "at_least" | "days" => Type::Integer,
         "explain" => Type::Boolean,
         _ => Type::String,
     };
@@ -227,6 +241,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("credential", "only what was done with this: an API token's id, or `operator`"),
     ("environment", "only what is about this environment, by name or id"),
     ("role", "only this role"),
+    ("name", "a report's name, as `GET /v1/workspaces/{ws}/reports` lists them with the parameters that each takes"),
+    ("days", "how many days are too many, 1 to 36,500; 90 if left out"),
     ("from", "only what was at or after this RFC 3339 instant"),
     ("until", "only what was before this RFC 3339 instant; a live stream ends there"),
 ];

@@ -22,6 +22,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
 use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
 
+pub use past::TokenLife;
+
 /// When a question is about: what `?at=` and `?revision=` say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum At {

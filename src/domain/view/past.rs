@@ -1,11 +1,24 @@
 //! What a view knows of the time before it: what a principal's access ever rested on, and views of earlier moments.
 
 use super::View;
-use crate::domain::id::{EnvironmentId, UserId};
+use crate::domain::id::{EnvironmentId, TokenId, UserId};
 use crate::domain::principal::Principal;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::{Since, Timeline};
 use crate::domain::workspace::Mode;
+
+/// From when until when an API token was worth something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLife {
+    /// Which.
+    pub id: TokenId,
+    /// When it was made.
+    pub from: Instant,
+    /// When it was taken back or expired; none if it is still live in the view.
+    pub until: Option<Instant>,
+    /// The event that says so, if it has come.
+    pub ended: Option<Revision>,
+}
 
 impl View {
     /// When the event of a revision happened; [`Instant::EARLIEST`] for one that no loaded fact knows.
@@ -80,6 +93,25 @@ impl View {
     /// Every environment that ever was, as far as the view reaches, in the order of their ids.
     pub fn environments_of_all_time(&self) -> impl Iterator<Item = EnvironmentId> {
         self.workspace.environments.keys().copied().filter(|id| self.environment_trace(*id).is_some())
+    }
+
+    /// Every API token that a principal ever held, as far as the view reaches, in the order of their ids.
+    pub fn token_lives(&self, holder: &Principal) -> Vec<TokenLife> {
+        let workspace = &self.workspace;
+        let held = workspace.tokens_of.get(holder).into_iter().flatten();
+        let known = held.filter_map(|id| Some((*id, workspace.tokens.get(id)?)));
+        let begun = known.filter(|(_, token)| token.issued <= self.revision);
+        let end = |end: Option<Revision>| end.filter(|end| *end <= self.revision).map(|end| self.time_of(end));
+        let closed = self.existence();
+        let closed = end((!closed.value).then_some(closed.since));
+        begun
+            .map(|(id, token)| {
+                let expired = token.expires_at.filter(|end| *end <= self.instant);
+                let until = [end(token.ended), expired, closed].into_iter().flatten().min();
+                let ended = token.ended.filter(|end| *end <= self.revision);
+                TokenLife { id, from: token.issued_at, until, ended }
+            })
+            .collect()
     }
 
     /// How an environment stands to those who have no grant in it; [`Mode::Ended`] if it is not there.

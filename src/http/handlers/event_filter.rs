@@ -133,12 +133,21 @@ impl Filter {
     pub fn learn(&mut self, event: &Event) {
         match &event.data {
             EventData::EnvironmentCreated(id, description) | EventData::EnvironmentRenamed(id, description) => {
-                let bears = |text: &str| description.name.key() == EnvironmentName::key_of(text);
+                let bears =
+                    |text: &str| description.name.key() == EnvironmentName::key_of(text) || *text == id.to_string();
                 learn(self.environments.as_mut(), *id, bears);
             }
             EventData::ServiceUserCreated(id, description) => {
-                let bears = |text: &str| text.strip_prefix("service_user:") == Some(description.name.as_str());
-                learn(self.principals.as_mut(), Principal::ServiceUser(*id), bears);
+                let principal = Principal::ServiceUser(*id);
+                let bears = |text: &str| {
+                    text.strip_prefix("service_user:") == Some(description.name.as_str())
+                        || *text == principal.to_string()
+                };
+                learn(self.principals.as_mut(), principal.clone(), bears);
+            }
+            EventData::MemberAdded(user, _) => {
+                let principal = Principal::User(user.clone());
+                learn(self.principals.as_mut(), principal.clone(), |text| *text == principal.to_string());
             }
             _ => {}
         }

@@ -17,6 +17,7 @@ pub mod operations;
 pub mod proxy_auth;
 pub mod proxy_tokens;
 pub mod reads;
+pub mod reports;
 pub mod resources;
 pub mod service_users;
 pub mod tokens;

@@ -55,6 +55,8 @@ pub enum Kind {
     Log(&'static [&'static str]),
     /// Lists the feed of the instance, or follows it.
     Feed,
+    /// Gives a report, in one of its forms, with these filters.
+    Report(&'static [&'static str]),
     /// Decides in a view.
     Decide,
     /// Asks what commands would change.

@@ -6,16 +6,19 @@ use super::Who::{Auditors, Evaluators, Operator, ProxyTokens};
 use super::{Kind, Route, get, post};
 use crate::audit::credentials::CredentialRow;
 use crate::audit::diff::DiffRow;
+use crate::audit::report::body::ReportBody;
 use crate::audit::roster::AccessRow;
 use crate::audit::tenure::TenureRow;
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
-use crate::http::handlers::{audit, decisions, events, feed, proxy_auth, reads};
+use crate::http::handlers::{audit, decisions, events, feed, proxy_auth, reads, reports};
 use crate::http::rows::RowsBody;
 
 const EVENT_FILTERS: &[&str] =
     &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
+
+const REPORT_FILTERS: &[&str] = &["from", "until", "environment", "principal", "days"];
 
 pub(super) fn rows() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
@@ -64,5 +67,16 @@ pub(super) fn rows() -> Vec<Route> {
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
             .kind(Kind::Journal(&["from", "until", "actor"]))
             .gives::<RowsBody<reads::ReadsAbout, reads::ReadRow>>(),
+        get("/v1/workspaces/{ws}/reports", "Lists the reports that can be asked for", Auditors, reports::list)
+            .kind(Kind::Plain)
+            .gives::<reports::ReportsBody>(),
+        get(
+            "/v1/workspaces/{ws}/reports/{name}",
+            "Gives a report that auditors ask for by name",
+            Auditors,
+            reports::give,
+        )
+        .kind(Kind::Report(REPORT_FILTERS))
+        .gives::<ReportBody<'static>>(),
     ]
 }

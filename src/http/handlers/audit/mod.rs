@@ -233,7 +233,8 @@ impl Question for WithUses {
     }
 }
 
-const fn presented(credential: AnyCredential) -> PresentedId {
+/// A credential, as it is presented.
+pub(super) const fn presented(credential: AnyCredential) -> PresentedId {
     match credential {
         AnyCredential::Token(id) => PresentedId::Token(id),
         AnyCredential::ProxyToken(id) => PresentedId::ProxyToken(id),

@@ -1,0 +1,204 @@
+//! The reports, as they are asked for over HTTP.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Answered;
+use super::audit::presented;
+use crate::audit::credentials::Credentials;
+use crate::audit::report::body::{Heading, Period, ReportQuery};
+use crate::audit::report::catalogue::{Parameter, ReportCard, ReportName, When};
+use crate::audit::report::{Asked, DAYS_DEFAULT, DAYS_MAX, Report, TooLarge, Uses, page, report};
+use crate::domain::command::{EnvironmentRef, PrincipalRef};
+use crate::domain::time::Span;
+use crate::domain::view::View;
+use crate::http::accept::FORMS_OF_REPORTS;
+use crate::http::answer;
+use crate::http::asked::InWorkspace;
+use crate::http::journal;
+use crate::http::params::Params;
+use crate::http::problem::Problem;
+use crate::log::journal::AnswerForm;
+
+/// Every report that can be asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReportsBody {
+    /// The reports, in the order in which auditors go through them.
+    pub items: Vec<ReportCard>,
+}
+
+/// Lists the reports. It says nothing of the workspace, so it is no reading of the audit.
+pub async fn list(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    let items = ReportName::ALL.iter().map(|name| name.card()).collect();
+    Ok(answer::json(StatusCode::OK, answer::bytes(&ReportsBody { items })?))
+}
+
+/// Gives a report in full.
+pub async fn give(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    let name = name(&request)?;
+    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_REPORTS)?;
+    let (view, pinned) = view(&mut request, name)?;
+    let (query, period) = query(&mut request.asked.params, name)?;
+    let heading = Heading::new(name, &view, period, query);
+    let mut asked = asked(&request, &heading, view.clone(), period)?;
+    if !pinned && matches!(name, ReportName::ServiceUsers | ReportName::Dormant) {
+        asked.uses = Some(uses(&request, view.clone()).await?);
+    }
+    let make = move || report(name, &asked).map(|made| Written::of(&made, &heading, form));
+    let made = request.asked.app.service.auditing(make).await?;
+    let written = made.map_err(|too_large| refuse(name, too_large))??;
+    journal::record(&request, &view, form, written.rows).await?;
+    Ok(written.answer(&view, form))
+}
+
+fn name(request: &InWorkspace) -> Result<ReportName, Problem> {
+    let name = request.asked.path("name").parse();
+    name.map_err(|unknown: crate::audit::report::catalogue::UnknownReport| {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", unknown.to_string())
+    })
+}
+
+/// The view that a report is of, and whether the caller named it.
+fn view(request: &mut InWorkspace, name: ReportName) -> Result<(View, bool), Problem> {
+    let (view, pinned) = request.view()?;
+    if pinned && name.card().when == When::Now {
+        return Err(Problem::invalid(format!(
+            "`at`: the report `{name}` is about now only, since uses of credentials are not in the log and nobody \
+             knows when they were last used as of another instant; leave it out"
+        )));
+    }
+    Ok((view, pinned))
+}
+
+/// What a report is asked with; what it cannot be asked with is left, and so refused.
+fn query(params: &mut Params, name: ReportName) -> Result<(ReportQuery, Period), Problem> {
+    let mut query = ReportQuery::default();
+    if name.takes(Parameter::Environment) {
+        query.environment = params.text("environment");
+    }
+    if name.takes(Parameter::Principal) {
+        query.principal = params.text("principal");
+    }
+    if name.takes(Parameter::Days) {
+        query.days = Some(days(params)?);
+    }
+    let mut period = Period::default();
+    if name.card().when == When::Period {
+        period = Period { from: params.value("from")?, until: params.value("until")? };
+    }
+    std::mem::take(params).finish()?;
+    Ok((query, period))
+}
+
+fn days(params: &mut Params) -> Result<u32, Problem> {
+    let days: u32 = params.value("days")?.unwrap_or(DAYS_DEFAULT);
+    if (1..=DAYS_MAX).contains(&days) {
+        return Ok(days);
+    }
+    Err(Problem::invalid(format!("`days`: `{days}` is not from 1 to {DAYS_MAX}")))
+}
+
+/// What is asked, with names looked up: a period's in all that is known, an instant's as of that instant.
+fn asked(request: &InWorkspace, heading: &Heading, view: View, period: Period) -> Result<Asked, Problem> {
+    let ReportQuery { environment, principal, days } = &heading.query;
+    let span = Span::new(period.from, period.until)
+        .map_err(|(from, until)| Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))?;
+    let environment = environment.as_deref().map(EnvironmentRef::from);
+    let principal = principal.as_deref().map(PrincipalRef::from);
+    check_ever(&request.now(), environment.as_ref(), principal.as_ref())?;
+    let instant = view.instant();
+    let named_in = match heading.period {
+        Some(_) => span,
+        None => Span::new(Some(instant), Some(instant.next())).unwrap_or(span),
+    };
+    Ok(Asked {
+        environments: environment.map(|named| view.environments_within(&named, &named_in)),
+        principals: principal.map(|named| view.principals_ever(&named)),
+        days: days.unwrap_or(DAYS_DEFAULT),
+        uses: None,
+        view,
+        span,
+    })
+}
+
+/// Makes sure that what filters name is there or once was.
+fn check_ever(
+    now: &View,
+    environment: Option<&EnvironmentRef>,
+    principal: Option<&PrincipalRef>,
+) -> Result<(), Problem> {
+    if let Some(named) = environment.filter(|named| !now.environment_ever(named)) {
+        return Err(Problem::not_found("environment", &named.0));
+    }
+    match principal.filter(|named| now.principals_ever(named).is_empty()) {
+        Some(named) => Err(Problem::not_found("principal", &named.0)),
+        None => Ok(()),
+    }
+}
+
+/// When each live credential was last used.
+async fn uses(request: &InWorkspace, view: View) -> Result<Uses, Problem> {
+    let service = &request.asked.app.service;
+    let credentials = service.auditing(move || Credentials::new(view).all().to_vec()).await?;
+    let ids = credentials.iter().copied().map(presented).collect();
+    let used = service.last_used(ids).await?;
+    Ok(credentials.into_iter().zip(used).filter_map(|(credential, used)| Some((credential, used?))).collect())
+}
+
+fn refuse(name: ReportName, too_large: TooLarge) -> Problem {
+    let card = name.card();
+    let period: &[&str] = if card.when == When::Period { &["from", "until"] } else { &[] };
+    let filters = period.iter().copied().chain(card.parameters.iter().map(|parameter| parameter.as_str()));
+    let filters: Vec<String> = filters.map(|filter| format!("`{filter}`")).collect();
+    let detail = format!("the report `{name}` has {too_large}: narrow it with {}", filters.join(", "));
+    Problem::too_large(detail)
+}
+
+/// A report in the form that was asked for.
+struct Written {
+    bytes: Vec<u8>,
+    rows: usize,
+    /// What a browser is to call the file that it makes of the report.
+    disposition: Option<String>,
+}
+
+impl Written {
+    fn of(made: &Report, heading: &Heading, form: AnswerForm) -> Result<Self, Problem> {
+        let (bytes, disposition) = match form {
+            AnswerForm::Csv => (made.csv(), Some(format!("attachment; filename=\"{}\"", heading.file_name("csv")))),
+            AnswerForm::Html => {
+                let inline = format!("inline; filename=\"{}\"", heading.file_name("html"));
+                (made.html(heading).into_bytes(), Some(inline))
+            }
+            _ => (answer::bytes(&made.body(heading))?, None),
+        };
+        Ok(Self { bytes, rows: made.rows.len(), disposition })
+    }
+
+    fn answer(self, view: &View, form: AnswerForm) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.bytes));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, form.content_type());
+        answer::forbid_storing(headers);
+        answer::name_view(headers, view);
+        if let Some(Ok(disposition)) = self.disposition.map(HeaderValue::try_from) {
+            headers.insert(CONTENT_DISPOSITION, disposition);
+        }
+        if form == AnswerForm::Html {
+            confine(headers);
+        }
+        response
+    }
+}
+
+/// Tells a browser to run nothing, load nothing and guess nothing.
+fn confine(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
