@@ -1,7 +1,8 @@
 //! What reverse proxies ask before they let a request through to a web function.
 //!
 //! Fits nginx `auth_request`, Traefik `ForwardAuth` and Envoy `ext_authz`. Without a good proxy token the answer is 401,
-//! whatever else is wrong with the question; so nobody learns anything by asking.
+//! whatever else is wrong with the question; so nobody learns anything by asking. After too many of them it is 429, which
+//! nginx has to be told to pass on: `examples/nginx` does.
 
 use std::sync::Arc;
 
@@ -44,12 +45,14 @@ pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
 
 async fn judge(app: &App, mut parts: Parts) -> Answered {
     let presented = presented_token(&parts.headers).ok_or_else(no_good_token)?;
-    let proved = app.service.authenticate_proxy_token(&presented).await?;
-    let (token, view) = proved.ok_or_else(no_good_token)?;
+    let Some((token, view)) = app.service.authenticate_proxy_token(&presented).await? else {
+        app.count_failure(&presented, &parts)?;
+        return Err(no_good_token());
+    };
     let path = path_params(&mut parts).await?;
     let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     if is_accepted(&view, token, value("ws"), value("env")) {
-        return Ok(accepted(token));
+        return Ok(accepted(token, parts.uri.query().unwrap_or_default()));
     }
     Err(Problem::forbidden("the proxy token is not valid for this environment"))
 }
