@@ -72,9 +72,11 @@ fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &
     own && accepts(view, &token, environment.id).allowed
 }
 
-fn accepted(token: ProxyTokenId) -> Response<Body> {
+/// 204, or the 200 that is asked for by Envoy, which takes nothing else for a yes.
+fn accepted(token: ProxyTokenId, query: &str) -> Response<Body> {
+    let asks_200 = form_urlencoded::parse(query.as_bytes()).any(|pair| pair == ("accepted".into(), "200".into()));
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = if asks_200 { StatusCode::OK } else { StatusCode::NO_CONTENT };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(token) = HeaderValue::try_from(token.to_string()) {
         response.headers_mut().insert(TENURE_TOKEN, token);
