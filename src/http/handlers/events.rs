@@ -32,7 +32,8 @@ pub struct EventsAbout {
 }
 
 /// The forms of a list of events.
-const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch];
+/// The forms of a page of events.
+pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch];
 
 /// Lists events, or follows them.
 pub async fn list(mut request: InWorkspace) -> Answered {

@@ -85,7 +85,8 @@ fn another_history(name: &str) -> Problem {
 }
 
 /// The forms of a page of the feed.
-const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch];
+/// The forms of a page of events.
+pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch];
 
 /// Lists the events of all workspaces, or follows them.
 pub async fn list(mut asked: Asked) -> Answered {
