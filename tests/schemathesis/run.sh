@@ -35,10 +35,13 @@ try() {
   local who=$1
   shift
   rm -rf "$data/$who" && mkdir "$data/$who"
-  "$bin" serve --data "$data/$who" --listen 127.0.0.1:0 --trusted-proxies 127.0.0.1 > "$data/out" &
+  "$bin" serve --data "$data/$who" --listen 127.0.0.1:0 --trusted-proxies 127.0.0.1 > "$data/$who.out" &
   server=$!
-  until grep -q '^listening' "$data/out"; do kill -0 "$server" && sleep 0.1; done
-  TENURE_URL=$(sed -n 's/^listening on //p' "$data/out")
+  until grep -qs '^listening' "$data/$who.out"; do
+    kill -0 "$server"
+    sleep 0.1
+  done
+  TENURE_URL=$(sed -n 's/^listening on //p' "$data/$who.out")
   TENURE_TOKEN_SECRET=$(cat "$data/$who/operator.secret")
   export TENURE_URL TENURE_TOKEN_SECRET
   set -a

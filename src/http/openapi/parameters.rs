@@ -60,7 +60,7 @@ fn values(name: &str) -> Object {
         "at" => text.pattern(Some(format!("^([0-9]{{1,15}}|{INSTANT})$"))),
         "from" | "until" => text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
         "reason" => text.max_length(Some(1_000)),
-        "Idempotency-Key" => text.pattern(Some("^[!-~]+$")).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)),
+        "Idempotency-Key" => text.pattern(Some(r"^[\t -~]+$")).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)),
         "If-Match" => text.pattern(Some("^(\\*|\"[0-9]{1,15}\")$")),
         _ => text,
     };
