@@ -13,6 +13,8 @@ mod server;
 
 #[path = "http/acme.rs"]
 mod acme;
+#[path = "http/attempts.rs"]
+mod attempts;
 #[path = "http/audit.rs"]
 mod audit;
 #[path = "http/changes.rs"]

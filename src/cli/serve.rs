@@ -16,6 +16,8 @@ use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, BaseUrl, OPERATOR_SECRET_VARIABLE};
+use crate::http::attempts::Attempts;
+use crate::http::client_address::TrustedProxies;
 use crate::http::live::Streams;
 use crate::http::{self, App};
 use crate::log::sqlite::SqliteLog;
@@ -55,6 +57,10 @@ pub(super) struct ServeArgs {
     /// How much memory workspaces may take, in MiB
     #[arg(long, env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
     cache_mib: u64,
+    /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
+    /// came from: addresses and networks, separated by commas
+    #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
+    trusted_proxies: TrustedProxies,
 }
 
 /// The operator's secret of a data folder, made if it is missing.
@@ -71,6 +77,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let settings = settings(log, Arc::new(SystemClock), operator, cache_bytes);
         let server = Server::start(settings, args.listen, args.base_url).await?;
+        let server = Server { trusted_proxies: args.trusted_proxies, ..server };
         let mut out = Output::stdout(Format::Table);
         out.line(&format!("listening on {}", server.url()))?;
         out.flush()?;
@@ -96,6 +103,7 @@ pub(super) struct Server {
     listener: TcpListener,
     address: SocketAddr,
     base_url: Option<BaseUrl>,
+    trusted_proxies: TrustedProxies,
     metrics: PrometheusHandle,
 }
 
@@ -111,7 +119,8 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
         let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
         let service = Service::start(settings).map_err(|error| Failure::server(error.to_string()))?;
-        Ok(Self { service, listener, address, base_url, metrics })
+        let trusted_proxies = TrustedProxies::default();
+        Ok(Self { service, listener, address, base_url, trusted_proxies, metrics })
     }
 
     /// Where it listens.
@@ -121,14 +130,15 @@ impl Server {
 
     /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { service, listener, address, base_url, metrics } = self;
+        let Self { service, listener, address, base_url, trusted_proxies, metrics } = self;
         if base_url.is_none() && address.ip().is_unspecified() {
             tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
         }
         let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
-        let (metrics, streams) = (Box::new(move || metrics.render()), Streams::default());
-        let app = App { service: Arc::clone(&service), base_url, metrics, streams };
+        let metrics = Box::new(move || metrics.render());
+        let (streams, attempts) = (Streams::default(), Attempts::default());
+        let app = App { service: Arc::clone(&service), base_url, metrics, streams, attempts, trusted_proxies };
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
         service.stop().await;

@@ -94,7 +94,11 @@ async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem
         return Err(Problem::unauthenticated());
     }
     let presented = presented(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-    app.service.authenticate(&presented).await?.ok_or_else(Problem::unauthenticated)
+    if let Some(authenticated) = app.service.authenticate(&presented).await? {
+        return Ok(authenticated);
+    }
+    app.count_failure(&presented, parts)?;
+    Err(Problem::unauthenticated())
 }
 
 /// The decoded values of the path's parameters.

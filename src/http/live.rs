@@ -28,7 +28,7 @@ pub const STREAMS_MAX: usize = 5_000;
 pub const CHUNK_BYTES: usize = 64 * 1_024;
 
 /// The media type of a stream.
-pub const EVENT_STREAM: &str = "text/event-stream";
+const EVENT_STREAM: &str = "text/event-stream";
 /// How long a client waits before it asks again after a break, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

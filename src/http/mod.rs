@@ -5,8 +5,10 @@
 pub mod accept;
 pub mod answer;
 pub mod asked;
+pub mod attempts;
 pub mod body;
 pub mod change;
+pub mod client_address;
 pub mod entity;
 pub mod handlers;
 pub mod journal;
@@ -20,7 +22,11 @@ pub mod server;
 
 use std::sync::Arc;
 
-use crate::service::Service;
+use axum::http::request::Parts;
+
+use problem::Problem;
+
+use crate::service::{Presented, Service};
 
 pub use server::serve;
 
@@ -37,4 +43,18 @@ pub struct App {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// The answers that go on.
     pub streams: live::Streams,
+    /// What failed attempts to prove who one is came to.
+    pub attempts: attempts::Attempts,
+    /// The proxies that are believed when they say where a request came from.
+    pub trusted_proxies: client_address::TrustedProxies,
+}
+
+impl App {
+    /// Counts that what a request presents proved nothing.
+    ///
+    /// # Errors
+    /// 429 instead of the answer that was to be given, if too many of the same id and address have failed.
+    pub fn count_failure(&self, presented: &Presented, parts: &Parts) -> Result<(), Problem> {
+        self.attempts.fail(&presented.id, self.trusted_proxies.client(parts), self.service.now())
+    }
 }

@@ -1,5 +1,7 @@
 //! What goes wrong, as outsiders are told: RFC 9457 problem details with a stable `code`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -19,6 +21,8 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// How long to wait before it is worth asking again, where that is known.
+    retry_after: Option<Duration>,
 }
 
 /// The body of a problem (RFC 9457 §3).
@@ -43,7 +47,13 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"tenure\"
 impl Problem {
     /// A problem of a status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), retry_after: None }
+    }
+
+    /// The same, with how long to wait before it is worth asking again.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// A value that is not accepted.
@@ -182,7 +192,10 @@ impl IntoResponse for Problem {
         match self.status {
             StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1")));
+                // Whole seconds (RFC 9110 §10.2.3), rounded up so that asking again then is not too early.
+                let wait = self.retry_after.unwrap_or(Duration::from_secs(1));
+                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+                drop(headers.insert(RETRY_AFTER, HeaderValue::from(seconds)));
             }
             // What was not read of the body is not read to its end, so nothing more can come on this connection.
             StatusCode::PAYLOAD_TOO_LARGE => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::body::drain;
+use super::client_address::Peer;
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -57,11 +58,12 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// Answers a request under an id, which its answer and its log lines carry.
-async fn answer(router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(router: Router, peer: Peer, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = id.unwrap_or_else(new_request_id);
     request.headers_mut().insert(ID_HEADER, id.clone());
+    request.extensions_mut().insert(peer);
     let Ok(mut response) = router.oneshot(request).await;
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
@@ -91,12 +93,12 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     let (cut, uncut) = watch::channel(());
     tokio::pin!(shutdown);
     loop {
-        let (stream, permit) = tokio::select! {
+        let (stream, peer, permit) = tokio::select! {
             accepted = accept(&listener, &connections) => accepted,
             () = &mut shutdown => break,
         };
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request));
+        let service = service_fn(move |request| answer(router.clone(), peer, request));
         let connection = http().serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let mut uncut = uncut.clone();
@@ -129,16 +131,19 @@ fn http() -> hyper::server::conn::http1::Builder {
 }
 
 /// The next connection, as soon as there is room for it.
-async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
     let permit = Arc::clone(connections).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // A small answer is not held back to be sent with the next one.
                 let _ = stream.set_nodelay(true);
                 // Who does not take what was asked for does not keep a connection for ever.
                 let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
-                return (stream, permit);
+                return (stream, Peer(peer.ip()), permit);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

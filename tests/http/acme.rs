@@ -22,6 +22,11 @@ impl TestClock {
     pub fn set(&self, instant: &str) {
         self.0.store(instant.parse::<Instant>().unwrap().micros(), Ordering::SeqCst);
     }
+
+    /// Lets so many microseconds pass.
+    pub fn pass(&self, micros: i64) {
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
 }
 
 impl Clock for TestClock {

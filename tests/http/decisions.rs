@@ -321,6 +321,19 @@ mod proxy_auth {
     }
 
     #[test]
+    fn a_yes_is_a_200_for_who_asks_for_one_and_a_no_stays_what_it_is() {
+        let acme = stage();
+        let token = acme.proxy_token(Some(&["prod"]));
+        for (query, status) in [("?accepted=200", 200), ("?accepted=204", 204), ("?accepted=403", 204), ("?x=1", 204)] {
+            let reply = acme.proxy(&format!("prod{query}"), &token).expect(status);
+            assert_eq!(reply.header("tenure-token"), Some(crate::acme::id(&token)), "{query}");
+            assert_eq!(reply.text, "");
+        }
+        acme.proxy("none?accepted=200", &token).expect(403);
+        acme.proxy("prod?accepted=200", "none.none").expect(401);
+    }
+
+    #[test]
     fn the_headers_win_over_the_bearer_token() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));

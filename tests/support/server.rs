@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tenure::clock::{Clock, SystemClock};
+use tenure::http::attempts::Attempts;
+use tenure::http::client_address::TrustedProxies;
 use tenure::http::live::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
@@ -89,17 +91,27 @@ impl Server {
     /// A server whose streams are silent for no longer than this.
     pub fn beating_every(heartbeat: Duration, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self::streaming(folder.path(), clock, Streams::beating_every(heartbeat));
+        let streams = Streams::beating_every(heartbeat);
+        let mut server = Self::configured(folder.path(), clock, streams, TrustedProxies::default());
+        server.folder = Some(folder);
+        server
+    }
+
+    /// A server that believes these proxies.
+    pub fn behind(trusted_proxies: &str, clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let trusted_proxies = trusted_proxies.parse().unwrap();
+        let mut server = Self::configured(folder.path(), clock, Streams::default(), trusted_proxies);
         server.folder = Some(folder);
         server
     }
 
     /// A server on a folder.
     pub fn on(folder: &Path, clock: Arc<dyn Clock>) -> Self {
-        Self::streaming(folder, clock, Streams::default())
+        Self::configured(folder, clock, Streams::default(), TrustedProxies::default())
     }
 
-    fn streaming(folder: &Path, clock: Arc<dyn Clock>, streams: Streams) -> Self {
+    fn configured(folder: &Path, clock: Arc<dyn Clock>, streams: Streams, trusted_proxies: TrustedProxies) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
@@ -108,7 +120,8 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let base_url = format!("http://{address}");
-        let app = App { service: Arc::clone(&service), base_url, metrics: Box::new(String::new), streams };
+        let (metrics, attempts) = (Box::new(String::new), Attempts::default());
+        let app = App { service: Arc::clone(&service), base_url, metrics, streams, attempts, trusted_proxies };
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;
@@ -146,16 +159,7 @@ impl Server {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = ureq::http::Request::builder().method(method).uri(&url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match body {
-            Some(body) => self.agent.run(request.body(body).unwrap()),
-            None => self.agent.run(request.body(()).unwrap()),
-        };
-        reply(answer.unwrap())
+        send_to(&self.agent, self.address, (method, path), headers, body)
     }
 
     /// Asks for a live stream with a bearer credential; fails if it takes half a minute in all.
@@ -190,6 +194,25 @@ impl Server {
     pub fn delete(&self, path: &str, credential: &str) -> Reply {
         self.call("DELETE", path, credential, &Value::Null)
     }
+}
+
+/// Sends a method and a path to wherever someone listens.
+pub fn send_to(
+    agent: &ureq::Agent,
+    address: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Reply {
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = match body {
+        Some(body) => agent.run(request.body(body).unwrap()),
+        None => agent.run(request.body(()).unwrap()),
+    };
+    reply(answer.unwrap())
 }
 
 fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {

@@ -15,6 +15,7 @@ use crate::http::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub struct CommandsBody {
     /// The commands, each with its `type`.
+    #[schemars(length(min = 1, max = 1000))]
     pub commands: Vec<Value>,
 }
 

@@ -22,6 +22,7 @@ use crate::http::problem::Problem;
 /// What of an environment is to be changed; what is left out stays.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 pub struct EnvironmentBody {
     /// Its name.
     #[serde(default)]

@@ -31,7 +31,7 @@ pub struct EventsAbout {
 }
 
 /// The forms of a list of events.
-const FORMS: &[AnswerForm] =
+pub const FORMS: &[AnswerForm] =
     &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists events, or follows them.

@@ -90,7 +90,7 @@ fn another_history(name: &str) -> Problem {
 }
 
 /// The forms of a page of the feed.
-const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
+pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists the events of all workspaces, or follows them.
 pub async fn list(mut asked: Asked) -> Answered {

@@ -1,7 +1,8 @@
 //! What reverse proxies ask before they let a request through to a web function.
 //!
 //! Fits nginx `auth_request`, Traefik `ForwardAuth` and Envoy `ext_authz`. Without a good proxy token the answer is 401,
-//! whatever else is wrong with the question; so nobody learns anything by asking.
+//! whatever else is wrong with the question; so nobody learns anything by asking. After too many of them it is 429, which
+//! nginx has to be told to pass on: `examples/nginx` does.
 
 use std::sync::Arc;
 
@@ -44,12 +45,14 @@ pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
 
 async fn judge(app: &App, mut parts: Parts) -> Answered {
     let presented = presented_token(&parts.headers).ok_or_else(no_good_token)?;
-    let proved = app.service.authenticate_proxy_token(&presented).await?;
-    let (token, view) = proved.ok_or_else(no_good_token)?;
+    let Some((token, view)) = app.service.authenticate_proxy_token(&presented).await? else {
+        app.count_failure(&presented, &parts)?;
+        return Err(no_good_token());
+    };
     let path = path_params(&mut parts).await?;
     let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     if is_accepted(&view, token, value("ws"), value("env")) {
-        return Ok(accepted(token));
+        return Ok(accepted(token, parts.uri.query().unwrap_or_default()));
     }
     Err(Problem::forbidden("the proxy token is not valid for this environment"))
 }
@@ -69,9 +72,11 @@ fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &
     own && accepts(view, &token, environment.id).allowed
 }
 
-fn accepted(token: ProxyTokenId) -> Response<Body> {
+/// 204, or the 200 that is asked for by Envoy, which takes nothing else for a yes.
+fn accepted(token: ProxyTokenId, query: &str) -> Response<Body> {
+    let asks_200 = form_urlencoded::parse(query.as_bytes()).any(|pair| pair == ("accepted".into(), "200".into()));
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = if asks_200 { StatusCode::OK } else { StatusCode::NO_CONTENT };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(token) = HeaderValue::try_from(token.to_string()) {
         response.headers_mut().insert(TENURE_TOKEN, token);

@@ -18,6 +18,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::App;
 use super::answer::Page;
+use crate::log::journal::AnswerForm;
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +72,12 @@ pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 /// What an answer holds.
 #[derive(Clone, Copy)]
 pub enum Gives {
-    /// Nothing, or no JSON.
+    /// Nothing.
     Nothing,
+    /// Text of a media type.
+    Text(&'static str),
+    /// A JSON object that has a description of its own.
+    Object,
     /// A shape.
     Shape(SchemaOf),
     /// `{revision, events}` and these entities, each under its kind.
@@ -97,6 +102,8 @@ pub struct Route {
     pub status: u16,
     /// What the answer holds.
     pub gives: Gives,
+    /// The forms that the answer can be asked for in, by `Accept`; one if it makes no difference.
+    pub forms: &'static [AnswerForm],
     handler: Handler,
 }
 
@@ -111,7 +118,7 @@ impl Route {
         let read = method.as_ref().is_none_or(|method| method == Method::GET);
         let (kind, gives) = if read { (Kind::Read, Gives::Nothing) } else { (Kind::Write, Gives::Change(&[])) };
         let status = if method == Some(Method::POST) { 201 } else { 200 };
-        Self { method, path, summary, who, kind, body: None, status, gives, handler }
+        Self { method, path, summary, who, kind, body: None, status, gives, forms: &[AnswerForm::Json], handler }
     }
 
     fn kind(self, kind: Kind) -> Self {
@@ -132,6 +139,18 @@ impl Route {
 
     fn changes(self, entities: &'static [(&'static str, SchemaOf)]) -> Self {
         Self { gives: Gives::Change(entities), ..self }
+    }
+
+    fn text(self, media_type: &'static str) -> Self {
+        Self { gives: Gives::Text(media_type), ..self }
+    }
+
+    fn object(self) -> Self {
+        Self { gives: Gives::Object, ..self }
+    }
+
+    fn forms(self, forms: &'static [AnswerForm]) -> Self {
+        Self { forms, ..self }
     }
 
     fn status(self, status: u16) -> Self {

@@ -9,6 +9,7 @@ use crate::audit::diff::DiffRow;
 use crate::audit::report::body::ReportBody;
 use crate::audit::roster::AccessRow;
 use crate::audit::tenure::TenureRow;
+use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
@@ -43,30 +44,38 @@ pub(super) fn rows() -> Vec<Route> {
         Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
         get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
             .kind(Kind::Log(EVENT_FILTERS))
-            .gives::<RowsBody<events::EventsAbout, serde_json::Value>>(),
+            .gives::<RowsBody<events::EventsAbout, serde_json::Value>>()
+            .forms(events::FORMS),
         get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
             .kind(Kind::Feed)
-            .gives::<feed::FeedBody>(),
+            .gives::<feed::FeedBody>()
+            .forms(feed::FORMS),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
-            .gives::<RowsBody<About<PairQuery>, AccessRow>>(),
+            .gives::<RowsBody<About<PairQuery>, AccessRow>>()
+            .forms(FORMS_OF_ROWS),
         get(tenures, "Lists who had access to what, from when until when", Auditors, audit::tenures)
             .kind(Kind::List(&["environment", "principal", "role", "from", "until"]))
-            .gives::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>(),
+            .gives::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>()
+            .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/diff", "Compares access at two instants", Auditors, audit::diff)
             .kind(Kind::List(&["environment", "principal", "from", "until"]))
-            .gives::<RowsBody<AboutSpan<PairQuery>, DiffRow>>(),
+            .gives::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
+            .forms(FORMS_OF_ROWS),
         get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
             .kind(Kind::List(&[]))
-            .gives::<RowsBody<About<NoQuery>, CredentialRow>>(),
+            .gives::<RowsBody<About<NoQuery>, CredentialRow>>()
+            .forms(FORMS_OF_ROWS),
         post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
             .kind(Kind::Foresee)
             .status(200)
             .takes::<CommandsBody>()
-            .gives::<WhatIfBody>(),
+            .gives::<WhatIfBody>()
+            .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
             .kind(Kind::Journal(&["from", "until", "actor"]))
-            .gives::<RowsBody<reads::ReadsAbout, reads::ReadRow>>(),
+            .gives::<RowsBody<reads::ReadsAbout, reads::ReadRow>>()
+            .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/reports", "Lists the reports that can be asked for", Auditors, reports::list)
             .kind(Kind::Plain)
             .gives::<reports::ReportsBody>(),
@@ -77,6 +86,7 @@ pub(super) fn rows() -> Vec<Route> {
             reports::give,
         )
         .kind(Kind::Report(REPORT_FILTERS))
-        .gives::<ReportBody<'static>>(),
+        .gives::<ReportBody<'static>>()
+        .forms(FORMS_OF_REPORTS),
     ]
 }

@@ -13,12 +13,16 @@ const GRANT: &[(&str, SchemaOf)] = &[("grant", of::<GrantEntity>)];
 
 pub(super) fn operations() -> Vec<Route> {
     vec![
-        get("/healthz", "Says that the process lives", Anyone, operations::healthz).kind(Kind::Plain),
+        get("/healthz", "Says that the process lives", Anyone, operations::healthz)
+            .kind(Kind::Plain)
+            .text("text/plain"),
         get("/readyz", "Says whether changes are taken and the store can be read", Anyone, operations::readyz)
-            .kind(Kind::Plain),
+            .kind(Kind::Plain)
+            .text("text/plain"),
         get("/metrics", "Gives the metrics, in the text format of Prometheus", Anyone, operations::metrics)
-            .kind(Kind::Plain),
-        get("/openapi.json", "Describes this API", Anyone, operations::openapi_json).kind(Kind::Plain),
+            .kind(Kind::Plain)
+            .text("text/plain"),
+        get("/openapi.json", "Describes this API", Anyone, operations::openapi_json).kind(Kind::Plain).object(),
     ]
 }
 

@@ -1,0 +1,182 @@
+//! Guessing, slowed: how often someone at an address has failed to prove an id, and what they are answered after that.
+//!
+//! The secret is checked first, always and in the same time; what failed is counted after that. So a right secret passes,
+//! whatever others did with its id. Counts are in memory only and hold no secret: a restart forgives.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use crate::domain::time::Instant;
+use crate::log::PresentedId;
+
+/// How many attempts may fail before more are answered 429.
+pub const FAILURES_MAX: i64 = 10;
+/// How long it takes until one more may fail, in microseconds: ten a minute, in the long run.
+pub const REFILL_MICROS: i64 = 6_000_000;
+/// How many pairs of an id and an address are counted at a time, of about 200 bytes each. Beyond that, pairs that are seen for
+/// the first time give way to those that are seen often.
+pub const PAIRS_MAX: u64 = 100_000;
+
+/// When nothing of a pair is left to forget, with time to spare.
+const IDLE_TIME_MAX: Duration = Duration::from_mins(2);
+const BURST_MICROS: i64 = (FAILURES_MAX - 1) * REFILL_MICROS;
+
+/// What failed attempts came to so far.
+pub struct Attempts {
+    /// For each pair, the instant at which all of its failures will be forgotten, in microseconds.
+    forgotten_at: Cache<[u8; 32], Arc<AtomicI64>>,
+}
+
+/// Whether another attempt may fail like this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// It may, and so may the next one.
+    Within,
+    /// It may, and is the last one.
+    Last,
+    /// It may not; it may after this time.
+    Beyond(Duration),
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { forgotten_at: Cache::builder().max_capacity(PAIRS_MAX).time_to_idle(IDLE_TIME_MAX).build() }
+    }
+}
+
+impl Attempts {
+    /// Counts a failed attempt to prove an id from an address.
+    ///
+    /// # Errors
+    /// 429, with the time to wait, once too many of the same id and address have failed.
+    pub fn fail(&self, id: &str, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        match self.count(id, address, now) {
+            Counted::Within => Ok(()),
+            Counted::Last => {
+                tracing::warn!(id = shown(id), %address, "too many attempts fail: more of them are answered 429");
+                Ok(())
+            }
+            Counted::Beyond(wait) => {
+                metrics::counter!("tenure_attempts_limited_total").increment(1);
+                Err(limited(wait))
+            }
+        }
+    }
+
+    /// A bucket that one failure fills by a part and that time empties (the generic cell rate algorithm): one number a pair,
+    /// moved without a lock.
+    fn count(&self, id: &str, address: IpAddr, now: Instant) -> Counted {
+        let forgotten_at = self.forgotten_at.get_with(pair(id, address), Arc::default);
+        let now = now.micros();
+        let full = |at: i64| at.max(now).saturating_sub(now).saturating_sub(BURST_MICROS);
+        let filled = |at: i64| (full(at) <= 0).then(|| at.max(now).saturating_add(REFILL_MICROS));
+        match forgotten_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, filled) {
+            Ok(at) if full(at.max(now).saturating_add(REFILL_MICROS)) > 0 => Counted::Last,
+            Ok(_) => Counted::Within,
+            Err(at) => Counted::Beyond(Duration::from_micros(u64::try_from(full(at)).unwrap_or(0))),
+        }
+    }
+}
+
+fn limited(wait: Duration) -> Problem {
+    let detail = "too many attempts to prove this id failed, all from this address: wait before the next one; the right \
+                  secret is accepted at any time";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(wait)
+}
+
+/// What an id and an address are counted under. An IPv6 address stands for its /64, of which one host has all.
+fn pair(id: &str, address: IpAddr) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    match address.to_canonical() {
+        IpAddr::V4(address) => hash.update(address.octets()),
+        IpAddr::V6(address) => {
+            hash.update(address.octets().get(..8).unwrap_or_default());
+        }
+    }
+    hash.update(b"\n");
+    hash.update(id);
+    hash.finalize().into()
+}
+
+/// An id as log lines show it. What is no id may be a secret in the wrong place.
+fn shown(id: &str) -> &str {
+    if id == "operator" || id.parse::<PresentedId>().is_ok() { id } else { "(no id)" }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const START: i64 = 1_772_323_200_000_000;
+
+    fn at(micros: i64) -> Instant {
+        Instant::from_micros(START + micros)
+    }
+
+    /// How many of so many attempts at an instant may fail.
+    fn allowed(attempts: &Attempts, id: &str, address: IpAddr, micros: i64, tried: usize) -> usize {
+        (0..tried).filter(|_| attempts.fail(id, address, at(micros)).is_ok()).count()
+    }
+
+    #[test]
+    fn ten_may_fail_and_one_more_every_six_seconds() {
+        let attempts = Attempts::default();
+        assert_eq!(allowed(&attempts, "operator", HERE, 0, 50), 10);
+        assert_eq!(allowed(&attempts, "operator", HERE, REFILL_MICROS - 1, 50), 0);
+        assert_eq!(allowed(&attempts, "operator", HERE, REFILL_MICROS, 50), 1);
+        assert_eq!(allowed(&attempts, "operator", HERE, 4 * REFILL_MICROS, 50), 3);
+        assert_eq!(allowed(&attempts, "operator", HERE, 14 * REFILL_MICROS, 50), 10);
+    }
+
+    #[test]
+    fn what_is_to_wait_is_exactly_enough() {
+        let attempts = Attempts::default();
+        for micros in [0, 1_000_000, 17_000_000] {
+            allowed(&attempts, "operator", HERE, micros, 50);
+            let Counted::Beyond(wait) = attempts.count("operator", HERE, at(micros)) else { panic!("limited") };
+            let wait = i64::try_from(wait.as_micros()).unwrap();
+            assert!(wait > 0 && matches!(attempts.count("operator", HERE, at(micros + wait - 1)), Counted::Beyond(_)));
+            assert_eq!(attempts.count("operator", HERE, at(micros + wait)), Counted::Last);
+        }
+    }
+
+    #[test]
+    fn ids_and_addresses_are_counted_apart_and_a_64_as_one_address() {
+        let attempts = Attempts::default();
+        let [near, same, other]: [IpAddr; 3] =
+            ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
+        assert_eq!(allowed(&attempts, "a", near, 0, 10), 10);
+        assert_eq!(allowed(&attempts, "a", same, 0, 10), 0);
+        assert_eq!(allowed(&attempts, "a", other, 0, 10), 10);
+        assert_eq!(allowed(&attempts, "b", near, 0, 10), 10);
+        assert_eq!(allowed(&attempts, "a", "::ffff:192.0.2.1".parse().unwrap(), 0, 10), 10);
+        assert_eq!(allowed(&attempts, "a", HERE, 0, 10), 0);
+    }
+
+    #[test]
+    fn a_flood_of_ids_takes_no_more_memory_than_it_may() {
+        let attempts = Attempts::default();
+        for number in 0..2 * PAIRS_MAX {
+            let _ = attempts.fail(&number.to_string(), HERE, at(0));
+        }
+        attempts.forgotten_at.run_pending_tasks();
+        assert!(attempts.forgotten_at.entry_count() <= PAIRS_MAX);
+        assert_eq!(allowed(&attempts, "operator", HERE, 0, 50), 10, "and one id is limited as before");
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_logged() {
+        assert_eq!(shown("hunter2"), "(no id)");
+        assert_eq!(shown("operator"), "operator");
+        assert_eq!(shown("tok_01m83dj683efcspd8kgx6fytqj"), "tok_01m83dj683efcspd8kgx6fytqj");
+    }
+}

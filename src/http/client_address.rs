@@ -1,0 +1,228 @@
+//! Where a request came from: the other end of the connection or, where that is a proxy that is trusted, what it says.
+//!
+//! Anyone can write `X-Forwarded-For`; so it is believed only as far as trusted proxies wrote it, which is from its end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
+/// The other end of a connection, as the server puts it on each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// A network of addresses (RFC 4632 §3.1, RFC 4291 §2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    first: IpAddr,
+    prefix_bits: u8,
+}
+
+/// The proxies whose word on the client's address is taken; none unless they are named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<Network>);
+
+/// A text that names no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no network: give addresses or networks, separated by commas, such as `127.0.0.1,10.0.0.0/8,fd00::/8`"
+)]
+pub struct NotANetwork(String);
+
+impl Network {
+    fn contains(&self, address: IpAddr) -> bool {
+        let shift = |width: u32| width.saturating_sub(u32::from(self.prefix_bits));
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                (first.to_bits() ^ address.to_bits()).checked_shr(shift(32)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                (first.to_bits() ^ address.to_bits()).checked_shr(shift(128)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let refuse = || NotANetwork(text.escape_debug().to_string());
+        let (first, prefix) = text.split_once('/').map_or((text, None), |(first, prefix)| (first, Some(prefix)));
+        let first: IpAddr = first.parse().map_err(|_| refuse())?;
+        let width = if first.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = prefix.map_or(Ok(width), str::parse).map_err(|_| refuse())?;
+        if prefix_bits <= width { Ok(Self { first, prefix_bits }) } else { Err(refuse()) }
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let named = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        Ok(Self(named.map(str::parse).collect::<Result<_, _>>()?))
+    }
+}
+
+impl TrustedProxies {
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// The address of whoever asks: the nearest one that is not a trusted proxy.
+    pub fn client(&self, parts: &Parts) -> IpAddr {
+        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| *address);
+        let peer = peer.to_canonical();
+        if !self.trust(peer) {
+            return peer;
+        }
+        let said = (forwarded_for(&parts.headers), forwarded(&parts.headers));
+        match said {
+            (Some(hops), None) | (None, Some(hops)) => self.nearest(peer, &hops),
+            (Some(hops), Some(others)) => {
+                let client = self.nearest(peer, &hops);
+                // A proxy writes one of the two, and passes on whatever a client wrote into the other.
+                if client == self.nearest(peer, &others) { client } else { peer }
+            }
+            (None, None) => peer,
+        }
+    }
+
+    /// Goes from hop to hop, back towards the client, for as long as what tells of the next one is trusted.
+    fn nearest(&self, peer: IpAddr, hops: &[Option<IpAddr>]) -> IpAddr {
+        let mut nearest = peer;
+        for hop in hops.iter().rev() {
+            let Some(hop) = hop else { break };
+            nearest = *hop;
+            if !self.trust(nearest) {
+                break;
+            }
+        }
+        nearest
+    }
+}
+
+/// The hops of all lines of a header; none where it is not there.
+fn hops(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> Option<IpAddr>) -> Option<Vec<Option<IpAddr>>> {
+    let lines = headers.get_all(name).iter();
+    let hops: Vec<_> = lines.flat_map(|line| line.to_str().unwrap_or_default().split(',').map(read)).collect();
+    (!hops.is_empty()).then_some(hops)
+}
+
+fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
+    hops(headers, &X_FORWARDED_FOR, address)
+}
+
+/// The `for` of each element (RFC 7239 §4). A comma or semicolon within quotes makes it none that is known.
+fn forwarded(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
+    hops(headers, &FORWARDED, |element| {
+        let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+        let (_, node) = pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"))?;
+        address(node.trim_matches('"'))
+    })
+}
+
+/// An address, perhaps with a port; IPv6 perhaps in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    /// The client's address in a request from a peer, where these are trusted.
+    fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
+        let trusted: TrustedProxies = trusted.parse().unwrap();
+        let request = headers.iter().fold(Request::new(()), |mut request, (name, value)| {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+            request
+        });
+        let (mut parts, ()) = request.into_parts();
+        parts.extensions.insert(Peer(peer.parse().unwrap()));
+        trusted.client(&parts).to_string()
+    }
+
+    #[test]
+    fn nobody_is_believed_who_is_not_trusted() {
+        let says = [("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.7")];
+        assert_eq!(client("", "192.0.2.1", &says), "192.0.2.1");
+        assert_eq!(client("10.0.0.0/8", "192.0.2.1", &says), "192.0.2.1");
+        assert_eq!(client("192.0.2.1", "192.0.2.1", &says), "198.51.100.7");
+        assert_eq!(client("192.0.2.1", "::ffff:192.0.2.1", &says), "198.51.100.7");
+    }
+
+    #[test]
+    fn the_nearest_address_that_is_not_trusted_is_the_clients() {
+        for (line, expected) in [
+            ("198.51.100.7", "198.51.100.7"),
+            ("203.0.113.9, 198.51.100.7", "198.51.100.7"),
+            ("203.0.113.9, 198.51.100.7, 10.1.2.3", "198.51.100.7"),
+            ("203.0.113.9,10.1.2.3:443 ,10.0.0.9", "203.0.113.9"),
+            ("10.9.9.9, 10.1.2.3", "10.9.9.9"),
+            ("203.0.113.9, unknown", "10.0.0.1"),
+            ("203.0.113.9, nonsense, 10.1.2.3", "10.1.2.3"),
+            ("[2001:db8::7]:443", "2001:db8::7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[("x-forwarded-for", line)]), expected, "{line}");
+        }
+        let lines = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &lines), "198.51.100.7");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_too() {
+        for (line, expected) in [
+            ("for=198.51.100.7", "198.51.100.7"),
+            ("for=203.0.113.9, proto=https;For=\"[2001:db8::7]:4711\";by=10.0.0.1", "2001:db8::7"),
+            ("for=\"198.51.100.7:80\", for=10.1.1.1", "198.51.100.7"),
+            ("for=_hidden", "10.0.0.1"),
+            ("proto=https", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[("forwarded", line)]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn two_headers_that_differ_say_nothing() {
+        let both = |one, other| client("10.0.0.0/8", "10.0.0.1", &[("x-forwarded-for", one), ("forwarded", other)]);
+        assert_eq!(both("198.51.100.7", "for=198.51.100.7"), "198.51.100.7");
+        assert_eq!(both("198.51.100.7", "for=203.0.113.9"), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_network_is_an_address_and_perhaps_a_length() {
+        for (network, within, beyond) in [
+            ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
+            ("192.0.2.77/24", "192.0.2.0", "192.0.3.0"),
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("0.0.0.0/0", "255.1.2.3", "::1"),
+        ] {
+            let network: Network = network.parse().unwrap();
+            assert!(
+                network.contains(within.parse().unwrap()) && !network.contains(beyond.parse().unwrap()),
+                "{network:?}"
+            );
+        }
+        for wrong in ["10.0.0.0/33", "::/129", "10.0.0/8", "example.com", "10.0.0.0/", "10.0.0.0/8;::1"] {
+            assert_eq!(wrong.parse::<TrustedProxies>(), Err(NotANetwork(wrong.to_owned())), "{wrong}");
+        }
+        assert_eq!("".parse::<TrustedProxies>(), Ok(TrustedProxies::default()));
+    }
+}

@@ -1,0 +1,109 @@
+//! The parameters of requests: which route takes which, what each says wherever it stands, and which values it has.
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
+use utoipa::openapi::{Object, ObjectBuilder, Required, Type};
+
+use crate::http::asked::IDEMPOTENCY_KEY_BYTES_MAX;
+use crate::http::params::LIMIT_MAX;
+use crate::http::routes::{Kind, Route, Who};
+
+/// The parameters of a route, in the order in which they are described.
+pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
+    let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = named.map(|name| parameter(name, ParameterIn::Path, Required::True));
+    let reads: &[&str] = &["at", "revision", "at_least"];
+    let pages: &[&str] = &["limit", "cursor"];
+    let (first, second, third): (&[&str], &[&str], &[&str]) = match (route.kind, route.who) {
+        (_, Who::ProxyTokens) => (&["accepted"], &[], &[]),
+        (Kind::Plain, _) => (&[], &[], &[]),
+        (Kind::Read, _) => (reads, &[], &[]),
+        (Kind::List(filters) | Kind::Log(filters), _) => (reads, pages, filters),
+        (Kind::Journal(filters), _) => (&[], pages, filters),
+        (Kind::Feed, _) => (pages, &[], &[]),
+        (Kind::Report(filters), _) => (reads, &[], filters),
+        (Kind::Decide, _) => (reads, &["explain"], &[]),
+        (Kind::Foresee | Kind::Write, _) => (&["reason"], &[], &[]),
+    };
+    let in_query =
+        first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
+    let headers: &[&str] = match route.kind {
+        Kind::Write => &["Idempotency-Key", "If-Match"],
+        Kind::Log(_) | Kind::Feed => &["Last-Event-ID"],
+        _ => &[],
+    };
+    let in_header = headers.iter().map(|name| parameter(name, ParameterIn::Header, Required::False));
+    in_path.chain(in_query).chain(in_header).collect()
+}
+
+fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .description(meaning(name))
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(values(name)))
+        .build()
+}
+
+/// RFC 3339, with a time to the microsecond.
+const INSTANT: &str =
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})";
+
+/// Which values a parameter has, as far as a schema can tell.
+fn values(name: &str) -> Object {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let number = ObjectBuilder::new().schema_type(Type::Integer);
+    let values = match name {
+        "limit" => number.minimum(Some(1)).maximum(Some(LIMIT_MAX)),
+        "after" | "revision" | "at_least" => number.minimum(Some(0)),
+        "days" => number.minimum(Some(1)).maximum(Some(36_500)),
+        "explain" => ObjectBuilder::new().schema_type(Type::Boolean),
+        "at" => text.pattern(Some(format!("^([0-9]{{1,15}}|{INSTANT})$"))),
+        "from" | "until" => text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
+        "reason" => text.max_length(Some(1_000)),
+        "Idempotency-Key" => text.pattern(Some(r"^[\t -~]+$")).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)),
+        "If-Match" => text.pattern(Some("^(\\*|\"[0-9]{1,15}\")$")),
+        _ => text,
+    };
+    values.build()
+}
+
+/// What each parameter says, wherever it stands.
+const MEANINGS: &[(&str, &str)] = &[
+    ("ws", "the workspace, by name or id"),
+    ("user", "a member's user id"),
+    ("svc", "a service user, by name or id"),
+    ("env", "an environment, by name (in any case) or id"),
+    ("principal", "`user:ID`, `service_user:NAME` or `service_user:svc_…`"),
+    ("tok", "an API token's id"),
+    ("prx", "a proxy token's id"),
+    ("key", "an access key's id"),
+    ("id", "a resource's id, percent-encoded"),
+    ("at", "as of when: an RFC 3339 instant or a revision; now if left out"),
+    ("revision", "beside an instant in `at`: the revision, so that both name one view for ever; alone it is refused"),
+    ("at_least", "answer only from a state at this revision or later"),
+    ("limit", "the most rows of the page, 1 to 1,000; 100 if left out"),
+    ("cursor", "the `next` of the page before, of the same question"),
+    ("explain", "`true` adds the rule and the events that the answer rests on"),
+    ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
+    ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
+    ("If-Match", "a revision in quotes: do it only while that is the newest one"),
+    ("Last-Event-ID", "of a live stream: the `id` of the last message that was seen, to go on after it"),
+    ("accepted", "`200` makes a yes a 200, which Envoy needs; it is a 204 else"),
+    ("after", "only events after this revision"),
+    ("type", "a resource type by name, or an event type with its version or without; in a list, only what is of it"),
+    ("subject", "only events about this, as in their `subject`"),
+    ("actor", "only by this actor: `operator`, `system`, `user:ID`, `service_user:NAME`; of reads, `key_…` too"),
+    ("credential", "only what was done with this: an API token's id, or `operator`"),
+    ("environment", "only what is about this environment, by name or id"),
+    ("role", "only this role"),
+    ("name", "a report's name, as `GET /v1/workspaces/{ws}/reports` lists them with the parameters that each takes"),
+    ("days", "how many days are too many, 1 to 36,500; 90 if left out"),
+    ("from", "only what was at or after this RFC 3339 instant"),
+    ("until", "only what was before this RFC 3339 instant; a live stream ends there"),
+];
+
+fn meaning(name: &str) -> Option<&'static str> {
+    MEANINGS.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning)
+}
