@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod pairs;
 pub mod reasons;
 pub mod roster;
+pub mod search;
 pub mod tenure;
 pub mod what_if;
 
