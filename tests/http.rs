@@ -15,6 +15,8 @@ mod server;
 mod acme;
 #[path = "http/audit.rs"]
 mod audit;
+#[path = "http/authzen/mod.rs"]
+mod authzen;
 #[path = "http/changes.rs"]
 mod changes;
 #[path = "http/concurrency.rs"]
