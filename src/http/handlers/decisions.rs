@@ -51,9 +51,11 @@ pub struct EvaluationBody {
 pub struct PartialEntity {
     /// What kind of thing.
     #[serde(rename = "type", default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub kind: Option<String>,
     /// Which.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub id: Option<String>,
     /// More about it.
     #[serde(default, deserialize_with = "object")]
@@ -66,12 +68,15 @@ pub struct PartialEntity {
 pub struct ItemBody {
     /// Who.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
     pub subject: Option<PartialEntity>,
     /// Does what.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ActionBody")]
     pub action: Option<ActionBody>,
     /// To what.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
     pub resource: Option<PartialEntity>,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
@@ -83,12 +88,15 @@ pub struct ItemBody {
 pub struct EvaluationsBody {
     /// Who, where a question does not say.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
     pub subject: Option<PartialEntity>,
     /// Does what, where a question does not say.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ActionBody")]
     pub action: Option<ActionBody>,
     /// To what, where a question does not say.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
     pub resource: Option<PartialEntity>,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]

@@ -37,9 +37,11 @@ pub struct SoughtBody {
 pub struct PageBody {
     /// The `next_token` of the page before. All else stays as it was asked then; the limit may be left out.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub token: Option<String>,
     /// The most results of the page; 1,000 if left out, and never more than that.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub limit: Option<u64>,
     /// More about it; none of it is known here.
     #[serde(default, deserialize_with = "object", skip_serializing)]
