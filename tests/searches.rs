@@ -29,30 +29,19 @@ use model::generate::{
     ENVIRONMENTS, History, Known, Mix, NOTHING, RESOURCE_IDS, RESOURCE_TYPES, SERVICE_USERS, USERS, WORKSPACE,
     histories,
 };
+use model::runs::{EVERYTHING, config, instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed};
 use support::{Writer, after};
 use tenure::audit::Question as _;
-use tenure::audit::search::{Asker, Search, Sought};
+use tenure::audit::search::{Asker, Found, Search, Sought};
 use tenure::domain::access::{Question, Resource, Subject};
 use tenure::domain::event::EventData;
 use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::WorkspaceKind;
 use tenure::domain::time::Instant;
 use tenure::domain::view::{At, View};
 
-const EVERYTHING: Mix = Mix {
-    settled: true,
-    kind: WorkspaceKind::Shared,
-    workspace: 2,
-    members: 5,
-    environments: 5,
-    grants: 5,
-    credentials: 1,
-    proxy_tokens: 4,
-    resources: 8,
-};
+const PLACED: Mix = Mix { credentials: 1, proxy_tokens: 4, resources: 8, ..EVERYTHING };
 
 /// Every action that anything has, and one that nothing has.
 const ACTIONS: [&str; 20] = [
@@ -83,12 +72,6 @@ const SUBJECT_TYPES: [&str; 5] = ["user", "service_user", "task", "proxy_token",
 /// What a moment of a history is asked about: numbers by which it is chosen.
 type Moment = (u16, [u8; 6]);
 
-fn config(seed: u64) -> Config {
-    let config = Config { failure_persistence: None, ..Config::default() };
-    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(seed) } else { config.rng_seed };
-    Config { rng_seed, ..config }
-}
-
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
     vec(any::<Moment>(), 8)
 }
@@ -97,7 +80,7 @@ proptest! {
     #![proptest_config(config(21))]
 
     #[test]
-    fn a_search_finds_what_evaluation_permits(history in histories(EVERYTHING, 30..60), moments in moments()) {
+    fn a_search_finds_what_evaluation_permits(history in histories(PLACED, 30..60), moments in moments()) {
         follow(&history, &moments);
     }
 }
@@ -107,7 +90,7 @@ proptest! {
 
     #[test]
     fn also_where_much_is_restricted_and_comes_and_goes(
-        history in histories(Mix { members: 9, environments: 12, grants: 12, resources: 16, ..EVERYTHING }, 30..60),
+        history in histories(Mix { members: 9, environments: 12, grants: 12, resources: 16, ..PLACED }, 30..60),
         moments in moments(),
     ) {
         follow(&history, &moments);
@@ -129,24 +112,13 @@ fn follow(history: &History, moments: &[Moment]) {
         check_settled(&writer, after(writer.clock, later));
     }
     for (choice, picks) in moments {
-        let instant = instant(&writer, *choice);
+        let instant =
+            if choice.is_multiple_of(5) { now.instant() } else { instant(&writer, *choice).min(now.instant()) };
         let view = View::new(Arc::clone(&writer.workspace), At::Instant(instant), writer.clock).unwrap();
         let facts = at_instant(writer.workspace.id(), &writer.events, instant);
         let moment = Asked { universe: &universe, view, now: &now, facts, picks: *picks };
         moment.check();
     }
-}
-
-/// An instant at which something happens, or just before or after it, or now.
-fn instant(writer: &Writer, choice: u16) -> Instant {
-    let now = writer.now().instant();
-    let choice = usize::from(choice);
-    let event = &writer.events[choice / 5 % writer.events.len()];
-    after(event.time, [0, 0, 1, -1][choice % 4]).min(now).max(if choice.is_multiple_of(5) {
-        now
-    } else {
-        Instant::EARLIEST
-    })
 }
 
 /// A view of now that is settled is of the same facts, also where something has expired that no event says so of yet.
@@ -270,7 +242,8 @@ impl Asked<'_> {
     /// What the search finds is, of all that there ever was, what is permitted: by the model, or as the asker is told.
     fn hold(&self, asker: &Asker, sought: &Sought, all: &[String], question: impl Fn(&str) -> Question) {
         let search = Search::new(self.view.clone(), asker.clone(), sought.clone());
-        let found: Vec<String> = (0..search.candidates()).flat_map(|candidate| search.rows(candidate)).collect();
+        let found: Vec<String> =
+            (0..search.candidates()).flat_map(|candidate| search.rows(candidate)).map(text).collect();
         let permitted = |candidate: &&String| {
             let question = question(candidate);
             let told = asker.judge(&self.view, &question).allowed;
@@ -360,6 +333,13 @@ fn names(subject_type: &str) -> Vec<String> {
         _ => &NOTHING[..2],
     };
     names.iter().map(ToString::to_string).collect()
+}
+
+fn text(found: Found) -> String {
+    match found {
+        Found::Entity(entity) => entity.id,
+        Found::Action(action) => action.name,
+    }
 }
 
 fn parts(principal: &Principal) -> (&'static str, String) {

@@ -4,6 +4,9 @@
 //! by the judge that every evaluation asks; so whatever the rules come to say, both say it. A candidate is named as a question
 //! names it: by its id.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::Question;
 use crate::domain::access::{Decision, Question as Asked, Resource, Subject, judge, judge_concealed};
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
@@ -67,7 +70,34 @@ pub enum Sought {
     },
 }
 
-/// A search in a view. A row is the id of a subject or resource, or the name of an action.
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum Found {
+    /// A subject or resource.
+    Entity(FoundEntity),
+    /// An action.
+    Action(FoundAction),
+}
+
+/// A subject or resource that was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct FoundEntity {
+    /// What kind of thing.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Which.
+    pub id: String,
+}
+
+/// An action that was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct FoundAction {
+    /// Its name.
+    pub name: String,
+}
+
+/// A search in a view.
 pub struct Search {
     view: View,
     asker: Asker,
@@ -76,17 +106,17 @@ pub struct Search {
 }
 
 impl Question for Search {
-    type Row = String;
+    type Row = Found;
 
-    const COLUMNS: &'static [&'static str] = &[""];
+    const COLUMNS: &'static [&'static str] = &["type", "id", "name"];
 
     fn candidates(&self) -> usize {
         self.candidates.len()
     }
 
-    fn rows(&self, candidate: usize) -> Vec<String> {
+    fn rows(&self, candidate: usize) -> Vec<Found> {
         let found = self.candidates.get(candidate).filter(|candidate| self.permits(candidate));
-        found.cloned().into_iter().collect()
+        found.map(|candidate| self.found(candidate)).into_iter().collect()
     }
 }
 
@@ -107,6 +137,15 @@ impl Search {
 
     fn permits(&self, candidate: &str) -> bool {
         self.asker.judge(&self.view, &self.question(candidate)).allowed
+    }
+
+    fn found(&self, candidate: &str) -> Found {
+        let entity = |kind: &String| Found::Entity(FoundEntity { kind: kind.clone(), id: candidate.to_owned() });
+        match &self.sought {
+            Sought::Subjects { subject_type, .. } => entity(subject_type),
+            Sought::Resources { resource_type, .. } => entity(resource_type),
+            Sought::Actions { .. } => Found::Action(FoundAction { name: candidate.to_owned() }),
+        }
     }
 
     /// The question that a candidate is an answer to.

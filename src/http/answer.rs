@@ -230,8 +230,13 @@ impl Paging {
         (usize::try_from(self.position).unwrap_or(usize::MAX), self.offset)
     }
 
+    /// The cursor of what begins with a row of a candidate, if there is more.
+    pub fn next(&self, place: Option<(usize, usize)>) -> Option<String> {
+        place.map(|(candidate, offset)| self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset))
+    }
+
     /// The cursor of what comes after some rows of the candidate at a position.
-    pub fn cursor_within(&self, position: u64, offset: usize) -> String {
+    fn cursor_within(&self, position: u64, offset: usize) -> String {
         let cursor = Cursor {
             question: self.question.clone(),
             revision: self.view.revision(),

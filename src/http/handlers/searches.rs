@@ -3,6 +3,8 @@
 //! What is found is what an evaluation in the same view would permit; the pages of a search are all of the first one's view. Of what
 //! is searched for, the id does not count.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,9 +16,10 @@ use super::authzen::{
 use crate::audit::search::{Asker, Search, Sought};
 use crate::domain::object::object;
 use crate::domain::time::{Instant, Revision};
-use crate::http::answer::{self, Page, Paging, SearchPage};
+use crate::http::answer::{self, Paging, SearchPage};
 use crate::http::asked::InWorkspace;
 use crate::http::problem::Problem;
+use crate::http::rows::{self, Gathered};
 
 /// The most bytes of what is searched for, context and paging apart: it is judged once for each candidate.
 pub const SEARCH_BYTES_MAX: usize = 4_096;
@@ -135,41 +138,17 @@ pub struct FoundIn {
     pub at: Instant,
 }
 
-/// A subject or resource that was found.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct FoundEntity {
-    /// What kind of thing.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Which.
-    pub id: String,
-}
-
-/// An action that was found.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct FoundAction {
-    /// Its name.
-    pub name: String,
-}
-
 /// What the searches have in common.
 trait SearchBody: Serialize + DeserializeOwned {
-    /// A result.
-    type Found: Serialize;
-
     fn page(&self) -> &PageBody;
 
     /// Who is asked about; none where that is what is searched for.
     fn subject(&self) -> Option<&EntityBody>;
 
     fn sought(&self) -> Sought;
-
-    fn found(&self, found: String) -> Self::Found;
 }
 
 impl SearchBody for SubjectSearchBody {
-    type Found = FoundEntity;
-
     fn page(&self) -> &PageBody {
         &self.page
     }
@@ -182,15 +161,9 @@ impl SearchBody for SubjectSearchBody {
         let (subject_type, action) = (self.subject.kind.clone(), self.action.name.clone());
         Sought::Subjects { subject_type, action, resource: self.resource.resource() }
     }
-
-    fn found(&self, id: String) -> FoundEntity {
-        FoundEntity { kind: self.subject.kind.clone(), id }
-    }
 }
 
 impl SearchBody for ResourceSearchBody {
-    type Found = FoundEntity;
-
     fn page(&self) -> &PageBody {
         &self.page
     }
@@ -204,15 +177,9 @@ impl SearchBody for ResourceSearchBody {
         let (subject, action) = (self.subject.subject(), self.action.name.clone());
         Sought::Resources { subject, action, resource_type: kind, environment: properties.environment }
     }
-
-    fn found(&self, id: String) -> FoundEntity {
-        FoundEntity { kind: self.resource.kind.clone(), id }
-    }
 }
 
 impl SearchBody for ActionSearchBody {
-    type Found = FoundAction;
-
     fn page(&self) -> &PageBody {
         &self.page
     }
@@ -223,10 +190,6 @@ impl SearchBody for ActionSearchBody {
 
     fn sought(&self) -> Sought {
         Sought::Actions { subject: self.subject.subject(), resource: self.resource.resource() }
-    }
-
-    fn found(&self, name: String) -> FoundAction {
-        FoundAction { name }
     }
 }
 
@@ -256,12 +219,11 @@ async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
     if let Some(subject) = body.subject() {
         check_may_ask(&asker, &view, subject)?;
     }
-    let (looked_at, sought) = (view.clone(), body.sought());
-    let gather = move || paging.gather(&Search::new(looked_at, asker, sought));
-    let Page { items, next } = request.asked.app.service.auditing(gather).await?;
-    let page = NextBody { next_token: next.unwrap_or_default(), count: items.len() };
+    let (service, looked_at, sought) = (&request.asked.app.service, view.clone(), body.sought());
+    let search = service.auditing(move || Arc::new(Search::new(looked_at, asker, sought))).await?;
+    let Gathered { items: results, next } = rows::gather(service, &search, paging.first(), paging.limit).await?;
+    let page = NextBody { next_token: paging.next(next).unwrap_or_default(), count: results.len() };
     let context = explain.then(|| FoundIn { revision: view.revision(), at: view.instant() });
-    let results: Vec<T::Found> = items.into_iter().map(|found| body.found(found)).collect();
     answer::about(&view, &FoundBody { page, context, results })
 }
 

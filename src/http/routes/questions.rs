@@ -7,6 +7,7 @@ use super::{Kind, Route, get, post};
 use crate::audit::credentials::CredentialRow;
 use crate::audit::diff::DiffRow;
 use crate::audit::roster::AccessRow;
+use crate::audit::search::{FoundAction, FoundEntity};
 use crate::audit::tenure::TenureRow;
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
@@ -44,17 +45,17 @@ pub(super) fn decisions() -> Vec<Route> {
             .kind(Kind::Decide)
             .status(200)
             .takes::<searches::SubjectSearchBody>()
-            .gives::<searches::FoundBody<searches::FoundEntity>>(),
+            .gives::<searches::FoundBody<FoundEntity>>(),
         post(resource, "Finds what a subject may do an action on", Evaluators, searches::resources)
             .kind(Kind::Decide)
             .status(200)
             .takes::<searches::ResourceSearchBody>()
-            .gives::<searches::FoundBody<searches::FoundEntity>>(),
+            .gives::<searches::FoundBody<FoundEntity>>(),
         post(action, "Finds what a subject may do on a resource", Evaluators, searches::actions)
             .kind(Kind::Decide)
             .status(200)
             .takes::<searches::ActionSearchBody>()
-            .gives::<searches::FoundBody<searches::FoundAction>>(),
+            .gives::<searches::FoundBody<FoundAction>>(),
     ]
 }
 
