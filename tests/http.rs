@@ -17,6 +17,8 @@ mod acme;
 mod attempts;
 #[path = "http/audit.rs"]
 mod audit;
+#[path = "http/authzen/mod.rs"]
+mod authzen;
 #[path = "http/changes.rs"]
 mod changes;
 #[path = "http/concurrency.rs"]

@@ -11,6 +11,7 @@ pub mod pairs;
 pub mod reasons;
 pub mod report;
 pub mod roster;
+pub mod search;
 pub mod tenure;
 pub mod what_if;
 

@@ -54,6 +54,19 @@ pub enum Resource {
     },
 }
 
+impl Resource {
+    /// The resource of an `AuthZEN` type and id, in the environment that the question names, if it names one. The workspace and
+    /// an environment are in none but themselves.
+    pub fn new(resource_type: &str, id: &str, environment: Option<&str>) -> Self {
+        if resource_type == catalogue::WORKSPACE {
+            return Self::Workspace(id.to_owned());
+        }
+        let environment = if resource_type == catalogue::ENVIRONMENT { Some(id) } else { environment };
+        let environment = environment.map(EnvironmentRef::from);
+        Self::Within { resource_type: resource_type.to_owned(), id: id.to_owned(), environment }
+    }
+}
+
 /// May the subject do the action on the resource?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {

@@ -90,6 +90,15 @@ pub fn is_built_in(resource_type: &str) -> bool {
     resource_type == WORKSPACE || RESOURCE_TYPES.iter().any(|(name, _)| *name == resource_type)
 }
 
+/// Every action on resources of a built-in type, the workspace among them; none for a type that there is not.
+pub fn actions(resource_type: &str) -> Vec<&'static str> {
+    if resource_type == WORKSPACE {
+        return WORKSPACE_ACTIONS.iter().map(|(action, _)| *action).collect();
+    }
+    let found = RESOURCE_TYPES.iter().find(|(name, _)| *name == resource_type);
+    found.into_iter().flat_map(|(_, actions)| actions.iter()).map(|(action, _)| *action).collect()
+}
+
 /// What an action on a resource of a built-in type requires.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::asked::InWorkspace;
-use super::params::LIMIT_DEFAULT;
+use super::params::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::Problem;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
@@ -117,6 +117,18 @@ struct Cursor {
     position: u64,
     #[serde(default)]
     offset: usize,
+    /// The limit of the first page, where the next ones need not say it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+}
+
+/// Which page of a search is asked for, in its body.
+#[derive(Debug, Clone, Default)]
+pub struct SearchPage {
+    /// The `next_token` of the page before; none for the first.
+    pub token: Option<String>,
+    /// How many results are wanted at most.
+    pub limit: Option<usize>,
 }
 
 /// Which page of a list is asked for.
@@ -134,6 +146,8 @@ pub struct Paging {
     /// How many rows of the candidate at the position the pages before gave.
     offset: usize,
     question: String,
+    /// The limit that the cursors hold.
+    carried: Option<usize>,
 }
 
 impl Paging {
@@ -148,12 +162,57 @@ impl Paging {
         let question = question(request);
         let (first, pinned) = request.view()?;
         let Some(cursor) = cursor else {
-            return Ok(Self { view: first, pinned, limit, limit_asked, position: 0, offset: 0, question });
+            return Ok(Self {
+                view: first,
+                pinned,
+                limit,
+                limit_asked,
+                position: 0,
+                offset: 0,
+                question,
+                carried: None,
+            });
         };
-        let cursor = read_cursor(&cursor, &question)?;
+        let cursor = read_cursor(&cursor, &question).ok_or_else(|| {
+            Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
+        })?;
         let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
         let Cursor { position, offset, .. } = cursor;
-        Ok(Self { view: request.view_at(at)?, pinned, limit, limit_asked, position, offset, question })
+        let view = request.view_at(at)?;
+        Ok(Self { view, pinned, limit, limit_asked, position, offset, question, carried: None })
+    }
+
+    /// Takes the view out of the parameters; `asked` is what is searched for, in a form that is the same for the same. The pages
+    /// are of the first one's view, and of its limit. A view of now is taken as settled, so that the same page is the same bytes.
+    ///
+    /// # Errors
+    /// The view is not accepted (422), or the token belongs to another question or limit (400).
+    pub fn of_search(request: &mut InWorkspace, page: SearchPage, asked: &[u8]) -> Result<Self, Problem> {
+        let question = digest(&[question(request).as_bytes(), asked]);
+        let (first, pinned) = request.view()?;
+        let limit = |limit: Option<usize>| limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
+        let Some(token) = page.token else {
+            let view = if pinned { first } else { first.settled() };
+            let (limit, limit_asked) = (limit(page.limit), page.limit);
+            return Ok(Self {
+                view,
+                pinned,
+                limit,
+                limit_asked,
+                position: 0,
+                offset: 0,
+                question,
+                carried: limit_asked,
+            });
+        };
+        let cursor = read_cursor(&token, &question).filter(|cursor| page.limit.is_none() || page.limit == cursor.limit);
+        let Cursor { revision, instant, position, offset, limit: carried, .. } = cursor.ok_or_else(|| {
+            Problem::malformed("`page.token`: this is not the `next_token` of the same search; search again without it")
+        })?;
+        let view = request.view_at(At::Both(revision, Instant::from_micros(instant)))?;
+        // Whoever asked for no result at first, and now for the next ones, wants some.
+        let limit = limit(page.limit.or(carried.filter(|limit| *limit > 0)));
+        Ok(Self { view, pinned, limit, limit_asked: page.limit, position, offset, question, carried })
     }
 
     /// Whether this is the first page.
@@ -171,14 +230,20 @@ impl Paging {
         (usize::try_from(self.position).unwrap_or(usize::MAX), self.offset)
     }
 
+    /// The cursor of what begins with a row of a candidate, if there is more.
+    pub fn next(&self, place: Option<(usize, usize)>) -> Option<String> {
+        place.map(|(candidate, offset)| self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset))
+    }
+
     /// The cursor of what comes after some rows of the candidate at a position.
-    pub fn cursor_within(&self, position: u64, offset: usize) -> String {
+    fn cursor_within(&self, position: u64, offset: usize) -> String {
         let cursor = Cursor {
             question: self.question.clone(),
             revision: self.view.revision(),
             instant: self.view.instant().micros(),
             position,
             offset,
+            limit: self.carried,
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
     }
@@ -209,20 +274,22 @@ impl Paging {
 fn question(request: &InWorkspace) -> String {
     let mut params = request.asked.params.pairs();
     params.sort_unstable();
+    let params: Vec<_> = params.iter().map(|(name, value)| format!("\n{}={name}{value}", name.len())).collect();
+    let path = request.asked.uri_path().rsplit_once("/workspaces/").map_or("", |(_, path)| path);
+    digest(&[request.root.id().uuid().as_bytes(), path.as_bytes(), params.concat().as_bytes()])
+}
+
+fn digest(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
-    hash.update(request.root.id().uuid());
-    hash.update(request.asked.uri_path().rsplit_once("/workspaces/").map_or("", |(_, path)| path));
-    for (name, value) in params {
-        hash.update(format!("\n{}={name}{value}", name.len()));
+    for part in parts {
+        hash.update(part);
     }
     let digest: [u8; 32] = hash.finalize().into();
     URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default())
 }
 
-fn read_cursor(text: &str, question: &str) -> Result<Cursor, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let cursor: Option<Cursor> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    cursor.filter(|cursor| cursor.question == question).ok_or_else(|| {
-        Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
-    })
+fn read_cursor(text: &str, question: &str) -> Option<Cursor> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let cursor: Cursor = serde_json::from_slice(&bytes).ok()?;
+    (cursor.question == question).then_some(cursor)
 }

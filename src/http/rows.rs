@@ -92,9 +92,7 @@ where
         return Ok(response);
     }
     let Gathered { items, next } = gather(service, &Arc::new(question), paging.first(), paging.limit).await?;
-    let next =
-        next.map(|(candidate, offset)| paging.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset));
-    let page = Page { items, next };
+    let page = Page { items, next: paging.next(next) };
     journal::record(request, &view, form, page.items.len()).await?;
     give(form, Q::COLUMNS, &view, about, page)
 }

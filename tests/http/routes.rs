@@ -22,6 +22,7 @@ const GOLDEN: &[&str] = &[
     "DELETE /v1/workspaces/{ws}/resources/{type}/{id}",
     "DELETE /v1/workspaces/{ws}/service-users/{svc}",
     "DELETE /v1/workspaces/{ws}/tokens/{tok}",
+    "GET /.well-known/authzen-configuration/v1/workspaces/{ws}",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi.json",
@@ -62,6 +63,9 @@ const GOLDEN: &[&str] = &[
     "POST /v1/workspaces/{ws}/access-keys",
     "POST /v1/workspaces/{ws}/access/v1/evaluation",
     "POST /v1/workspaces/{ws}/access/v1/evaluations",
+    "POST /v1/workspaces/{ws}/access/v1/search/action",
+    "POST /v1/workspaces/{ws}/access/v1/search/resource",
+    "POST /v1/workspaces/{ws}/access/v1/search/subject",
     "POST /v1/workspaces/{ws}/audit/what-if",
     "POST /v1/workspaces/{ws}/commands",
     "POST /v1/workspaces/{ws}/environments",
@@ -155,7 +159,7 @@ fn body(name: &str) -> Value {
         "/resource-types" => json!({"name": "gpu", "actions": {"read": "contributor"}}),
         "/resources/{type}/{id}" => json!({"environment": "main"}),
         "/access-keys" => json!({"role": "auditor", "label": "x"}),
-        "/access/v1/evaluation" | "/access/v1/evaluations" => question,
+        path if path.starts_with("/access/v1/") => question,
         _ => panic!("{name} has no refusal test"),
     }
 }
@@ -225,6 +229,10 @@ impl Stage {
             Who::Owners => vec![manager, member, service_user, evaluator, auditor],
             Who::Administrators => vec![member, service_user, evaluator, auditor],
             Who::Auditors => vec![member, service_user, evaluator],
+            // A principal that searches for subjects finds itself, or nobody: see `authzen::search_subject`.
+            Who::Evaluators if asking.name.ends_with("/search/subject") => {
+                vec![("another workspace's owner", self.other_owner.as_str(), 404)]
+            }
             Who::Evaluators => vec![member, service_user],
             Who::Principals if asking.kind == Kind::Write => vec![member, service_user, evaluator, auditor],
             Who::Principals => vec![evaluator],

@@ -38,6 +38,16 @@ impl View {
         Self { workspace: self.workspace.clone(), revision, instant: instant.min(self.instant) }
     }
 
+    /// The same facts under the earliest instant at which they were the case: the newest event's own, where nothing has expired
+    /// since. So a view of now keeps its name until something happens.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        let (head, time) = (self.workspace.head(), self.workspace.head_time());
+        let expired = self.workspace.next_expiry().is_some_and(|end| end <= self.instant);
+        let instant = if self.revision == head && !expired { time.min(self.instant) } else { self.instant };
+        Self { instant, ..self }
+    }
+
     /// The facts after some of a command's events, at an instant: only for finding out which of the events made a difference.
     /// No question is answered from it.
     #[must_use]

@@ -6,7 +6,7 @@ use super::View;
 use crate::domain::catalogue::{self, Requirement, Uncatalogued};
 use crate::domain::command::{ResourceRef, ResourceTypeRef};
 use crate::domain::id::EnvironmentId;
-use crate::domain::name::{ResourceId, ResourceTypeName};
+use crate::domain::name::{ActionName, ResourceId, ResourceTypeName};
 use crate::domain::rejection::Rejection;
 use crate::domain::resource::{Actions, ResourceKey, Whereabouts};
 use crate::domain::time::Revision;
@@ -63,6 +63,14 @@ impl View {
         let exists = self.exists();
         let types = self.workspace.resources.types.iter().filter(move |_| exists);
         types.filter_map(|(name, timeline)| self.resource_type_view(name, timeline))
+    }
+
+    /// Every action on resources of a type, built in or of the workspace's own; none for a type that there is not.
+    pub fn actions(&self, resource_type: &str) -> Vec<&str> {
+        match self.resource_type(resource_type) {
+            Some(own) => own.actions.value.keys().map(ActionName::as_str).collect(),
+            None => catalogue::actions(resource_type),
+        }
     }
 
     /// What an action on a resource requires, and the event that says so if the type is of the workspace's own.

@@ -2,19 +2,21 @@
 //!
 //! Unknown fields are ignored here, as the standard says. The body depends on nothing but the question and the view.
 
-use axum::http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Answered;
+use super::authzen::{
+    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, given, object_given,
+    read_question,
+};
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
-use crate::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
-use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
+use crate::audit::search::Asker;
+use crate::domain::access::{Decision, Question};
+use crate::domain::command::ShapeError;
 use crate::domain::object::object;
-use crate::domain::principal::Principal;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer;
@@ -26,48 +28,6 @@ pub const EVALUATIONS_MAX: usize = 10_000;
 
 /// The most bytes of each member that the evaluations of a request have in common.
 const DEFAULT_BYTES_MAX: usize = 4_096;
-
-/// An entity of a question: a subject or a resource (`AuthZEN` §5.1, §5.2).
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct EntityBody {
-    /// What kind of thing.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Which.
-    pub id: String,
-    /// More about it.
-    #[serde(default, deserialize_with = "object")]
-    pub properties: Properties,
-}
-
-/// What is known of an entity beside its type and id; the rest of it is ignored.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Properties {
-    /// Of a resource: where it is.
-    #[serde(default, deserialize_with = "text_if_any")]
-    pub environment: Option<String>,
-}
-
-/// A text, or nothing where something else stands.
-fn text_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Text(String),
-        Other(IgnoredAny),
-    }
-    Ok(match Any::deserialize(deserializer)? {
-        Any::Text(text) => Some(text),
-        Any::Other(_) => None,
-    })
-}
-
-/// An action (`AuthZEN` §5.3).
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ActionBody {
-    /// Its name in the catalogue.
-    pub name: String,
-}
 
 /// One question (`AuthZEN` §6).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -81,19 +41,69 @@ pub struct EvaluationBody {
     /// To what.
     #[serde(deserialize_with = "object")]
     pub resource: EntityBody,
+    /// In which circumstances; no rule looks at them.
+    #[serde(default, deserialize_with = "object", skip_serializing)]
+    pub context: Unread,
+}
+
+/// An entity that may leave out what another one says instead.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PartialEntity {
+    /// What kind of thing.
+    #[serde(rename = "type", default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub kind: Option<String>,
+    /// Which.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub id: Option<String>,
+    /// More about it.
+    #[serde(default, deserialize_with = "object")]
+    pub properties: Properties,
+}
+
+/// One question of many. What it leaves out is said on top: a whole member, or the `type` or the `id` of an entity that has the
+/// other.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ItemBody {
+    /// Who.
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
+    pub subject: Option<PartialEntity>,
+    /// Does what.
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ActionBody")]
+    pub action: Option<ActionBody>,
+    /// To what.
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
+    pub resource: Option<PartialEntity>,
+    /// In which circumstances; no rule looks at them.
+    #[serde(default, deserialize_with = "object", skip_serializing)]
+    pub context: Unread,
 }
 
 /// Many questions, with what they have in common on top (`AuthZEN` §7).
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationsBody {
     /// Who, where a question does not say.
-    pub subject: Option<Value>,
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
+    pub subject: Option<PartialEntity>,
     /// Does what, where a question does not say.
-    pub action: Option<Value>,
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ActionBody")]
+    pub action: Option<ActionBody>,
     /// To what, where a question does not say.
-    pub resource: Option<Value>,
+    #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartialEntity")]
+    pub resource: Option<PartialEntity>,
+    /// In which circumstances; no rule looks at them.
+    #[serde(default, deserialize_with = "object", skip_serializing)]
+    pub context: Unread,
     /// The questions; none of them: the one on top.
     #[serde(default)]
+    #[schemars(with = "Vec<ItemBody>")]
     pub evaluations: Vec<Value>,
     /// How they are answered.
     #[serde(default, deserialize_with = "object")]
@@ -181,19 +191,8 @@ pub struct DecisionsBody {
 
 impl EvaluationBody {
     fn question(&self) -> Question {
-        let EntityBody { kind, id, properties } = &self.resource;
-        let resource = if kind == WORKSPACE {
-            Resource::Workspace(id.clone())
-        } else {
-            let named = if kind == ENVIRONMENT { Some(id) } else { properties.environment.as_ref() };
-            let environment = named.map(|named| named.as_str().into());
-            Resource::Within { resource_type: kind.clone(), id: id.clone(), environment }
-        };
-        Question {
-            subject: Subject::new(&self.subject.kind, &self.subject.id),
-            action: self.action.name.clone(),
-            resource,
-        }
+        let action = self.action.name.clone();
+        Question { subject: self.subject.subject(), action, resource: self.resource.resource() }
     }
 }
 
@@ -201,33 +200,16 @@ impl EvaluationBody {
 struct Judge<'a> {
     request: &'a InWorkspace,
     view: &'a View,
+    asker: Asker,
     explain: bool,
 }
 
 impl Judge<'_> {
     fn answer(&self, body: &EvaluationBody) -> Result<DecisionBody, Problem> {
-        self.check_may_ask(&body.subject)?;
-        let question = body.question();
-        let decision = match &self.request.reader {
-            Reader::Audit | Reader::Evaluator => judge(self.view, &question),
-            Reader::Oneself(principal) => judge_concealed(self.view, &self.request.now(), &question, principal),
-        };
+        check_may_ask(&self.asker, self.view, &body.subject)?;
+        let decision = self.asker.judge(self.view, &body.question());
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
         Ok(DecisionBody { decision: decision.allowed, context })
-    }
-
-    /// A principal asks about itself; who may read the audit, and an `evaluator` key, about anyone.
-    fn check_may_ask(&self, subject: &EntityBody) -> Result<(), Problem> {
-        let Reader::Oneself(principal) = &self.request.reader else { return Ok(()) };
-        let oneself = match (principal, subject.kind.as_str()) {
-            (Principal::User(user), "user") => user.as_str() == subject.id,
-            (Principal::ServiceUser(id), "service_user") => {
-                subject.id.parse() == Ok(*id)
-                    || self.view.service_user_name(*id).is_some_and(|name| name.as_str() == subject.id)
-            }
-            _ => false,
-        };
-        if oneself { Ok(()) } else { Err(Problem::forbidden("you may ask for decisions about yourself only")) }
     }
 
     fn explanation(&self, decision: &Decision) -> Explanation {
@@ -250,30 +232,13 @@ fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(event)).collect()
 }
 
-fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
-    let content_type = request.asked.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
-    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        return Ok(());
-    }
-    Err(Problem::malformed("`Content-Type` must be `application/json`"))
-}
-
 /// What is wrong with a question is always 400, as the standard says.
 fn malformed(problem: &Problem) -> Problem {
     Problem::malformed(problem.detail())
 }
 
 fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Problem> {
-    crate::domain::command::ShapeError::read(value).map_err(|error| malformed(&error.into()))
-}
-
-/// Reads one question without going by way of a value: this is asked before every deploy and every secret.
-fn read_question(text: &[u8]) -> serde_json::Result<EvaluationBody> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let body = object(&mut reader)?;
-    reader.end()?;
-    Ok(body)
+    ShapeError::read(value).map_err(|error| malformed(&error.into()))
 }
 
 /// Answers one question.
@@ -282,9 +247,8 @@ pub async fn evaluation(mut request: InWorkspace) -> Answered {
     let explain = request.asked.params.flag("explain")?;
     let (view, _) = request.view()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let body = read_question(request.asked.body_bytes())
-        .map_err(|error| Problem::malformed(format!("the body is no evaluation request: {error}")))?;
-    let judge = Judge { request: &request, view: &view, explain };
+    let body: EvaluationBody = read_question(&request, "evaluation request")?;
+    let judge = Judge { request: &request, view: &view, asker: asker(&request), explain };
     answer::about(&view, &judge.answer(&body)?)
 }
 
@@ -294,51 +258,31 @@ pub async fn evaluations(mut request: InWorkspace) -> Answered {
     let explain = request.asked.params.flag("explain")?;
     let (view, _) = request.view()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let json = request.asked.json()?;
-    let judge = Judge { request: &request, view: &view, explain };
-    let batch: EvaluationsBody = parse(json.clone())?;
-    if batch.evaluations.len() > EVALUATIONS_MAX {
+    let EvaluationsBody { subject, action, resource, context, evaluations, options } = parse(request.asked.json()?)?;
+    let common = ItemBody { subject, action, resource, context };
+    let judge = Judge { request: &request, view: &view, asker: asker(&request), explain };
+    if evaluations.is_empty() {
+        return answer::about(&view, &judge.answer(&ItemBody::default().completed(&common)?)?);
+    }
+    if evaluations.len() > EVALUATIONS_MAX {
         let detail =
-            format!("`evaluations`: there are {}, and at most {EVALUATIONS_MAX} are accepted", batch.evaluations.len());
+            format!("`evaluations`: there are {}, and at most {EVALUATIONS_MAX} are accepted", evaluations.len());
         return Err(Problem::too_large(detail));
     }
-    if batch.evaluations.is_empty() {
-        return answer::about(&view, &judge.answer(&parse(json)?)?);
-    }
-    let batch = EvaluationsBody {
-        subject: slim(batch.subject)?,
-        action: slim(batch.action)?,
-        resource: slim(batch.resource)?,
-        ..batch
-    };
-    answer::about(&view, &DecisionsBody { evaluations: answer_all(&judge, &batch) })
+    common.check_size()?;
+    let evaluations = answer_all(&judge, &common, evaluations, options.evaluations_semantic);
+    answer::about(&view, &DecisionsBody { evaluations })
 }
 
-/// What the questions of a batch have in common is copied to each, so only what counts of it is kept, and that is small.
-fn slim(default: Option<Value>) -> Result<Option<Value>, Problem> {
-    let Some(Value::Object(mut default)) = default else { return Ok(default) };
-    default.retain(|member, _| ["type", "id", "name", "properties"].contains(&member.as_str()));
-    if let Some(Value::Object(properties)) = default.get_mut("properties") {
-        properties.retain(|property, _| property == ENVIRONMENT);
-    }
-    let default = Value::Object(default);
-    if default.to_string().len() > DEFAULT_BYTES_MAX {
-        return Err(Problem::malformed(format!(
-            "what the evaluations have in common is over {DEFAULT_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(Some(default))
-}
-
-fn answer_all(judge: &Judge<'_>, batch: &EvaluationsBody) -> Vec<DecisionBody> {
+fn answer_all(judge: &Judge<'_>, common: &ItemBody, items: Vec<Value>, semantic: Semantic) -> Vec<DecisionBody> {
     let mut answers = Vec::new();
-    for item in &batch.evaluations {
-        let answer = parse::<EvaluationBody>(merged(batch, item)).and_then(|body| judge.answer(&body));
-        let answer = answer.unwrap_or_else(|problem| {
+    for item in items {
+        let body = parse::<ItemBody>(item).and_then(|item| item.completed(common));
+        let answer = body.and_then(|body| judge.answer(&body)).unwrap_or_else(|problem| {
             let error = BrokenQuestion { status: problem.status().as_u16(), message: problem.detail().to_owned() };
             DecisionBody { decision: false, context: Some(ContextBody::Broken { error }) }
         });
-        let decides = match batch.options.evaluations_semantic {
+        let decides = match semantic {
             Semantic::ExecuteAll => false,
             Semantic::DenyOnFirstDeny => !answer.decision,
             Semantic::PermitOnFirstPermit => answer.decision,
@@ -351,31 +295,47 @@ fn answer_all(judge: &Judge<'_>, batch: &EvaluationsBody) -> Vec<DecisionBody> {
     answers
 }
 
-/// A question of a batch with what it leaves out taken from the top: a whole member, or the `type` or `id` of one.
-fn merged(batch: &EvaluationsBody, item: &Value) -> Value {
-    let Value::Object(item) = item else { return item.clone() };
-    let mut merged = Map::new();
-    let defaults = [("subject", &batch.subject), ("action", &batch.action), ("resource", &batch.resource)];
-    for (member, default) in defaults {
-        let value = match (item.get(member), default) {
-            (Some(Value::Object(own)), Some(Value::Object(default))) if member != "action" => {
-                Value::Object(completed(own, default))
-            }
-            (Some(own), _) => own.clone(),
-            (None, Some(default)) => default.clone(),
-            (None, None) => continue,
-        };
-        merged.insert(member.to_owned(), value);
+impl ItemBody {
+    /// The question, with what it leaves out taken from what the questions have in common.
+    fn completed(self, common: &Self) -> Result<EvaluationBody, Problem> {
+        let action = self.action.or_else(|| common.action.clone());
+        Ok(EvaluationBody {
+            subject: completed("subject", self.subject, common.subject.as_ref())?,
+            action: action.ok_or_else(|| missing("action"))?,
+            resource: completed("resource", self.resource, common.resource.as_ref())?,
+            context: Unread {},
+        })
     }
-    json!(merged)
-}
 
-fn completed(own: &Map<String, Value>, default: &Map<String, Value>) -> Map<String, Value> {
-    let mut entity = own.clone();
-    for member in ["type", "id"] {
-        if let (false, Some(value)) = (own.contains_key(member), default.get(member)) {
-            entity.insert(member.to_owned(), value.clone());
+    /// What the questions of a batch have in common is copied to each, so it has to be small.
+    fn check_size(&self) -> Result<(), Problem> {
+        let members = [
+            ("subject", answer::bytes(&self.subject)?),
+            ("action", answer::bytes(&self.action)?),
+            ("resource", answer::bytes(&self.resource)?),
+        ];
+        match members.iter().find(|(_, bytes)| bytes.len() > DEFAULT_BYTES_MAX) {
+            None => Ok(()),
+            Some((member, _)) => Err(Problem::malformed(format!(
+                "`{member}`: what the evaluations have in common is over {DEFAULT_BYTES_MAX} bytes"
+            ))),
         }
     }
-    entity
+}
+
+fn missing(place: &str) -> Problem {
+    Problem::malformed(format!("missing field `{place}`"))
+}
+
+/// An entity, from its own words and those that stand in for them: for all of it, or for its `type` or its `id` alone.
+fn completed(member: &str, own: Option<PartialEntity>, common: Option<&PartialEntity>) -> Result<EntityBody, Problem> {
+    let PartialEntity { kind, id, properties } = own.or_else(|| common.cloned()).ok_or_else(|| missing(member))?;
+    let (common_kind, common_id) = common.map_or((None, None), |common| (common.kind.clone(), common.id.clone()));
+    let (kind, id) = match (kind, id) {
+        (None, Some(id)) => (common_kind, Some(id)),
+        (Some(kind), None) => (Some(kind), common_id),
+        both => both,
+    };
+    let kind = kind.ok_or_else(|| missing(&format!("{member}.type")))?;
+    Ok(EntityBody { kind, id: id.ok_or_else(|| missing(&format!("{member}.id")))?, properties })
 }

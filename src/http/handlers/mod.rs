@@ -4,6 +4,7 @@
 
 pub mod access_keys;
 pub mod audit;
+pub mod authzen;
 pub mod commands;
 pub mod decisions;
 pub mod environments;
@@ -13,12 +14,14 @@ pub mod events;
 pub mod feed;
 pub mod grants;
 pub mod members;
+pub mod metadata;
 pub mod operations;
 pub mod proxy_auth;
 pub mod proxy_tokens;
 pub mod reads;
 pub mod reports;
 pub mod resources;
+pub mod searches;
 pub mod service_users;
 pub mod tokens;
 pub mod workspaces;

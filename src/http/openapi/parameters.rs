@@ -85,7 +85,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("at_least", "answer only from a state at this revision or later"),
     ("limit", "the most rows of the page, 1 to 1,000; 100 if left out"),
     ("cursor", "the `next` of the page before, of the same question"),
-    ("explain", "`true` adds the rule and the events that the answer rests on"),
+    ("explain", "`true` adds the rule and the events that the answer rests on; to a search, its view"),
     ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
     ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
     ("If-Match", "a revision in quotes: do it only while that is the newest one"),

@@ -180,6 +180,7 @@ pub fn table() -> Vec<Route> {
         rows::environments(),
         resources::rows(),
         credentials::rows(),
+        questions::decisions(),
         questions::rows(),
     ];
     rows.into_iter().flatten().collect()

@@ -2,18 +2,19 @@
 
 use axum::routing::any;
 
-use super::Who::{Auditors, Evaluators, Operator, ProxyTokens};
+use super::Who::{Anyone, Auditors, Evaluators, Operator, ProxyTokens};
 use super::{Kind, Route, get, post};
 use crate::audit::credentials::CredentialRow;
 use crate::audit::diff::DiffRow;
 use crate::audit::report::body::ReportBody;
 use crate::audit::roster::AccessRow;
+use crate::audit::search::{FoundAction, FoundEntity};
 use crate::audit::tenure::TenureRow;
 use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
-use crate::http::handlers::{audit, decisions, events, feed, proxy_auth, reads, reports};
+use crate::http::handlers::{audit, decisions, events, feed, metadata, proxy_auth, reads, reports, searches};
 use crate::http::rows::RowsBody;
 
 const EVENT_FILTERS: &[&str] =
@@ -21,16 +22,19 @@ const EVENT_FILTERS: &[&str] =
 
 const REPORT_FILTERS: &[&str] = &["from", "until", "environment", "principal", "days"];
 
-pub(super) fn rows() -> Vec<Route> {
+/// What a workspace answers as a policy decision point, to enforcement points.
+pub(super) fn decisions() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
     let evaluations = "/v1/workspaces/{ws}/access/v1/evaluations";
-    let tenures = "/v1/workspaces/{ws}/audit/tenures";
-    let credentials = "/v1/workspaces/{ws}/audit/credentials";
-    let what_if = "/v1/workspaces/{ws}/audit/what-if";
-    let proxy = "/v1/workspaces/{ws}/proxy-auth/{env}";
-    let asks_proxy = "Answers a reverse proxy whether a web function may be called";
+    let subject = "/v1/workspaces/{ws}/access/v1/search/subject";
+    let resource = "/v1/workspaces/{ws}/access/v1/search/resource";
+    let action = "/v1/workspaces/{ws}/access/v1/search/action";
+    let metadata = "/.well-known/authzen-configuration/v1/workspaces/{ws}";
     let asks_one = "Answers whether a subject may do an action on a resource";
     vec![
+        get(metadata, "Describes a workspace as an AuthZEN policy decision point", Anyone, metadata::show)
+            .kind(Kind::Plain)
+            .gives::<metadata::MetadataBody>(),
         post(evaluation, asks_one, Evaluators, decisions::evaluation)
             .kind(Kind::Decide)
             .status(200)
@@ -41,6 +45,31 @@ pub(super) fn rows() -> Vec<Route> {
             .status(200)
             .takes::<decisions::EvaluationsBody>()
             .gives::<decisions::DecisionsBody>(),
+        post(subject, "Finds who may do an action on a resource", Evaluators, searches::subjects)
+            .kind(Kind::Decide)
+            .status(200)
+            .takes::<searches::SubjectSearchBody>()
+            .gives::<searches::FoundBody<FoundEntity>>(),
+        post(resource, "Finds what a subject may do an action on", Evaluators, searches::resources)
+            .kind(Kind::Decide)
+            .status(200)
+            .takes::<searches::ResourceSearchBody>()
+            .gives::<searches::FoundBody<FoundEntity>>(),
+        post(action, "Finds what a subject may do on a resource", Evaluators, searches::actions)
+            .kind(Kind::Decide)
+            .status(200)
+            .takes::<searches::ActionSearchBody>()
+            .gives::<searches::FoundBody<FoundAction>>(),
+    ]
+}
+
+pub(super) fn rows() -> Vec<Route> {
+    let tenures = "/v1/workspaces/{ws}/audit/tenures";
+    let credentials = "/v1/workspaces/{ws}/audit/credentials";
+    let what_if = "/v1/workspaces/{ws}/audit/what-if";
+    let proxy = "/v1/workspaces/{ws}/proxy-auth/{env}";
+    let asks_proxy = "Answers a reverse proxy whether a web function may be called";
+    vec![
         Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
         get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
             .kind(Kind::Log(EVENT_FILTERS))

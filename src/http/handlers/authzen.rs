@@ -1,0 +1,147 @@
+//! What the endpoints of the `OpenID` `AuthZEN` Authorization API 1.0 have in common: the entities that questions are made of (§5), how
+//! a body is read, and who may ask about whom.
+//!
+//! As the standard says, a field that is not of it is ignored, and whatever is wrong with a body is 400. `null` is no object and no
+//! text: whoever means nothing leaves the field out.
+
+use axum::http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::audit::search::Asker;
+use crate::domain::access::{Resource, Subject};
+use crate::domain::object::object;
+use crate::domain::principal::Principal;
+use crate::domain::view::View;
+use crate::http::asked::{InWorkspace, Reader};
+use crate::http::problem::Problem;
+
+/// An entity of a question: a subject or a resource (§5.1, §5.2).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EntityBody {
+    /// What kind of thing.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Which.
+    pub id: String,
+    /// More about it.
+    #[serde(default, deserialize_with = "object")]
+    pub properties: Properties,
+}
+
+/// What is known of an entity beside its type and id; the rest of it is ignored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Properties {
+    /// Of a resource: where it is.
+    #[serde(default, deserialize_with = "text_if_any", skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+/// A text, or nothing where something else stands.
+fn text_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Any::deserialize(deserializer)? {
+        Any::Text(text) => Some(text),
+        Any::Other(_) => None,
+    })
+}
+
+/// An action (§5.3).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ActionBody {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// More about it.
+    #[serde(default, deserialize_with = "object", skip_serializing)]
+    pub properties: Unread,
+}
+
+/// An object that no rule looks at: a context (§5.4), or properties.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Unread {}
+
+impl EntityBody {
+    /// The entity as a subject.
+    pub fn subject(&self) -> Subject {
+        Subject::new(&self.kind, &self.id)
+    }
+
+    /// The entity as a resource.
+    pub fn resource(&self) -> Resource {
+        Resource::new(&self.kind, &self.id, self.properties.environment.as_deref())
+    }
+}
+
+/// Reads a field that may be left out, but not be `null`.
+///
+/// # Errors
+/// It is not of this shape.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads an object that may be left out, but not be `null`.
+///
+/// # Errors
+/// It is none, or not of this shape.
+pub fn object_given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    object(deserializer).map(Some)
+}
+
+/// Makes sure that a body says that it is JSON.
+///
+/// # Errors
+/// 400 where it does not.
+pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
+    let content_type = request.asked.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    Err(Problem::malformed("`Content-Type` must be `application/json`"))
+}
+
+/// Reads one question without going by way of a value: this is asked before every deploy and every secret.
+///
+/// # Errors
+/// 400 where the body is none; `kind` says of what.
+pub fn read_question<T: DeserializeOwned>(request: &InWorkspace, kind: &str) -> Result<T, Problem> {
+    let read = || {
+        let mut reader = serde_json::Deserializer::from_slice(request.asked.body_bytes());
+        let body = object(&mut reader)?;
+        reader.end()?;
+        Ok(body)
+    };
+    read().map_err(|error: serde_json::Error| Problem::malformed(format!("the body is no {kind}: {error}")))
+}
+
+/// What whoever asks may be told of.
+pub fn asker(request: &InWorkspace) -> Asker {
+    match &request.reader {
+        Reader::Audit | Reader::Evaluator => Asker::Everything,
+        Reader::Oneself(principal) => Asker::Oneself { principal: principal.clone(), now: request.now() },
+    }
+}
+
+/// Makes sure that the asker may ask about a subject: a principal about itself; who may read the audit, and an `evaluator` key,
+/// about anyone.
+///
+/// # Errors
+/// `forbidden`.
+pub fn check_may_ask(asker: &Asker, view: &View, subject: &EntityBody) -> Result<(), Problem> {
+    let Asker::Oneself { principal, .. } = asker else { return Ok(()) };
+    let oneself = match (principal, subject.kind.as_str()) {
+        (Principal::User(user), "user") => user.as_str() == subject.id,
+        (Principal::ServiceUser(id), "service_user") => {
+            subject.id.parse() == Ok(*id) || view.service_user_name(*id).is_some_and(|name| name.as_str() == subject.id)
+        }
+        _ => false,
+    };
+    if oneself { Ok(()) } else { Err(Problem::forbidden("you may ask for decisions about yourself only")) }
+}
