@@ -96,7 +96,7 @@ impl Panel<'_> {
             out,
             "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"tenures on a time axis\">"
         )?;
-        ticks(axis.first, axis.last).iter().try_for_each(|tick| draw_tick(tick, axis, bottom, out))?;
+        draw_ticks(axis, bottom, out)?;
         for (place, lane) in chart.lanes.iter().enumerate().filter(|(place, _)| self.holds(*place)) {
             draw_lane(self.y(place), lane, out)?;
         }
@@ -130,11 +130,24 @@ fn caption(chart: &Chart, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn draw_tick(tick: &Tick, axis: Axis, bottom: i64, out: &mut String) -> fmt::Result {
-    let (x, label) = (axis.x(tick.at), Text(&tick.label));
-    write!(out, "<path class=\"tick\" d=\"M{x} {}V{bottom}\"/>", TOP - 6)?;
-    let class = if x > RIGHT - LABEL / 2 { "when last" } else { "when" };
-    write!(out, "<text class=\"{class}\" x=\"{}\" y=\"{}\">{label}</text>", x.min(RIGHT + 10), TOP - 12)
+fn draw_ticks(axis: Axis, bottom: i64, out: &mut String) -> fmt::Result {
+    let ticks = ticks(axis.first, axis.last);
+    // A word that would run out of the picture ends at its edge, where the one before it may have no room.
+    let edge = ticks.last().filter(|tick| axis.x(tick.at) > RIGHT - LABEL / 2).map(|tick| tick.at);
+    for tick in &ticks {
+        let x = axis.x(tick.at);
+        write!(out, "<path class=\"tick\" d=\"M{x} {}V{bottom}\"/>", TOP - 6)?;
+        if edge == Some(tick.at) {
+            draw_when(tick, "when last", x.min(RIGHT + 10), out)?;
+        } else if edge.is_none() || x < RIGHT - LABEL - LABEL / 2 {
+            draw_when(tick, "when", x, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn draw_when(tick: &Tick, class: &str, x: i64, out: &mut String) -> fmt::Result {
+    write!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{}\">{}</text>", TOP - 12, Text(&tick.label))
 }
 
 fn draw_lane(top: i64, lane: &str, out: &mut String) -> fmt::Result {

@@ -189,6 +189,16 @@ pub struct DecisionsBody {
     pub evaluations: Vec<DecisionBody>,
 }
 
+/// What a request for many decisions is answered with: if it holds no `evaluations`, it is one question (`AuthZEN` §7.1).
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EvaluationsAnswer {
+    /// The answers to many questions.
+    Many(DecisionsBody),
+    /// The answer to one.
+    One(DecisionBody),
+}
+
 impl EvaluationBody {
     fn question(&self) -> Question {
         let action = self.action.name.clone();

@@ -44,7 +44,7 @@ pub(super) fn decisions() -> Vec<Route> {
             .kind(Kind::Decide)
             .status(200)
             .takes::<decisions::EvaluationsBody>()
-            .gives::<decisions::DecisionsBody>(),
+            .gives::<decisions::EvaluationsAnswer>(),
         post(subject, "Finds who may do an action on a resource", Evaluators, searches::subjects)
             .kind(Kind::Decide)
             .status(200)
