@@ -65,7 +65,7 @@ where
     answer_in(FORMS_OF_ROWS, request, paging, about, question).await
 }
 
-/// As [`answer`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
+/// As [`answer()`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
 ///
 /// # Errors
 /// 406, or the server is stopping.
