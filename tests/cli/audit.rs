@@ -247,3 +247,23 @@ fn credentials_are_shown_under_what_they_can_do() {
     let then = server.ask(&operator, "credentials --at 2024-01-15").ok();
     assert!(!then.contains("service_user:ci") && !then.contains("access keys"), "{then}");
 }
+
+#[test]
+fn a_report_is_shown_written_and_refused_by_name() {
+    let server = Server::start();
+    let alice = server.found();
+    server.ask(&alice, "member add bob --reason HR-12").ok();
+    let table = server.ask(&alice, "report roster").ok();
+    assert!(table.contains("user:bob") && table.contains("HR-12"), "{table}");
+    let csv = server.ask(&alice, "report joiners -o csv").ok();
+    assert!(csv.lines().nth(2).is_some_and(|line| line.contains("bob") && line.contains("HR-12")), "{csv}");
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("roster.html");
+    assert_eq!(server.run(&alice, &["report", "roster", "--out", page.to_str().unwrap()]).code, Some(0));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("<svg") && page.contains("HR-12"), "{page}");
+    assert!(server.ask(&alice, "report").ok().contains("outside-window"));
+    let refused = server.ask(&alice, "report payroll");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("payroll"), "{}", refused.err);
+}
