@@ -33,7 +33,7 @@ pub(super) fn reads(session: &mut Session, args: &ReadsArgs) -> Result<(), Failu
     let path = session.path(&["audit", "reads"])?;
     let enough = if args.all { usize::MAX } else { args.limit.max(1) };
     let list = session.get_pages(&path, &query, enough)?;
-    session.show_list(&list, &READ, "nobody has read the audit")?;
+    session.show_list(&list, &READ, "there are no such reads of the audit")?;
     session.out.flush()?;
     if has_more(&list) {
         let shown = items(&list).len();

@@ -28,7 +28,7 @@ const REPORT: Kind = Kind {
 #[command(after_help = "\
 Examples:
   tenure report                                          which reports there are
-  tenure report privileged-access --at 2026-03-31
+  tenure report privileged --at 2026-03-31
   tenure report changes --from 2026-01-01 --until 2026-04-01 --out changes.html")]
 pub(super) struct ReportArgs {
     /// Which report; without it, the reports that there are

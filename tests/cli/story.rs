@@ -245,7 +245,7 @@ fn a_server_that_is_not_there_is_told_of() {
 fn who_read_the_audit_is_shown_with_what_they_asked_and_were_given() {
     let server = Server::start();
     let alice = company(&server);
-    assert_eq!(server.ask(&alice, "reads").ok(), "nobody has read the audit\n");
+    assert_eq!(server.ask(&alice, "reads").ok(), "there are no such reads of the audit\n");
     server.ask(&alice, "reach user:bob").ok();
     server.ask(&server.operator(), "events --limit 2 --type member.added").ok();
     let said = server.ask(&alice, "reads").ok();

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::Answered;
 use super::audit::presented;
-use crate::audit::credentials::Credentials;
+use crate::audit::credentials::{AnyCredential, Credentials};
 use crate::audit::report::body::{Heading, Period, ReportQuery};
 use crate::audit::report::catalogue::{Parameter, ReportCard, ReportName, When};
 use crate::audit::report::{Asked, DAYS_DEFAULT, DAYS_MAX, Report, TooLarge, Uses, page, report};
 use crate::domain::command::{EnvironmentRef, PrincipalRef};
-use crate::domain::time::Span;
+use crate::domain::principal::CredentialId;
+use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
 use crate::http::accept::FORMS_OF_REPORTS;
 use crate::http::answer;
@@ -142,13 +143,29 @@ fn check_ever(
     }
 }
 
-/// When each live credential was last used.
+/// When each live credential was last used: as it was noted, or for a change that the log has, which may have been recorded
+/// elsewhere.
 async fn uses(request: &InWorkspace, view: View) -> Result<Uses, Problem> {
     let service = &request.asked.app.service;
-    let credentials = service.auditing(move || Credentials::new(view).all().to_vec()).await?;
+    let (credentials, acts) =
+        service.auditing(move || (Credentials::new(view.clone()).all().to_vec(), last_acts(&view))).await?;
     let ids = credentials.iter().copied().map(presented).collect();
     let used = service.last_used(ids).await?;
-    Ok(credentials.into_iter().zip(used).filter_map(|(credential, used)| Some((credential, used?))).collect())
+    let last = |(credential, used): (AnyCredential, Option<Instant>)| {
+        let act = acts.get(&credential).copied();
+        Some((credential, used.max(act)?))
+    };
+    Ok(credentials.into_iter().zip(used).filter_map(last).collect())
+}
+
+/// When each API token last made a change.
+fn last_acts(view: &View) -> Uses {
+    let events = view.workspace().events(Revision::ZERO, view.revision());
+    let acts = events.filter_map(|event| match event.credential? {
+        CredentialId::Token(token) => Some((AnyCredential::Token(token), event.time)),
+        CredentialId::Operator => None,
+    });
+    acts.collect()
 }
 
 fn refuse(name: ReportName, too_large: TooLarge) -> Problem {

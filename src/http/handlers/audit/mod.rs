@@ -175,7 +175,11 @@ pub async fn diff(mut request: InWorkspace) -> Answered {
     let view = paging.view.clone();
     let until = span.until().unwrap_or_else(|| view.instant());
     if until > view.instant() || from > until {
-        let why = format!("`from` and `until`: `{from}` and `{until}` are not in order up to {}", view.instant());
+        let why = if until > view.instant() {
+            format!("`until`: `{until}` is later than now, {}: leave it out to compare with now", view.instant())
+        } else {
+            format!("`from`: `{from}` is later than `until`, `{until}`")
+        };
         return Err(Problem::invalid(why));
     }
     let through = Span::new(Some(from), Some(until.next())).unwrap_or(span);
