@@ -197,7 +197,7 @@ fn restart(writer: &mut Writer) {
     let (workspace, command) = (writer.workspace.id(), writer.events[0].command);
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
     let group = [Append { workspace, expected: Revision::ZERO, command, events, notes: Vec::new() }];
-    assert_eq!(store().append(&group).unwrap(), [Outcome::Appended]);
+    assert_eq!(store().append(&group).unwrap().outcomes, [Outcome::Appended]);
     store().reopen().unwrap();
     writer.workspace = Arc::new(replay(store(), workspace).unwrap().unwrap());
 }

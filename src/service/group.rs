@@ -23,7 +23,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::log::{
-    Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId, codec,
+    Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
+    codec,
 };
 
 /// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
@@ -253,13 +254,14 @@ impl Group {
     /// Tells everyone what became of the group, after publishing what was appended.
     pub(super) fn settle(
         self,
-        outcomes: &[Outcome],
+        appended: &Appended,
         publish: impl Fn(&Arc<Slot>, Arc<Workspace>),
         forget: impl Fn(WorkspaceId),
     ) {
-        let appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
+        let Appended { outcomes, trees } = appended;
+        let is_appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
         for (id, head) in self.heads {
-            if head.parts.iter().all(appended) {
+            if head.parts.iter().all(is_appended) {
                 publish(&head.slot, head.root);
             } else {
                 forget(id);
@@ -267,9 +269,10 @@ impl Group {
         }
         for Waiting { reply, result, part } in self.waiting {
             let outcome = part.and_then(|part| outcomes.get(part)).unwrap_or(&Outcome::Appended);
+            let tree = part.and_then(|part| trees.get(&self.parts.get(part)?.workspace));
             // Whoever asked may have gone away; the change stands all the same.
             let _ = reply.send(match outcome {
-                Outcome::Appended => result,
+                Outcome::Appended => result.map(|answer| answer.resting_on(tree.copied())),
                 Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
@@ -278,7 +281,7 @@ impl Group {
         }
         for (reply, part) in self.notes {
             let unavailable = || LogError::Unavailable("what was asked could not be written: try again".to_owned());
-            let _ = reply.send(if appended(&part) { Ok(()) } else { Err(unavailable()) });
+            let _ = reply.send(if is_appended(&part) { Ok(()) } else { Err(unavailable()) });
         }
     }
 
@@ -320,6 +323,7 @@ fn accepted(decided: &Decided, asked: &Asked, time: Instant) -> Accepted {
         events: decided.events.clone(),
         ends: decided.ends.clone(),
         secrets: Vec::new(),
+        tree: None,
     };
     let made_credential = |index: usize| accepted.events_of(index).iter().any(|event| credential(event).is_some());
     let secrets = asked.secrets.iter().enumerate();

@@ -360,8 +360,8 @@ impl<'a> Import<'a> {
 /// Appends the parts of one workspace. Where it is unknown what became of them, the log is asked: all of them, or none.
 fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
     match log.append(parts) {
-        Ok(outcomes) => {
-            let refused = outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
+        Ok(appended) => {
+            let refused = appended.outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
             Ok(refused.unwrap_or(Outcome::Appended))
         }
         Err(LogError::OutcomeUnknown(_)) => {

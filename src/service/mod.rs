@@ -40,6 +40,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::log::{CredentialHolder, EventLog, KeptAnswer, LogError, Note, PresentedId};
+use crate::proof::checkpoint::Signer;
+use crate::proof::frontier::TreeHead;
 
 /// How many changes may wait for the writer.
 const QUEUE_JOBS_MAX: usize = 4_096;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub operator: Secret,
     /// About how much memory workspaces may take, in bytes.
     pub cache_bytes: u64,
+    /// Signs the checkpoints of the logs.
+    pub signer: Signer,
 }
 
 /// A caller who proved who they are, and the workspace that their credential belongs to; none for the operator.
@@ -92,6 +96,7 @@ pub struct Service {
     undecided: Arc<AtomicBool>,
     /// How many pieces of audits run at a time.
     audits: Arc<Semaphore>,
+    signer: Signer,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -101,7 +106,7 @@ impl Service {
     /// # Errors
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
-        let Settings { log, clock, mint, operator, cache_bytes } = settings;
+        let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
@@ -127,6 +132,7 @@ impl Service {
             queue,
             undecided,
             audits: Arc::new(Semaphore::new(audits_max())),
+            signer,
             threads: Mutex::default(),
         });
         let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
@@ -169,6 +175,20 @@ impl Service {
     /// The store, for what is read beside the facts.
     pub fn log(&self) -> &Arc<dyn EventLog> {
         &self.log
+    }
+
+    /// What signs the checkpoints of the logs.
+    pub const fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The durable head of the tree over a workspace's log; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn tree(&self, workspace: WorkspaceId) -> Result<Option<TreeHead>, LogError> {
+        let frontier = self.reading(move |log| log.tree(workspace)).await?;
+        Ok(frontier.map(|frontier| frontier.head()))
     }
 
     /// Asks for a change; the answer means that it is durable.

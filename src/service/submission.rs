@@ -11,6 +11,7 @@ use crate::domain::principal::Caller;
 use crate::domain::time::Revision;
 use crate::domain::view::View;
 use crate::log::LogError;
+use crate::proof::frontier::TreeHead;
 
 use super::mint::Secret;
 
@@ -56,6 +57,8 @@ pub struct Accepted {
     pub ends: Vec<usize>,
     /// For each command, the secret of what it made, if it made a credential.
     pub secrets: Vec<Option<Secret>>,
+    /// The head of the log's tree after the commit that it is durable with; none if that commit did not grow the tree.
+    pub tree: Option<TreeHead>,
 }
 
 impl Accepted {
@@ -74,6 +77,17 @@ pub enum Answer {
     Done(Box<Accepted>),
     /// It had been done before: the answer that was kept then.
     Kept(Vec<u8>),
+}
+
+impl Answer {
+    /// The answer, naming the tree of the commit that it is durable with.
+    #[must_use]
+    pub(super) fn resting_on(mut self, tree: Option<TreeHead>) -> Self {
+        if let Self::Done(accepted) = &mut self {
+            accepted.tree = tree;
+        }
+        self
+    }
 }
 
 /// Why a submission was not done.

@@ -151,7 +151,7 @@ pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
 pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
     let log = store.open();
     appended(&log, part(2, 0, 1, 1));
-    let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap();
+    let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(1)));
     assert_eq!(log.head(workspace(2)).unwrap(), Some(Revision(1)));
@@ -160,15 +160,18 @@ pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
 
 pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(store: &impl Store) {
     let log = store.open();
-    let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap();
+    let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
     assert_eq!(read_all(&log, 1)[2].bytes, b"event 0 of command 3");
 }
 
 pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Store) {
     let log = store.open();
-    assert_eq!(log.append(&[]).unwrap(), []);
-    assert_eq!(log.append(&[part(1, 4, 1, 1), part(2, 4, 1, 2)]).unwrap(), [Outcome::Conflict, Outcome::Conflict]);
+    assert_eq!(log.append(&[]).unwrap().outcomes, []);
+    assert_eq!(
+        log.append(&[part(1, 4, 1, 1), part(2, 4, 1, 2)]).unwrap().outcomes,
+        [Outcome::Conflict, Outcome::Conflict]
+    );
     assert_eq!(log.feed(0, 10).unwrap(), []);
     assert_eq!(log.workspaces(None, 10).unwrap(), []);
 }
@@ -191,7 +194,7 @@ pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl Store) {
         with(part(2, 0, 1, 2), [Note::AddCredential(credential(1, workspace(2))), claim("acme")]),
         with(part(3, 0, 1, 3), [claim("globex")]),
     ];
-    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
+    assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
     assert_eq!(append_one(&log, with(part(2, 0, 1, 4), [claim("acme")])), Outcome::NameTaken, "in a later group");
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
     assert_eq!(log.workspace_named("initech").unwrap(), None);
@@ -205,7 +208,7 @@ pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &imp
     let log = store.open();
     appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
     let group = [with(part(1, 1, 1, 2), [Note::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
-    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::Appended]);
+    assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::Appended]);
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)));
     appended(&log, notes(1, [Note::ReleaseName]));
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)), "who has no name releases nobody's");
@@ -229,7 +232,7 @@ pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
         with(part(1, 1, 1, 3), [kept("b", "key")]),
         with(part(1, 2, 1, 4), [kept("a", "other")]),
     ];
-    let outcomes = log.append(&group).unwrap();
+    let outcomes = log.append(&group).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended, Outcome::Appended]);
     assert_eq!(append_one(&log, notes(2, [kept("b", "key")])), Outcome::Conflict);
     assert!(!log.has_command(workspace(1), command(2)).unwrap());
@@ -253,7 +256,7 @@ pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &
     let log = store.open();
     let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(Note::KeepAnswer);
     assert_eq!(
-        log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap(),
+        log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap().outcomes,
         [Outcome::Conflict, Outcome::Appended],
     );
     assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), None);
@@ -293,7 +296,7 @@ pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl S
 pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl Store) {
     let log = store.open();
     let add = |n| Note::AddCredential(credential(1, workspace(n)));
-    let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap();
+    let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict]);
     assert_eq!(log.credential(token(1)).unwrap().unwrap().workspace, workspace(1));
 

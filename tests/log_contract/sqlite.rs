@@ -234,7 +234,7 @@ fn a_part_that_fails_takes_the_whole_group_with_it() {
     assert_eq!(log.workspace_named("acme").unwrap(), None);
 
     store.raw().execute_batch("DROP TRIGGER fault").unwrap();
-    assert_eq!(log.append(&[part(1, 1, 1, 2), failing]).unwrap(), [Outcome::Appended, Outcome::Appended]);
+    assert_eq!(log.append(&[part(1, 1, 1, 2), failing]).unwrap().outcomes, [Outcome::Appended, Outcome::Appended]);
     verify(&log);
 }
 

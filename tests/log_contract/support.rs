@@ -112,7 +112,7 @@ pub(crate) fn notes(stream: u128, notes: impl IntoIterator<Item = Note>) -> Appe
 }
 
 pub(crate) fn append_one(log: &impl EventLog, part: Append) -> Outcome {
-    log.append(&[part]).unwrap().remove(0)
+    log.append(&[part]).unwrap().outcomes.remove(0)
 }
 
 pub(crate) fn appended(log: &impl EventLog, part: Append) {

@@ -14,6 +14,8 @@ use tenure::http::client_address::TrustedProxies;
 use tenure::http::live::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::{Service, Settings};
 use tokio::net::TcpListener;
@@ -75,6 +77,11 @@ impl Reply {
     }
 }
 
+/// What signs the checkpoints of every server of the tests.
+pub fn signer() -> Signer {
+    Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() }
+}
+
 impl Server {
     /// A server on an empty folder.
     pub fn start() -> Self {
@@ -115,7 +122,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
-        let settings = Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20 };
+        let settings =
+            Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20, signer: signer() };
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

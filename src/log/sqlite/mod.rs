@@ -9,6 +9,7 @@ mod backup;
 mod files;
 mod read;
 mod schema;
+mod tree;
 mod values;
 
 use std::fs::File;
@@ -19,10 +20,13 @@ use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use super::journal::{ReadFilter, StoredRead};
-use super::{Append, CredentialRow, EventLog, KeptAnswer, LogError, Outcome, PresentedId, StoredEvent};
+use super::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
 use crate::domain::command::Profile;
 use crate::domain::id::{CommandId, UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
+use crate::proof::frontier::Frontier;
+use crate::proof::hash::TreeHash;
+use crate::proof::tile::Tile;
 
 /// How many connections are kept open for reading. More are opened when more are needed at once.
 const IDLE_READERS_MAX: usize = 8;
@@ -132,14 +136,14 @@ impl SqliteLog {
 }
 
 impl EventLog for SqliteLog {
-    fn append(&self, group: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
         let mut writer = lock(&self.writer);
-        let outcomes = append::append(writer.connection()?, group);
-        if matches!(outcomes, Err(LogError::OutcomeUnknown(_))) {
+        let appended = append::append(writer.connection()?, group);
+        if matches!(appended, Err(LogError::OutcomeUnknown(_))) {
             // Nothing may be written after it until it is decided whether it counts.
             *writer = Writer::Undecided;
         }
-        outcomes
+        appended
     }
 
     fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError> {
@@ -148,6 +152,14 @@ impl EventLog for SqliteLog {
 
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
         self.ask(|connection| read::events(connection, workspace, after, limit))
+    }
+
+    fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
+        self.ask(|connection| tree::frontier(connection, workspace))
+    }
+
+    fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
+        self.ask(|connection| tree::hashes(connection, workspace, tile))
     }
 
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
