@@ -86,7 +86,18 @@ pub fn operator_secret(folder: &Path, given: Option<String>, mint: &dyn Mint) ->
 /// # Errors
 /// It has another form, or cannot be read, made or kept.
 pub fn log_key(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
-    let (secret, place) = kept_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?;
+    read_key(kept_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?)
+}
+
+/// As [`log_key`], where it is only looked for; none if there is none.
+///
+/// # Errors
+/// It has another form, or cannot be read.
+pub fn find_log_key(folder: &Path, given: Option<String>) -> Result<Option<LogKey>, ConfigError> {
+    find_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE)?.map(read_key).transpose()
+}
+
+fn read_key((secret, place): (Secret, String)) -> Result<LogKey, ConfigError> {
     seed(secret.expose()).map(|seed| LogKey::from_seed(&seed)).ok_or(ConfigError::LogKey(place))
 }
 
@@ -102,21 +113,34 @@ fn seed(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     pairs.next().is_none().then_some(seed)
 }
 
-/// A secret, and where it was found.
+/// A secret, and where it was found, or made.
 fn kept_secret(
     folder: &Path,
-    (variable, given): (&str, Option<String>),
+    given: (&str, Option<String>),
     file: &str,
     mint: &dyn Mint,
 ) -> Result<(Secret, String), ConfigError> {
-    if let Some(given) = given {
-        return Ok((Secret::new(given), format!("`{variable}`")));
+    if let Some(found) = find_secret(folder, given, file)? {
+        return Ok(found);
     }
     let path = folder.join(file);
     let place = format!("`{}`", path.display());
+    Ok((make_secret(path, mint)?, place))
+}
+
+/// A secret, and where it was found: in a variable, or in a file of the folder.
+fn find_secret(
+    folder: &Path,
+    (variable, given): (&str, Option<String>),
+    file: &str,
+) -> Result<Option<(Secret, String)>, ConfigError> {
+    if let Some(given) = given {
+        return Ok(Some((Secret::new(given), format!("`{variable}`"))));
+    }
+    let path = folder.join(file);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(kept) => Ok((Secret::new(kept.trim_end()), place)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((make_secret(path, mint)?, place)),
+        Ok(kept) => Ok(Some((Secret::new(kept.trim_end()), format!("`{}`", path.display())))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::ReadSecret { path, error }),
     }
 }

@@ -6,8 +6,10 @@
 
 pub mod codec;
 pub mod journal;
+pub mod published;
 pub mod schema;
 pub mod sqlite;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -24,7 +24,7 @@ pub struct Signer {
 impl Signer {
     /// The name of a workspace's log.
     pub fn origin(&self, workspace: WorkspaceId) -> Origin {
-        self.instance.within(&format!("/workspaces/{workspace}"))
+        self.instance.of_workspace(workspace)
     }
 
     /// What a workspace's checkpoints are checked with.

@@ -11,6 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
+use crate::domain::id::WorkspaceId;
+
+/// What stands between the name of an instance and the id of a workspace in the name of a log.
+const BELOW_INSTANCE: &str = "/workspaces/";
 /// The signature type identifier of Ed25519.
 const ED25519: u8 = 1;
 /// How many bytes of a key's hash name it.
@@ -30,9 +34,22 @@ impl Origin {
         &self.0
     }
 
-    /// The name of a log of this instance, by a path that has no space or `+` in it.
-    pub(super) fn within(&self, path: &str) -> Self {
-        Self(format!("{}{path}", self.0))
+    /// The name of a workspace's log, where this is an instance's.
+    #[must_use]
+    pub fn of_workspace(&self, workspace: WorkspaceId) -> Self {
+        Self(format!("{}{BELOW_INSTANCE}{workspace}", self.0))
+    }
+
+    /// The workspace whose log has this name; none if it is another log's.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        self.0.rsplit_once(BELOW_INSTANCE)?.1.parse().ok()
+    }
+
+    /// The name of the instance that a workspace's log is of; itself if it is the name of no such log.
+    #[must_use]
+    pub fn instance(&self) -> Self {
+        let instance = self.workspace().and_then(|_| self.0.rsplit_once(BELOW_INSTANCE));
+        Self(instance.map_or(self.0.as_str(), |(instance, _)| instance).to_owned())
     }
 }
 
