@@ -9,6 +9,7 @@ pub mod journal;
 pub mod published;
 pub mod schema;
 pub mod sqlite;
+pub mod tiles;
 pub mod verify;
 
 use std::collections::BTreeMap;

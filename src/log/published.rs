@@ -88,7 +88,7 @@ impl<'a> StoredLog<'a> {
 
     fn entries(&self, tile: Tile) -> Result<Vec<u8>, FileError> {
         let (start, width) = (tile.start(), usize::try_from(tile.width).unwrap_or(usize::MAX));
-        let stored = self.log.read(self.workspace, Revision(start), width).map_err(unreadable)?;
+        let stored = self.log.read(self.workspace, Revision(start), width).map_err(|error| unreadable(&error))?;
         let places = (start + 1..).map(Revision).take(width);
         let mut found = stored.iter();
         for expected in places {
@@ -104,7 +104,7 @@ impl<'a> StoredLog<'a> {
     }
 }
 
-fn unreadable(error: LogError) -> FileError {
+fn unreadable(error: &LogError) -> FileError {
     FileError::Unreadable(error.to_string())
 }
 
@@ -117,17 +117,17 @@ impl PublishedLog for StoredLog<'_> {
         match tile.kind {
             TileKind::Entries => self.entries(tile),
             TileKind::Hashes(_) => {
-                let hashes = self.log.tile_hashes(self.workspace, tile).map_err(unreadable)?;
+                let hashes = self.log.tile_hashes(self.workspace, tile).map_err(|error| unreadable(&error))?;
                 Ok(write_hashes(&hashes))
             }
         }
     }
 
     fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
-        let after = self.log.read(self.workspace, Revision(size), 1).map_err(unreadable)?;
+        let after = self.log.read(self.workspace, Revision(size), 1).map_err(|error| unreadable(&error))?;
         let Some(event) = after.first() else { return Ok(None) };
         // A server may have the store open: what it appends meanwhile is in the tree that it has then.
-        let tree = self.log.tree(self.workspace).map_err(unreadable)?;
+        let tree = self.log.tree(self.workspace).map_err(|error| unreadable(&error))?;
         let is_stray = tree.is_none_or(|tree| tree.size() < event.revision.0);
         Ok(is_stray.then(|| format!("revision {}", event.revision)))
     }

@@ -102,7 +102,11 @@ fn derive_again(
     same_key(&log, key)?;
     let verifier = crate::log::verify::Verifier::new(key, kept)?;
     let mut events: Vec<Arc<Event>> = Vec::new();
-    let found = verifier.verify(&log, &mut |event| Ok(events.push(event)), &|_, _| {})?;
+    let mut take = |event| {
+        events.push(event);
+        Ok(())
+    };
+    let found = verifier.verify(&log, &mut take, &|_, _| {})?;
     if found != *checkpoint {
         return Err(flawed(format!("the checkpoint of the log in it is not the one in `{CHECKPOINT_FILE}`")));
     }

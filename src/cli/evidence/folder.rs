@@ -151,12 +151,11 @@ pub(super) fn seal(draft: &Draft) -> Result<(), Failure> {
 pub(super) fn manifest(folder: &Path) -> Result<String, Failure> {
     let failed = |error| Failure::file("read", folder, error);
     let files = files_of(folder).map_err(failed)?;
-    let mut manifest = String::new();
-    for path in files.iter().filter(|path| *path != MANIFEST_FILE) {
+    let line = |path: &String| {
         let bytes = std::fs::read(folder.join(path)).map_err(failed)?;
-        manifest.push_str(&format!("{:x}  {path}\n", HexDigest(Sha256::digest(bytes).into())));
-    }
-    Ok(manifest)
+        Ok(format!("{:x}  {path}\n", HexDigest(Sha256::digest(bytes).into())))
+    };
+    files.iter().filter(|path| *path != MANIFEST_FILE).map(line).collect()
 }
 
 /// A digest, to be written in hexadecimal.

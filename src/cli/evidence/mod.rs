@@ -68,7 +68,7 @@ pub(super) fn evidence(session: &mut Session, args: &EvidenceArgs) -> Result<(),
     let KeyGiven(key) = args.key.as_ref().ok_or_else(|| missing("--key` what it is verified with: `--key VKEY"))?;
     let draft = Draft::of(out)?;
     let (list, query) = args.question.ask(session)?;
-    let question = Question::pinned(session, key, list, query)?;
+    let question = Question::pinned(session, key, list, &query)?;
     let log = ServedLog::new(session.client(), question.log_path());
     let checkpoint = open_checkpoint(&log, key)?;
     question.check_covered_by(&checkpoint)?;

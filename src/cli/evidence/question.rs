@@ -50,7 +50,7 @@ impl Question {
         session: &Session,
         key: &VerifierKey,
         list: [&'static str; 2],
-        query: Query,
+        query: &Query,
     ) -> Result<Self, Failure> {
         let foreign = || Failure::usage(format!("the key is for `{}`, and for no workspace's log", key.origin()));
         let workspace = key.origin().workspace().ok_or_else(foreign)?;
