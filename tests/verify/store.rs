@@ -1,0 +1,91 @@
+//! A data folder, damaged by someone who has the file and the means to alter it.
+
+use rusqlite::Connection;
+
+use crate::stage::{Served, Stage, assert_found};
+
+/// Alters a store behind the back of its server.
+pub(crate) fn alter(stage: &Stage, sql: &str) {
+    let store = Connection::open(stage.data.join("tenure.db")).unwrap();
+    for trigger in ["events_are_never_updated", "events_are_never_deleted"] {
+        store.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    for trigger in ["tile_hashes_are_never_updated", "tile_hashes_are_never_deleted"] {
+        store.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    store.execute_batch(sql).unwrap();
+}
+
+fn damaged(stage: &Stage, sql: &str) -> Stage {
+    let copy = stage.copy();
+    alter(&copy, sql);
+    copy
+}
+
+#[test]
+fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
+    let stage = Stage::new();
+    assert!(stage.verify_data().ok().contains("600 events"));
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
+            &["revision 300", "the hash of its bytes is"],
+        ),
+        ("UPDATE events SET event = CAST(event AS BLOB) || x'20' WHERE revision = 300", &["revision 300"]),
+        ("DELETE FROM events WHERE revision = 300", &["revision 300", "there is no event of it"]),
+        ("DELETE FROM events WHERE revision = 600", &["revision 600", "there is no event of it"]),
+        ("DELETE FROM events WHERE revision > 512", &["revision 513", "there is no event of it"]),
+        (
+            "UPDATE events SET revision = 10000 WHERE revision = 400;
+             UPDATE events SET revision = 400 WHERE revision = 401;
+             UPDATE events SET revision = 401 WHERE revision = 10000",
+            &["revision 400", "written as revision 401"],
+        ),
+        (
+            "INSERT INTO events (workspace, revision, leaf, event) SELECT workspace, 601, leaf, event FROM events \
+             WHERE revision = 600",
+            &["revision 601 is there, and its checkpoint signs 600 events"],
+        ),
+        ("UPDATE events SET leaf = zeroblob(32) WHERE revision = 300", &["revision 300", "the tree has `AAAA"]),
+        ("UPDATE tile_hashes SET hash = zeroblob(32) WHERE place = 1", &["revision 257", "`tile/1/000.p/2` has `AAAA"]),
+        ("DELETE FROM tile_hashes WHERE place = 1", &["`tile/1/000.p/2` has 32 bytes, and 64 were expected"]),
+        (
+            "UPDATE trees SET frontier = zeroblob(length(frontier))",
+            &["600 events have the root", "its checkpoint signs"],
+        ),
+        ("UPDATE trees SET size = 512, frontier = substr(frontier, 1, 32)", &["revision 513 is there"]),
+        ("DELETE FROM trees", &["there is no log of it"]),
+    ];
+    for (sql, words) in cases {
+        let said = damaged(&stage, sql).verify_data();
+        assert_eq!(said.code, Some(1), "{sql}: {}", said.err);
+        assert_found(&said, words);
+    }
+}
+
+#[test]
+fn a_data_folder_with_another_key_or_none_is_not_verified_and_is_left_as_it_was() {
+    let stage = Stage::new();
+    let key = stage.data.join("log.key");
+    std::fs::write(&key, "43".repeat(32)).unwrap();
+    assert_found(&stage.verify_data(), &["carries no signature of the key"]);
+    std::fs::remove_file(&key).unwrap();
+    assert_found(&stage.verify_data(), &["there is no `log.key` in it"]);
+    assert!(!key.exists());
+}
+
+#[test]
+fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
+    let stage = Stage::new();
+    let other = stage.copy();
+    let add = |stage: &Stage, user: &str| {
+        Served::on(stage).add_member(user);
+    };
+    add(&stage, "one");
+    let kept = stage.export("one").join("checkpoint");
+    add(&other, "other");
+    add(&other, "another");
+    let forked = other.export("forked");
+    assert!(other.verify(&forked).ok().contains("602 events"));
+    assert_found(&stage.verify_since(&forked, &kept), &["revision 601", "of another history"]);
+}
