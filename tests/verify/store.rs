@@ -31,7 +31,7 @@ fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
             "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
             &["revision 300", "the hash of its bytes is"],
         ),
-        ("UPDATE events SET event = CAST(event AS BLOB) || x'20' WHERE revision = 300", &["revision 300"]),
+        ("UPDATE events SET event = CAST(event || ' ' AS BLOB) WHERE revision = 300", &["revision 300"]),
         ("DELETE FROM events WHERE revision = 300", &["revision 300", "there is no event of it"]),
         ("DELETE FROM events WHERE revision = 600", &["revision 600", "there is no event of it"]),
         ("DELETE FROM events WHERE revision > 512", &["revision 513", "there is no event of it"]),
