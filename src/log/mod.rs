@@ -8,6 +8,7 @@ pub mod codec;
 pub mod journal;
 pub mod schema;
 pub mod sqlite;
+pub mod tiles;
 
 use std::collections::BTreeMap;
 use std::path::Path;
