@@ -77,13 +77,14 @@ fn unrelated_tools_verify_the_log_that_is_served_and_a_copy_of_it() {
     python.check(&url, &other, &acme.alice, &[]).unwrap_err();
     python.check(&url, &key, "nobody.at-all", &[]).unwrap_err();
 
-    for (file, harm) in [
-        ("checkpoint", enlarge as fn(&Path)),
+    let harms: [(&str, fn(&Path)); 5] = [
+        ("checkpoint", enlarge),
         ("tile/0/000", damage),
         ("tile/1/000.p/1", damage),
         ("tile/entries/000", damage),
         (&format!("tile/entries/001.p/{}", acme.head() - 256), damage),
-    ] {
+    ];
+    for (file, harm) in harms {
         let file = copy.join(file);
         let kept = fs::read(&file).unwrap();
         harm(&file);

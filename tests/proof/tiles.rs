@@ -91,10 +91,10 @@ proptest! {
 
 #[test]
 fn an_entry_has_a_length_of_two_bytes() {
-    let bundle = write_entries([b"ab".as_slice(), b"", &[7; 65_535]]).unwrap();
+    let bundle = write_entries([b"ab".as_slice(), b"", &vec![7; 65_535]]).unwrap();
     assert_eq!(bundle[..8], [0, 2, b'a', b'b', 0, 0, 0xff, 0xff]);
     assert_eq!(bundle.len(), 8 + 65_535);
-    assert_eq!(write_entries([[0; 65_536].as_slice()]), None);
+    assert_eq!(write_entries([vec![0; 65_536].as_slice()]), None);
     assert_eq!(write_entries([]), Some(vec![]));
 }
 

@@ -95,7 +95,9 @@ type Theirs = MemoryBackedTree<Sha256, Vec<u8>>;
 
 fn theirs(entries: &[Vec<u8>]) -> Theirs {
     let mut tree = Theirs::new();
-    entries.iter().for_each(|entry| tree.push(entry.clone()));
+    for entry in entries {
+        tree.push(entry.clone());
+    }
     tree
 }
 
