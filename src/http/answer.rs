@@ -14,6 +14,7 @@ use super::params::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::Problem;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
+use crate::proof::frontier::TreeHead;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
@@ -96,6 +97,21 @@ pub fn escaped(text: &str) -> String {
 pub fn locate(headers: &mut HeaderMap, location: &str) {
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
+    }
+}
+
+/// Which checkpoint of the log an answer rests on: whoever keeps it can have proved, for ever, that the log only grew since.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NamedCheckpoint {
+    /// How many events the log has there.
+    pub size: u64,
+    /// The root of the tree over them (RFC 6962 §2.1), in base64.
+    pub root: String,
+}
+
+impl From<TreeHead> for NamedCheckpoint {
+    fn from(tree: TreeHead) -> Self {
+        Self { size: tree.size, root: tree.root.to_string() }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer;
+use super::answer::{self, NamedCheckpoint};
 use super::asked::{Asked, InWorkspace};
 use super::entity::{self, ShownSecret};
 use super::problem::Problem;
@@ -21,6 +21,7 @@ use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::log::codec;
+use crate::proof::frontier::TreeHead;
 use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Retry, Submission};
 
@@ -36,13 +37,16 @@ pub enum Show {
     Withheld,
 }
 
-/// An answer in the form that it is kept in.
+/// An answer in the form that it is kept in: without the checkpoint that it names, since that is the newest one each time.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     status: u16,
     location: Option<String>,
     revision: Revision,
     instant: i64,
+    /// Whose log it is that grew; not in what earlier versions kept.
+    #[serde(default)]
+    workspace: Option<WorkspaceId>,
     body: Box<RawValue>,
 }
 
@@ -80,13 +84,29 @@ pub async fn submit(
     let caller = asked.caller.clone();
     let submission = Submission { workspace, caller, commands, reason, expected, retry };
     let answer = asked.app.service.submit(submission).await;
-    match answer.map_err(|error| Problem::submission(error, commands_len))? {
+    let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         Answer::Done(accepted) => {
             note(&asked, &accepted);
-            kept(&accepted, &kept_commands, render, Show::Once).and_then(respond)
+            (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
-        Answer::Kept(bytes) => serde_json::from_slice(&bytes).map_err(|_| unreadable()).and_then(respond),
-    }
+        Answer::Kept(bytes) => (serde_json::from_slice::<Kept>(&bytes).map_err(|_| unreadable())?, None),
+    };
+    let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
+    respond(&kept, checkpoint)
+}
+
+/// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
+/// newest one. So an answer that is given again names the newest checkpoint, and the rest of it is as it was.
+async fn checkpoint(
+    asked: &Asked,
+    workspace: Option<WorkspaceId>,
+    tree: Option<TreeHead>,
+) -> Result<Option<NamedCheckpoint>, Problem> {
+    let tree = match (tree, workspace) {
+        (None, Some(workspace)) => asked.app.service.tree(workspace).await?,
+        (tree, _) => tree,
+    };
+    Ok(tree.map(NamedCheckpoint::from))
 }
 
 fn note(asked: &Asked, accepted: &Accepted) {
@@ -136,7 +156,8 @@ fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -
     let body = serde_json::value::to_raw_value(&answer).map_err(|_| unreadable())?;
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
-    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant: view.instant().micros(), body })
+    let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
+    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
 }
 
 /// `{revision, events, KIND…}`, the events as they are stored, byte for byte.
@@ -154,15 +175,23 @@ fn raw(event: &crate::domain::event::Event) -> Result<Box<RawValue>, Problem> {
     text.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(unreadable)
 }
 
-fn respond(kept: Kept) -> Result<Response<Body>, Problem> {
+fn respond(kept: &Kept, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
     let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
-    let mut response = answer::json(status, kept.body.get().as_bytes().to_vec());
+    let mut response = answer::json(status, naming(kept.body.get(), checkpoint)?);
     let headers = response.headers_mut();
     answer::name_change(headers, kept.revision, Instant::from_micros(kept.instant));
-    if let Some(location) = kept.location {
-        answer::locate(headers, &location);
+    if let Some(location) = &kept.location {
+        answer::locate(headers, location);
     }
     Ok(response)
+}
+
+/// The body of an answer, with the checkpoint as its last field: put in as text, so that the events before it stay as they are
+/// stored, byte for byte.
+fn naming(body: &str, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<u8>, Problem> {
+    let Some(checkpoint) = checkpoint else { return Ok(body.as_bytes().to_vec()) };
+    let fields = body.trim_end().strip_suffix('}').ok_or_else(unreadable)?;
+    Ok([fields.as_bytes(), b",\"checkpoint\":", &answer::bytes(&checkpoint)?, b"}"].concat())
 }
 
 /// Where the new entity is, if the request made exactly one and asked for nothing else.

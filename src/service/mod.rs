@@ -10,6 +10,7 @@ mod group;
 pub mod import;
 mod journal;
 pub mod mint;
+pub mod proofs;
 pub mod submission;
 mod writer;
 

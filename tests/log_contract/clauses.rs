@@ -10,13 +10,14 @@ use tenure::domain::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
+    Append, Appended, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
 };
+use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 use crate::support::{
-    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, notes, part, read, read_all,
-    recorded, token, user, with, workspace,
+    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, head_over, notes, part, read,
+    read_all, recorded, token, user, verify_tree, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
@@ -53,6 +54,8 @@ macro_rules! contract {
             a_read_comes_back_as_it_was_recorded
             the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
+            a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
+            a_tree_has_every_tile_where_tiles_fill
             a_workspace_is_due_from_its_earliest_expiry_on
             a_command_is_found_in_the_log_it_was_appended_to_only
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
@@ -475,4 +478,53 @@ pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl
     assert!(why.contains("exists already"), "{why}");
     assert_eq!(std::fs::read(&out).unwrap(), first);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(store: &impl Store) {
+    let log = store.open();
+    let head = |stream: u128| log.tree(workspace(stream)).unwrap().map(|tree| tree.head());
+    let over = |stream: u128| head_over(read_all(&log, stream).iter().map(|event| event.bytes.as_slice()));
+    assert_eq!((head(1), log.append(&[]).unwrap()), (None, Appended::default()));
+
+    let group = [part(1, 0, 3, 1), part(2, 0, 1, 2), part(1, 3, 2, 3), part(3, 9, 4, 4), part(1, 5, 1, 5)];
+    let done = log.append(&group).unwrap();
+    let conflict = Outcome::Conflict;
+    assert_eq!(done.outcomes, [Outcome::Appended, Outcome::Appended, Outcome::Appended, conflict, Outcome::Appended]);
+    let grown = [(workspace(1), over(1)), (workspace(2), over(2))];
+    assert_eq!(done.trees, grown.into(), "after the whole group, of those that grew");
+    assert_eq!((head(1), head(2), head(3)), (Some(over(1)), Some(over(2)), None));
+    assert_eq!((over(1).size, over(2).size), (6, 1));
+
+    let refused = [part(1, 5, 2, 6), notes(2, [Note::Used(token(1), at(1))]), with(part(4, 0, 2, 7), [claim("acme")])];
+    let done = log.append(&refused).unwrap();
+    assert_eq!(done.trees.keys().copied().collect::<Vec<_>>(), [workspace(4)]);
+    let taken = log.append(&[with(part(5, 0, 2, 8), [claim("acme")]), part(2, 1, 1, 9)]).unwrap();
+    assert_eq!(taken.outcomes, [Outcome::NameTaken, Outcome::Appended]);
+    assert_eq!(taken.trees, [(workspace(2), over(2))].into(), "what was taken back grew nothing");
+    assert_eq!((head(1).unwrap().size, head(5)), (6, None));
+
+    log.reopen().unwrap();
+    appended(&log, part(1, 6, 300, 10));
+    drop(log);
+    let log = store.open();
+    let done = log.append(&[part(1, 306, 1, 11)]).unwrap();
+    let found = head_over(read_all(&log, 1).iter().map(|event| event.bytes.as_slice()));
+    assert_eq!(done.trees, [(workspace(1), found)].into(), "it goes on where it was");
+}
+
+pub(crate) fn a_tree_has_every_tile_where_tiles_fill(store: &impl Store) {
+    let log = store.open();
+    let mut size = 0;
+    for next in [1, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 65_793] {
+        let count = usize::try_from(next - size).unwrap();
+        let done = log.append(&[part(1, size, count, next.into())]).unwrap();
+        assert_eq!(done.trees[&workspace(1)].size, next);
+        verify_tree(&log, workspace(1), &read_all(&log, 1));
+        size = next;
+    }
+    let none = Tile { kind: TileKind::Hashes(2), index: 1, width: 1 };
+    assert_eq!(log.tile_hashes(workspace(1), none).unwrap(), []);
+    assert_eq!(log.tile_hashes(workspace(2), Tile { index: 0, ..none }).unwrap(), []);
+    let far = Tile { kind: TileKind::Entries, index: u64::MAX, width: 256 };
+    assert_eq!(log.tile_hashes(workspace(1), far).unwrap(), []);
 }

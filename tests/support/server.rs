@@ -42,6 +42,7 @@ pub struct Server {
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    pub bytes: Vec<u8>,
     pub text: String,
     pub json: Value,
 }
@@ -86,6 +87,11 @@ impl Server {
     /// A server on an empty folder.
     pub fn start() -> Self {
         Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// The data folder, where it is the server's own.
+    pub fn data(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
     }
 
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
@@ -227,9 +233,10 @@ fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {
     let status = answer.status().as_u16();
     let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let text = answer.body_mut().read_to_string().unwrap();
-    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Reply { status, headers, text, json }
+    let bytes = answer.body_mut().read_to_vec().unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Reply { status, headers, bytes, text, json }
 }
 
 /// A live stream, or the refusal to give one.

@@ -34,6 +34,9 @@ enum Cover {
     Checkpoint,
 }
 
+/// What was done, to which events, what covers it up, and what is said of it.
+type Case<'a> = (&'a str, Vec<Vec<u8>>, Cover, Vec<&'a str>);
+
 /// Writes events over those of an export, and what covers it up.
 fn rewrite(export: &Path, events: &[Vec<u8>], cover: Cover) {
     let size = u64::try_from(events.len()).unwrap();
@@ -105,7 +108,7 @@ fn an_export_is_verified_and_nothing_but_the_key_is_needed() {
 fn events_that_are_changed_dropped_swapped_or_added_are_found_whatever_covers_it_up() {
     let stage = Stage::new();
     let intact = events(&stage.export("intact"));
-    let mut cases: Vec<(&str, Vec<Vec<u8>>, Cover, Vec<&str>)> = Vec::new();
+    let mut cases: Vec<Case<'_>> = Vec::new();
     let change = |f: &dyn Fn(&mut Vec<Vec<u8>>)| {
         let mut events = intact.clone();
         f(&mut events);
@@ -228,7 +231,7 @@ fn a_log_that_its_operator_rewrote_or_cut_is_found_by_a_checkpoint_that_was_kept
     let cut = stage.export("cut");
     other.truncate(520);
     fs::remove_file(cut.join("tile/0/002.p/88")).unwrap();
-    rewrite(&cut, &events(&cut)[..520].to_vec(), Cover::Checkpoint);
+    rewrite(&cut, &events(&cut)[..520], Cover::Checkpoint);
     assert!(stage.verify(&cut).ok().contains("520 events"));
     assert_found(
         &stage.verify_since(&cut, &kept),
