@@ -156,7 +156,10 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
     let mut writer = Writer::with(ids_of_its_own());
     let mut met = Met::new();
     submit(&mut writer, &Caller::Operator, &[history.start()], &mut met);
-    for step in &history.steps {
+    for (count, step) in history.steps.iter().enumerate() {
+        if count % 7 == 0 {
+            Arc::make_mut(&mut writer.workspace).settle();
+        }
         writer.clock = after(writer.clock, step.clock);
         let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
         let (caller, commands) = step.resolve(&known, writer.clock);
@@ -166,7 +169,9 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         compare_rosters(&view, &facts);
     }
     compare_answers(&writer, At::Now, &head(&writer), &mut met);
+    compare_history(&writer);
     restart(&mut writer);
+    compare_history(&writer);
     for moment in moments {
         look_back(&writer, *moment, &mut met);
     }
@@ -174,6 +179,25 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         count(&mut met, data.type_name());
     }
     met
+}
+
+/// The facts hold every event exactly as it was taken in, packed or not, and know when it happened and where its command ends.
+fn compare_history(writer: &Writer) {
+    let (workspace, events) = (&writer.workspace, &writer.events);
+    let bytes = |event: &Event| codec::encode(event).unwrap();
+    for (event, next) in events.iter().zip(events.iter().skip(1).map(Some).chain([None])) {
+        let at = event.revision;
+        assert_eq!(workspace.event(at).map(|found| bytes(&found)), Some(bytes(event)), "revision {at}");
+        let last_of_command = next.is_none_or(|next| next.command != event.command);
+        assert_eq!(workspace.end_of_command(at) == at, last_of_command, "revision {at}");
+        assert_eq!(workspace.revision_at(event.time), workspace.end_of_command(at), "revision {at}");
+    }
+    for (after, until) in [(0, events.len()), (3, 17), (events.len() / 2, events.len() - 1), (5, 5), (9, 2)] {
+        let [from, end] = [after, until].map(|count| Revision(u64::try_from(count).unwrap()));
+        let found: Vec<_> = workspace.events(from, end).map(|event| bytes(&event)).collect();
+        let expected: Vec<_> = events.iter().skip(after).take(until.saturating_sub(after)).collect();
+        assert_eq!(found, expected.into_iter().map(|event| bytes(event)).collect::<Vec<_>>(), "{after} to {until}");
+    }
 }
 
 /// The store that every history of this run is written to, each under ids of its own.

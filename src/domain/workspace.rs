@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use imbl::{OrdMap, OrdSet};
 
 use super::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
+use super::history::History;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use super::name::{EnvironmentName, ServiceUserName};
 use super::principal::{Actor, Principal};
@@ -108,12 +109,11 @@ pub(super) struct Census {
 #[derive(Debug, Clone)]
 pub struct Workspace {
     pub(super) id: WorkspaceId,
-    /// The revision that the facts were restored at; the history begins after it.
-    pub(super) base: Revision,
+    /// Begins after the revision that the facts were restored at.
+    pub(super) history: History,
     pub(super) base_time: Instant,
     /// When the events that the restored facts name happened; empty in a workspace that was not restored.
     pub(super) times: OrdMap<Revision, Instant>,
-    pub(super) history: Vector<Arc<Event>>,
     pub(super) description: Option<Arc<WorkspaceDescription>>,
     pub(super) alive: Timeline<bool>,
     pub(super) plan: Timeline<Plan>,
@@ -141,10 +141,9 @@ impl Workspace {
     pub fn empty(id: WorkspaceId) -> Self {
         Self {
             id,
-            base: Revision::ZERO,
+            history: History::after(id, Revision::ZERO),
             base_time: Instant::EARLIEST,
             times: OrdMap::new(),
-            history: Vector::new(),
             description: None,
             alive: Timeline::default(),
             plan: Timeline::default(),
@@ -172,56 +171,42 @@ impl Workspace {
 
     /// The newest revision.
     pub fn head(&self) -> Revision {
-        self.history.last().map_or(self.base, |event| event.revision)
+        self.history.head()
     }
 
     /// When the newest event happened.
     pub fn head_time(&self) -> Instant {
-        self.history.last().map_or(self.base_time, |event| event.time)
+        self.history.last_time().unwrap_or(self.base_time)
     }
 
     /// The event of a revision, unless the facts were restored after it.
-    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
-        let offset = revision.0.checked_sub(self.base.0)?.checked_sub(1)?;
-        self.history.get(usize::try_from(offset).ok()?)
+    pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
+        self.history.event(revision)
     }
 
     /// When the event of a revision happened, unless it came before the facts were restored and none of them names it.
     pub(super) fn time_of(&self, revision: Revision) -> Option<Instant> {
-        self.event(revision).map(|event| event.time).or_else(|| self.times.get(&revision).copied())
+        self.history.time_of(revision).or_else(|| self.times.get(&revision).copied())
     }
 
     /// The events after one revision, up to and with another.
-    pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = &Arc<Event>> {
-        let offset = |revision: Revision| {
-            usize::try_from(revision.0.saturating_sub(self.base.0)).unwrap_or(usize::MAX).min(self.history.len())
-        };
-        let end = offset(until);
-        self.history.focus().narrow(offset(after).min(end)..end).into_iter()
+    pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> {
+        self.history.events(after, until)
     }
 
     /// The newest revision whose event happened at or before the instant.
     pub fn revision_at(&self, instant: Instant) -> Revision {
-        let events = self.count_while(|event| event.time <= instant);
-        Revision(self.base.0.saturating_add(events))
+        self.history.revision_at(instant)
     }
 
     /// The last revision of the command that the revision belongs to.
     pub fn end_of_command(&self, revision: Revision) -> Revision {
-        let Some(command) = self.event(revision).map(|event| event.command) else { return revision };
-        if self.event(revision.next()).is_none_or(|next| next.command != command) {
-            return revision;
-        }
-        let before = |event: &Event| event.revision <= revision || event.command == command;
-        Revision(self.base.0.saturating_add(self.count_while(before)))
+        self.history.end_of_command(revision)
     }
 
-    /// How many events a condition holds for that holds for all before one event and for none from it on.
-    fn count_while(&self, holds: impl Fn(&Event) -> bool) -> u64 {
-        let order =
-            |event: &Arc<Event>| if holds(event) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
-        let found = self.history.binary_search_by(order).unwrap_or_else(|end| end);
-        u64::try_from(found).unwrap_or(u64::MAX)
+    /// Packs what of the history is not packed yet, for a workspace that is to lie still.
+    pub fn settle(&mut self) {
+        self.history.settle();
     }
 
     /// When the next thing expires.
@@ -269,7 +254,7 @@ impl Workspace {
             EventData::ResourceMoved(key, moved) => self.resources.set_place(at, key, Some(moved.environment)),
             EventData::ResourceRemoved(key, _) => self.resources.set_place(at, key, None),
         }
-        self.history.push_back(Arc::clone(event));
+        self.history.push(event);
     }
 
     fn begin(&mut self, at: Revision, description: &WorkspaceDescription) {

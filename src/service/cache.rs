@@ -183,5 +183,6 @@ pub fn replay(log: &dyn EventLog, id: WorkspaceId) -> Result<Option<Workspace>, 
             break;
         }
     }
+    workspace.settle();
     Ok((workspace.head() != Revision::ZERO).then_some(workspace))
 }

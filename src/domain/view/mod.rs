@@ -124,7 +124,7 @@ impl View {
         }
         check_available(&workspace, at, revision)?;
         let revision = workspace.end_of_command(revision);
-        let time = workspace.event(revision).map_or(workspace.base_time, |event| event.time);
+        let time = workspace.history.time_of(revision).unwrap_or(workspace.base_time);
         let instant = if let At::Revision(_) = at { time } else { instant };
         if time > instant {
             let why = format!("revision {revision} happened at {time}, which is later than `{instant}`");
@@ -155,7 +155,7 @@ impl View {
     }
 
     /// The event of a revision, if the view reaches it.
-    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
+    pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
         (revision <= self.revision).then(|| self.workspace.event(revision)).flatten()
     }
 
@@ -398,10 +398,10 @@ impl View {
 fn check_available(workspace: &Workspace, at: At, revision: Revision) -> Result<(), Rejection> {
     let asked = match at {
         At::Instant(instant) if instant < workspace.base_time => instant.to_string(),
-        _ if revision < workspace.base => format!("revision {revision}"),
+        _ if revision < workspace.history.base() => format!("revision {revision}"),
         _ => return Ok(()),
     };
-    let (base, time) = (workspace.base, workspace.base_time);
+    let (base, time) = (workspace.history.base(), workspace.base_time);
     let why = format!("`{asked}` is before revision {base} of {time}, and no facts from before that are loaded");
     Err(Rejection::Invalid { field: "at", why })
 }
