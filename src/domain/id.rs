@@ -4,6 +4,7 @@
 //! of a `UUIDv7` as 26 letters of Crockford's base 32. Each kind is a type of its own, so that an environment can never be
 //! passed where a token is meant. Making an id is not possible here: it needs a clock and chance (see [`Fresh`]).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -146,6 +147,13 @@ pub struct UserId(Arc<str>);
 impl UserId {
     /// The id as it was given.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// INVARIANT: two ids are equal, and in order, as their texts are; both compare nothing else.
+impl Borrow<str> for UserId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -11,6 +11,7 @@ pub mod concern;
 pub mod credential;
 pub mod decide;
 pub mod event;
+pub mod grounds;
 mod history;
 pub mod id;
 pub mod json;

@@ -57,8 +57,12 @@ pub(super) struct Credential<T> {
 }
 
 impl<T> Credential<T> {
-    fn new(event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
-        let (issued, issued_at, issued_by) = (event.revision, event.time, event.actor.clone());
+    fn new(members: &Members, event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
+        let (issued, issued_at) = (event.revision, event.time);
+        let issued_by = match &event.actor {
+            Actor::User(user) => Actor::User(known_user(members, user)),
+            other => other.clone(),
+        };
         Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
     }
 }
@@ -68,6 +72,9 @@ pub(super) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
 
 /// What a proxy token was made as, and its scope since.
 pub(super) type ScopedTerms = (ProxyTokenTerms, Timeline<Scope>);
+
+/// Each user that ever was a member, with the role.
+pub(super) type Members = OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct ServiceUserFacts {
@@ -118,7 +125,7 @@ pub struct Workspace {
     pub(super) alive: Timeline<bool>,
     pub(super) plan: Timeline<Plan>,
     pub(super) rbac: Timeline<bool>,
-    pub(super) members: OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>,
+    pub(super) members: Members,
     pub(super) service_users: OrdMap<ServiceUserId, Arc<ServiceUserFacts>>,
     pub(super) service_user_names: OrdMap<ServiceUserName, Arc<Timeline<Option<ServiceUserId>>>>,
     pub(super) environments: OrdMap<EnvironmentId, Arc<EnvironmentFacts>>,
@@ -345,13 +352,14 @@ impl Workspace {
     pub(super) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
         let Some(facts) = self.environments.get_mut(&id) else { return };
         let facts = Arc::make_mut(facts);
+        let principal = known(&self.members, principal);
         let timeline = Arc::make_mut(facts.grants.entry(principal.clone()).or_default());
         let before = timeline.last().and_then(|entry| entry.value);
         timeline.set(at, grant);
         let held = |grant: Option<Grant>| usize::from(grant.is_some());
         facts.live_grants = (facts.live_grants + held(grant)).saturating_sub(held(before));
         self.granted.entry(principal.clone()).or_default().insert(id);
-        let expiring = Expiring::Grant(id, principal.clone());
+        let expiring = Expiring::Grant(id, principal);
         self.reschedule(before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at), expiring);
     }
 
@@ -365,19 +373,21 @@ impl Workspace {
     }
 
     fn add_token(&mut self, event: &Event, id: TokenId, terms: &TokenTerms) {
-        self.tokens.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        let terms = TokenTerms { holder: known(&self.members, &terms.holder), ..terms.clone() };
         self.tokens_of.entry(terms.holder.clone()).or_default().insert(id);
-        self.credential_added(terms.expires_at, Expiring::Token(id));
+        let expires_at = terms.expires_at;
+        self.tokens.insert(id, Credential::new(&self.members, event, terms, expires_at));
+        self.credential_added(expires_at, Expiring::Token(id));
     }
 
     fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
         let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
-        self.proxy_tokens.insert(id, Credential::new(event, (terms.clone(), scope), terms.expires_at));
+        self.proxy_tokens.insert(id, Credential::new(&self.members, event, (terms.clone(), scope), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::ProxyToken(id));
     }
 
     fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
-        self.access_keys.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        self.access_keys.insert(id, Credential::new(&self.members, event, terms.clone(), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::AccessKey(id));
     }
 
@@ -414,6 +424,18 @@ impl Workspace {
             Arc::make_mut(token).terms.1.set(at, Some(Arc::new(environments.clone())));
         }
     }
+}
+
+/// The principal, by the text of its id that the facts hold already, so that they hold it once.
+fn known(members: &Members, principal: &Principal) -> Principal {
+    match principal {
+        Principal::User(user) => Principal::User(known_user(members, user)),
+        Principal::ServiceUser(id) => Principal::ServiceUser(*id),
+    }
+}
+
+fn known_user(members: &Members, user: &UserId) -> UserId {
+    members.get_key_value(user).map_or(user, |(known, _)| known).clone()
 }
 
 /// Ends a credential; gives the expiry it had.

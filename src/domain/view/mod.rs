@@ -22,6 +22,7 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
 use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
 
+pub(super) use names::Present;
 pub use past::TokenLife;
 
 /// When a question is about: what `?at=` and `?revision=` say.
@@ -186,8 +187,14 @@ impl View {
 
     /// A member's role.
     pub fn member(&self, user: &UserId) -> Option<Since<WorkspaceRole>> {
-        let entry = self.member_trace(user)?;
-        entry.value.filter(|_| self.exists()).map(|role| entry.with(role))
+        self.member_named(user.as_str()).map(|(_, role)| role)
+    }
+
+    /// The member of a text that may be a user id.
+    fn member_named(&self, user: &str) -> Option<(&UserId, Since<WorkspaceRole>)> {
+        let (user, timeline) = self.workspace.members.get_key_value(user)?;
+        let entry = timeline.at(self.revision)?;
+        Some((user, entry.with(entry.value.filter(|_| self.exists())?)))
     }
 
     /// What was last said of a user's membership, even that it ended.
@@ -229,6 +236,16 @@ impl View {
         }
     }
 
+    /// The principal, if it exists, with what makes it one.
+    pub(super) fn presence(&self, principal: &Principal) -> Option<Present> {
+        let role = match principal {
+            Principal::User(user) => Some(self.member(user)?),
+            Principal::ServiceUser(_) => None,
+        };
+        let since = role.map_or_else(|| self.principal(principal), |role| Some(role.since))?;
+        Some(Present { principal: principal.clone(), since, role })
+    }
+
     /// Every principal: members, then service users.
     pub fn principals(&self) -> impl Iterator<Item = Principal> {
         let users = self.members().map(|(user, _)| Principal::User(user.clone()));
@@ -243,7 +260,7 @@ impl View {
 
     fn environment_view<'a>(&self, id: EnvironmentId, facts: &'a EnvironmentFacts) -> Option<EnvironmentView<'a>> {
         let mode = newest(&facts.mode, self.revision).filter(|mode| mode.value != Mode::Ended)?;
-        let created = facts.mode.iter().next()?.since;
+        let created = facts.mode.first()?.since;
         Some(EnvironmentView { id, name: &facts.name.at(self.revision)?.value, mode, created, facts })
     }
 
