@@ -18,6 +18,9 @@ use super::role::{EnvironmentRole, Plan, WorkspaceRole};
 use super::time::{Instant, Revision};
 use super::timeline::{Since, Timeline};
 
+/// Raised when [`Workspace::evolve`] makes other facts of the same events: what was derived with another version is not believed.
+pub const EVOLVE_VERSION: u32 = 1;
+
 /// How an environment stands to those who have no grant in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -216,6 +219,18 @@ impl Workspace {
         self.history.settle();
     }
 
+    /// Every event up to the head, packed. Of facts that were restored from a state, those after it.
+    pub fn packed(&self) -> Vec<u8> {
+        self.history.packed()
+    }
+
+    /// The facts that the events come to which [`packed`](Self::packed) gave; none if the bytes are of something else.
+    pub fn unpack(id: WorkspaceId, packed: &[u8]) -> Option<Self> {
+        let mut workspace = Self::empty(id);
+        workspace.history = History::unpack(id, packed, |event| workspace.apply(event))?;
+        Some(workspace)
+    }
+
     /// When the next thing expires.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.expiries.get_min().map(|(instant, _)| *instant)
@@ -224,6 +239,11 @@ impl Workspace {
     /// Takes in one event. This is the only way in which facts change; it is total and cannot fail. An event about something
     /// that is not there changes nothing but the history.
     pub fn evolve(&mut self, event: &Arc<Event>) {
+        self.apply(event);
+        self.history.push(event);
+    }
+
+    fn apply(&mut self, event: &Event) {
         let at = event.revision;
         match &event.data {
             EventData::WorkspaceCreated(_, description) => self.begin(at, description),
@@ -261,7 +281,6 @@ impl Workspace {
             EventData::ResourceMoved(key, moved) => self.resources.set_place(at, key, Some(moved.environment)),
             EventData::ResourceRemoved(key, _) => self.resources.set_place(at, key, None),
         }
-        self.history.push(event);
     }
 
     fn begin(&mut self, at: Revision, description: &WorkspaceDescription) {

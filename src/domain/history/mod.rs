@@ -9,6 +9,7 @@
 mod block;
 mod bytes;
 mod pack;
+mod stored;
 
 use std::sync::Arc;
 
