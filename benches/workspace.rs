@@ -35,6 +35,12 @@ fn rss() -> f64 {
     text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
 }
 
+fn decodes(root: &Workspace) {
+    let start = cpu();
+    let count = root.events(Revision::ZERO, root.head()).map(|event| event.revision.0 & 1).sum::<u64>();
+    println!("decoded every event in {:.3} s ({count})", cpu() - start);
+}
+
 fn store(log: &SqliteLog, writer: &mut Writer, count: usize) {
     let mut done = 0;
     while done < count {
@@ -67,6 +73,12 @@ fn questions(writer: &mut Writer, count: usize) -> Vec<Question> {
         .collect()
 }
 
+/// Seconds for which this thread has run, so that what else the machine does counts less.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
 /// Nanoseconds for one, the median of rounds.
 fn nanos(rounds: usize, each: usize, mut run: impl FnMut()) -> f64 {
     let mut all: Vec<f64> = (0..rounds)
@@ -96,6 +108,12 @@ fn checks(name: &str, root: &Arc<Workspace>, asked: &[Question], instants: &[Ins
         }
     });
     println!("{name}: a view of now and a check {per:.0} ns");
+    let per = nanos(31, asked.len(), || {
+        for instant in instants {
+            black_box(View::new(Arc::clone(root), At::Instant(*instant), now).unwrap());
+        }
+    });
+    println!("{name}: a view of a random instant {per:.0} ns");
     let per = nanos(31, asked.len(), || {
         for (question, instant) in asked.iter().zip(instants.iter().cycle()) {
             let view = View::new(Arc::clone(root), At::Instant(*instant), now).unwrap();
@@ -136,11 +154,21 @@ fn main() {
     store(&log, &mut writer, count);
     println!("stored in {:?}", start.elapsed());
     let before = rss();
-    let start = Stopwatch::now();
+    let start = cpu();
     let root = Arc::new(tenure::service::replay(&log, writer.workspace).unwrap().unwrap());
-    let took = start.elapsed().as_secs_f64();
+    let took = cpu() - start;
     println!("replayed {} in {took:.3} s: {:.0} events/s", root.head(), count as f64 / took);
     println!("memory: {:.1} bytes an event", (rss() - before) / count as f64);
+    println!("packed history: {:.1} bytes an event", root.packed().len() as f64 / count as f64);
+    let seal = tenure::log::snapshot::checksum();
+    let start = cpu();
+    let written = tenure::log::snapshot::write(&root, &seal);
+    println!("snapshot written in {:.3} s", cpu() - start);
+    let start = cpu();
+    let again = tenure::log::snapshot::read(&written, writer.workspace, &seal).unwrap();
+    println!("snapshot read in {:.3} s", cpu() - start);
+    drop((again, written));
+    decodes(&root);
     let asked = questions(&mut writer, 4_096);
     let at = instants(&mut writer, &root, 4_096);
     checks("large", &root, &asked, &at);

@@ -40,10 +40,12 @@ use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
-use tenure::domain::time::Revision;
+use tenure::domain::state::State;
+use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::{At, PlacementView, View};
+use tenure::domain::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, Outcome, codec};
+use tenure::log::{Append, EventLog, Outcome, codec, snapshot};
 use tenure::service::replay;
 
 proptest! {
@@ -170,7 +172,7 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
     }
     compare_answers(&writer, At::Now, &head(&writer), &mut met);
     compare_history(&writer);
-    restart(&mut writer);
+    restart(&mut writer, moments.first().map_or(0, |moment| moment.0));
     compare_history(&writer);
     for moment in moments {
         look_back(&writer, *moment, &mut met);
@@ -217,13 +219,29 @@ fn ids_of_its_own() -> Counter {
 }
 
 /// Writes the log to the store, opens that anew as after a restart, and goes on with the facts that the bytes give.
-fn restart(writer: &mut Writer) {
+///
+/// Some of them come from a snapshot, taken anywhere.
+fn restart(writer: &mut Writer, drawn: u16) {
     let (workspace, command) = (writer.workspace.id(), writer.events[0].command);
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
     let group = [Append { workspace, expected: Revision::ZERO, command, events, notes: Vec::new() }];
     assert_eq!(store().append(&group).unwrap(), [Outcome::Appended]);
     store().reopen().unwrap();
-    writer.workspace = Arc::new(replay(store(), workspace).unwrap().unwrap());
+    let replayed = replay(store(), workspace).unwrap().unwrap();
+    let taken_at = usize::from(drawn) % writer.events.len() + 1;
+    let mut before = Workspace::empty(workspace);
+    writer.events[..taken_at].iter().for_each(|event| before.evolve(event));
+    let seal = snapshot::checksum();
+    let mut restored = snapshot::read(&snapshot::write(&before, &seal), workspace, &seal).unwrap();
+    for event in replayed.events(before.head(), replayed.head()) {
+        restored.evolve(&event);
+    }
+    assert_eq!(state(replayed), state(restored.clone()), "from a snapshot of the first {taken_at} events");
+    writer.workspace = Arc::new(restored);
+}
+
+fn state(workspace: Workspace) -> String {
+    State::of(&View::now(Arc::new(workspace), Instant::EARLIEST)).to_json().unwrap()
 }
 
 fn head(writer: &Writer) -> Facts {

@@ -8,7 +8,9 @@ use tenure::domain::event::{
     EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange, ProxyTokenScope,
     ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::id::{CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use tenure::domain::id::{
+    CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
+};
 use tenure::domain::principal::{Actor, CredentialId, Principal};
 use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::{Instant, Revision};
@@ -102,11 +104,8 @@ impl Writer {
 
     fn beginning(&mut self) -> Vec<EventData> {
         let Shape { members, managers, service_users, environments, .. } = self.shape;
-        let description = WorkspaceDescription {
-            name: "acme".parse().unwrap(),
-            kind: WorkspaceKind::Shared,
-            plan: Plan::Starter,
-        };
+        let description =
+            WorkspaceDescription { name: "acme".parse().unwrap(), kind: WorkspaceKind::Shared, plan: Plan::Starter };
         let mut data = vec![
             EventData::WorkspaceCreated(self.workspace, description),
             EventData::PlanChanged(self.workspace, PlanChange { plan: Plan::Team }),
@@ -123,11 +122,8 @@ impl Writer {
             if index <= managers {
                 let id = TokenId::from_uuid(self.uuid());
                 self.manager_tokens.push(id);
-                let terms = TokenTerms {
-                    holder: Principal::User(Self::user(index)),
-                    sha256: self.digest(),
-                    expires_at: None,
-                };
+                let terms =
+                    TokenTerms { holder: Principal::User(Self::user(index)), sha256: self.digest(), expires_at: None };
                 data.push(EventData::TokenIssued(id, terms));
             }
         }
@@ -258,8 +254,8 @@ impl Writer {
         let first = self.below(self.environments.len());
         let environments = [self.environments[first]].into();
         if self.proxy_tokens.len() > 100 {
-            let id = self.proxy_tokens[self.below(100)];
-            return EventData::ProxyTokenScoped(id, ProxyTokenScope { environments });
+            let at = self.below(100);
+            return EventData::ProxyTokenScoped(self.proxy_tokens[at], ProxyTokenScope { environments });
         }
         let id = ProxyTokenId::from_uuid(self.uuid());
         self.proxy_tokens.push(id);

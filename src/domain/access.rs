@@ -307,12 +307,7 @@ impl Decision {
     }
 }
 
-fn judge_role(
-    view: &View,
-    environment: &EnvironmentView<'_>,
-    principal: &Present,
-    role: EnvironmentRole,
-) -> Decision {
+fn judge_role(view: &View, environment: &EnvironmentView<'_>, principal: &Present, role: EnvironmentRole) -> Decision {
     let (held, third) = first_that_applies(view, environment, &principal.principal, principal.role);
     let evidence = [Some(principal.since), Some(environment.mode.since), third];
     Decision {

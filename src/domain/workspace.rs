@@ -371,15 +371,23 @@ impl Workspace {
     pub(super) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
         let Some(facts) = self.environments.get_mut(&id) else { return };
         let facts = Arc::make_mut(facts);
-        let principal = known(&self.members, principal);
-        let timeline = Arc::make_mut(facts.grants.entry(principal.clone()).or_default());
-        let before = timeline.last().and_then(|entry| entry.value);
-        timeline.set(at, grant);
+        let before = if let Some(timeline) = facts.grants.get_mut(principal) {
+            let timeline = Arc::make_mut(timeline);
+            let before = timeline.last().and_then(|entry| entry.value);
+            timeline.set(at, grant);
+            before
+        } else {
+            let principal = known(&self.members, principal);
+            facts.grants.insert(principal.clone(), Arc::new(Timeline::starting(at, grant)));
+            self.granted.entry(principal).or_default().insert(id);
+            None
+        };
         let held = |grant: Option<Grant>| usize::from(grant.is_some());
         facts.live_grants = (facts.live_grants + held(grant)).saturating_sub(held(before));
-        self.granted.entry(principal.clone()).or_default().insert(id);
-        let expiring = Expiring::Grant(id, principal);
-        self.reschedule(before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at), expiring);
+        let (before, after) = (before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at));
+        if before.is_some() || after.is_some() {
+            self.reschedule(before, after, Expiring::Grant(id, known(&self.members, principal)));
+        }
     }
 
     fn reschedule(&mut self, before: Option<Instant>, after: Option<Instant>, expiring: Expiring) {

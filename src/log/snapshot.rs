@@ -18,7 +18,7 @@ use crate::domain::workspace::{EVOLVE_VERSION, Workspace};
 /// What every snapshot begins with.
 const MAGIC: &[u8; 8] = b"tenuresn";
 /// The format that is written, and the only one that is read.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// Format, version of `evolve`, workspace, revision; after the first bytes.
 const HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8;
 const SEAL_LEN: usize = 32;

@@ -6,8 +6,9 @@ use tenure::domain::event::Event;
 use tenure::domain::time::Revision;
 use tenure::domain::workspace::Workspace;
 use tenure::log::codec::encode;
+use tenure::log::snapshot::{self, BadSnapshot, FORMAT};
 
-use crate::files::HISTORIES;
+use crate::files::{BLESS, HISTORIES, blessing, evolved, names_in, root, state_at};
 use crate::samples::samples;
 
 /// Packs the events, all at once or so many at a time.
@@ -63,4 +64,53 @@ fn a_long_history_comes_back_as_it_was_packed() {
     let mut workspace = Workspace::empty(events[0].workspace);
     events.iter().for_each(|event| workspace.evolve(event));
     assert_holds(&workspace, &events, &history.name);
+}
+
+#[test]
+fn every_history_rebuilds_its_states_from_a_stored_snapshot_at_any_revision_and_the_events_after_it() {
+    let seal = snapshot::checksum();
+    for history in HISTORIES.iter() {
+        let id = history.events[0].workspace;
+        for base in history.ends_of_commands() {
+            let until = usize::try_from(base.0).unwrap();
+            let before = evolved(Workspace::empty(id), &history.events[..until]);
+            let stored = snapshot::write(&before, &seal);
+            let restored = snapshot::read(&stored, id, &seal).unwrap();
+            let what = format!("{} from a snapshot at {base}", history.name);
+            assert_holds(&restored, &history.events[..until], &what);
+            let workspace = evolved(restored, history.after(base));
+            assert_eq!(state_at(&workspace, history.head_revision()), history.head, "{what}");
+            for (revision, state) in &history.snapshots {
+                assert_eq!(state_at(&workspace, *revision), *state, "{what}, at {revision}");
+            }
+        }
+    }
+}
+
+/// The history that the samples of the stored formats were taken of, whole.
+const SAMPLED: &str = "a-year-at-acme";
+
+/// What an older build has left in a data folder is read as what it was, or refused; never as something else.
+#[test]
+fn the_sample_of_each_stored_format_is_read_as_it_was_or_refused() {
+    let seal = snapshot::checksum();
+    let history = HISTORIES.iter().find(|history| history.name == SAMPLED).unwrap();
+    let (id, facts) = (history.events[0].workspace, history.replay());
+    let newest = root(&format!("snapshots/formats/{FORMAT}.snapshot"));
+    if blessing() && !newest.exists() {
+        std::fs::create_dir_all(newest.parent().unwrap()).unwrap();
+        std::fs::write(&newest, snapshot::write(&facts, &seal)).unwrap();
+    }
+    assert!(newest.exists(), "{} is missing; {BLESS}", newest.display());
+    for name in names_in(&root("snapshots/formats")) {
+        let sample = std::fs::read(root(&format!("snapshots/formats/{name}"))).unwrap();
+        match snapshot::read(&sample, id, &seal) {
+            Ok(found) => {
+                assert_holds(&found, &history.events, &name);
+                assert_eq!(state_at(&Arc::new(found), history.head_revision()), history.head, "{name}");
+            }
+            Err(BadSnapshot::Format(_) | BadSnapshot::Evolve(_)) => assert_ne!(name, format!("{FORMAT}.snapshot")),
+            Err(why) => panic!("{name}: {why}"),
+        }
+    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bytes::{Bytes, Column, put_column};
-use super::pack::{Packed, Packer, Tables, Unpacker, count};
+use super::bytes::{Bytes, Column, folded, put_column, unfolded};
+use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
 use crate::domain::principal::{Actor, CredentialId};
@@ -46,15 +46,16 @@ pub(super) struct Parts<'a> {
     starts: &'a [u8],
     commands: &'a [u8],
     tables: Tables<'a>,
+    users: &'a Users,
     row_ends: Column<'a>,
     rows: &'a [u8],
 }
 
 impl Block {
     /// Packs events, of which the first has this place in the history.
-    pub(super) fn pack<'a>(first: u64, events: impl Iterator<Item = &'a Event> + Clone) -> Self {
+    pub(super) fn pack<'a>(first: u64, events: impl Iterator<Item = &'a Event> + Clone, users: &'a mut Users) -> Self {
         let first_time = events.clone().next().map_or(Instant::EARLIEST, |event| event.time);
-        let mut packer = Packer::default();
+        let mut packer = Packer::beside(users);
         let mut row_ends = Vec::new();
         for event in events.clone() {
             pack_row(event, &mut packer);
@@ -103,14 +104,15 @@ impl Block {
         command_at(starts, commands, offset)
     }
 
-    /// Where its parts are.
-    pub(super) fn parts(&self) -> Option<Parts<'_>> {
+    /// Where its parts are, beside the users of its history.
+    pub(super) fn parts<'a>(&'a self, users: &'a Users) -> Option<Parts<'a>> {
         let mut bytes = Bytes(&self.bytes);
         let times = bytes.column(self.len)?;
         let (starts, commands) = take_commands(&mut bytes, self.len)?;
         let tables = Tables::take(&mut bytes)?;
         let row_ends = bytes.column(self.len)?;
-        Some(Parts { first_time: self.first_time.micros(), times, starts, commands, tables, row_ends, rows: bytes.0 })
+        let first_time = self.first_time.micros();
+        Some(Parts { first_time, times, starts, commands, tables, users, row_ends, rows: bytes.0 })
     }
 }
 
@@ -163,10 +165,10 @@ fn command_at(starts: &[u8], commands: &[u8], offset: usize) -> Option<CommandId
 fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
     out.time = event.time.micros();
     out.rows.push(marks_of(event));
-    out.rows.extend_from_slice(event.id.uuid().as_bytes());
     if let Some(recorded) = &event.recorded {
         recorded.pack(out);
     }
+    pack_id(event.id.uuid(), event.recorded.unwrap_or(event.time), out);
     match &event.actor {
         Actor::User(user) => user.pack(out),
         Actor::ServiceUser(id) => id.pack(out),
@@ -179,6 +181,22 @@ fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
         reason.pack(out);
     }
     event.data.pack(out);
+}
+
+/// An id begins with the millisecond in which it was made (RFC 9562, section 5.7), which is near to when the event was recorded. One that
+/// does not takes some bytes more.
+fn pack_id(id: Uuid, made: Instant, out: &mut Packer<'_>) {
+    let [a, b, c, d, e, f, rest @ ..] = id.into_bytes();
+    let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    out.number(folded(millis.wrapping_sub(made.micros().div_euclid(1_000))));
+    out.rows.extend_from_slice(&rest);
+}
+
+fn unpack_id(made: Instant, from: &mut Unpacker<'_>) -> Option<Uuid> {
+    let millis = made.micros().div_euclid(1_000).wrapping_add(unfolded(from.number()?));
+    let [_, _, a, b, c, d, e, f] = millis.to_be_bytes();
+    let [g, h, i, j, k, l, m, n, o, p] = from.row.array()?;
+    Some(Uuid::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]))
 }
 
 fn marks_of(event: &Event) -> u8 {
@@ -204,15 +222,16 @@ impl Parts<'_> {
     pub(super) fn event(&self, offset: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
         let time = later(self.first_time, self.times.get(offset)?);
         let row = Bytes(self.row_ends.piece(offset, self.rows)?);
-        let mut from = Unpacker { row, tables: self.tables, time: time.micros() };
+        let mut from = Unpacker { row, tables: self.tables, users: self.users, time: time.micros() };
         let marks = from.row.byte()?;
         let has = |mark: u8| marks & mark != 0;
+        let recorded = if has(marks::RECORDED) { Some(Instant::unpack(&mut from)?) } else { None };
         let event = Event {
-            id: EventId::from_uuid(Uuid::from_bytes(from.row.array()?)),
+            id: EventId::from_uuid(unpack_id(recorded.unwrap_or(time), &mut from)?),
             workspace,
             revision,
             time,
-            recorded: if has(marks::RECORDED) { Some(Instant::unpack(&mut from)?) } else { None },
+            recorded,
             actor: unpack_actor(marks, &mut from)?,
             credential: unpack_credential(marks, &mut from)?,
             command: command_at(self.starts, self.commands, offset)?,

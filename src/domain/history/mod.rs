@@ -16,6 +16,7 @@ use std::sync::Arc;
 use imbl::Vector;
 
 use block::Block;
+use pack::Users;
 pub(super) use pack::{Packed, Packer, Unpacker};
 
 use super::event::Event;
@@ -31,6 +32,7 @@ pub(super) struct History {
     workspace: WorkspaceId,
     base: Revision,
     blocks: Vector<Block>,
+    users: Users,
     packed_len: u64,
     open: Vector<Arc<Event>>,
     last_time: Option<Instant>,
@@ -39,7 +41,8 @@ pub(super) struct History {
 impl History {
     /// The history of a workspace from after a revision on, before its first event.
     pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
-        Self { workspace, base, blocks: Vector::new(), packed_len: 0, open: Vector::new(), last_time: None }
+        let (blocks, users, open) = (Vector::new(), Users::default(), Vector::new());
+        Self { workspace, base, blocks, users, packed_len: 0, open, last_time: None }
     }
 
     /// The revision that it begins after.
@@ -85,7 +88,7 @@ impl History {
         if self.open.is_empty() {
             return;
         }
-        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref));
+        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
         self.packed_len = block.end();
         self.blocks.push_back(block);
         self.open = Vector::new();
@@ -127,7 +130,8 @@ impl History {
 
     /// The event of a revision.
     pub(super) fn event(&self, revision: Revision) -> Option<Arc<Event>> {
-        let packed = |block: &Block, offset| block.parts()?.event(offset, self.workspace, revision).map(Arc::new);
+        let packed =
+            |block: &Block, offset| block.parts(&self.users)?.event(offset, self.workspace, revision).map(Arc::new);
         self.of(self.place(revision)?, packed, Arc::clone)
     }
 
@@ -190,7 +194,7 @@ impl History {
 
     /// The events of a block from one place on, before another.
     fn unpacked<'a>(&'a self, block: &'a Block, start: u64, end: u64) -> impl Iterator<Item = Arc<Event>> + use<'a> {
-        let parts = block.parts();
+        let parts = block.parts(&self.users);
         let places = start.max(block.first)..end.min(block.end());
         places.filter_map(move |place| {
             let offset = usize::try_from(place.checked_sub(block.first)?).ok()?;

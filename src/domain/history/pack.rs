@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use imbl::{OrdMap, Vector};
 use uuid::Uuid;
 
 use super::bytes::{Bytes, Column, folded, put_column, put_number, unfolded};
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{
-    AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
-};
+use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::name::{
     ActionName, EnvironmentName, Label, Reason, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
 };
@@ -30,13 +29,45 @@ pub(in crate::domain) trait Packed: Sized {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self>;
 }
 
+/// Every user that the packed events of a workspace name, each once, whatever block names them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Users {
+    known: Vector<UserId>,
+    places: OrdMap<UserId, u64>,
+}
+
+impl Users {
+    /// Every one, in the order of their places.
+    pub(super) const fn known(&self) -> &Vector<UserId> {
+        &self.known
+    }
+
+    /// The place of a user, who is known from now on.
+    pub(super) fn place(&mut self, user: &UserId) -> u64 {
+        if let Some(place) = self.places.get(user) {
+            return *place;
+        }
+        let place = count(self.known.len());
+        self.known.push_back(user.clone());
+        self.places.insert(user.clone(), place);
+        place
+    }
+
+    fn at(&self, place: u64) -> Option<&UserId> {
+        self.known.get(usize::try_from(place).ok()?)
+    }
+}
+
 /// Writes the values of a block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::domain) struct Packer<'a> {
     /// The rows, one after the other.
     pub(super) rows: Vec<u8>,
     /// When the event happened whose row is being written.
     pub(super) time: i64,
+    users: &'a mut Users,
+    /// The places of the users that the block has named so far.
+    user_places: HashMap<&'a str, u64>,
     texts: HashMap<&'a str, u64>,
     text_ends: Vec<u64>,
     text_bytes: Vec<u8>,
@@ -45,6 +76,26 @@ pub(in crate::domain) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
+    /// A writer of a block, beside the users that the blocks before it name.
+    pub(super) fn beside(users: &'a mut Users) -> Self {
+        Self {
+            rows: Vec::new(),
+            time: 0,
+            users,
+            user_places: HashMap::new(),
+            texts: HashMap::new(),
+            text_ends: Vec::new(),
+            text_bytes: Vec::new(),
+            ids: HashMap::new(),
+            id_bytes: Vec::new(),
+        }
+    }
+
+    /// The place of a user among all that the history names.
+    fn user_place(&mut self, user: &'a UserId) -> u64 {
+        *self.user_places.entry(user.as_str()).or_insert_with(|| self.users.place(user))
+    }
+
     /// Appends a number.
     pub(in crate::domain) fn number(&mut self, number: u64) {
         put_number(&mut self.rows, number);
@@ -117,6 +168,7 @@ impl<'a> Tables<'a> {
 pub(in crate::domain) struct Unpacker<'a> {
     pub(super) row: Bytes<'a>,
     pub(super) tables: Tables<'a>,
+    pub(super) users: &'a Users,
     /// When the event happened.
     pub(super) time: i64,
 }
@@ -160,7 +212,6 @@ macro_rules! packed_texts {
     )*};
 }
 packed_texts!(
-    UserId,
     WorkspaceName,
     ServiceUserName,
     EnvironmentName,
@@ -194,10 +245,22 @@ macro_rules! packed_ids {
 }
 packed_ids!(WorkspaceId, EnvironmentId, ServiceUserId, TokenId, ProxyTokenId, AccessKeyId);
 
+impl Packed for UserId {
+    fn pack<'a>(&'a self, out: &mut Packer<'a>) {
+        let place = out.user_place(self);
+        out.number(place);
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let place = from.number()?;
+        from.users.at(place).cloned()
+    }
+}
+
 impl Packed for Principal {
     fn pack<'a>(&'a self, out: &mut Packer<'a>) {
         let place = match self {
-            Self::User(user) => out.text_place(user.as_str()) << 1,
+            Self::User(user) => out.user_place(user) << 1,
             Self::ServiceUser(id) => (out.id_place(id.uuid()) << 1) | 1,
         };
         out.number(place);
@@ -206,7 +269,7 @@ impl Packed for Principal {
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         let place = from.number()?;
         match place & 1 {
-            0 => from.text_at(place >> 1)?.parse().ok().map(Self::User),
+            0 => from.users.at(place >> 1).cloned().map(Self::User),
             _ => from.id_at(place >> 1).map(ServiceUserId::from_uuid).map(Self::ServiceUser),
         }
     }

@@ -7,7 +7,7 @@ use super::bytes::{Bytes, put_number};
 use super::pack::count;
 use super::{BLOCK_LEN, History};
 use crate::domain::event::Event;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 
 impl History {
@@ -16,6 +16,11 @@ impl History {
         let mut settled = self.clone();
         settled.settle();
         let mut bytes = Vec::new();
+        put_number(&mut bytes, count(settled.users.known().len()));
+        for user in settled.users.known() {
+            put_number(&mut bytes, count(user.as_str().len()));
+            bytes.extend_from_slice(user.as_str().as_bytes());
+        }
         for block in &settled.blocks {
             put_number(&mut bytes, count(block.len));
             bytes.extend(block.first_time.micros().to_le_bytes());
@@ -29,6 +34,9 @@ impl History {
     pub(in crate::domain) fn unpack(workspace: WorkspaceId, bytes: &[u8], mut see: impl FnMut(&Event)) -> Option<Self> {
         let mut history = Self::after(workspace, Revision::ZERO);
         let mut bytes = Bytes(bytes);
+        for _ in 0..bytes.number()? {
+            history.users.place(&take_user(&mut bytes)?);
+        }
         let mut blocks = Vector::new();
         while !bytes.0.is_empty() {
             let block = take_block(&mut bytes, history.packed_len)?;
@@ -42,7 +50,7 @@ impl History {
 
     /// Shows the events of the block that comes next, and gives the time of the last; none if a log could not hold them.
     fn see_block(&self, block: &Block, see: &mut impl FnMut(&Event)) -> Option<Instant> {
-        let parts = block.parts()?;
+        let parts = block.parts(&self.users)?;
         let mut time = self.last_time.unwrap_or(Instant::EARLIEST);
         for offset in 0..block.len {
             let revision = self.revision(block.first.saturating_add(count(offset))).next();
@@ -52,6 +60,11 @@ impl History {
         }
         Some(time)
     }
+}
+
+fn take_user(bytes: &mut Bytes<'_>) -> Option<UserId> {
+    let len = bytes.count()?;
+    std::str::from_utf8(bytes.take(len)?).ok()?.parse().ok()
 }
 
 fn take_block(bytes: &mut Bytes<'_>, first: u64) -> Option<Block> {

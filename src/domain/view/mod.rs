@@ -124,6 +124,10 @@ impl View {
             return Err(Rejection::Invalid { field: "at", why });
         }
         check_available(&workspace, at, revision)?;
+        if let At::Now | At::Instant(_) = at {
+            // A command's events share one time, so neither the head nor the newest event of an instant is inside a command.
+            return Ok(Self { workspace, revision, instant });
+        }
         let revision = workspace.end_of_command(revision);
         let time = workspace.history.time_of(revision).unwrap_or(workspace.base_time);
         let instant = if let At::Revision(_) = at { time } else { instant };
