@@ -35,6 +35,10 @@ pub const LARGE: Shape =
 pub const SMALL: Shape =
     Shape { members: 100, managers: 4, service_users: 20, environments: 10, pace_micros: 3_600_000_000 };
 
+/// A workspace of some hundreds of people.
+pub const MIDDLE: Shape =
+    Shape { members: 300, managers: 10, service_users: 40, environments: 40, pace_micros: 600_000_000 };
+
 const BEGINS_MICROS: i64 = 1_672_531_200_000_000;
 const DAY_MICROS: u64 = 86_400_000_000;
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 
+use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::domain::workspace::Workspace;
@@ -11,7 +13,9 @@ use crate::log::snapshot::{self, BadSnapshot, Seal};
 use crate::log::{EventLog, LogError};
 
 /// How many events are read from the log at a time.
-const PAGE_EVENTS: usize = 4_096;
+const PAGE_EVENTS: usize = 1_024;
+/// How many pages are read ahead of those that are taken in.
+const PAGES_AHEAD: usize = 4;
 /// How many events a log must have grown by before a snapshot of it is worth writing, and by which part of what the last one held.
 const GROWN_EVENTS_MIN: u64 = 5_000;
 const GROWN_PART: u64 = 4;
@@ -99,17 +103,62 @@ pub fn replay(log: &dyn EventLog, id: WorkspaceId) -> Result<Option<Workspace>, 
 
 /// Facts with all that their log has after them; none if it has nothing.
 fn follow(log: &dyn EventLog, mut workspace: Workspace) -> Result<Option<Workspace>, LogError> {
-    let id = workspace.id();
-    let mut decoder = StreamDecoder::after(id, workspace.head(), workspace.head_time());
-    loop {
-        let page = log.read(id, workspace.head(), PAGE_EVENTS)?;
-        for stored in &page {
-            workspace.evolve(&Arc::new(decoder.decode(stored)?));
-        }
-        if page.len() < PAGE_EVENTS {
-            break;
-        }
+    let mut pages = Pages::after(log, &workspace);
+    let first = pages.next()?;
+    let is_last = first.len() < PAGE_EVENTS;
+    take_in(&mut workspace, first);
+    if !is_last {
+        follow_ahead(pages, &mut workspace)?;
     }
     workspace.settle();
     Ok((workspace.head() != Revision::ZERO).then_some(workspace))
+}
+
+/// Reads the pages ahead on a thread of their own, while those before are taken in.
+fn follow_ahead(mut pages: Pages<'_>, workspace: &mut Workspace) -> Result<(), LogError> {
+    std::thread::scope(|scope| {
+        let (ahead, read) = sync_channel(PAGES_AHEAD);
+        scope.spawn(move || {
+            loop {
+                let page = pages.next();
+                let goes_on = page.as_ref().is_ok_and(|events| events.len() == PAGE_EVENTS);
+                // Whoever takes them in has stopped, or this was the last one.
+                if ahead.send(page).is_err() || !goes_on {
+                    break;
+                }
+            }
+        });
+        for page in read {
+            take_in(workspace, page?);
+        }
+        Ok(())
+    })
+}
+
+fn take_in(workspace: &mut Workspace, events: Vec<Event>) {
+    for event in events {
+        workspace.evolve(&Arc::new(event));
+    }
+}
+
+/// A workspace's log, page by page.
+struct Pages<'a> {
+    log: &'a dyn EventLog,
+    workspace: WorkspaceId,
+    after: Revision,
+    decoder: StreamDecoder,
+}
+
+impl<'a> Pages<'a> {
+    fn after(log: &'a dyn EventLog, facts: &Workspace) -> Self {
+        let (workspace, after) = (facts.id(), facts.head());
+        Self { log, workspace, after, decoder: StreamDecoder::after(workspace, after, facts.head_time()) }
+    }
+
+    /// The next page; not a whole one at the end.
+    fn next(&mut self) -> Result<Vec<Event>, LogError> {
+        let events = self.decoder.decode_all(&self.log.read(self.workspace, self.after, PAGE_EVENTS)?)?;
+        self.after = events.last().map_or(self.after, |event| event.revision);
+        Ok(events)
+    }
 }
