@@ -1,6 +1,7 @@
 //! Instants and revisions: the two ways to say when.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -10,8 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::name::InvalidText;
 
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z.
+// The number is kept from 1 up, in the same order, so that an instant that may be missing takes no more room than one that is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(i64);
+pub struct Instant(NonZeroU64);
+
+/// What the microseconds are moved up by: the sign bit, so that the least of them is 0.
+const SIGN: u64 = 1 << 63;
 
 const INSTANT_RULE: &str =
     "an instant is written as in RFC 3339, such as `2026-03-01T09:30:00Z`, and in UTC is within the years 0 to 9999";
@@ -22,16 +27,19 @@ pub const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_0
 
 impl Instant {
     /// Before everything that an RFC 3339 text can name.
-    pub const EARLIEST: Self = Self(-62_167_219_200_000_000);
+    pub const EARLIEST: Self = Self::from_micros(-62_167_219_200_000_000);
 
-    /// The instant this many microseconds after the epoch.
+    /// The instant this many microseconds after the epoch; [`i64::MIN`] of them are taken for one more.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        match NonZeroU64::new(micros.cast_unsigned() ^ SIGN) {
+            Some(number) => Self(number),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Microseconds since the epoch.
     pub const fn micros(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN).cast_signed()
     }
 
     /// The smallest later instant.
@@ -43,7 +51,7 @@ impl Instant {
 
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::<Utc>::from_timestamp_micros(self.0) {
+        match DateTime::<Utc>::from_timestamp_micros(self.micros()) {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => f.write_str("-infinity"),
         }
@@ -61,7 +69,7 @@ impl FromStr for Instant {
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let parsed = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros());
-        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self);
+        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self::from_micros);
         instant.ok_or_else(|| InvalidText::new(text, INSTANT_RULE))
     }
 }

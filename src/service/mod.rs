@@ -11,6 +11,7 @@ pub mod import;
 mod journal;
 pub mod mint;
 pub mod proofs;
+mod snapshots;
 pub mod submission;
 mod writer;
 
@@ -22,13 +23,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub use cache::replay;
 pub use directory::Presented;
+pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
 use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
 use mint::{Mint, Secret};
+use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
@@ -110,7 +112,8 @@ impl Service {
         let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
-        let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
+        let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
+        let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let undecided = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             log: Arc::clone(&log),
@@ -367,7 +370,7 @@ impl Service {
         Ok(Some((id, view)))
     }
 
-    /// Records what has expired and what was used. The housekeeping thread calls it now and then.
+    /// Records what has expired and what was used, and writes the snapshots that are due. The housekeeping thread calls it now and then.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -381,6 +384,12 @@ impl Service {
             }
         }
         self.save_uses().await?;
+        let workspaces = Arc::clone(&self.workspaces);
+        self.reading(move |_| {
+            workspaces.save();
+            Ok(())
+        })
+        .await?;
         let until = Instant::from_micros(now.micros().saturating_sub(ANSWER_KEPT_MICROS));
         self.reading(move |log| log.forget_answers(until)).await
     }

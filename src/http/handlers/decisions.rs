@@ -239,7 +239,7 @@ impl Judge<'_> {
 /// The events of revisions; who made them and why is told only to those who may read the audit.
 fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     let of = if audits { Evidence::of } else { Evidence::anonymous };
-    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(event)).collect()
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(&event)).collect()
 }
 
 /// What is wrong with a question is always 400, as the standard says.
