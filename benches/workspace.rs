@@ -193,7 +193,9 @@ async fn cold(shape: Shape, events: usize) {
         log.keep_snapshot(writer.workspace, &snapshot::write(&facts, &snapshot::checksum())).unwrap();
         with = with.min(first_question(&log, &mut writer).await);
     }
-    println!("first question to a cold workspace of {events} events: {with:.0} ms from a snapshot, {without:.0} ms without");
+    println!(
+        "first question to a cold workspace of {events} events: {with:.0} ms from a snapshot, {without:.0} ms without"
+    );
 }
 
 /// Many workspaces of a hundred events.

@@ -20,7 +20,10 @@ const SUFFIX_LEN: usize = 26;
 /// What each byte stands for as a digit; 32 for one that is none. Every event that is read has several ids.
 const DIGITS: [u8; 256] = digits();
 
-#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled, where an index that is too large is an error")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated when it is compiled, where an index that is too large is an error"
+)]
 const fn digits() -> [u8; 256] {
     let mut digits = [32; 256];
     let mut digit = 0_u8;
