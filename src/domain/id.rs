@@ -25,15 +25,29 @@ pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt",
 #[error("`{0}` is not an id of this kind")]
 pub struct NotAnId(pub String);
 
-fn encode_suffix(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
-    (0..SUFFIX_LEN)
-        .rev()
-        .map(|digit| {
-            let index = usize::try_from((bits >> (5 * digit)) & 31).unwrap_or_default();
-            ALPHABET.get(index).copied().map_or('0', char::from)
-        })
-        .collect()
+/// Writes the letters of 128 bits, without memory of their own: every event holds several ids.
+fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
+    let mut bits = uuid.as_u128();
+    let mut letters = [b'0'; SUFFIX_LEN];
+    for letter in letters.iter_mut().rev() {
+        let digit = usize::try_from(bits & 31).unwrap_or_default();
+        *letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        bits >>= 5;
+    }
+    f.write_str(std::str::from_utf8(&letters).unwrap_or_default())
+}
+
+/// What a letter of the alphabet stands for.
+const fn digit(letter: u8) -> Option<u8> {
+    match letter {
+        b'0'..=b'9' => Some(letter - b'0'),
+        b'a'..=b'h' => Some(letter - b'a' + 10),
+        b'j'..=b'k' => Some(letter - b'j' + 18),
+        b'm'..=b'n' => Some(letter - b'm' + 20),
+        b'p'..=b't' => Some(letter - b'p' + 22),
+        b'v'..=b'z' => Some(letter - b'v' + 27),
+        _ => None,
+    }
 }
 
 fn decode_suffix(suffix: &str) -> Option<Uuid> {
@@ -42,10 +56,7 @@ fn decode_suffix(suffix: &str) -> Option<Uuid> {
     }
     suffix
         .bytes()
-        .try_fold(0_u128, |bits, letter| {
-            let digit = ALPHABET.iter().position(|known| *known == letter)?;
-            Some((bits << 5) | u128::try_from(digit).ok()?)
-        })
+        .try_fold(0_u128, |bits, letter| Some((bits << 5) | u128::from(digit(letter)?)))
         .map(Uuid::from_u128)
 }
 
@@ -72,7 +83,8 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}_{}", $prefix, encode_suffix(self.0))
+                f.write_str(concat!($prefix, "_"))?;
+                write_suffix(f, self.0)
             }
         }
 

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+use uuid::fmt::Simple;
 use zeroize::Zeroizing;
 
 use crate::domain::credential::SecretDigest;
@@ -104,7 +105,8 @@ pub fn read_id(mint: &dyn Mint) -> ReadId {
 
 /// An id for a request that came without one.
 pub fn request_id() -> String {
-    Uuid::now_v7().simple().to_string()
+    let mut text = [0; Simple::LENGTH];
+    Uuid::now_v7().simple().encode_lower(&mut text).to_owned()
 }
 
 /// What one command may need, and the secret whose digest is in it.
