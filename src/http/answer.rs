@@ -61,13 +61,17 @@ pub fn name_head(headers: &mut HeaderMap, head: Revision) {
 
 /// Names the view that an answer is about, so that it can be asked again.
 pub fn name_view(headers: &mut HeaderMap, view: &View) {
-    name_change(headers, view.revision(), view.instant());
     name_head(headers, view.workspace().head());
+    name_revision(headers, view.revision(), view.instant());
 }
 
 /// Names what a change left: the newest revision, as of when it was answered first.
 pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     name_head(headers, revision);
+    name_revision(headers, revision, instant);
+}
+
+fn name_revision(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     headers.insert(TENURE_REVISION, number(revision));
     name_instant(headers, instant);
 }

@@ -3,10 +3,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use futures_util::future::{Either, select};
-use http_body_util::{BodyExt, LengthLimitError};
+use http_body_util::BodyExt;
 
 use super::connection::Limits;
 use super::problem::Problem;
@@ -21,21 +21,37 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 /// It is too large or too slow, or does not arrive whole.
 pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-    };
     if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    let read = pin!(to_bytes(body, BODY_BYTES_MAX));
-    let Either::Left((read, _)) = select(read, limits.after(BODY_TIME_MAX)).await else {
-        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive"));
-    };
-    read.map_err(|error| {
-        let over_limit = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
-        if over_limit { too_large() } else { Problem::malformed("the body did not arrive whole") }
-    })
+    match select(pin!(whole(body)), limits.after(BODY_TIME_MAX)).await {
+        Either::Left((read, _)) => read,
+        Either::Right(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive"))
+        }
+    }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// A body that arrives in one piece, as small ones do, is not copied.
+async fn whole(mut body: Body) -> Result<Bytes, Problem> {
+    let mut pieces: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if pieces.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        if pieces.is_empty() && body.is_end_stream() {
+            return Ok(piece);
+        }
+        pieces.extend_from_slice(&piece);
+    }
+    Ok(pieces.into())
 }
 
 /// Reads a body away, so that the connection can be used again after a refusal that did not wait for it. One that is too
