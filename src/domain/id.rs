@@ -54,10 +54,7 @@ fn decode_suffix(suffix: &str) -> Option<Uuid> {
     if suffix.len() != SUFFIX_LEN || suffix.as_bytes().first().is_some_and(|first| *first > b'7') {
         return None;
     }
-    suffix
-        .bytes()
-        .try_fold(0_u128, |bits, letter| Some((bits << 5) | u128::from(digit(letter)?)))
-        .map(Uuid::from_u128)
+    suffix.bytes().try_fold(0_u128, |bits, letter| Some((bits << 5) | u128::from(digit(letter)?))).map(Uuid::from_u128)
 }
 
 macro_rules! typed_id {

@@ -188,12 +188,7 @@ impl FromRequest<Arc<App>> for InWorkspace {
 }
 
 /// The workspace of a name or id, if it is the caller's own or the caller is the operator.
-async fn find(
-    app: &App,
-    home: Option<&Arc<Workspace>>,
-    named: &str,
-    now: Instant,
-) -> Result<Arc<Workspace>, Problem> {
+async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str, now: Instant) -> Result<Arc<Workspace>, Problem> {
     let not_found = || Problem::not_found("workspace", named);
     let Some(home) = home else {
         let id = app.service.find_workspace(named).await?.ok_or_else(not_found)?;

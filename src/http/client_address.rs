@@ -75,7 +75,8 @@ impl TrustedProxies {
 
     /// The address of whoever asks: the nearest one that is not a trusted proxy.
     pub fn client(&self, parts: &Parts) -> IpAddr {
-        let peer = parts.extensions.get::<Connection>().map_or(IpAddr::from([0, 0, 0, 0]), |connection| connection.peer);
+        let peer =
+            parts.extensions.get::<Connection>().map_or(IpAddr::from([0, 0, 0, 0]), |connection| connection.peer);
         let peer = peer.to_canonical();
         if !self.trust(peer) {
             return peer;

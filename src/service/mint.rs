@@ -6,6 +6,7 @@ use uuid::Uuid;
 use uuid::fmt::Simple;
 use zeroize::Zeroizing;
 
+use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
 use crate::domain::id::{CommandId, EventId, EventIds, Fresh, ReadId, WorkspaceId};
 
@@ -117,6 +118,19 @@ pub fn fresh(mint: &dyn Mint) -> Result<(Fresh, Secret), NoRandomness> {
     let secret = Secret::make(mint)?;
     let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
     Ok((Fresh { entity, environment, token, digest: secret.digest() }, secret))
+}
+
+/// As [`fresh`], for a command that is known: a secret is drawn only where it makes a credential. The digest of any other is
+/// none that a secret could have.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn fresh_for(mint: &dyn Mint, command: &Command) -> Result<(Fresh, Option<Secret>), NoRandomness> {
+    if command.makes_credential() {
+        return fresh(mint).map(|(fresh, secret)| (fresh, Some(secret)));
+    }
+    let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
+    Ok((Fresh { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
 }
 
 /// Event ids from a mint.

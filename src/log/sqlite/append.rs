@@ -1,7 +1,7 @@
 //! Writing a group: every part is checked before it is written, so a refused part never leaves anything to undo, and the
 //! group is one transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
 
@@ -22,7 +22,8 @@ pub(super) fn append(connection: &mut Connection, group: &[Append]) -> Result<Ve
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| unavailable(&error))?;
     // If one part fails the transaction is dropped, which rolls back the parts before it too.
-    let outcomes: rusqlite::Result<_> = group.iter().map(|part| append_part(&transaction, part)).collect();
+    let mut heads = HashMap::new();
+    let outcomes: rusqlite::Result<_> = group.iter().map(|part| append_part(&transaction, &mut heads, part)).collect();
     let outcomes = outcomes.map_err(|error| unavailable(&error))?;
     commit(&transaction)?;
     Ok(outcomes)
@@ -44,19 +45,31 @@ fn commit(transaction: &Transaction<'_>) -> Result<(), LogError> {
     }
 }
 
-fn append_part(connection: &Connection, part: &Append) -> rusqlite::Result<Outcome> {
-    if let Some(refused) = refusal(connection, part)? {
+/// The newest revisions of the logs that a group appends to, as its parts so far leave them.
+type Heads = HashMap<WorkspaceId, Revision>;
+
+fn append_part(connection: &Connection, heads: &mut Heads, part: &Append) -> rusqlite::Result<Outcome> {
+    if let Some(refused) = refusal(connection, heads, part)? {
         return Ok(refused);
     }
-    write_events(connection, part)?;
+    if !part.events.is_empty() {
+        heads.insert(part.workspace, write_events(connection, part)?);
+    }
     for note in &part.notes {
         write_note(connection, part.workspace, note)?;
     }
     Ok(Outcome::Appended)
 }
 
-fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
-    if !part.events.is_empty() && read::head(connection, part.workspace)?.unwrap_or_default() != part.expected {
+fn head(connection: &Connection, heads: &Heads, workspace: WorkspaceId) -> rusqlite::Result<Revision> {
+    match heads.get(&workspace) {
+        Some(head) => Ok(*head),
+        None => read::head(connection, workspace).map(Option::unwrap_or_default),
+    }
+}
+
+fn refusal(connection: &Connection, heads: &Heads, part: &Append) -> rusqlite::Result<Option<Outcome>> {
+    if !part.events.is_empty() && head(connection, heads, part.workspace)? != part.expected {
         return Ok(Some(Outcome::Conflict));
     }
     let mut keys = HashSet::new();
@@ -94,8 +107,9 @@ fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite:
     connection.prepare_cached(sql)?.execute(params).map(|_| ())
 }
 
-fn write_events(connection: &Connection, part: &Append) -> rusqlite::Result<()> {
-    if part.expected == Revision::ZERO && !part.events.is_empty() {
+/// Writes the events of a part, and gives the newest revision after them.
+fn write_events(connection: &Connection, part: &Append) -> rusqlite::Result<Revision> {
+    if part.expected == Revision::ZERO {
         execute(connection, "INSERT INTO workspaces (id) VALUES (?1)", [part.workspace])?;
     }
     let mut insert = connection
@@ -106,7 +120,7 @@ fn write_events(connection: &Connection, part: &Append) -> rusqlite::Result<()> 
         revision = revision.next();
         insert.execute(params![part.workspace, revision, command.take(), event])?;
     }
-    Ok(())
+    Ok(revision)
 }
 
 fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> rusqlite::Result<()> {
