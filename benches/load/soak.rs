@@ -80,7 +80,7 @@ pub fn run(extent: Extent) {
     let seconds = extent.soak.as_secs_f64();
     let changed = f64::from(changed.into_inner());
     table.row(&[
-        "changes, one at a time",
+        "changes, one at a time; then, until 20 more had reached each listener",
         &per_second(changed / seconds),
         &runtime.block_on(clients::deliver(&place, &listening, 20)),
     ]);
