@@ -216,6 +216,15 @@ struct WellFormedBody {
     options: OptionsBody,
 }
 
+impl WellFormedBody {
+    /// None where something is wrong, or may be: a name that [`json::parse`](crate::domain::json::parse) refuses, wherever it
+    /// stands, is written with a `$` or an escape.
+    fn read(request: &InWorkspace) -> Option<Self> {
+        let suspect = request.asked.body_bytes().iter().any(|byte| matches!(byte, b'$' | b'\\'));
+        if suspect { None } else { read_question(request, "evaluations request").ok() }
+    }
+}
+
 /// What a request asks many questions with: what they have in common, each of them or what is wrong with it, and how they are
 /// answered.
 struct Batch {
@@ -226,7 +235,7 @@ struct Batch {
 
 impl Batch {
     fn read(request: &InWorkspace) -> Result<Self, Problem> {
-        if let Ok(body) = read_question(request, "evaluations request") {
+        if let Some(body) = WellFormedBody::read(request) {
             let WellFormedBody { subject, action, resource, context, evaluations, options } = body;
             let items = evaluations.into_iter().map(Ok).collect();
             let common = ItemBody { subject, action, resource, context };
