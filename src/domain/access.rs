@@ -32,7 +32,7 @@ impl Subject {
     /// The subject of an `AuthZEN` type and id.
     pub fn new(subject_type: &str, id: &str) -> Self {
         match subject_type {
-            "user" | "service_user" => Self::Principal(PrincipalRef(format!("{subject_type}:{id}"))),
+            "user" | "service_user" => Self::Principal(PrincipalRef([subject_type, ":", id].concat())),
             "task" => Self::Task(id.into()),
             "proxy_token" => Self::ProxyToken(id.to_owned()),
             _ => Self::Unknown,

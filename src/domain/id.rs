@@ -49,15 +49,16 @@ pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt",
 #[error("`{0}` is not an id of this kind")]
 pub struct NotAnId(pub String);
 
-fn encode_suffix(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
-    (0..SUFFIX_LEN)
-        .rev()
-        .map(|digit| {
-            let index = usize::try_from((bits >> (5 * digit)) & 31).unwrap_or_default();
-            ALPHABET.get(index).copied().map_or('0', char::from)
-        })
-        .collect()
+/// Writes the letters of 128 bits, without memory of their own: every event holds several ids.
+fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
+    let mut bits = uuid.as_u128();
+    let mut letters = [b'0'; SUFFIX_LEN];
+    for letter in letters.iter_mut().rev() {
+        let digit = usize::try_from(bits & 31).unwrap_or_default();
+        *letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        bits >>= 5;
+    }
+    f.write_str(std::str::from_utf8(&letters).unwrap_or_default())
 }
 
 fn decode_suffix(suffix: &str) -> Option<Uuid> {
@@ -96,7 +97,8 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}_{}", $prefix, encode_suffix(self.0))
+                f.write_str(concat!($prefix, "_"))?;
+                write_suffix(f, self.0)
             }
         }
 

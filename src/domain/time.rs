@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -52,10 +52,36 @@ impl Instant {
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::<Utc>::from_timestamp_micros(self.micros()) {
+            Some(time) if WRITABLE_MICROS.contains(&self.micros()) => {
+                f.write_str(std::str::from_utf8(&rfc_3339(&time)).unwrap_or_default())
+            }
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => f.write_str("-infinity"),
         }
     }
+}
+
+/// A time within the years 0 to 9999 as RFC 3339 writes it. Every answer and every event holds one, so each digit is put in its
+/// place.
+fn rfc_3339(time: &DateTime<Utc>) -> [u8; 27] {
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let year = time.year().unsigned_abs();
+    let places = [
+        (0..4, year),
+        (5..7, time.month()),
+        (8..10, time.day()),
+        (11..13, time.hour()),
+        (14..16, time.minute()),
+        (17..19, time.second()),
+        (20..26, time.timestamp_subsec_micros()),
+    ];
+    for (place, mut number) in places {
+        for digit in text.get_mut(place).into_iter().flatten().rev() {
+            *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+    }
+    text
 }
 
 impl fmt::Debug for Instant {
@@ -168,5 +194,30 @@ impl Span {
         let begins_before = |instant: Instant, end: Option<Instant>| end.is_none_or(|end| instant < end);
         let first = self.from.max(from);
         begins_before(first, self.until) && begins_before(first, until)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_as_rfc_3339_has_it_in_every_year() {
+        let step = 7_919 * 86_399_999_983;
+        let (first, last) = (*WRITABLE_MICROS.start(), *WRITABLE_MICROS.end());
+        let some = (0..).map_while(|count| first.checked_add(count * step)).take_while(|micros| *micros < last);
+        for micros in some.chain([last, 0, -1, 951_782_400_000_000, 4_107_542_399_999_999]) {
+            let written = Instant::from_micros(micros).to_string();
+            let known = DateTime::<Utc>::from_timestamp_micros(micros).unwrap();
+            assert_eq!(written, known.to_rfc3339_opts(SecondsFormat::Micros, true));
+            assert_eq!(written.parse(), Ok(Instant::from_micros(micros)));
+        }
+    }
+
+    #[test]
+    fn what_rfc_3339_cannot_write_is_shown_all_the_same() {
+        assert_eq!(Instant::from_micros(*WRITABLE_MICROS.end() + 1).to_string(), "+10000-01-01T00:00:00.000000Z");
+        assert_eq!(Instant::from_micros(i64::MIN).to_string(), "-infinity");
     }
 }

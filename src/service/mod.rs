@@ -204,8 +204,10 @@ impl Service {
             Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
             None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
         };
-        let fresh = submission.commands.iter().map(|_| mint::fresh(self.mint.as_ref())).collect::<Result<_, _>>();
-        let fresh = fresh.map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
+        let fresh = submission.commands.iter().map(|command| mint::fresh_for(self.mint.as_ref(), command));
+        let fresh = fresh
+            .collect::<Result<_, _>>()
+            .map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         let change = Change::of(submission, slot, fresh, reply);
         self.queue.try_send(Job::Change(Box::new(change))).map_err(|error| match error {

@@ -108,7 +108,7 @@ impl Following {
     /// How the reader stands as of these facts and now.
     async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
         let standing = self.app.service.standing(&self.caller, root).await?;
-        let reads_all = reader(&self.app, &self.caller, root)? == Reader::Audit;
+        let reads_all = reader(&self.caller, root, self.app.service.now())? == Reader::Audit;
         Ok(if reads_all { standing } else { Standing::Ended })
     }
 
