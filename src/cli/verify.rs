@@ -14,7 +14,9 @@ use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
 use crate::config;
 use crate::domain::id::WorkspaceId;
+use crate::log::EventLog;
 use crate::log::published::{FileError, KEY_FILE, LogFolder, PublishedLog, StoredLog};
+use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::{Verifier, VerifyError};
 use crate::proof::checkpoint::{Checkpoint, Signer};
@@ -181,10 +183,37 @@ fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Resu
     let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
     let found = config::find_log_key(data, given).map_err(Failure::from)?;
     let found = found.ok_or_else(|| Unverified::Flawed(format!("there is no `{}` in it", config::LOG_KEY_FILE)))?;
-    let stored = StoredLog::of(&log, workspace, &Signer { key: found, instance }).map_err(Failure::from)?;
+    let signer = Signer { key: found, instance };
+    // Before the log, so that no snapshot of events that come meanwhile is taken for one of this log.
+    let snapshot = log.snapshot(workspace).map_err(Failure::from)?;
+    let stored = StoredLog::of(&log, workspace, &signer).map_err(Failure::from)?;
     let missing =
         || Unverified::Flawed(format!("workspace {workspace}: there is no log of it in `{}`", data.display()));
-    Ok(vec![verify_log(&stored.ok_or_else(missing)?, verifier)?])
+    let mut lines = vec![verify_log(&stored.ok_or_else(missing)?, verifier)?];
+    if let Some(bytes) = snapshot {
+        lines.push(verify_snapshot(&snapshot::read(&bytes, workspace, &signer.key), workspace, &log)?);
+    }
+    Ok(lines)
+}
+
+/// Whether a snapshot is what its log, which is verified, comes to.
+fn verify_snapshot(
+    read: &Result<Snapshot, BadSnapshot>,
+    workspace: WorkspaceId,
+    log: &SqliteLog,
+) -> Result<String, Unverified> {
+    let derived = match read {
+        Ok(snapshot) => snapshot::check_derived(snapshot, log).map_err(Failure::from)?.map(|()| snapshot.facts.head()),
+        // A server of this version throws it away unread.
+        Err(why @ (BadSnapshot::Format(_) | BadSnapshot::Evolve(_))) => {
+            return Ok(format!("its snapshot is of another version, and is not used: {why}"));
+        }
+        Err(why) => Err(why.clone()),
+    };
+    match derived {
+        Ok(head) => Ok(format!("its snapshot is what the log comes to at revision {head}")),
+        Err(why) => Err(Unverified::Flawed(format!("workspace {workspace}: its snapshot: {why}"))),
+    }
 }
 
 /// Verifies a log, and says so in a line.

@@ -14,7 +14,7 @@ use crate::domain::time::Revision;
 use crate::domain::workspace::{EVOLVE_VERSION, Workspace};
 use crate::proof::hash::{HASH_BYTES, TreeHash};
 use crate::proof::note::LogKey;
-use crate::proof::tile::{NodeError, Nodes};
+use crate::proof::tile::{NodeError, Nodes, Tile, TileKind};
 
 /// What every snapshot begins with.
 const MAGIC: &[u8; 8] = b"tenuresn";
@@ -166,4 +166,25 @@ pub fn check_log(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(), B
     let expected = facts.event(head).and_then(|event| codec::encode(&event).ok());
     let same = stored.first().is_some_and(|stored| stored.revision == head && Some(&stored.bytes) == expected.as_ref());
     Ok(if same { Ok(()) } else { Err(BadSnapshot::Log(head)) })
+}
+
+/// Whether every event of a snapshot is its log's, byte for byte, where the log's leaves are known to be those of its events. A
+/// snapshot's facts are those that its events come to, so they are the log's if each event is.
+///
+/// # Errors
+/// `Unavailable`; within, the first revision at which they differ.
+pub fn check_derived(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(), BadSnapshot>, LogError> {
+    let facts = &snapshot.facts;
+    let (workspace, head) = (facts.id(), facts.head());
+    let mut held = facts.events(Revision::ZERO, head);
+    for tile in (0..).map_while(|index| Tile::of_size(TileKind::Hashes(0), index, head.0)) {
+        let leaves = log.tile_hashes(workspace, tile)?;
+        for (revision, leaf) in (tile.start() + 1..).zip(leaves) {
+            let bytes = held.next().and_then(|event| codec::encode(&event).ok());
+            if bytes.is_none_or(|bytes| TreeHash::of_leaf(&bytes) != leaf) {
+                return Ok(Err(BadSnapshot::Log(Revision(revision))));
+            }
+        }
+    }
+    check_log(snapshot, log)
 }

@@ -1,8 +1,20 @@
 //! A data folder, damaged by someone who has the file and the means to alter it.
 
-use rusqlite::Connection;
+use std::fs;
+use std::sync::Arc;
 
-use crate::stage::{Served, Stage, assert_found};
+use rusqlite::Connection;
+use tenure::domain::event::Event;
+use tenure::domain::id::WorkspaceId;
+use tenure::domain::time::Revision;
+use tenure::domain::workspace::Workspace;
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{EventLog, codec, snapshot};
+use tenure::proof::frontier::Frontier;
+use tenure::proof::hash::TreeHash;
+use tenure::proof::note::LogKey;
+
+use crate::stage::{EVENTS, Served, Stage, assert_found};
 
 /// Alters a store behind the back of its server.
 pub(crate) fn alter(stage: &Stage, sql: &str) {
@@ -88,4 +100,48 @@ fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
     let forked = other.export("forked");
     assert!(other.verify(&forked).ok().contains("602 events"));
     assert_found(&stage.verify_since(&forked, &kept), &["revision 601", "of another history"]);
+}
+
+/// A snapshot of events, with the root of a tree over them, as a server with the stage's key would write it.
+fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
+    let mut facts = Workspace::empty(events[0].workspace);
+    events.iter().for_each(|event| facts.evolve(event));
+    facts.settle();
+    snapshot::write(&facts, &tree.root(), &LogKey::from_seed(&[0x42; 32]))
+}
+
+#[test]
+fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
+    let stage = Stage::new();
+    let workspace: WorkspaceId = stage.workspace.parse().unwrap();
+    let log = SqliteLog::attach(&stage.data).unwrap();
+    let stored = log.read(workspace, Revision::ZERO, 10_000).unwrap();
+    drop(log);
+    let mut tree = Frontier::default();
+    stored.iter().for_each(|stored| tree.push(TreeHash::of_leaf(&stored.bytes)).for_each(drop));
+    let events: Vec<_> = stored.iter().map(|stored| Arc::new(codec::decode(&stored.bytes).unwrap())).collect();
+    let folder = stage.data.join("snapshots");
+    fs::create_dir(&folder).unwrap();
+    let verify_with = |snapshot: &[u8]| {
+        fs::write(folder.join(format!("{workspace}.snapshot")), snapshot).unwrap();
+        stage.verify_data()
+    };
+    let good = snapshot_of(&events, &tree);
+    let said = verify_with(&good).ok();
+    assert!(said.contains(&format!("its snapshot is what the log comes to at revision {EVENTS}")), "{said}");
+
+    let mut other = Event::clone(&events[299]);
+    other.reason = Some("another".parse().unwrap());
+    let mut forged = events.clone();
+    forged[299] = Arc::new(other);
+    assert_found(&verify_with(&snapshot_of(&forged, &tree)), &["its snapshot", "another event at revision 300"]);
+    assert_found(&verify_with(&snapshot_of(&events[..599], &tree)), &["another root at revision 599"]);
+    let longer: Vec<_> = events.iter().chain(&forged[299..300]).cloned().collect();
+    assert_found(&verify_with(&snapshot_of(&longer, &tree)), &["its snapshot"]);
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    assert_found(&verify_with(&flipped), &["its snapshot", "its seal does not match"]);
+    let mut newer = good;
+    newer[8] = 2;
+    assert!(verify_with(&newer).ok().contains("its snapshot is of another version"));
 }
