@@ -130,7 +130,7 @@ impl Teller<'_> {
             EventData::ProxyTokenRevoked(..) => "the proxy token was revoked".to_owned(),
             _ => return None,
         };
-        Some(format!("{what} {}", self.when(&event)))
+        Some(format!("{what} {}", self.when(event)))
     }
 
     fn unrestricted(&self) -> Vec<String> {
@@ -195,7 +195,7 @@ impl Teller<'_> {
         let until = terms.expires_at.map(|end| format!(", until {end}")).unwrap_or_default();
         let place = self.name(environment);
         let held = format!("the principal has a grant of their own in {place}: {}{until}", terms.role);
-        vec![held, format!("the grant was given {}", self.when(&event))]
+        vec![held, format!("the grant was given {}", self.when(event))]
     }
 
     fn default_role(&self) -> Vec<String> {
@@ -220,7 +220,7 @@ impl Teller<'_> {
     /// How a grant ended: taken back, or by itself.
     fn grant_end(&self, expires_at: Option<Instant>) -> String {
         match (self.newest(|data| matches!(data, EventData::GrantRevoked(..))), expires_at) {
-            (Some(event), _) => format!("was taken back {}", self.when(&event)),
+            (Some(event), _) => format!("was taken back {}", self.when(event)),
             (None, Some(end)) => format!("expired at {end}"),
             (None, None) => "ended".to_owned(),
         }

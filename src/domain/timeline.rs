@@ -32,19 +32,22 @@ pub struct Timeline<T> {
     earlier: Earlier<T>,
 }
 
+/// Some values; never changed, so that copies share it.
+type Piece<T> = Arc<[Since<T>]>;
+
 /// The values before the newest.
 #[derive(Debug, Clone)]
 enum Earlier<T> {
     /// None.
     None,
     /// Up to a piece.
-    Few(Arc<[Since<T>]>),
+    Few(Piece<T>),
     /// Whole pieces, and the one that is not whole yet.
-    Many(Box<(Vec<Arc<[Since<T>]>>, Arc<[Since<T>]>)>),
+    Many(Box<(Vec<Piece<T>>, Piece<T>)>),
 }
 
 impl<T: Clone> Earlier<T> {
-    fn parts(&self) -> (&[Arc<[Since<T>]>], &[Since<T>]) {
+    fn parts(&self) -> (&[Piece<T>], &[Since<T>]) {
         match self {
             Self::None => (&[], &[]),
             Self::Few(values) => (&[], values),

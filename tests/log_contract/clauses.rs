@@ -403,7 +403,7 @@ pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_fo
     assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
     log.forget_snapshot(workspace(1)).unwrap();
     log.keep_snapshot(workspace(1), b"first").unwrap();
-    log.keep_snapshot(workspace(2), &[0; 100_000]).unwrap();
+    log.keep_snapshot(workspace(2), &vec![0; 100_000]).unwrap();
     log.keep_snapshot(workspace(1), b"second").unwrap();
     assert_eq!(log.snapshot(workspace(1)).unwrap().as_deref(), Some(b"second".as_slice()));
     drop(log);

@@ -142,7 +142,9 @@ fn put_commands<'a>(out: &mut Vec<u8>, events: impl Iterator<Item = &'a Event>) 
         }
     }
     out.extend_from_slice(&starts);
-    commands.iter().for_each(|command| out.extend_from_slice(command.uuid().as_bytes()));
+    for command in commands {
+        out.extend_from_slice(command.uuid().as_bytes());
+    }
 }
 
 fn ones(bits: &[u8]) -> usize {
@@ -183,20 +185,25 @@ fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
     event.data.pack(out);
 }
 
+/// What stands in an id after its millisecond.
+const RANDOM_LEN: usize = 10;
+const RANDOM_BITS: u32 = 80;
+
 /// An id begins with the millisecond in which it was made (RFC 9562, section 5.7), which is near to when the event was recorded. One that
 /// does not takes some bytes more.
 fn pack_id(id: Uuid, made: Instant, out: &mut Packer<'_>) {
-    let [a, b, c, d, e, f, rest @ ..] = id.into_bytes();
-    let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let millis = i64::try_from(id.as_u128() >> RANDOM_BITS).unwrap_or_default();
     out.number(folded(millis.wrapping_sub(made.micros().div_euclid(1_000))));
-    out.rows.extend_from_slice(&rest);
+    if let Some(random) = id.as_bytes().last_chunk::<RANDOM_LEN>() {
+        out.rows.extend_from_slice(random);
+    }
 }
 
 fn unpack_id(made: Instant, from: &mut Unpacker<'_>) -> Option<Uuid> {
     let millis = made.micros().div_euclid(1_000).wrapping_add(unfolded(from.number()?));
-    let [_, _, a, b, c, d, e, f] = millis.to_be_bytes();
-    let [g, h, i, j, k, l, m, n, o, p] = from.row.array()?;
-    Some(Uuid::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]))
+    let mut bytes = (u128::from(millis.cast_unsigned()) << RANDOM_BITS).to_be_bytes();
+    *bytes.last_chunk_mut::<RANDOM_LEN>()? = from.row.array()?;
+    Some(Uuid::from_bytes(bytes))
 }
 
 fn marks_of(event: &Event) -> u8 {
@@ -252,6 +259,7 @@ fn unpack_actor(marks: u8, from: &mut Unpacker<'_>) -> Option<Actor> {
     }
 }
 
+#[expect(clippy::option_option, reason = "an event may have no credential, and bytes may be of no event")]
 fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<CredentialId>> {
     match marks & (marks::WITH_OPERATOR | marks::WITH_TOKEN) {
         0 => Some(None),

@@ -327,7 +327,9 @@ impl<T: Packed> Packed for Option<T> {
 impl<T: Packed + Ord> Packed for BTreeSet<T> {
     fn pack<'a>(&'a self, out: &mut Packer<'a>) {
         out.number(count(self.len()));
-        self.iter().for_each(|value| value.pack(out));
+        for value in self {
+            value.pack(out);
+        }
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {

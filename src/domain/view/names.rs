@@ -107,7 +107,7 @@ impl View {
     /// Every environment that an id names or that ever bore a name, as far as the view reaches.
     pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
         let names = self.bearers(&reference.0);
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let bearers = names.into_iter().flat_map(Timeline::iter);
         let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
         let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
@@ -174,7 +174,7 @@ impl View {
     /// The environment that an id names or that bore a name last, also one that has ended.
     pub(in crate::domain) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
         let names = self.bearers(&reference.0);
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let bearers = names.into_iter().flat_map(Timeline::iter);
         let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
         last.or_else(|| reference.0.parse().ok())
     }
