@@ -105,7 +105,9 @@ fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
 /// A snapshot of events, with the root of a tree over them, as a server with the stage's key would write it.
 fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
     let mut facts = Workspace::empty(events[0].workspace);
-    events.iter().for_each(|event| facts.evolve(event));
+    for event in events {
+        facts.evolve(event);
+    }
     facts.settle();
     snapshot::write(&facts, &tree.root(), &LogKey::from_seed(&[0x42; 32]))
 }
@@ -118,7 +120,9 @@ fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
     let stored = log.read(workspace, Revision::ZERO, 10_000).unwrap();
     drop(log);
     let mut tree = Frontier::default();
-    stored.iter().for_each(|stored| tree.push(TreeHash::of_leaf(&stored.bytes)).for_each(drop));
+    for stored in &stored {
+        tree.push(TreeHash::of_leaf(&stored.bytes)).for_each(drop);
+    }
     let events: Vec<_> = stored.iter().map(|stored| Arc::new(codec::decode(&stored.bytes).unwrap())).collect();
     let folder = stage.data.join("snapshots");
     fs::create_dir(&folder).unwrap();
