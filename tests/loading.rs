@@ -84,7 +84,9 @@ fn state(workspace: &Arc<Workspace>) -> String {
 
 fn facts(events: &[Arc<Event>]) -> Workspace {
     let mut workspace = Workspace::empty(events[0].workspace);
-    events.iter().for_each(|event| workspace.evolve(event));
+    for event in events {
+        workspace.evolve(event);
+    }
     workspace
 }
 
@@ -237,12 +239,12 @@ fn requests_for_a_cold_workspace_load_it_once() {
     });
 }
 
-fn command(text: String) -> Command {
-    Command::from_value(serde_json::from_str(&text).unwrap()).unwrap()
+fn command(text: &str) -> Command {
+    Command::from_value(serde_json::from_str(text).unwrap()).unwrap()
 }
 
 async fn submit(service: &Service, workspace: WorkspaceId, text: String) {
-    let (caller, commands) = (Caller::Operator, vec![command(text)]);
+    let (caller, commands) = (Caller::Operator, vec![command(&text)]);
     let workspace = Some(workspace);
     service
         .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None })

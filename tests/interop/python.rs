@@ -18,16 +18,13 @@ fn beside(file: &str) -> PathBuf {
 /// Whether a command ends well, in some time.
 fn runs(program: &Path, args: &[&str]) -> bool {
     let mut command = Command::new("timeout");
-    command.arg(INSTALL_SECONDS_MAX).arg(program).args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    command.arg(INSTALL_SECONDS_MAX).arg(program).args(args);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 fn makes_environment(at: &Path) -> bool {
-    let make = || runs(Path::new("python3"), &["-m", "venv", "--clear", at.to_str().unwrap()]);
-    let apt = |args: &[&str]| runs(Path::new("apt-get"), &[&["-qq"], args].concat());
-    let install = ["install", "-y", "--no-install-recommends", "python3-venv"];
-    make() || ((apt(&install) || (apt(&["update"]) && apt(&install))) && make())
+    runs(Path::new("python3"), &["-m", "venv", "--clear", at.to_str().unwrap()])
 }
 
 impl Python {

@@ -17,7 +17,9 @@ use crate::samples::samples;
 fn packed(events: &[Arc<Event>], at_a_time: usize) -> Workspace {
     let mut workspace = Workspace::empty(events[0].workspace);
     for events in events.chunks(at_a_time) {
-        events.iter().for_each(|event| workspace.evolve(event));
+        for event in events {
+            workspace.evolve(event);
+        }
         workspace.settle();
     }
     workspace
@@ -64,7 +66,9 @@ fn a_long_history_comes_back_as_it_was_packed() {
         })
         .collect();
     let mut workspace = Workspace::empty(events[0].workspace);
-    events.iter().for_each(|event| workspace.evolve(event));
+    for event in &events {
+        workspace.evolve(event);
+    }
     assert_holds(&workspace, &events, &history.name);
 }
 
