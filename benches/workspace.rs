@@ -1,4 +1,5 @@
-//! One workspace in process: decisions now and in the past, what a loaded history takes in memory, and how soon a cold one is there.
+//! One workspace in process: decisions now and in the past, what a loaded history takes in memory, how soon a cold one is there, and
+//! how fast its log is verified.
 //!
 //! `cargo bench --bench workspace` prints one figure a line, and stops by itself after a minute or two.
 #![allow(
@@ -17,7 +18,10 @@
 #[path = "workspace/history.rs"]
 mod history;
 
+use std::ffi::OsStr;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
@@ -142,6 +146,31 @@ fn large(events: usize) {
     println!("memory of facts and history: {held:.1} bytes an event, of which packed events {packed:.1}");
     decide("a million changes, 240,000 grants", &mut writer, &root);
     who_had_access(&writer, &root);
+    drop((root, log));
+    verify(folder.path(), &writer, events);
+}
+
+/// The program verifies the log, in the data folder and exported, as an auditor has it do.
+fn verify(data: &Path, writer: &Writer, events: usize) {
+    std::fs::write(data.join("log.key"), "07".repeat(32)).unwrap();
+    let workspace = writer.workspace.to_string();
+    let said = |args: &[&OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tenure")).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let part = OsStr::new;
+    let key = said(&[part("key"), part("--data"), data.as_ref(), part("--workspace"), part(&workspace)]);
+    let export = data.join("export");
+    let out = [part("--out"), export.as_ref()];
+    said(&[&[part("export"), part("--data"), data.as_ref(), part("--workspace"), part(&workspace)], &out[..]].concat());
+    let key = [part("--key"), part(key.trim())];
+    for (what, args) in [("an export", vec![export.as_ref()]), ("a data folder", vec![part("--data"), data.as_ref()])] {
+        let nanos = median_nanos(3, 1, || {
+            black_box(said(&[&[part("verify")], &args[..], &key].concat()));
+        });
+        println!("verification of {what}, {events} events: {:.0} events/s", events as f64 * 1e9 / nanos);
+    }
 }
 
 /// Who had access to an environment on one day, in process.

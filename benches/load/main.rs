@@ -2,7 +2,8 @@
 //! this bench. Prints Markdown; `run.sh` beside this file builds, raises limits and runs it. It stops by itself, stays on
 //! loopback, and ends only processes that it started.
 //!
-//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long. `benches/README.md` says what each figure
+//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `changes` drive another
+//! build of the program in turn. `benches/README.md` says what each figure
 //! means.
 #![allow(
     clippy::unwrap_used,
@@ -50,10 +51,13 @@ pub struct Extent {
     soak: Duration,
 }
 
+fn text_option(name: &str) -> Option<String> {
+    let mut given = std::env::args().skip_while(|argument| argument != name);
+    given.nth(1)
+}
+
 fn option(name: &str, default: u64) -> u64 {
-    let given: Vec<String> = std::env::args().collect();
-    let place = given.iter().position(|argument| argument == name);
-    place.and_then(|place| given.get(place + 1)?.parse().ok()).unwrap_or(default)
+    text_option(name).and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn main() {
@@ -118,16 +122,19 @@ fn decisions(extent: Extent) {
     table.print();
 }
 
-/// Durable changes of one workspace, beside what the disk can do in the same folder.
+/// Durable changes of one workspace, beside what the disk can do in the same folder, and beside another build.
 fn changes(extent: Extent) {
     let program = Program::tenure();
     let place = Workspace::make(&program);
     let (alone, together) = (place.changes().over(1), place.changes().over(CHANGE_CONNECTIONS));
-    let (mut syncs, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
+    let other = text_option("--beside").map(|path| Program::of_build(&path));
+    let beside = other.as_ref().map(|other| Workspace::make(other).changes().over(CHANGE_CONNECTIONS));
+    let (mut syncs, mut one, mut many, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..extent.rounds {
         syncs.push(durable::syncs_a_second(program.folder(), extent.time));
         one.push(alone.run(extent.time));
         many.push(together.run(extent.time));
+        others.extend(beside.as_ref().map(|beside| beside.run(extent.time)));
     }
     let [disk, single, several] = [syncs, rates(&one), rates(&many)].map(median);
     let mut table = Table::new("Durable changes over HTTP, one workspace", &["what", "rate", "ratio", wrk::LATENCIES]);
@@ -136,6 +143,12 @@ fn changes(extent: Extent) {
     table.row(&["changes, 1 connection", &per_second(single), &times, &wrk::latencies(&one)]);
     let times = format!("{} a sync", ratio(several, disk));
     table.row(&["changes, 64 connections", &per_second(several), &times, &wrk::latencies(&many)]);
+    if !others.is_empty() {
+        let pairs = rates(&many).into_iter().zip(rates(&others)).map(|(this, other)| this / other);
+        let of = format!("this one has {:.3} of it", median(pairs.collect()));
+        let other = median(rates(&others));
+        table.row(&["changes, 64 connections, the other build", &per_second(other), &of, &wrk::latencies(&others)]);
+    }
     table.print();
 }
 

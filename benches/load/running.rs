@@ -29,8 +29,13 @@ impl Drop for Program {
 
 impl Program {
     pub fn tenure() -> Self {
+        Self::of_build(env!("CARGO_BIN_EXE_tenure"))
+    }
+
+    /// A build of the program, this one or another.
+    pub fn of_build(path: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+        let mut command = Command::new(path);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
         // Log lines are written as they are by default: one for each change.
         let lines = std::fs::File::create(folder.path().join("lines")).unwrap();
