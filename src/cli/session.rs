@@ -23,7 +23,7 @@ const NAMED_MAX: usize = 20;
 /// The variable that holds the secret. There is no flag for it: what is written in a command can be seen by others.
 const TOKEN_SECRET_VARIABLE: &str = "TENURE_TOKEN_SECRET";
 
-/// Which server is asked, and as whom.
+// Which server is asked, and as whom. No doc comment: it would stand in the place of what each command says of itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and output")]
 pub(super) struct SessionArgs {

@@ -1,6 +1,5 @@
 //! `tenure verify`: whether a log, wherever it is, is what its checkpoint signs, and only grew.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,14 +13,16 @@ use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
 use crate::config;
 use crate::domain::id::WorkspaceId;
-use crate::log::EventLog;
-use crate::log::published::{FileError, KEY_FILE, LogFolder, PublishedLog, StoredLog};
+use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::{Verifier, VerifyError};
+use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::{Checkpoint, Signer};
 use crate::proof::note::VerifierKey;
 
+/// The folder of a log that its tiles are in.
+const TILES_FOLDER: &str = "tile";
 /// The exit code where something is not as it should be.
 const FLAWED: u8 = 1;
 /// The longest file that a key or a checkpoint is looked for in, in bytes.
@@ -51,6 +52,9 @@ pub(super) struct VerifyArgs {
     /// A checkpoint that you kept: the log must have grown from it
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
+    /// Of evidence: refuse it unless the log is in it, so that the answer can be derived again
+    #[arg(long)]
+    require_log: bool,
     /// The id of your credential on the server; its secret is in `TENURE_TOKEN_SECRET`
     #[arg(long, env = "TENURE_TOKEN_ID", value_name = "ID")]
     token_id: Option<String>,
@@ -63,13 +67,15 @@ pub(super) struct KeyGiven(pub(super) VerifierKey);
 impl std::str::FromStr for KeyGiven {
     type Err = String;
 
+    /// What is in a file is not repeated if it is no key: it may be a secret that was taken for one.
     fn from_str(text: &str) -> Result<Self, String> {
-        let text = if Path::new(text).is_file() {
-            read_small(Path::new(text)).map_err(|failure| failure.to_string())?
-        } else {
-            text.to_owned()
-        };
-        text.parse().map(Self).map_err(|error: crate::proof::note::InvalidVerifierKey| error.to_string())
+        let form = "a verifier key is one line, as `tenure key` prints it";
+        let file = Path::new(text);
+        if file.exists() {
+            let read = read_small(file).map_err(|failure| failure.to_string())?;
+            return read.parse().map(Self).map_err(|_| format!("there is no verifier key in that file: {form}"));
+        }
+        text.parse().map(Self).map_err(|_| format!("it is neither a verifier key nor a file that is there: {form}"))
     }
 }
 
@@ -128,14 +134,26 @@ fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     }
     let folder = Path::new(target);
     if is_evidence(folder) {
-        return check::verify(folder, key, kept.as_ref());
+        return check::verify(folder, key, kept.as_ref(), args.require_log);
     }
-    if !folder.is_dir() {
-        return Err(Failure::usage(format!("`{target}` is no folder, and no address of a server")).into());
-    }
-    let log = LogFolder::new(folder);
+    let log = log_folder(folder)?;
     same_key(&log, key)?;
     Ok(vec![verify_log(&log, &verifier)?])
+}
+
+/// A folder that there is a log in, or what is left of one.
+fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
+    let shown = folder.display();
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("`{shown}` is no folder, and no address of a server")));
+    }
+    if SqliteLog::is_in(folder) {
+        return Err(Failure::usage(format!("`{shown}` is a data folder: say `--data {shown}`")));
+    }
+    if [CHECKPOINT_FILE, TILES_FOLDER].iter().any(|part| folder.join(part).exists()) {
+        return Ok(LogFolder::new(folder));
+    }
+    Err(Failure::usage(format!("there is neither a log nor evidence in `{shown}`")))
 }
 
 /// The checkpoint that was kept. One that the key did not sign says nothing about this log.
@@ -146,29 +164,28 @@ fn open_kept(file: &Path, key: &VerifierKey) -> Result<Checkpoint, Unverified> {
 }
 
 fn read_small(file: &Path) -> Result<String, Failure> {
-    let failed = |error| Failure::file("read", file, error);
-    if fs::metadata(file).map_err(failed)?.len() > SMALL_FILE_BYTES_MAX {
-        return Err(Failure::usage(format!("`{}` is too large to be a key or a checkpoint", file.display())));
-    }
-    fs::read_to_string(file).map_err(failed)
+    let failed = |why: &dyn std::fmt::Display| Failure::usage(format!("`{}` cannot be read: {why}", file.display()));
+    let bytes = read_regular(file, SMALL_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|_| failed(&"it is no text"))
 }
 
 /// Makes sure that a key that came with a log is the one that was given apart from it.
 pub(super) fn same_key(folder: &LogFolder, key: &VerifierKey) -> Result<(), Unverified> {
     match folder.file(KEY_FILE) {
         Ok(bytes) if bytes == format!("{key}\n").as_bytes() => Ok(()),
-        Ok(_) => Err(Unverified::Flawed(format!("the key in `{KEY_FILE}` is not `{key}`"))),
+        Ok(_) => Err(Unverified::Flawed(format!("the folder's file `{KEY_FILE}` holds another key than `{key}`"))),
         // A mirror of a served log has none.
         Err(FileError::Missing) => Ok(()),
+        Err(FileError::Foreign(what)) => Err(Unverified::Flawed(format!("`{KEY_FILE}` is {what}"))),
         Err(error) => Err(Failure::usage(format!("`{KEY_FILE}` cannot be read: {error}")).into()),
     }
 }
 
 fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<ServedLog, Failure> {
     let below = format!("/v1/workspaces/{workspace}/log");
-    let target = target.trim_end_matches('/');
     let session = Session::open(SessionArgs {
-        url: target.strip_suffix(&below).unwrap_or(target).to_owned(),
+        // The address of the log itself will do, whether it names the workspace or has its id.
+        url: target.split("/v1/workspaces/").next().unwrap_or(target).trim_end_matches('/').to_owned(),
         token_id: args.token_id.clone(),
         workspace: None,
         output: Format::Table,
@@ -186,7 +203,7 @@ fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Resu
     let signer = Signer { key: found, instance };
     // Before the log, so that no snapshot of events that come meanwhile is taken for one of this log.
     let snapshot = log.snapshot(workspace).map_err(Failure::from)?;
-    let stored = StoredLog::of(&log, workspace, &signer).map_err(Failure::from)?;
+    let stored = StoredLog::of(&log, workspace, &signer).map_err(not_read)?;
     let missing =
         || Unverified::Flawed(format!("workspace {workspace}: there is no log of it in `{}`", data.display()));
     let mut lines = vec![verify_log(&stored.ok_or_else(missing)?, verifier)?];
@@ -196,6 +213,14 @@ fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Resu
     Ok(lines)
 }
 
+/// A store that does not give its log: because of what is in it, or of what befell it.
+fn not_read(error: LogError) -> Unverified {
+    match error {
+        error @ LogError::Unreadable { .. } => Unverified::Flawed(error.to_string()),
+        error => Unverified::Failed(error.into()),
+    }
+}
+
 /// Whether a snapshot is what its log, which is verified, comes to.
 fn verify_snapshot(
     read: &Result<Snapshot, BadSnapshot>,
@@ -203,7 +228,7 @@ fn verify_snapshot(
     log: &SqliteLog,
 ) -> Result<String, Unverified> {
     let derived = match read {
-        Ok(snapshot) => snapshot::check_derived(snapshot, log).map_err(Failure::from)?.map(|()| snapshot.facts.head()),
+        Ok(snapshot) => snapshot::check_derived(snapshot, log).map_err(not_read)?.map(|()| snapshot.facts.head()),
         // A server of this version throws it away unread.
         Err(why @ (BadSnapshot::Format(_) | BadSnapshot::Evolve(_))) => {
             return Ok(format!("its snapshot is of another version, and is not used: {why}"));

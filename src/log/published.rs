@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{EventLog, LogError};
@@ -34,9 +34,37 @@ pub enum FileError {
         /// How.
         what: String,
     },
+    /// Something else is there under its name, or far more than there could be.
+    #[error("it is {0}")]
+    Foreign(&'static str),
     /// It may be there, but cannot be read.
     #[error("{0}")]
     Unreadable(String),
+}
+
+/// The longest file of a log, in bytes: a bundle of 256 events, each after its length.
+const FILE_BYTES_MAX: u64 = 256 * (65_535 + 2);
+
+/// The bytes of a regular file, if there are no more than so many. Whoever gave a folder away may have put anything into it.
+///
+/// # Errors
+/// `Missing`, `Foreign` or `Unreadable`.
+pub fn read_regular(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
+        _ => FileError::Unreadable(error.to_string()),
+    };
+    // Before it is opened: opening a pipe would wait for someone to write to it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(FileError::Foreign("no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    let len = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(len).is_ok_and(|len| len <= bytes_max) {
+        return Ok(bytes);
+    }
+    Err(FileError::Foreign("longer than such a file can be"))
 }
 
 /// A log's files.
@@ -163,10 +191,7 @@ impl LogFolder {
 
 impl PublishedLog for LogFolder {
     fn file(&self, path: &str) -> Result<Vec<u8>, FileError> {
-        fs::read(self.0.join(path)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
-            _ => FileError::Unreadable(error.to_string()),
-        })
+        read_regular(&self.0.join(path), FILE_BYTES_MAX)
     }
 
     fn stray(&self, size: u64) -> Result<Option<String>, FileError> {

@@ -162,6 +162,8 @@ impl<'a> Verifier<'a> {
             FileError::Missing if revision == 0 => self.flaw_of_all(format!("`{path}` is missing")),
             FileError::Missing => self.flaw(revision, format!("`{path}`, which it is in, is missing")),
             FileError::Damaged { revision, what } => self.flaw(revision.0, what),
+            FileError::Foreign(what) if revision == 0 => self.flaw_of_all(format!("`{path}` is {what}")),
+            FileError::Foreign(what) => self.flaw(revision, format!("`{path}`, which it is in, is {what}")),
             FileError::Unreadable(why) => VerifyError::Unreadable { path: path.to_owned(), why },
         })
     }

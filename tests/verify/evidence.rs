@@ -66,7 +66,24 @@ impl Home {
     }
 
     fn verify(&self) -> Said {
-        run(program().arg("verify").arg(self.evidence()).arg("--key").arg(&self.key))
+        self.verify_with(&[])
+    }
+
+    fn verify_with(&self, args: &[&str]) -> Said {
+        run(program().arg("verify").arg(self.evidence()).arg("--key").arg(&self.key).args(args))
+    }
+
+    /// Replaces a text in a file with care, makes sure that this is found, and puts the file back.
+    fn alter(&self, file: &str, from: &str, to: &str, words: &[&str]) {
+        let path = self.evidence().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file}: {text}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        seal(&self.evidence());
+        assert_found(&self.verify(), words);
+        fs::write(&path, text).unwrap();
+        seal(&self.evidence());
+        self.verify().ok();
     }
 
     fn files(&self) -> Vec<String> {
@@ -95,7 +112,9 @@ fn evidence_without_the_log_says_what_it_does_not_prove() {
     let home = Home::new(false);
     assert!(!home.evidence().join("log").exists());
     let said = home.verify().ok();
-    assert!(said.contains("that nothing was left out of the answer is not known"), "{said}");
+    assert!(said.contains("not known, for the log is not in it: whether rows are missing"), "{said}");
+    assert!(said.starts_with("question: audit/tenures environment=x from=2024-03-01"), "{said}");
+    assert_found(&home.verify_with(&["--require-log"]), &["there is no folder `log`"]);
 }
 
 #[test]
@@ -132,17 +151,7 @@ fn seal(evidence: &Path) {
 #[test]
 fn evidence_that_was_altered_with_care_is_not_verified_either() {
     let home = Home::new(true);
-    let alter = |file: &str, from: &str, to: &str, words: &[&str]| {
-        let path = home.evidence().join(file);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{file}: {text}");
-        fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        seal(&home.evidence());
-        assert_found(&home.verify(), words);
-        fs::write(&path, text).unwrap();
-        seal(&home.evidence());
-        home.verify().ok();
-    };
+    let alter = |file: &str, from: &str, to: &str, words: &[&str]| home.alter(file, from, to, words);
     alter("answer.csv", "user:bob", "user:eve", &["the log gives another answer"]);
     alter("answer.json", "\"role\": \"contributor\"", "\"role\": \"viewer\"", &["the log gives another answer"]);
     alter("answer.json", "a ticket", "a pretext", &["the answer tells of revision"]);
@@ -152,6 +161,73 @@ fn evidence_that_was_altered_with_care_is_not_verified_either() {
         home.files().into_iter().find(|file| file.starts_with("events/") && !file.contains("tlog-proof")).unwrap();
     alter(&event, "alice", "malory", &["does not prove the entry"]);
     alter("checkpoint", "\n13\n", "\n12\n", &["forged"]);
+    for parameter in ["cursor", "limit", "at", "format"] {
+        let more = format!("\"{parameter}\": \"1\",\n    \"environment\"");
+        alter("question.json", "\"environment\"", &more, &["no question that this version of tenure knows"]);
+    }
+}
+
+#[test]
+fn without_the_log_an_answer_tells_nothing_of_events_that_they_do_not_say() {
+    let home = Home::new(false);
+    let alter = |from: &str, to: &str, words: &[&str]| home.alter("answer.json", from, to, words);
+    alter("\"actor\": \"user:alice\"", "\"actor\": \"user:eve\"", &["the answer tells of revision"]);
+    alter("\"event\": ", "\"approved_by\": \"the board\",\n\"event\": ", &["the answer tells of revision"]);
+    alter("\"event\": ", "\"event\": \"evt_1\",\n\"event\": ", &["is no answer"]);
+    alter("\"items\": [", "\"items\": [{\"event\": \"evt_1\", \"revision\": \"7\"},", &["is no answer"]);
+    alter("\"items\": [", "\"rows\": [", &["a part of one"]);
+    alter("\"revision\": 13", "\"revision\": 12", &["is not of the view"]);
+    home.alter("question.json", "\"revision\": 13", "\"revision\": 99", &["the checkpoint covers 13 only"]);
+}
+
+#[test]
+fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
+    let home = Home::new(true);
+    let before = home.files();
+    for stray in ["CONCLUSION.txt", "events/00000099.json", "log/NOTE", "log/tile/0/001.p/3"] {
+        let path = home.evidence().join(stray);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "nobody did anything").unwrap();
+        assert_found(&home.verify(), &["SHA256SUMS", stray, "was changed, added or taken out"]);
+        seal(&home.evidence());
+        assert_found(&home.verify(), &[stray.trim_start_matches("log/")]);
+        fs::remove_file(path).unwrap();
+        seal(&home.evidence());
+    }
+    for (file, kind) in [("answer.csv", "mkfifo"), ("log/tile/0/000.p/13", "mkdir"), ("checkpoint", "mkfifo")] {
+        let path = home.evidence().join(file);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new(kind).arg(&path).status().unwrap().success());
+        assert_eq!(home.verify().code, Some(1), "{kind} {file}");
+        Command::new("rm").arg("-r").arg(&path).status().unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    seal(&home.evidence());
+    home.verify_with(&["--require-log"]).ok();
+    assert_eq!(home.files(), before);
+}
+
+#[test]
+fn a_secret_that_is_given_for_a_key_is_not_repeated() {
+    let home = Home::new(false);
+    let secret = home.folder.path().join("log.key");
+    fs::write(&secret, "42".repeat(32)).unwrap();
+    let said = run(program().arg("verify").arg(home.evidence()).arg("--key").arg(&secret));
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("there is no verifier key in that file"), "{}", said.err);
+    assert!(!said.err.contains("4242"), "{}", said.err);
+}
+
+#[test]
+fn a_folder_that_holds_neither_a_log_nor_evidence_is_a_slip_and_not_a_finding() {
+    let stage = Stage::of(&history());
+    let empty = tempfile::tempdir().unwrap();
+    for (folder, words) in [(empty.path(), "neither a log nor evidence"), (stage.data.as_path(), "say `--data")] {
+        let said = stage.verify(folder);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
 }
 
 #[test]

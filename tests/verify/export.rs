@@ -214,7 +214,7 @@ fn a_forged_signature_and_an_exchanged_key_are_found() {
     assert_found(&stage.verify(&exchanged), &["carries no signature of the key"]);
     let other = Stage::new();
     fs::copy(&other.key, exchanged.join("key")).unwrap();
-    assert_found(&stage.verify(&exchanged), &["the key in `key` is not"]);
+    assert_found(&stage.verify(&exchanged), &["the folder's file `key` holds another key"]);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn what_cannot_be_said_is_no_flaw() {
             .arg(&export)
             .args(["--key", "tenure.local/workspaces/ws_1+00000000+AA"]),
     );
-    assert!(said.code == Some(2) && said.err.contains("is no verifier key"), "{}", said.err);
+    assert!(said.code == Some(2) && said.err.contains("neither a verifier key nor a file"), "{}", said.err);
     let again = crate::support::run(
         crate::support::program().args(["export", "--data"]).arg(&stage.data).arg("--out").arg(&export),
     );

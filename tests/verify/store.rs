@@ -66,6 +66,7 @@ fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
             &["600 events have the root", "its checkpoint signs"],
         ),
         ("UPDATE trees SET size = 512, frontier = substr(frontier, 1, 32)", &["revision 513 is there"]),
+        ("UPDATE trees SET size = 512", &["cannot be read at revision 512", "are not the edge of a tree"]),
         ("DELETE FROM trees", &["there is no log of it"]),
     ];
     for (sql, words) in cases {

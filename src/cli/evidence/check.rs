@@ -1,23 +1,26 @@
 //! Whether evidence holds: what was written is still there, every event that the answer names is in the log, and, where the log
 //! is there too, the answer is what the log gives.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::derive::derive;
 use super::folder::{
-    CSV_FILE, JSON_FILE, LOG_FOLDER, MANIFEST_FILE, QUESTION_FILE, event_file, manifest, named, receipt_file,
+    CSV_FILE, FILE_BYTES_MAX, JSON_FILE, LOG_FOLDER, MANIFEST_FILE, QUESTION_FILE, event_file, manifest, named,
+    receipt_file,
 };
 use super::question::{Answer, Question};
 use crate::audit::evidence::Evidence as Told;
 use crate::cli::failure::Failure;
 use crate::cli::verify::{Unverified, same_key, verified};
 use crate::domain::event::Event;
+use crate::domain::json;
 use crate::domain::time::Revision;
 use crate::log::codec;
-use crate::log::published::{CHECKPOINT_FILE, LogFolder};
+use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, files_of, read_regular};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 use crate::proof::receipt::Receipt;
@@ -35,26 +38,29 @@ pub(in crate::cli) fn verify(
     folder: &Path,
     key: &VerifierKey,
     kept: Option<&Checkpoint>,
+    needs_log: bool,
 ) -> Result<Vec<String>, Unverified> {
     let read = Reading { folder };
-    if read.text(MANIFEST_FILE)? != manifest(folder)? {
-        return Err(flawed(format!(
-            "`{MANIFEST_FILE}` is not the manifest of what is in the folder: {}",
-            read.changed()?
-        )));
-    }
+    let files = read.files()?;
     same_key(&LogFolder::new(folder), key)?;
     let checkpoint = Checkpoint::open(&read.text(CHECKPOINT_FILE)?, key);
     let checkpoint = checkpoint.map_err(|error| flawed(format!("`{CHECKPOINT_FILE}`: {error}")))?;
     let question = read.question(key)?;
+    question.check_covered_by(&checkpoint).map_err(flawed)?;
     let answer = Answer { json: read.bytes(JSON_FILE)?, csv: read.bytes(CSV_FILE)? };
-    let events = read.events(&answer, key, &checkpoint)?;
-    let workspace = question.workspace;
-    let mut told = vec![format!("verified: {events} events that the answer names, of workspace {workspace}")];
+    let events = read.events(&question, &answer, key, &checkpoint)?;
+    nothing_beside(&files, &events)?;
+    let mut told = vec![
+        format!("question: {question}"),
+        format!("verified: {} events that the answer names, of workspace {}", events.len(), question.workspace),
+    ];
     let log = folder.join(LOG_FOLDER);
     if !log.is_dir() {
+        if needs_log {
+            return Err(flawed(format!("the log, which was to be in it, is not: there is no folder `{LOG_FOLDER}`")));
+        }
         check_kept_alone(kept, &checkpoint)?;
-        told.push("the log is not in it: that nothing was left out of the answer is not known".to_owned());
+        told.push(WITHOUT_LOG.to_owned());
         return Ok(told);
     }
     let derived = derive_again(&log, &question, key, kept, &checkpoint)?;
@@ -64,6 +70,22 @@ pub(in crate::cli) fn verify(
     told.push(derived.verified);
     told.push("derived: the log gives this answer, byte for byte".to_owned());
     Ok(told)
+}
+
+/// What is to be said where the log is not in the evidence.
+const WITHOUT_LOG: &str = "not known, for the log is not in it: whether rows are missing, and whether the rows, the CSV and the \
+                           question are more than what whoever made this folder wrote there";
+
+/// Makes sure that a folder holds nothing that is not verified.
+fn nothing_beside(files: &[String], events: &[Revision]) -> Result<(), Unverified> {
+    let mut known: BTreeSet<String> =
+        events.iter().flat_map(|event| [event_file(*event), receipt_file(*event)]).collect();
+    known.extend([MANIFEST_FILE, QUESTION_FILE, JSON_FILE, CSV_FILE, CHECKPOINT_FILE, KEY_FILE].map(str::to_owned));
+    let in_log = format!("{LOG_FOLDER}/");
+    match files.iter().find(|file| !known.contains(*file) && !file.starts_with(&in_log)) {
+        Some(stray) => Err(flawed(format!("`{stray}` is no part of the evidence"))),
+        None => Ok(()),
+    }
 }
 
 fn flawed(what: impl Into<String>) -> Unverified {
@@ -120,9 +142,10 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn bytes(&self, path: &str) -> Result<Vec<u8>, Unverified> {
-        std::fs::read(self.folder.join(path)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => flawed(format!("`{path}` is missing")),
-            _ => Failure::file("read", &self.folder.join(path), error).into(),
+        read_regular(&self.folder.join(path), FILE_BYTES_MAX).map_err(|error| match error {
+            FileError::Missing => flawed(format!("`{path}` is missing")),
+            FileError::Foreign(what) => flawed(format!("`{path}` is {what}")),
+            error => Failure::usage(format!("`{path}` cannot be read: {error}")).into(),
         })
     }
 
@@ -130,17 +153,21 @@ impl Reading<'_> {
         String::from_utf8(self.bytes(path)?).map_err(|_| flawed(format!("`{path}` is no text")))
     }
 
-    /// The first line in which the manifest and the folder differ.
-    fn changed(&self) -> Result<String, Unverified> {
+    /// Every file, each of them as the manifest has it.
+    fn files(&self) -> Result<Vec<String>, Unverified> {
+        let files = files_of(self.folder).map_err(|error| Failure::file("read", self.folder, error))?;
+        if let Some(other) = files.iter().find(|file| !self.folder.join(file).is_file()) {
+            return Err(flawed(format!("`{other}` is no regular file")));
+        }
         let (written, found) = (self.text(MANIFEST_FILE)?, manifest(self.folder)?);
-        let differs = written.lines().zip(found.lines()).find(|(written, found)| written != found);
-        Ok(match differs {
-            Some((_, found)) => {
-                let path = found.split_once("  ").map_or(found, |(_, path)| path);
-                format!("`{path}` was changed, added or taken out")
-            }
-            None => "a file was added or taken out at its end".to_owned(),
-        })
+        if written == found {
+            return Ok(files);
+        }
+        let [of_written, of_found] = [&written, &found].map(|manifest| manifest.lines().collect::<BTreeSet<_>>());
+        let differs = of_written.symmetric_difference(&of_found).filter_map(|line| line.split_once("  ")).next();
+        let what = differs.map_or_else(|| "its lines".to_owned(), |(_, path)| format!("`{}`", path.escape_debug()));
+        let message = "is not the manifest of what is in the folder";
+        Err(flawed(format!("`{MANIFEST_FILE}` {message}: {what} was changed, added or taken out")))
     }
 
     fn question(&self, key: &VerifierKey) -> Result<Question, Unverified> {
@@ -156,19 +183,28 @@ impl Reading<'_> {
         Err(flawed(format!("`{QUESTION_FILE}` is about workspace {}, and the key is not", question.workspace)))
     }
 
-    /// Checks every event that the answer names, and gives how many there are.
-    fn events(&self, answer: &Answer, key: &VerifierKey, checkpoint: &Checkpoint) -> Result<usize, Unverified> {
-        let named = named(&answer.json).ok_or_else(|| flawed(format!("`{JSON_FILE}` is no JSON")))?;
+    /// Checks every event that the answer names, and gives their revisions.
+    fn events(
+        &self,
+        question: &Question,
+        answer: &Answer,
+        key: &VerifierKey,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<Revision>, Unverified> {
+        let unreadable = || flawed(format!("`{JSON_FILE}` is no answer"));
+        let answer = json::parse(&answer.json).map_err(|_| unreadable())?;
+        question.check_answered_by(&answer).map_err(|why| flawed(format!("`{JSON_FILE}`: {why}")))?;
+        let named = named(answer).ok_or_else(unreadable)?;
         for (revision, told) in &named {
             let event = self.event(*revision, key, checkpoint)?;
-            if let Some(told) = told.iter().find(|told| !is_told_by(told, &event)) {
+            if let Some(told) = told.iter().find(|told| **told != json!(Told::of(&event))) {
                 let path = event_file(*revision);
                 return Err(flawed(format!(
                     "the answer tells of revision {revision} what `{path}` does not say: {told}"
                 )));
             }
         }
-        Ok(named.len())
+        Ok(named.into_keys().collect())
     }
 
     /// The event of a revision, which its receipt proves to be in the log.
@@ -184,11 +220,4 @@ impl Reading<'_> {
         }
         Err(flawed(format!("`{proof}` is the proof of another event, or of another checkpoint")))
     }
-}
-
-/// Whether all that an answer tells of an event is what the event says.
-fn is_told_by(told: &Value, event: &Event) -> bool {
-    let full = json!(Told::of(event));
-    let fields = told.as_object().into_iter().flatten();
-    fields.filter(|(name, _)| full.get(name.as_str()).is_some()).all(|(name, value)| full.get(name) == Some(value))
 }

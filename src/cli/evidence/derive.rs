@@ -8,10 +8,10 @@ use super::question::{Answer, Question};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::serve::{Server, operator_secret, runtime, settings, signer};
-use crate::clock::SystemClock;
+use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::time::{Instant, Revision};
 use crate::log::sqlite::SqliteLog;
 use crate::log::{Append, EventLog, Outcome, codec};
 use crate::proof::note::Origin;
@@ -19,6 +19,15 @@ use crate::proof::note::Origin;
 /// How many events are appended at a time.
 const APPENDED_EVENTS: usize = 10_000;
 const CACHE_BYTES: u64 = 1 << 30;
+
+/// The clock of a server that is asked about one view: it says when that was, whatever the time is here.
+struct ClockOf(Instant);
+
+impl Clock for ClockOf {
+    fn now(&self) -> Instant {
+        self.0
+    }
+}
 
 /// The answer that these events, which are the whole log, give to a question.
 ///
@@ -31,7 +40,7 @@ pub(super) fn derive(question: &Question, events: &[Arc<Event>]) -> Result<Answe
     append(&log, question.workspace, events)?;
     let operator = operator_secret(folder.path())?;
     let signer = signer(folder.path(), Origin::default())?;
-    let settings = settings(log, Arc::new(SystemClock), (operator.clone(), signer), CACHE_BYTES);
+    let settings = settings(log, Arc::new(ClockOf(question.at)), (operator.clone(), signer), CACHE_BYTES);
     runtime()?.block_on(async {
         let server = Server::start(settings, ([127, 0, 0, 1], 0).into(), None).await?;
         let client = Client::new(&server.url(), "operator", &operator);

@@ -7,10 +7,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::question::{Answer, Question};
+use crate::cli::client::ANSWER_BYTES_MAX;
 use crate::cli::export::{Draft, not_had};
 use crate::cli::failure::Failure;
+use crate::domain::json;
 use crate::domain::time::Revision;
-use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, PublishedLog, PublishedTiles, files_of};
+use crate::log::published::{
+    CHECKPOINT_FILE, FileError, KEY_FILE, PublishedLog, PublishedTiles, files_of, read_regular,
+};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 use crate::proof::path;
@@ -22,6 +26,8 @@ pub(super) const QUESTION_FILE: &str = "question.json";
 pub(super) const JSON_FILE: &str = "answer.json";
 pub(super) const CSV_FILE: &str = "answer.csv";
 pub(super) const LOG_FOLDER: &str = "log";
+/// The longest file of evidence, in bytes: an answer of several pages.
+pub(super) const FILE_BYTES_MAX: u64 = 4 * ANSWER_BYTES_MAX;
 
 /// The file of an event's bytes.
 pub(super) fn event_file(revision: Revision) -> String {
@@ -59,7 +65,8 @@ impl Evidence {
     }
 
     fn named(&self) -> Result<BTreeMap<Revision, Vec<Value>>, Failure> {
-        named(&self.answer.json).ok_or_else(|| Failure::server("the answer is no JSON"))
+        let answer = json::parse(&self.answer.json).ok();
+        answer.and_then(named).ok_or_else(|| Failure::server("the answer cannot be read"))
     }
 
     /// What there is now, in a line.
@@ -74,18 +81,19 @@ impl Evidence {
     }
 }
 
-/// Every event that an answer names, by its revision, as the answer tells it; none if the answer is no JSON.
-pub(super) fn named(json: &[u8]) -> Option<BTreeMap<Revision, Vec<Value>>> {
+/// Every event that an answer names, by its revision, as the answer tells it; none if it names one without a revision.
+pub(super) fn named(answer: Value) -> Option<BTreeMap<Revision, Vec<Value>>> {
     let mut named: BTreeMap<Revision, Vec<Value>> = BTreeMap::new();
-    let mut left = vec![serde_json::from_slice(json).ok()?];
+    let mut left = vec![answer];
     while let Some(value) = left.pop() {
         match value {
             Value::Array(values) => left.extend(values),
             Value::Object(fields) => {
-                let is_event = fields.get("event").is_some_and(Value::is_string);
-                match fields.get("revision").and_then(Value::as_u64).filter(|_| is_event) {
-                    Some(revision) => named.entry(Revision(revision)).or_default().push(Value::Object(fields)),
-                    None => left.extend(fields.into_iter().map(|(_, value)| value)),
+                if fields.contains_key("event") {
+                    let revision = fields.get("revision").and_then(Value::as_u64)?;
+                    named.entry(Revision(revision)).or_default().push(Value::Object(fields));
+                } else {
+                    left.extend(fields.into_iter().map(|(_, value)| value));
                 }
             }
             _ => {}
@@ -152,7 +160,8 @@ pub(super) fn manifest(folder: &Path) -> Result<String, Failure> {
     let failed = |error| Failure::file("read", folder, error);
     let files = files_of(folder).map_err(failed)?;
     let line = |path: &String| {
-        let bytes = std::fs::read(folder.join(path)).map_err(failed)?;
+        let bytes = read_regular(&folder.join(path), FILE_BYTES_MAX);
+        let bytes = bytes.map_err(|error| Failure::usage(format!("`{path}` cannot be read: {error}")))?;
         Ok(format!("{:x}  {path}\n", HexDigest(Sha256::digest(bytes).into())))
     };
     files.iter().filter(|path| *path != MANIFEST_FILE).map(line).collect()

@@ -71,7 +71,7 @@ pub(super) fn evidence(session: &mut Session, args: &EvidenceArgs) -> Result<(),
     let question = Question::pinned(session, key, list, &query)?;
     let log = ServedLog::new(session.client(), question.log_path());
     let checkpoint = open_checkpoint(&log, key)?;
-    question.check_covered_by(&checkpoint)?;
+    question.check_covered_by(&checkpoint).map_err(Failure::server)?;
     let answer = question.ask(&session.client())?;
     let evidence = Evidence { question, answer, checkpoint, key: key.clone() };
     evidence.write(&draft, &log)?;
@@ -79,7 +79,7 @@ pub(super) fn evidence(session: &mut Session, args: &EvidenceArgs) -> Result<(),
         take_log(&draft, &log, &evidence)?;
     }
     folder::seal(&draft)?;
-    check::verify(draft.path(), key, None).map_err(not_as_it_should_be)?;
+    check::verify(draft.path(), key, None, args.with_log).map_err(not_as_it_should_be)?;
     draft.finish()?;
     session.out.line(&evidence.told(out))
 }

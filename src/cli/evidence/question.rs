@@ -1,10 +1,11 @@
 //! The question that evidence answers, with the view that it was asked of.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::cli::client::{ANSWER_BYTES_MAX, Client, Query};
@@ -18,6 +19,9 @@ use crate::proof::note::VerifierKey;
 
 /// The lists of the audit that can be asked for.
 const LISTS: [&str; 4] = ["audit/access", "audit/tenures", "audit/diff", "audit/credentials"];
+
+/// What can be said of a list, beside the view. Nothing that makes an answer begin or end within it is among them.
+const PARAMETERS: [&str; 5] = ["environment", "principal", "role", "from", "until"];
 
 /// A question that always has the same answer: its view is a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +72,7 @@ impl Question {
 
     /// Whether a server of this build could be asked it.
     pub(super) fn is_known(&self) -> bool {
-        LISTS.contains(&self.list.as_str())
-            && !["at", "revision"].iter().any(|name| self.parameters.contains_key(*name))
+        LISTS.contains(&self.list.as_str()) && self.parameters.keys().all(|name| PARAMETERS.contains(&name.as_str()))
     }
 
     /// Where the files of the log are on a server.
@@ -77,14 +80,24 @@ impl Question {
         format!("/v1/workspaces/{}/log", self.workspace)
     }
 
-    /// Makes sure that a checkpoint covers every event that counts.
-    pub(super) fn check_covered_by(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let size = checkpoint.tree().size;
-        if self.revision.0 <= size {
-            return Ok(());
+    /// Makes sure that a checkpoint covers every event that counts; what is wrong otherwise.
+    pub(super) fn check_covered_by(&self, checkpoint: &Checkpoint) -> Result<(), String> {
+        let (revision, size) = (self.revision, checkpoint.tree().size);
+        let message = || format!("the answer is of revision {revision}, and the checkpoint covers {size} only");
+        (revision.0 <= size).then_some(()).ok_or_else(message)
+    }
+
+    /// Makes sure that an answer says that it is all of the answer to this; what is wrong otherwise.
+    pub(super) fn check_answered_by(&self, answer: &Value) -> Result<(), String> {
+        let is_of_view =
+            answer.get("revision") == Some(&json!(self.revision)) && answer.get("at") == Some(&json!(self.at));
+        let is_whole =
+            answer.get("items").is_some_and(Value::is_array) && answer.get("next").is_none_or(Value::is_null);
+        match (is_of_view, is_whole) {
+            (true, true) => Ok(()),
+            (false, _) => Err("the answer is not of the view that the question names".to_owned()),
+            (_, false) => Err("the answer is a part of one".to_owned()),
         }
-        let revision = self.revision;
-        Err(Failure::server(format!("the answer is of revision {revision}, and the checkpoint covers {size} only")))
     }
 
     /// Asks a server, and gives the answer.
@@ -103,7 +116,7 @@ impl Question {
 
     /// The question as it is kept.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
-        let mut bytes = indented(&serde_json::json!(self))?;
+        let mut bytes = indented(&json!(self))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -111,4 +124,14 @@ impl Question {
 
 fn indented(value: &Value) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec_pretty(value).map_err(|error| Failure::server(error.to_string()))
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.list)?;
+        for (name, value) in &self.parameters {
+            write!(f, " {name}={}", value.escape_debug())?;
+        }
+        write!(f, ", as of {}, revision {}", self.at, self.revision)
+    }
 }

@@ -126,6 +126,11 @@ impl SqliteLog {
         Ok(log)
     }
 
+    /// Whether a folder has a store in it.
+    pub fn is_in(folder: &Path) -> bool {
+        files::find_store(folder).is_ok()
+    }
+
     fn new(file: PathBuf, writer: Writer, folder_lock: Option<File>) -> Self {
         let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
         Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
@@ -161,7 +166,15 @@ impl EventLog for SqliteLog {
     }
 
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
-        self.ask(|connection| tree::frontier(connection, workspace))
+        let stored = self.ask(|connection| tree::stored(connection, workspace))?;
+        let read = stored.map(|(size, bytes)| {
+            Frontier::from_bytes(size.0, &bytes).ok_or_else(|| LogError::Unreadable {
+                workspace,
+                revision: Revision(size.0),
+                why: format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0),
+            })
+        });
+        read.transpose()
     }
 
     fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {

@@ -28,16 +28,18 @@ impl FromSql for TreeHash {
     }
 }
 
-/// The right edge of a workspace's tree; none if its log never began.
-pub(super) fn frontier(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<Frontier>> {
+/// The size of a workspace's tree and the bytes of its right edge, as they are stored; none if its log never began.
+pub(super) fn stored(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<(Count, Vec<u8>)>> {
     let mut select = connection.prepare_cached("SELECT size, frontier FROM trees WHERE workspace = ?1")?;
-    let found = select.query_row([workspace], |row| {
-        let (size, bytes): (Count, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        // As damage in a blob has it: nothing may be appended to such a tree, and nothing said about it.
-        Frontier::from_bytes(size.0, &bytes)
-            .ok_or_else(|| FromSqlError::InvalidBlobSize { expected_size: 0, blob_size: bytes.len() }.into())
-    });
-    found.optional()
+    select.query_row([workspace], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// The right edge of the tree that an append grows.
+fn frontier(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Frontier> {
+    let Some((size, bytes)) = stored(connection, workspace)? else { return Ok(Frontier::default()) };
+    // As damage in a blob has it: nothing may be appended to such a tree.
+    let damage = || FromSqlError::InvalidBlobSize { expected_size: 0, blob_size: bytes.len() }.into();
+    Frontier::from_bytes(size.0, &bytes).ok_or_else(damage)
 }
 
 /// As many of a tile's hashes as there are, up to its width.
@@ -93,7 +95,7 @@ impl<'a> Growing<'a> {
     fn tree(&mut self, workspace: WorkspaceId) -> rusqlite::Result<&mut Frontier> {
         Ok(match self.trees.entry(workspace) {
             Entry::Occupied(tree) => tree.into_mut(),
-            Entry::Vacant(place) => place.insert(frontier(self.connection, workspace)?.unwrap_or_default()),
+            Entry::Vacant(place) => place.insert(frontier(self.connection, workspace)?),
         })
     }
 
