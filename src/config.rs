@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -139,9 +140,22 @@ fn find_secret(
     }
     let path = folder.join(file);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(kept) => Ok(Some((Secret::new(kept.trim_end()), format!("`{}`", path.display())))),
+        Ok(kept) => {
+            warn_if_shared(&path);
+            Ok(Some((Secret::new(kept.trim_end()), format!("`{}`", path.display()))))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::ReadSecret { path, error }),
+    }
+}
+
+fn warn_if_shared(path: &Path) {
+    let is_shared = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    if is_shared {
+        let path = path.display();
+        tracing::warn!(
+            "others than its owner may use the secret in `{path}`: make sure that nobody did, and `chmod 600` it"
+        );
     }
 }
 

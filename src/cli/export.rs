@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -61,8 +62,10 @@ impl Draft {
             let message = format!("`{}` exists already: give the name of a new folder", out.display());
             return Err(Failure::usage(message));
         }
+        let private = fs::Permissions::from_mode(0o700);
         let beside = out.parent().unwrap_or(&out);
-        let folder = tempfile::Builder::new().prefix(".tenure-").tempdir_in(beside).map_err(failed)?;
+        let folder =
+            tempfile::Builder::new().prefix(".tenure-").permissions(private).tempdir_in(beside).map_err(failed)?;
         Ok(Self { folder, out })
     }
 

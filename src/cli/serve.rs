@@ -15,11 +15,12 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, BaseUrl, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
+use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::http::attempts::Attempts;
 use crate::http::client_address::TrustedProxies;
 use crate::http::live::Streams;
 use crate::http::{self, App};
+use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::Origin;
@@ -81,11 +82,23 @@ pub(super) fn signer(data: &Path, instance: Origin) -> Result<Signer, Failure> {
     Ok(Signer { key: config::log_key(data, given, &RandomMint)?, instance })
 }
 
+/// As [`signer`], and says so where a key is made for logs that were signed with another, as after a backup without it.
+fn served_signer(log: &SqliteLog, data: &Path, instance: Origin) -> Result<Signer, Failure> {
+    let is_made = config::find_log_key(data, std::env::var(LOG_KEY_VARIABLE).ok())?.is_none();
+    if is_made && !log.workspaces(None, 1)?.is_empty() {
+        tracing::warn!(
+            "there are logs in the data folder and no `{LOG_KEY_FILE}`, so one is made: if they were signed before, stop, put the old \
+             one back, and start again; verifier keys that were given out do not fit the new one"
+        );
+    }
+    signer(data, instance)
+}
+
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     telemetry::start_logging("info");
     let log = SqliteLog::open(&args.data)?;
     let operator = operator_secret(&args.data)?;
-    let signer = signer(&args.data, args.origin)?;
+    let signer = served_signer(&log, &args.data, args.origin)?;
     let cache_bytes = args.cache_mib.saturating_mul(1_024 * 1_024);
     runtime()?.block_on(async {
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);

@@ -1,6 +1,9 @@
 //! A data folder, damaged by someone who has the file and the means to alter it.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -15,6 +18,7 @@ use tenure::proof::hash::TreeHash;
 use tenure::proof::note::LogKey;
 
 use crate::stage::{EVENTS, Served, Stage, assert_found};
+use crate::support::program;
 
 /// Alters a store behind the back of its server.
 pub(crate) fn alter(stage: &Stage, sql: &str) {
@@ -149,4 +153,26 @@ fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
     let mut newer = good;
     newer[8] = 2;
     assert!(verify_with(&newer).ok().contains("its snapshot is of another version"));
+}
+
+/// What a server writes to its log until it listens.
+fn said_at_start(stage: &Stage) -> String {
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data"];
+    let mut serve = program().args(serve).arg(&stage.data).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(serve.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    serve.kill().unwrap();
+    String::from_utf8(serve.wait_with_output().unwrap().stderr).unwrap()
+}
+
+#[test]
+fn a_server_warns_where_the_key_of_a_log_is_new_or_others_can_read_it() {
+    let stage = Stage::new();
+    let key = stage.data.join("log.key");
+    fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+    assert!(said_at_start(&stage).contains("others than its owner may use the secret in"));
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    assert!(!said_at_start(&stage).contains("WARN"));
+    fs::remove_file(&key).unwrap();
+    assert!(said_at_start(&stage).contains("no `log.key`, so one is made"));
+    assert!(key.is_file());
 }

@@ -164,7 +164,7 @@ impl Reading<'_> {
             return Ok(files);
         }
         let [of_written, of_found] = [&written, &found].map(|manifest| manifest.lines().collect::<BTreeSet<_>>());
-        let differs = of_written.symmetric_difference(&of_found).filter_map(|line| line.split_once("  ")).next();
+        let differs = of_written.symmetric_difference(&of_found).find_map(|line| line.split_once("  "));
         let what = differs.map_or_else(|| "its lines".to_owned(), |(_, path)| format!("`{}`", path.escape_debug()));
         let message = "is not the manifest of what is in the folder";
         Err(flawed(format!("`{MANIFEST_FILE}` {message}: {what} was changed, added or taken out")))
