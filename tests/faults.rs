@@ -1,0 +1,33 @@
+//! Faults: the n-th call of the log fails, for every n; the disk is full, a page is torn, the folder is read-only or taken, the
+//! clock is wrong. What was acknowledged is there, nothing half-done is, the error is clear, and the server goes on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a test says what it expects, and fails where that is not so; others use the rest of what is shared"
+)]
+
+#[path = "cli/support.rs"]
+mod program;
+mod support;
+#[path = "support/verify.rs"]
+mod verify;
+
+#[path = "faults/clock.rs"]
+mod clock;
+#[path = "faults/every_call.rs"]
+mod every_call;
+#[path = "faults/faulty.rs"]
+mod faulty;
+#[path = "faults/files.rs"]
+mod files;
+#[path = "faults/groups.rs"]
+mod groups;
+#[path = "faults/life.rs"]
+mod life;
+#[path = "faults/servers.rs"]
+mod servers;
