@@ -76,7 +76,7 @@ fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>
 
 async fn events(service: &Service, id: WorkspaceId) -> Vec<Arc<Event>> {
     let root = service.workspace(id).await.unwrap().unwrap();
-    root.events(Revision::ZERO, root.head()).map(Arc::clone).collect()
+    root.events(Revision::ZERO, root.head()).collect()
 }
 
 async fn submit(

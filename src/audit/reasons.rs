@@ -49,7 +49,7 @@ fn roles(decision: &Decision) -> Option<String> {
 struct Teller<'a> {
     view: &'a View,
     actors: Actors,
-    events: Vec<&'a Arc<Event>>,
+    events: Vec<Arc<Event>>,
 }
 
 impl Teller<'_> {
@@ -130,7 +130,7 @@ impl Teller<'_> {
             EventData::ProxyTokenRevoked(..) => "the proxy token was revoked".to_owned(),
             _ => return None,
         };
-        Some(format!("{what} {}", self.when(event)))
+        Some(format!("{what} {}", self.when(&event)))
     }
 
     fn unrestricted(&self) -> Vec<String> {
@@ -195,7 +195,7 @@ impl Teller<'_> {
         let until = terms.expires_at.map(|end| format!(", until {end}")).unwrap_or_default();
         let place = self.name(environment);
         let held = format!("the principal has a grant of their own in {place}: {}{until}", terms.role);
-        vec![held, format!("the grant was given {}", self.when(event))]
+        vec![held, format!("the grant was given {}", self.when(&event))]
     }
 
     fn default_role(&self) -> Vec<String> {
@@ -213,14 +213,14 @@ impl Teller<'_> {
         let role = grant.value.role;
         let ended = self.grant_end(grant.value.expires_at);
         let sentence = format!("the principal's grant of {role} in {place} {ended}, {decides}");
-        let given = self.view.event(grant.since).map(|event| format!("that grant was given {}", self.when(event)));
+        let given = self.view.event(grant.since).map(|event| format!("that grant was given {}", self.when(&event)));
         std::iter::once(sentence).chain(given).chain(self.restriction()).collect()
     }
 
     /// How a grant ended: taken back, or by itself.
     fn grant_end(&self, expires_at: Option<Instant>) -> String {
         match (self.newest(|data| matches!(data, EventData::GrantRevoked(..))), expires_at) {
-            (Some(event), _) => format!("was taken back {}", self.when(event)),
+            (Some(event), _) => format!("was taken back {}", self.when(&event)),
             (None, Some(end)) => format!("expired at {end}"),
             (None, None) => "ended".to_owned(),
         }

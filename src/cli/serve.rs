@@ -58,7 +58,7 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "TENURE_BASE_URL", value_name = "URL")]
     base_url: Option<BaseUrl>,
     /// How much memory workspaces may take, in MiB
-    #[arg(long, env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
+    #[arg(long, visible_alias = "cache-mb", env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
     cache_mib: u64,
     /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
     /// came from: addresses and networks, separated by commas

@@ -20,7 +20,6 @@ use crate::domain::name::Reason;
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
-use crate::log::codec;
 use crate::proof::frontier::TreeHead;
 use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Retry, Submission};
@@ -37,9 +36,10 @@ pub enum Show {
     Withheld,
 }
 
-/// An answer in the form that it is kept in: without the checkpoint that it names, since that is the newest one each time.
+/// An answer, as JSON in the form that it is kept in: without the checkpoint that it names, since that is the newest one each
+/// time.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct Kept<Body> {
     status: u16,
     location: Option<String>,
     revision: Revision,
@@ -47,7 +47,7 @@ struct Kept {
     /// Whose log it is that grew; not in what earlier versions kept.
     #[serde(default)]
     workspace: Option<WorkspaceId>,
-    body: Box<RawValue>,
+    body: Body,
 }
 
 /// Asks for commands in a workspace, and answers.
@@ -89,10 +89,13 @@ pub async fn submit(
             note(&asked, &accepted);
             (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
-        Answer::Kept(bytes) => (serde_json::from_slice::<Kept>(&bytes).map_err(|_| unreadable())?, None),
+        Answer::Kept(bytes) => {
+            let kept: Kept<&RawValue> = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+            (kept.map(|body| body.get().as_bytes().to_vec()), None)
+        }
     };
     let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
-    respond(&kept, checkpoint)
+    respond(kept, checkpoint)
 }
 
 /// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
@@ -134,7 +137,7 @@ fn retry(
     let commands = commands.to_vec();
     let keep = move |accepted: &Accepted| {
         let kept = kept(accepted, &commands, render, Show::Withheld).ok();
-        kept.and_then(|kept| serde_json::to_vec(&kept).ok()).unwrap_or_default()
+        kept.and_then(stored).unwrap_or_default()
     };
     let scope = retry_scope(asked, workspace);
     Ok(Some(Retry { scope, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
@@ -146,38 +149,47 @@ pub fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
     format!("{within} {}", asked.holder())
 }
 
-fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept, Problem> {
-    let events: Result<Vec<Box<RawValue>>, Problem> = accepted.events.iter().map(|event| raw(event)).collect();
-    let mut body = Map::new();
+impl<Body> Kept<Body> {
+    fn map<Other>(self, body: impl FnOnce(Body) -> Other) -> Kept<Other> {
+        let Self { status, location, revision, instant, workspace, body: old } = self;
+        Kept { status, location, revision, instant, workspace, body: body(old) }
+    }
+}
+
+fn stored(kept: Kept<Vec<u8>>) -> Option<Vec<u8>> {
+    let body: Box<RawValue> = serde_json::from_slice(&kept.body).ok()?;
+    serde_json::to_vec(&kept.map(|_| body)).ok()
+}
+
+fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept<Vec<u8>>, Problem> {
     let rendered = render(accepted, commands, show);
     let location = location(accepted, commands, &rendered);
-    body.insert("revision".to_owned(), json!(accepted.view.revision()));
-    let answer = ChangeAnswer { head: body, events: events?, rendered };
-    let body = serde_json::value::to_raw_value(&answer).map_err(|_| unreadable())?;
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
     let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
+    let body = body(accepted, &rendered)?;
     Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
 }
 
-/// `{revision, events, KIND…}`, the events as they are stored, byte for byte.
-#[derive(Serialize)]
-struct ChangeAnswer {
-    #[serde(flatten)]
-    head: Map<String, Value>,
-    events: Vec<Box<RawValue>>,
-    #[serde(flatten)]
-    rendered: Map<String, Value>,
+/// `{revision, events, KIND…}`, the events as they are stored, byte for byte: they are put together, not written again.
+fn body(accepted: &Accepted, rendered: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
+    let mut body = format!("{{\"revision\":{},\"events\":[", accepted.view.revision()).into_bytes();
+    body.extend(accepted.stored.join(&b","[..]));
+    body.push(b']');
+    let rendered = answer::bytes(rendered)?;
+    match rendered.strip_prefix(b"{") {
+        Some(kinds) if kinds != b"}" => {
+            body.push(b',');
+            body.extend_from_slice(kinds);
+        }
+        _ => body.push(b'}'),
+    }
+    Ok(body)
 }
 
-fn raw(event: &crate::domain::event::Event) -> Result<Box<RawValue>, Problem> {
-    let text = codec::encode(event).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(unreadable)
-}
-
-fn respond(kept: &Kept, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
+fn respond(kept: Kept<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
     let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
-    let mut response = answer::json(status, naming(kept.body.get(), checkpoint)?);
+    let mut response = answer::json(status, naming(kept.body, checkpoint)?);
     let headers = response.headers_mut();
     answer::name_change(headers, kept.revision, Instant::from_micros(kept.instant));
     if let Some(location) = &kept.location {
@@ -188,10 +200,13 @@ fn respond(kept: &Kept, checkpoint: Option<NamedCheckpoint>) -> Result<Response<
 
 /// The body of an answer, with the checkpoint as its last field: put in as text, so that the events before it stay as they are
 /// stored, byte for byte.
-fn naming(body: &str, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<u8>, Problem> {
-    let Some(checkpoint) = checkpoint else { return Ok(body.as_bytes().to_vec()) };
-    let fields = body.trim_end().strip_suffix('}').ok_or_else(unreadable)?;
-    Ok([fields.as_bytes(), b",\"checkpoint\":", &answer::bytes(&checkpoint)?, b"}"].concat())
+fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<u8>, Problem> {
+    let Some(checkpoint) = checkpoint else { return Ok(body) };
+    body.pop_if(|last| *last == b'}').ok_or_else(unreadable)?;
+    body.extend_from_slice(b",\"checkpoint\":");
+    body.extend(answer::bytes(&checkpoint)?);
+    body.push(b'}');
+    Ok(body)
 }
 
 /// Where the new entity is, if the request made exactly one and asked for nothing else.

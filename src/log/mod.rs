@@ -8,6 +8,7 @@ pub mod codec;
 pub mod journal;
 pub mod published;
 pub mod schema;
+pub mod snapshot;
 pub mod sqlite;
 pub mod tiles;
 pub mod verify;
@@ -194,6 +195,8 @@ pub struct Appended {
 /// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
 /// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more than
 ///    its frontier. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them.
+/// 9. A snapshot comes back exactly as the last one of its workspace that was kept, or not at all. It may be lost, and whoever
+///    can reach the store could have made it: it is for the reader to judge. No append waits for one.
 pub trait EventLog: Send + Sync {
     /// Writes a group in one commit; an outcome for each part, in order.
     ///
@@ -297,6 +300,24 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError>;
+
+    /// The snapshot of a workspace, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError>;
+
+    /// Keeps a snapshot of a workspace in the place of the one before.
+    ///
+    /// # Errors
+    /// `Unavailable`, and then the one before may still be there.
+    fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError>;
+
+    /// Forgets the snapshot of a workspace, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError>;
 
     /// Opens the store anew, as after a restart: what follows sees only what is durable.
     ///

@@ -112,14 +112,11 @@ impl LogKey {
         format!("{text}\n— {origin} {}\n", BASE64_STANDARD.encode(named))
     }
 
-    /// A signature over bytes that only this data folder checks again.
-    pub fn seal(&self, bytes: &[u8]) -> [u8; 64] {
-        self.0.sign(bytes).to_bytes()
-    }
-
-    /// Whether these bytes carry this key's seal.
-    pub fn has_sealed(&self, bytes: &[u8], seal: &[u8; 64]) -> bool {
-        self.0.verifying_key().verify_strict(bytes, &Signature::from_bytes(seal)).is_ok()
+    /// A seal over bytes, which only the holder of the key can make, and make again to check it: the SHA-256 of a signature,
+    /// which for the same bytes is always the same (RFC 8032 §5.1.6). No note could be taken for what is signed.
+    pub fn seal(&self, bytes: &[u8]) -> [u8; 32] {
+        let sealed = [b"tenure seal\0".as_slice(), &Sha256::digest(bytes)].concat();
+        Sha256::digest(self.0.sign(&sealed).to_bytes()).into()
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Change {
     pub(super) slot: Arc<Slot>,
     pub(super) caller: Caller,
     pub(super) commands: Vec<(Command, Fresh)>,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Option<Secret>>,
     pub(super) reason: Option<Reason>,
     pub(super) expected: Option<Revision>,
     pub(super) retry: Option<Retry>,
@@ -46,7 +46,7 @@ impl Change {
     pub(super) fn of(
         submission: Submission,
         slot: Arc<Slot>,
-        fresh: Vec<(Fresh, Secret)>,
+        fresh: Vec<(Fresh, Option<Secret>)>,
         reply: oneshot::Sender<Result<Answer, SubmitError>>,
     ) -> Self {
         let Submission { caller, commands, reason, expected, retry, .. } = submission;
@@ -211,7 +211,7 @@ impl Group {
         let mut notes: Vec<Note> = decided.events.iter().flat_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
-        let accepted = accepted(decided, &asked, stamp.time);
+        let accepted = accepted(decided, events.clone(), &asked, stamp.time);
         let part = self.parts.len();
         if let Some(retry) = asked.retry {
             let Retry { scope, key, fingerprint, keep } = retry;
@@ -238,7 +238,9 @@ impl Group {
         let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let expected = Revision(root.head().0.saturating_sub(appended));
         self.events_len += events.len();
-        if !events.is_empty() {
+        // The store has what the part before left, so only another instant is told.
+        let before = self.root(slot).ok().and_then(|root| root.next_expiry());
+        if root.next_expiry() != before {
             notes.push(Note::NextExpiry(root.next_expiry()));
         }
         let head = self.heads.entry(root.id()).or_insert_with(|| Head {
@@ -302,7 +304,7 @@ impl Group {
 struct Asked {
     caller: Caller,
     commands: Vec<(Command, Fresh)>,
-    secrets: Vec<Secret>,
+    secrets: Vec<Option<Secret>>,
     reason: Option<Reason>,
     expected: Option<Revision>,
     retry: Option<Retry>,
@@ -317,17 +319,18 @@ fn name_taken(result: &Result<Answer, SubmitError>) -> SubmitError {
     SubmitError::Refused(Refused { index: 0, rejection })
 }
 
-fn accepted(decided: &Decided, asked: &Asked, time: Instant) -> Accepted {
+fn accepted(decided: &Decided, stored: Vec<Vec<u8>>, asked: &Asked, time: Instant) -> Accepted {
     let mut accepted = Accepted {
         view: View::now(Arc::clone(&decided.workspace), time),
         events: decided.events.clone(),
+        stored,
         ends: decided.ends.clone(),
         secrets: Vec::new(),
         tree: None,
     };
     let made_credential = |index: usize| accepted.events_of(index).iter().any(|event| credential(event).is_some());
     let secrets = asked.secrets.iter().enumerate();
-    accepted.secrets = secrets.map(|(index, secret)| made_credential(index).then(|| secret.clone())).collect();
+    accepted.secrets = secrets.map(|(index, secret)| secret.clone().filter(|_| made_credential(index))).collect();
     accepted
 }
 

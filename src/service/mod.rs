@@ -11,6 +11,7 @@ pub mod import;
 mod journal;
 pub mod mint;
 pub mod proofs;
+mod snapshots;
 pub mod submission;
 mod writer;
 
@@ -22,13 +23,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub use cache::replay;
 pub use directory::Presented;
+pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
 use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
 use mint::{Mint, Secret};
+use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
@@ -110,7 +112,8 @@ impl Service {
         let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
-        let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
+        let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
+        let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let undecided = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             log: Arc::clone(&log),
@@ -201,8 +204,10 @@ impl Service {
             Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
             None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
         };
-        let fresh = submission.commands.iter().map(|_| mint::fresh(self.mint.as_ref())).collect::<Result<_, _>>();
-        let fresh = fresh.map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
+        let fresh = submission.commands.iter().map(|command| mint::fresh_for(self.mint.as_ref(), command));
+        let fresh = fresh
+            .collect::<Result<_, _>>()
+            .map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         let change = Change::of(submission, slot, fresh, reply);
         self.queue.try_send(Job::Change(Box::new(change))).map_err(|error| match error {
@@ -367,7 +372,7 @@ impl Service {
         Ok(Some((id, view)))
     }
 
-    /// Records what has expired and what was used. The housekeeping thread calls it now and then.
+    /// Records what has expired and what was used, and writes the snapshots that are due. The housekeeping thread calls it now and then.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -381,6 +386,12 @@ impl Service {
             }
         }
         self.save_uses().await?;
+        let workspaces = Arc::clone(&self.workspaces);
+        self.reading(move |_| {
+            workspaces.save();
+            Ok(())
+        })
+        .await?;
         let until = Instant::from_micros(now.micros().saturating_sub(ANSWER_KEPT_MICROS));
         self.reading(move |log| log.forget_answers(until)).await
     }

@@ -53,6 +53,8 @@ pub struct Accepted {
     pub view: View,
     /// What it appended, in order.
     pub events: Vec<Arc<Event>>,
+    /// The exact bytes of each, as they are stored.
+    pub stored: Vec<Vec<u8>>,
     /// For each command, how many of the events are its own or of those before it.
     pub ends: Vec<usize>,
     /// For each command, the secret of what it made, if it made a credential.

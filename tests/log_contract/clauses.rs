@@ -56,6 +56,7 @@ macro_rules! contract {
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
             a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
             a_tree_has_every_tile_where_tiles_fill
+            a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
             a_workspace_is_due_from_its_earliest_expiry_on
             a_command_is_found_in_the_log_it_was_appended_to_only
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
@@ -395,6 +396,21 @@ pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recor
     let pinned = ReadFilter { after: first[1].sequence, until_sequence: newest, ..ALL_READS };
     assert_eq!(asked(&pinned), [2, 5, 4], "what came meanwhile is not among them");
     assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
+}
+
+pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl Store) {
+    let log = store.open();
+    assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
+    log.forget_snapshot(workspace(1)).unwrap();
+    log.keep_snapshot(workspace(1), b"first").unwrap();
+    log.keep_snapshot(workspace(2), &[0; 100_000]).unwrap();
+    log.keep_snapshot(workspace(1), b"second").unwrap();
+    assert_eq!(log.snapshot(workspace(1)).unwrap().as_deref(), Some(b"second".as_slice()));
+    drop(log);
+    let log = store.open();
+    log.forget_snapshot(workspace(1)).unwrap();
+    assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
+    assert_eq!(log.snapshot(workspace(2)).unwrap().map(|bytes| bytes.len()), Some(100_000));
 }
 
 pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {

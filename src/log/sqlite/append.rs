@@ -51,7 +51,7 @@ fn commit(transaction: &Transaction<'_>) -> Result<(), LogError> {
 }
 
 fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {
-    if let Some(refused) = refusal(connection, part)? {
+    if let Some(refused) = refusal(connection, trees, part)? {
         return Ok(refused);
     }
     write_events(connection, trees, part)?;
@@ -61,8 +61,8 @@ fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) 
     Ok(Outcome::Appended)
 }
 
-fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
-    if !part.events.is_empty() && read::head(connection, part.workspace)?.unwrap_or_default() != part.expected {
+fn refusal(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Option<Outcome>> {
+    if !part.events.is_empty() && trees.head(part.workspace)? != part.expected {
         return Ok(Some(Outcome::Conflict));
     }
     let mut keys = HashSet::new();

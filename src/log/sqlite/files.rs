@@ -1,7 +1,7 @@
 //! The files of a data folder: who may read them, who has them, and that they are still there after a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -84,4 +84,37 @@ pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogE
     draft.as_file().sync_all().map_err(|error| failed(&error))?;
     draft.persist_noclobber(&out).map_err(|error| failed(&error.error))?;
     sync_folder_of(&out).map_err(|error| failed(&error))
+}
+
+/// The bytes of a file that can be made again, if it is there.
+pub(super) fn read_derived(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot("read", path, &error)),
+    }
+}
+
+/// Puts a file that can be made again in the place of the one before, with its folder. Whoever reads it finds the one or the other
+/// whole; after a power cut it may be gone, or damaged.
+pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let folder = folder_of(path);
+    let replace = || -> io::Result<()> {
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let mut draft = NamedTempFile::new_in(folder)?;
+        draft.write_all(bytes)?;
+        draft.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    replace().map_err(|error| cannot("write", path, &error))
+}
+
+/// Removes a file that can be made again, if it is there.
+pub(super) fn remove_derived(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &error)),
+        _ => Ok(()),
+    }
 }

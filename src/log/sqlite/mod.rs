@@ -1,6 +1,6 @@
 //! The log in one `SQLite` file: the embedded default.
 //!
-//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), and `tenure.lock`, which keeps other processes out. One
+//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, and `snapshots/`. One
 //! connection writes, in WAL mode and with a sync for each commit; others only read, each from a snapshot, so that no read
 //! waits for a commit. Knows no rule and no event. After a crash `SQLite` recovers whole commits from the WAL and nothing else.
 
@@ -28,6 +28,7 @@ use crate::proof::frontier::Frontier;
 use crate::proof::hash::TreeHash;
 use crate::proof::tile::Tile;
 
+const SNAPSHOTS_FOLDER: &str = "snapshots";
 /// How many connections are kept open for reading. More are opened when more are needed at once.
 const IDLE_READERS_MAX: usize = 8;
 
@@ -130,6 +131,11 @@ impl SqliteLog {
         Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
     }
 
+    /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
+    fn snapshot_file(&self, workspace: WorkspaceId) -> PathBuf {
+        self.file.with_file_name(SNAPSHOTS_FOLDER).join(format!("{workspace}.snapshot"))
+    }
+
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
         self.readers.load_full().with(|connection| query(connection).map_err(|error| unavailable(&error)))
     }
@@ -214,6 +220,21 @@ impl EventLog for SqliteLog {
 
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {
         self.ask(|connection| read::due(connection, now))
+    }
+
+    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
+        files::read_derived(&self.snapshot_file(workspace))
+    }
+
+    fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
+        if matches!(*lock(&self.writer), Writer::ReadOnly) {
+            return Err(LogError::Unavailable("it was opened for reading only".to_owned()));
+        }
+        files::replace_derived(&self.snapshot_file(workspace), snapshot)
+    }
+
+    fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError> {
+        files::remove_derived(&self.snapshot_file(workspace))
     }
 
     fn reopen(&self) -> Result<(), LogError> {

@@ -3,8 +3,8 @@
 //! Owns the tables `trees` and `tile_hashes`. An append reads the frontier of each log it adds to, at most 64 hashes, and
 //! writes it once a commit.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -63,31 +63,43 @@ pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile
 pub(super) struct Growing<'a> {
     connection: &'a Connection,
     trees: BTreeMap<WorkspaceId, Frontier>,
+    grown: BTreeSet<WorkspaceId>,
 }
 
 impl<'a> Growing<'a> {
     /// Before the first event of a commit.
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, trees: BTreeMap::new() }
+        Self { connection, trees: BTreeMap::new(), grown: BTreeSet::new() }
+    }
+
+    /// The newest revision of a workspace's log, as the commit so far leaves it.
+    pub(super) fn head(&mut self, workspace: WorkspaceId) -> rusqlite::Result<Revision> {
+        self.tree(workspace).map(|tree| Revision(tree.size()))
     }
 
     /// Appends an event to its workspace's tree, and gives its leaf.
     pub(super) fn push(&mut self, workspace: WorkspaceId, event: &[u8]) -> rusqlite::Result<TreeHash> {
         let leaf = TreeHash::of_leaf(event);
-        let tree = match self.trees.entry(workspace) {
-            Entry::Occupied(tree) => tree.into_mut(),
-            Entry::Vacant(place) => place.insert(frontier(self.connection, workspace)?.unwrap_or_default()),
-        };
-        for (node, hash) in tree.push(leaf) {
+        let connection = self.connection;
+        for (node, hash) in self.tree(workspace)?.push(leaf) {
             if node.level > 0 && node.level.is_multiple_of(TILE_HEIGHT) {
-                insert_hash(self.connection, workspace, node, hash)?;
+                insert_hash(connection, workspace, node, hash)?;
             }
         }
+        self.grown.insert(workspace);
         Ok(leaf)
     }
 
+    fn tree(&mut self, workspace: WorkspaceId) -> rusqlite::Result<&mut Frontier> {
+        Ok(match self.trees.entry(workspace) {
+            Entry::Occupied(tree) => tree.into_mut(),
+            Entry::Vacant(place) => place.insert(frontier(self.connection, workspace)?.unwrap_or_default()),
+        })
+    }
+
     /// Writes how far each tree has grown, and gives their heads.
-    pub(super) fn finish(self) -> rusqlite::Result<BTreeMap<WorkspaceId, TreeHead>> {
+    pub(super) fn finish(mut self) -> rusqlite::Result<BTreeMap<WorkspaceId, TreeHead>> {
+        self.trees.retain(|workspace, _| self.grown.contains(workspace));
         let sql = "INSERT OR REPLACE INTO trees (workspace, size, frontier) VALUES (?1, ?2, ?3)";
         let mut replace = self.connection.prepare_cached(sql)?;
         for (workspace, tree) in &self.trees {
