@@ -5,29 +5,22 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     dead_code,
     reason = "a test says what it expects, and fails where that is not so; others use the rest of what is shared"
 )]
 
-#[path = "cli/support.rs"]
-mod program;
+#[path = "support/server.rs"]
+mod server;
 mod support;
 #[path = "support/verify.rs"]
 mod verify;
 
-#[path = "faults/clock.rs"]
-mod clock;
 #[path = "faults/every_call.rs"]
 mod every_call;
 #[path = "faults/faulty.rs"]
 mod faulty;
-#[path = "faults/files.rs"]
-mod files;
-#[path = "faults/groups.rs"]
-mod groups;
 #[path = "faults/life.rs"]
 mod life;
-#[path = "faults/servers.rs"]
-mod servers;

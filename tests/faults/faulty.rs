@@ -1,8 +1,9 @@
 //! A log that fails when it is told to, around a real one.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard};
 
 use tenure::domain::command::Profile;
 use tenure::domain::id::{CommandId, UserId, WorkspaceId};
@@ -14,7 +15,7 @@ use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::tile::Tile;
 
-/// How one call fails.
+/// How one call fails, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The n-th call of all is not done, and says so.
@@ -25,7 +26,18 @@ pub(crate) enum Fault {
     Stored(usize),
 }
 
-type Hook = Box<dyn Fn() + Send + Sync>;
+/// An append that waits until it is let go, or until this is dropped.
+pub(crate) struct Held {
+    reached: Receiver<()>,
+    _let_go: Sender<()>,
+}
+
+impl Held {
+    /// Waits until the append is there.
+    pub(crate) fn reached(&self) {
+        self.reached.recv().unwrap();
+    }
+}
 
 /// A log with one fault, and others that follow it.
 pub(crate) struct FaultyLog {
@@ -33,15 +45,20 @@ pub(crate) struct FaultyLog {
     fault: Mutex<Option<Fault>>,
     /// The calls that fail once each after an outcome that is unknown, the first one last.
     then: Mutex<Vec<&'static str>>,
+    /// The calls that fail whenever they are made.
+    broken: Mutex<&'static [&'static str]>,
     calls: AtomicUsize,
     appends: AtomicUsize,
+    /// Whether an outcome was unknown.
     was_unknown: AtomicBool,
     /// Whether it has to be reopened before anything is appended.
     undecided: AtomicBool,
-    /// Whether the store cannot be opened.
-    broken: AtomicBool,
-    /// What comes before each append.
-    hook: Mutex<Option<std::sync::Arc<Hook>>>,
+    /// What the next appends wait for.
+    holds: Mutex<Vec<(Sender<()>, Receiver<()>)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
 }
 
 impl FaultyLog {
@@ -50,42 +67,53 @@ impl FaultyLog {
             store,
             fault: Mutex::new(fault),
             then: Mutex::new(then.iter().rev().copied().collect()),
-            calls: AtomicUsize::new(0),
-            appends: AtomicUsize::new(0),
-            was_unknown: AtomicBool::new(false),
-            undecided: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
-            hook: Mutex::new(None),
+            broken: Mutex::default(),
+            calls: AtomicUsize::default(),
+            appends: AtomicUsize::default(),
+            was_unknown: AtomicBool::default(),
+            undecided: AtomicBool::default(),
+            holds: Mutex::default(),
         }
     }
 
     /// Whether all that was to fail has failed.
     pub(crate) fn struck(&self) -> bool {
-        self.fault.lock().unwrap().is_none()
+        lock(&self.fault).is_none() && lock(&self.then).is_empty()
     }
 
-    /// The next append fails in this way: give the fault that the first append would have.
+    /// Plans a fault, counted from the next call and append on.
     pub(crate) fn fail_next(&self, fault: Fault) {
-        let done = self.appends.load(Ordering::Acquire);
-        *self.fault.lock().unwrap() = Some(match fault {
-            Fault::NotStored(n) => Fault::NotStored(done + n),
-            Fault::Stored(n) => Fault::Stored(done + n),
-            Fault::Call(n) => Fault::Call(self.calls.load(Ordering::Acquire) + n),
+        let (calls, appends) = (self.calls.load(Ordering::SeqCst), self.appends.load(Ordering::SeqCst));
+        *lock(&self.fault) = Some(match fault {
+            Fault::Call(n) => Fault::Call(calls + n),
+            Fault::NotStored(n) => Fault::NotStored(appends + n),
+            Fault::Stored(n) => Fault::Stored(appends + n),
         });
     }
 
-    /// From now on the store can, or cannot, be opened.
-    pub(crate) fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::Release);
+    /// These calls fail from now on.
+    pub(crate) fn break_calls(&self, names: &'static [&'static str]) {
+        *lock(&self.broken) = names;
     }
 
-    /// Does this before each append from now on.
-    pub(crate) fn before_appends(&self, hook: impl Fn() + Send + Sync + 'static) {
-        *self.hook.lock().unwrap() = Some(std::sync::Arc::new(Box::new(hook)));
+    /// Holds the next append up; if one is held already, the one after it.
+    pub(crate) fn hold(&self) -> Held {
+        let ((arrive, reached), (let_go, wait)) = (channel(), channel());
+        lock(&self.holds).insert(0, (arrive, wait));
+        Held { reached, _let_go: let_go }
+    }
+
+    fn wait(&self) {
+        let held = lock(&self.holds).pop();
+        if let Some((arrive, wait)) = held {
+            // Whoever held it up may be gone already.
+            let _ = arrive.send(());
+            assert!(wait.recv().is_err(), "it is let go when the other end is dropped");
+        }
     }
 
     fn strikes(&self, fault: Fault) -> bool {
-        let mut planned = self.fault.lock().unwrap();
+        let mut planned = lock(&self.fault);
         let strikes = *planned == Some(fault);
         if strikes {
             *planned = None;
@@ -95,130 +123,74 @@ impl FaultyLog {
 
     /// Counts a call; an error if it is to fail.
     fn count(&self, name: &'static str) -> Result<(), LogError> {
-        let injected = |what: &str| Err(LogError::Unavailable(format!("injected: {name} {what}")));
-        if self.strikes(Fault::Call(self.calls.fetch_add(1, Ordering::AcqRel) + 1)) {
-            return injected("failed");
-        }
-        let mut then = self.then.lock().unwrap();
-        if self.was_unknown.load(Ordering::Acquire) && then.last() == Some(&name) {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut then = lock(&self.then);
+        let follows = self.was_unknown.load(Ordering::SeqCst) && then.last() == Some(&name);
+        if follows {
             then.pop();
-            return injected("failed after that");
         }
-        if name == "reopen" && self.broken.load(Ordering::Acquire) { injected("is broken") } else { Ok(()) }
+        if follows || self.strikes(Fault::Call(number)) || lock(&self.broken).contains(&name) {
+            return Err(LogError::Unavailable(format!("injected: {name}")));
+        }
+        Ok(())
     }
 
     fn unknown(&self) -> LogError {
-        self.was_unknown.store(true, Ordering::Release);
-        self.undecided.store(true, Ordering::Release);
+        self.was_unknown.store(true, Ordering::SeqCst);
+        self.undecided.store(true, Ordering::SeqCst);
         LogError::OutcomeUnknown("injected".to_owned())
     }
 }
 
+macro_rules! count_and_pass_on {
+    ($($name:ident($($argument:ident: $ty:ty),*) -> $given:ty;)*) => {$(
+        fn $name(&self, $($argument: $ty),*) -> Result<$given, LogError> {
+            self.count(stringify!($name))?;
+            self.store.$name($($argument),*)
+        }
+    )*};
+}
+
 impl EventLog for FaultyLog {
     fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
-        let hook = self.hook.lock().unwrap().clone();
-        if let Some(hook) = hook {
-            hook();
-        }
-        let appends = self.appends.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wait();
+        let number = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
         self.count("append")?;
-        assert!(!self.undecided.load(Ordering::Acquire), "nothing is appended before it is known what was");
-        if self.strikes(Fault::NotStored(appends)) {
+        assert!(!self.undecided.load(Ordering::SeqCst), "nothing is appended before it is known what was");
+        if self.strikes(Fault::NotStored(number)) {
             return Err(self.unknown());
         }
         let appended = self.store.append(group)?;
-        if self.strikes(Fault::Stored(appends)) { Err(self.unknown()) } else { Ok(appended) }
-    }
-
-    fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError> {
-        self.count("head")?;
-        self.store.head(workspace)
-    }
-
-    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
-        self.count("read")?;
-        self.store.read(workspace, after, limit)
-    }
-
-    fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
-        self.count("tree")?;
-        self.store.tree(workspace)
-    }
-
-    fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
-        self.count("tile_hashes")?;
-        self.store.tile_hashes(workspace, tile)
-    }
-
-    fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
-        self.count("feed")?;
-        self.store.feed(after, limit)
-    }
-
-    fn has_command(&self, workspace: WorkspaceId, command: CommandId) -> Result<bool, LogError> {
-        self.count("has_command")?;
-        self.store.has_command(workspace, command)
-    }
-
-    fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError> {
-        self.count("workspace_named")?;
-        self.store.workspace_named(name)
-    }
-
-    fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<WorkspaceId>, LogError> {
-        self.count("workspaces")?;
-        self.store.workspaces(after, limit)
-    }
-
-    fn credential(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError> {
-        self.count("credential")?;
-        self.store.credential(id)
-    }
-
-    fn last_used(&self, ids: &[PresentedId]) -> Result<Vec<Option<Instant>>, LogError> {
-        self.count("last_used")?;
-        self.store.last_used(ids)
-    }
-
-    fn profiles(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Profile>, LogError> {
-        self.count("profiles")?;
-        self.store.profiles(workspace, users)
-    }
-
-    fn kept_answer(&self, scope: &str, key: &str, after: Instant) -> Result<Option<KeptAnswer>, LogError> {
-        self.count("kept_answer")?;
-        self.store.kept_answer(scope, key, after)
-    }
-
-    fn forget_answers(&self, until: Instant) -> Result<(), LogError> {
-        self.count("forget_answers")?;
-        self.store.forget_answers(until)
-    }
-
-    fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError> {
-        self.count("reads")?;
-        self.store.reads(workspace, filter, limit)
-    }
-
-    fn newest_read(&self, workspace: WorkspaceId) -> Result<u64, LogError> {
-        self.count("newest_read")?;
-        self.store.newest_read(workspace)
-    }
-
-    fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {
-        self.count("due")?;
-        self.store.due(now)
+        if self.strikes(Fault::Stored(number)) { Err(self.unknown()) } else { Ok(appended) }
     }
 
     fn reopen(&self) -> Result<(), LogError> {
         self.count("reopen")?;
         self.store.reopen()?;
-        self.undecided.store(false, Ordering::Release);
+        self.undecided.store(false, Ordering::SeqCst);
         Ok(())
     }
 
-    fn backup(&self, out: &Path) -> Result<(), LogError> {
-        self.count("backup")?;
-        self.store.backup(out)
+    count_and_pass_on! {
+        head(workspace: WorkspaceId) -> Option<Revision>;
+        read(workspace: WorkspaceId, after: Revision, limit: usize) -> Vec<StoredEvent>;
+        tree(workspace: WorkspaceId) -> Option<Frontier>;
+        tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
+        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+        has_command(workspace: WorkspaceId, command: CommandId) -> bool;
+        workspace_named(name: &str) -> Option<WorkspaceId>;
+        workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
+        credential(id: PresentedId) -> Option<CredentialRow>;
+        last_used(ids: &[PresentedId]) -> Vec<Option<Instant>>;
+        profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
+        kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
+        forget_answers(until: Instant) -> ();
+        reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
+        newest_read(workspace: WorkspaceId) -> u64;
+        due(now: Instant) -> Vec<WorkspaceId>;
+        snapshot(workspace: WorkspaceId) -> Option<Vec<u8>>;
+        keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
+        forget_snapshot(workspace: WorkspaceId) -> ();
+        backup(out: &Path) -> ();
     }
 }

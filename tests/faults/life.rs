@@ -1,4 +1,4 @@
-//! A life of a service over a log that may fail: the changes that are asked for, and what must hold after each.
+//! A service over a log that may fail: what is asked of it, and what must hold after each request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,70 +6,70 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tempfile::TempDir;
 use tenure::clock::Clock;
-use tenure::domain::command::{Command, Profile};
-use tenure::domain::event::{Event, EventData};
+use tenure::domain::command::Command;
+use tenure::domain::event::EventData;
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::principal::Caller;
 use tenure::domain::state::State;
 use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::View;
 use tenure::domain::workspace::Workspace;
-use tenure::log::codec::encode;
 use tenure::log::published::StoredLog;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::verify::Verifier;
 use tenure::log::{EventLog, LogError};
-use tenure::proof::checkpoint::Signer;
-use tenure::proof::note::LogKey;
+use tenure::proof::checkpoint::Checkpoint;
 use tenure::service::mint::{Mint, NoRandomness, Secret};
 use tenure::service::submission::{Accepted, Answer, Retry, Submission, SubmitError};
 use tenure::service::{Presented, Service, Settings, replay};
 use uuid::Uuid;
 
 use crate::faulty::{Fault, FaultyLog};
+use crate::server::signer;
 use crate::support::{START, after};
 use crate::verify::verify_store;
+
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// The instant this many hours after the beginning.
+pub(crate) fn hour(hours: i64) -> Instant {
+    after(START, hours * HOUR_MICROS)
+}
 
 /// A clock that says what it was told.
 #[derive(Debug)]
 pub(crate) struct ToldClock(AtomicI64);
 
 impl ToldClock {
+    pub(crate) fn at(instant: Instant) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(instant.micros())))
+    }
+
     pub(crate) fn set(&self, instant: Instant) {
-        self.0.store(instant.micros(), Ordering::Release);
+        self.0.store(instant.micros(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ToldClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::Acquire))
+        Instant::from_micros(self.0.load(Ordering::SeqCst))
     }
 }
 
 /// Ids that are counted.
 #[derive(Debug, Default)]
-struct CountingMint(AtomicU64);
-
-impl CountingMint {
-    fn next(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::AcqRel) + 1
-    }
-}
+pub(crate) struct CountingMint(AtomicU64);
 
 impl Mint for CountingMint {
     fn uuid(&self) -> Uuid {
-        Uuid::from_u128(self.next().into())
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::SeqCst)) + 1)
     }
 
     fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
         let mut bits = [0; 32];
-        bits[..8].copy_from_slice(&self.next().to_be_bytes());
+        bits[..16].copy_from_slice(self.uuid().as_bytes());
         Ok(bits)
     }
-}
-
-fn signer() -> Signer {
-    Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() }
 }
 
 /// What a request came to.
@@ -77,44 +77,41 @@ pub(crate) type Outcome = Result<Answer, SubmitError>;
 
 /// A service over a faulty log in a folder of its own.
 pub(crate) struct Life {
-    pub(crate) folder: TempDir,
     pub(crate) log: Arc<FaultyLog>,
     pub(crate) clock: Arc<ToldClock>,
+    pub(crate) mint: Arc<CountingMint>,
     pub(crate) service: Arc<Service>,
-    mint: Arc<CountingMint>,
-    cache_bytes: u64,
     /// The workspace, once it is made.
     pub(crate) id: Option<WorkspaceId>,
     /// The stored bytes of every event that was acknowledged.
     acknowledged: Vec<(Revision, Vec<u8>)>,
-    credentials: Vec<Presented>,
+    /// What was given away, in order.
+    pub(crate) credentials: Vec<Presented>,
+    folder: TempDir,
 }
 
 impl Life {
     /// A service that has nothing yet.
-    pub(crate) fn new(fault: Option<Fault>, then: &[&'static str], cache_bytes: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ToldClock(AtomicI64::new(START.micros())));
-        let mint = Arc::new(CountingMint::default());
-        let log = Arc::new(FaultyLog::new(SqliteLog::open(folder.path()).unwrap(), fault, then));
-        let service = start(&log, &clock, &mint, cache_bytes);
-        let (acknowledged, credentials) = (Vec::new(), Vec::new());
-        Self { folder, log, clock, service, mint, cache_bytes, id: None, acknowledged, credentials }
+    pub(crate) fn new(fault: Option<Fault>, then: &[&'static str]) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), fault, then)
     }
 
-    /// Stops the service, and starts another on the same folder.
+    /// A service on a folder.
+    pub(crate) fn on(folder: TempDir, fault: Option<Fault>, then: &[&'static str]) -> Self {
+        let (clock, mint) = (ToldClock::at(START), Arc::new(CountingMint::default()));
+        let log = Arc::new(FaultyLog::new(SqliteLog::open(folder.path()).unwrap(), fault, then));
+        let service = start(&log, &clock, &mint);
+        let (acknowledged, credentials) = (Vec::new(), Vec::new());
+        Self { log, clock, mint, service, id: None, acknowledged, credentials, folder }
+    }
+
+    /// Stops the service, and starts another on the same log, which has nothing in memory.
     pub(crate) async fn restart(&mut self) {
         self.service.stop().await;
-        let fault = None;
-        let closed = Arc::new(FaultyLog::new(SqliteLog::open(tempfile::tempdir().unwrap().path()).unwrap(), fault, &[]));
-        self.log = Arc::clone(&closed);
-        self.service = start(&closed, &self.clock, &self.mint, self.cache_bytes);
-        self.service.stop().await;
-        self.log = Arc::new(FaultyLog::new(SqliteLog::open(self.folder.path()).unwrap(), fault, &[]));
-        self.service = start(&self.log, &self.clock, &self.mint, self.cache_bytes);
+        self.log.store.reopen().unwrap();
+        self.service = start(&self.log, &self.clock, &self.mint);
     }
 
-    /// What is handed in for some commands of the operator.
     pub(crate) fn submission(&self, commands: Vec<Command>, key: Option<&str>) -> Submission {
         let retry = key.map(|key| Retry {
             scope: "test".to_owned(),
@@ -126,23 +123,30 @@ impl Life {
     }
 
     /// Asks for a change, and makes sure that the log is as the answer says.
-    pub(crate) async fn submit(&mut self, commands: Vec<Command>, key: Option<&str>) -> Outcome {
+    pub(crate) async fn submit(&mut self, submission: Submission) -> Outcome {
         let before = self.stored();
-        let outcome = self.service.submit(self.submission(commands, key)).await;
+        let outcome = self.service.submit(submission).await;
         self.take(&before, &outcome);
         self.agrees().await;
         outcome
     }
 
-    /// Asks for a change until the fault is over, which is at once: it strikes once, or the service waits for its end.
-    pub(crate) async fn insist(&mut self, commands: &[Command], key: Option<&str>) -> Answer {
-        match self.submit(commands.to_vec(), key).await {
+    /// Asks for a change until it is known what became of it, which is at the second time: a fault strikes once.
+    pub(crate) async fn insist(&mut self, commands: &[Command], key: Option<&str>) -> Outcome {
+        match self.submit(self.submission(commands.to_vec(), key)).await {
             Err(SubmitError::Log(LogError::Unavailable(why))) => {
                 assert!(why.contains("try again") || why.contains("injected"), "{why}");
-                let again = self.submit(commands.to_vec(), key).await;
-                again.unwrap_or_else(|error| panic!("after `{why}`: {error}"))
+                self.submit(self.submission(commands.to_vec(), key)).await
             }
-            outcome => outcome.unwrap(),
+            outcome => outcome,
+        }
+    }
+
+    /// As [`Self::insist`], where it is done; gives what it appended.
+    pub(crate) async fn done(&mut self, commands: &[Command], key: Option<&str>) -> Box<Accepted> {
+        match self.insist(commands, key).await {
+            Ok(Answer::Done(accepted)) => accepted,
+            other => panic!("{commands:?}: {other:?}"),
         }
     }
 
@@ -155,142 +159,123 @@ impl Life {
         let stored = self.stored();
         assert_eq!(&stored[..before.len()], before, "what is stored stays");
         match outcome {
-            Ok(Answer::Done(accepted)) => {
-                assert_eq!(accepted.view.workspace().head().0, u64::try_from(stored.len()).unwrap());
-            }
+            Ok(Answer::Done(accepted)) => assert_eq!(accepted.view.workspace().head(), stored.last().unwrap().0),
             Ok(Answer::Kept(_)) => assert_eq!(stored.len(), before.len(), "what was done is not done again"),
-            Err(SubmitError::Log(error)) => assert_eq!(stored.len(), before.len(), "refused, and stored: {error}"),
-            // What has expired is noted before anyone is refused.
-            Err(_) => {}
+            Err(error) => assert_eq!(stored.len(), before.len(), "refused, and stored: {error}"),
         }
-        let held = |(revision, bytes): &(Revision, Vec<u8>)| stored.contains(&(*revision, bytes.clone()));
-        assert!(self.acknowledged.iter().all(held), "what was acknowledged is in the log, in its place");
     }
 
+    /// Remembers what an answer says that is done.
     pub(crate) fn acknowledge(&mut self, accepted: &Accepted) {
-        let events = accepted.events.iter().map(|event| (event.revision, encode(event).unwrap()));
-        self.acknowledged.extend(events);
-        self.credentials.extend(accepted.events.iter().zip(&accepted.secrets).filter_map(presented));
-        if let Some(tree) = accepted.tree {
-            assert_eq!(self.log.store.tree(self.id.unwrap()).unwrap().unwrap().head(), tree);
-        }
+        let revisions = accepted.events.iter().map(|event| event.revision);
+        self.acknowledged.extend(revisions.zip(accepted.stored.iter().cloned()));
+        self.credentials.extend((0..accepted.ends.len()).filter_map(|command| presented(accepted, command)));
     }
 
     /// The events that are stored, by a reader who meets no fault.
-    fn stored(&self) -> Vec<(Revision, Vec<u8>)> {
+    pub(crate) fn stored(&self) -> Vec<(Revision, Vec<u8>)> {
         let Some(id) = self.id else { return Vec::new() };
         let stored = self.log.store.read(id, Revision::ZERO, usize::MAX).unwrap();
         stored.into_iter().map(|event| (event.revision, event.bytes)).collect()
     }
 
-    /// What is served, asked twice where the fault strikes the first time.
-    pub(crate) async fn served(&self) -> Option<Arc<Workspace>> {
-        let id = self.id?;
-        match self.service.workspace(id).await {
-            Ok(root) => root,
-            Err(error) => {
-                assert!(matches!(error, LogError::Unavailable(_)), "{error}");
-                self.service.workspace(id).await.unwrap()
-            }
-        }
+    /// What is served; asked twice where the fault strikes the first time.
+    pub(crate) async fn served(&self) -> Arc<Workspace> {
+        let id = self.id.unwrap();
+        twice(async || self.service.workspace(id).await).await.unwrap()
     }
 
     /// Makes sure that what is served is what is stored.
     pub(crate) async fn agrees(&self) {
         let Some(id) = self.id else { return };
-        let served = self.served().await.unwrap();
         let stored = Arc::new(replay(&self.log.store, id).unwrap().unwrap());
-        assert_eq!(state(&served), state(&stored), "what is served is not what is stored");
+        let served = self.served().await;
+        assert_eq!(served.head(), stored.head(), "what is served is not what is stored");
+        assert_eq!(state(&served), state(&stored));
     }
 
-    /// Stores a profile, asked again where it failed.
-    pub(crate) async fn set_profile(&self, user: &str, name: &str) {
-        let profile = || Profile { name: name.parse().ok(), email: None };
-        let ask = || self.service.set_profile(self.id.unwrap(), user.parse().unwrap(), profile(), None);
-        if let Err(error) = ask().await {
-            assert!(matches!(error, LogError::Unavailable(_)), "{error}");
-            ask().await.unwrap();
-        }
-        let found = self.log.store.profiles(self.id.unwrap(), &[user.parse().unwrap()]).unwrap();
-        assert_eq!(found, [profile()]);
-    }
-
-    /// Keeps house, asked again where it failed.
+    /// Records what is due and was used, and waits for it.
     pub(crate) async fn keep_house(&self) {
-        if let Err(error) = self.service.keep_house().await {
-            assert!(matches!(error, LogError::Unavailable(_)), "{error}");
-            self.service.keep_house().await.unwrap();
-        }
-        // What is due is handed to the writer; this comes after it.
-        if self.service.settled().await.is_err() {
-            self.service.settled().await.unwrap();
-        }
+        twice(async || self.service.keep_house().await).await;
+        // What is due was handed to the writer, whose commit may have failed: so once more, which comes after it.
+        twice(async || self.service.settled().await).await;
+        twice(async || self.service.keep_house().await).await;
+        twice(async || self.service.settled().await).await;
     }
 
-    /// Whether each credential that was given away is good now, in the order in which they were.
+    /// Whether each credential that was given away is good now.
     pub(crate) async fn good_credentials(&self) -> Vec<bool> {
         let mut good = Vec::new();
         for presented in &self.credentials {
-            let asked = match self.service.authenticate(presented).await {
-                Err(_) => self.service.authenticate(presented).await,
-                asked => asked,
-            };
-            good.push(asked.unwrap().is_some());
+            good.push(twice(async || self.service.authenticate(presented).await).await.is_some());
         }
         good
     }
 
-    /// Ends the life: the log is whole, for whoever looks, and a new service serves the same. Gives the types of its events.
-    pub(crate) async fn end(mut self) -> Vec<&'static str> {
+    /// Ends the life: every log is whole, what was acknowledged is in it, and a new service on the folder serves the same.
+    /// Gives the types of its events.
+    pub(crate) async fn end(self) -> Vec<&'static str> {
         self.agrees().await;
-        let (before, good) = (state(&self.served().await.unwrap()), self.good_credentials().await);
-        self.restart().await;
-        assert_eq!(state(&self.served().await.unwrap()), before);
-        assert_eq!(self.good_credentials().await, good);
+        let (before, good) = (state(&self.served().await), self.good_credentials().await);
         self.service.stop().await;
-        verify_folder_of(&self.log.store);
-        self.take(&[], &Err(SubmitError::Overloaded));
-        types(&self.served().await.unwrap())
+        let Self { folder, log, service, id, acknowledged, credentials, clock, mint } = self;
+        drop((log, service));
+        let next = Self { id, acknowledged, credentials, ..Self::on(folder, None, &[]) };
+        next.clock.set(clock.now());
+        drop(mint);
+        assert_eq!(state(&next.served().await), before);
+        assert_eq!(next.good_credentials().await, good);
+        next.service.stop().await;
+        verify_all(&next.log.store);
+        let stored = next.stored();
+        assert!(next.acknowledged.iter().all(|event| stored.contains(event)), "what was acknowledged is there");
+        let served = next.served().await;
+        served.events(Revision::ZERO, served.head()).map(|event| event.data.type_name()).collect()
     }
 }
 
-fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>, cache_bytes: u64) -> Arc<Service> {
-    let settings = Settings {
-        log: Arc::clone(log) as Arc<dyn EventLog>,
-        clock: clock.clone(),
-        mint: mint.clone(),
-        operator: Secret::new("0123456789abcdef0123456789abcdef"),
-        cache_bytes,
-        signer: signer(),
-    };
-    Service::start(settings).unwrap()
+fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>) -> Arc<Service> {
+    let operator = Secret::new("0123456789abcdef0123456789abcdef");
+    let (log, clock, mint) = (log.clone(), clock.clone(), mint.clone());
+    Service::start(Settings { log, clock, mint, operator, cache_bytes: 1 << 20, signer: signer() }).unwrap()
 }
 
-/// The credential that an event made.
-fn presented((event, secret): (&Arc<Event>, &Option<Secret>)) -> Option<Presented> {
-    let id = match &event.data {
-        EventData::TokenIssued(id, _) => id.to_string(),
-        EventData::AccessKeyIssued(id, _) => id.to_string(),
-        _ => return None,
-    };
-    Some(Presented { id, secret: secret.clone()? })
+/// Asks, and once more where the log was unavailable.
+pub(crate) async fn twice<T>(ask: impl AsyncFn() -> Result<T, LogError>) -> T {
+    match ask().await {
+        Err(LogError::Unavailable(_)) => ask().await.unwrap(),
+        answer => answer.unwrap(),
+    }
 }
 
-/// Verifies every log of a store, by the test's own verifier and by the product's.
-pub(crate) fn verify_folder_of(log: &SqliteLog) {
+/// The credential that a command made.
+fn presented(accepted: &Accepted, command: usize) -> Option<Presented> {
+    let id = accepted.events_of(command).iter().find_map(|event| match &event.data {
+        EventData::TokenIssued(id, _) => Some(id.to_string()),
+        EventData::AccessKeyIssued(id, _) => Some(id.to_string()),
+        _ => None,
+    });
+    Some(Presented { id: id?, secret: accepted.secrets[command].clone()? })
+}
+
+/// Verifies every log of a store, by the test's own verifier and as an auditor would.
+pub(crate) fn verify_all(log: &SqliteLog) {
     for verified in verify_store(log).unwrap() {
-        verify_published(log, verified.workspace.id()).unwrap();
+        verify_published(log, verified.workspace.id(), None).unwrap();
     }
 }
 
-/// Verifies a log as an auditor would.
-pub(crate) fn verify_published(log: &SqliteLog, id: WorkspaceId) -> Result<u64, String> {
+/// Verifies a log as an auditor would who may have kept a checkpoint; gives the newest one.
+pub(crate) fn verify_published(
+    log: &SqliteLog,
+    id: WorkspaceId,
+    kept: Option<&Checkpoint>,
+) -> Result<Checkpoint, String> {
     let signer = signer();
-    let key = signer.verifier_key(id);
+    let key = signer.verifier(id);
     let stored = StoredLog::of(log, id, &signer).map_err(|error| error.to_string())?.ok_or("there is no log")?;
-    let verifier = Verifier::new(&key, None).unwrap();
-    let checkpoint = verifier.verify(&stored, &mut |_| Ok(()), &|_, _| {}).map_err(|error| error.to_string())?;
-    Ok(checkpoint.tree().size)
+    let verifier = Verifier::new(&key, kept).unwrap();
+    verifier.verify(&stored, &mut |_| Ok(()), &|_, _| {}).map_err(|error| error.to_string())
 }
 
 /// The state at the head, as text.
@@ -299,20 +284,10 @@ pub(crate) fn state(workspace: &Arc<Workspace>) -> String {
     State::of(&view).to_json().unwrap()
 }
 
-/// The types of all events of a workspace.
-pub(crate) fn types(workspace: &Workspace) -> Vec<&'static str> {
-    workspace.events(Revision::ZERO, workspace.head()).map(|event| event.data.type_name()).collect()
-}
-
 /// Runs something that waits.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(future)
-}
-
-/// The instant this many hours after the beginning.
-pub(crate) fn hour(hours: i64) -> Instant {
-    after(START, hours * 3_600_000_000)
 }
 
 /// A store in a folder, opened as a server would.
