@@ -22,5 +22,7 @@ mod verify;
 mod every_call;
 #[path = "faults/faulty.rs"]
 mod faulty;
+#[path = "faults/groups.rs"]
+mod groups;
 #[path = "faults/life.rs"]
 mod life;
