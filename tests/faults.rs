@@ -12,6 +12,10 @@
     reason = "a test says what it expects, and fails where that is not so; others use the rest of what is shared"
 )]
 
+#[path = "../benches/workspace/history.rs"]
+mod history;
+#[path = "cli/support.rs"]
+mod program;
 #[path = "support/server.rs"]
 mod server;
 mod support;
@@ -26,3 +30,9 @@ mod faulty;
 mod groups;
 #[path = "faults/life.rs"]
 mod life;
+#[path = "faults/process.rs"]
+mod process;
+#[path = "faults/snapshots.rs"]
+mod snapshots;
+#[path = "faults/torn.rs"]
+mod torn;
