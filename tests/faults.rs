@@ -32,6 +32,8 @@ mod groups;
 mod life;
 #[path = "faults/process.rs"]
 mod process;
+#[path = "faults/read_only.rs"]
+mod read_only;
 #[path = "faults/snapshots.rs"]
 mod snapshots;
 #[path = "faults/torn.rs"]
