@@ -12,6 +12,8 @@
     reason = "a test says what it expects, and fails where that is not so; others use the rest of what is shared"
 )]
 
+#[path = "http/acme.rs"]
+mod acme;
 #[path = "../benches/workspace/history.rs"]
 mod history;
 #[path = "cli/support.rs"]
@@ -22,10 +24,14 @@ mod support;
 #[path = "support/verify.rs"]
 mod verify;
 
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/every_call.rs"]
 mod every_call;
 #[path = "faults/faulty.rs"]
 mod faulty;
+#[path = "faults/full.rs"]
+mod full;
 #[path = "faults/groups.rs"]
 mod groups;
 #[path = "faults/life.rs"]
@@ -34,6 +40,8 @@ mod life;
 mod process;
 #[path = "faults/read_only.rs"]
 mod read_only;
+#[path = "faults/servers.rs"]
+mod servers;
 #[path = "faults/snapshots.rs"]
 mod snapshots;
 #[path = "faults/torn.rs"]
