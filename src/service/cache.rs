@@ -54,6 +54,11 @@ impl Slot {
         self.root.get().map(ArcSwap::load_full)
     }
 
+    /// Whether the workspace was forgotten since: readers have, or will have, another slot.
+    pub(super) fn is_left(&self) -> bool {
+        *self.news.borrow() == Place::Left
+    }
+
     fn reached(&self) -> &Reached {
         self.reached.get_or_init(Reached::default)
     }

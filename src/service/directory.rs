@@ -47,6 +47,13 @@ pub(super) struct Entry {
     unsaved: AtomicBool,
 }
 
+impl Entry {
+    /// What the store is told of its last use.
+    pub(super) fn last_use(&self) -> Note {
+        Note::Used(self.row.id, Instant::from_micros(self.last_used.load(Ordering::Relaxed)))
+    }
+}
+
 /// The credential directory.
 pub(super) struct Directory {
     log: Arc<dyn EventLog>,
@@ -117,15 +124,19 @@ impl Directory {
         }
     }
 
-    /// The uses since the last time this was called.
-    pub(super) fn take_uses(&self) -> Vec<Note> {
+    /// What was used since the last time this was called.
+    pub(super) fn take_used(&self) -> Vec<Arc<Entry>> {
         let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        used.into_iter()
-            .map(|entry| {
-                entry.unsaved.store(false, Ordering::Release);
-                Note::Used(entry.row.id, Instant::from_micros(entry.last_used.load(Ordering::Relaxed)))
-            })
-            .collect()
+        for entry in &used {
+            entry.unsaved.store(false, Ordering::Release);
+        }
+        used
+    }
+
+    /// Takes back what could not be written, to be written the next time.
+    pub(super) fn put_back(&self, unwritten: Vec<Arc<Entry>>) {
+        let unwritten = unwritten.into_iter().filter(|entry| !entry.unsaved.swap(true, Ordering::AcqRel));
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(unwritten);
     }
 
     /// When a credential was last used since it was looked up.

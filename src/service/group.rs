@@ -150,6 +150,10 @@ impl Group {
     }
 
     fn root(&self, slot: &Arc<Slot>) -> Result<Arc<Workspace>, SubmitError> {
+        // What is published in a slot that was left is seen by nobody who asks after it.
+        if slot.is_left() {
+            return Err(LogError::Unavailable("the workspace is loaded anew: try again".to_owned()).into());
+        }
         let published = slot.root().ok_or(SubmitError::UnknownWorkspace)?;
         Ok(self.heads.get(&published.id()).map_or(published, |head| Arc::clone(&head.root)))
     }

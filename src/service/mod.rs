@@ -397,8 +397,15 @@ impl Service {
     }
 
     async fn save_uses(&self) -> Result<(), LogError> {
-        let uses = self.directory.take_uses();
-        if uses.is_empty() { Ok(()) } else { self.write(INSTANCE, uses).await }
+        let used = self.directory.take_used();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(INSTANCE, used.iter().map(|entry| entry.last_use()).collect()).await;
+        if written.is_err() {
+            self.directory.put_back(used);
+        }
+        written
     }
 }
 

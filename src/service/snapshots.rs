@@ -64,14 +64,21 @@ impl Snapshots {
         Ok(facts.map(|facts| (facts, Reached(AtomicU64::new(reached.0)))))
     }
 
-    /// The facts of a workspace's snapshot. One that does not match is thrown away.
+    /// The facts of a workspace's snapshot. One that does not match is thrown away, and one that cannot be read is passed over.
     fn restored(&self, id: WorkspaceId) -> Result<Option<Workspace>, LogError> {
-        let Some(bytes) = self.log.snapshot(id)? else { return Ok(None) };
+        let Some(bytes) = self.stored(id) else { return Ok(None) };
         let restored = match snapshot::read(&bytes, id, &self.key) {
             Ok(read) => snapshot::check_log(&read, self.log.as_ref())?.map(|()| read.facts),
             Err(why) => Err(why),
         };
         Ok(restored.map_err(|why| self.discard(id, &why)).ok())
+    }
+
+    fn stored(&self, id: WorkspaceId) -> Option<Vec<u8>> {
+        self.log.snapshot(id).unwrap_or_else(|error| {
+            tracing::warn!(workspace = %id, %error, "a snapshot cannot be read, and the workspace is replayed from its first event");
+            None
+        })
     }
 
     fn discard(&self, id: WorkspaceId, why: &BadSnapshot) {
@@ -105,6 +112,8 @@ pub fn replay(log: &dyn EventLog, id: WorkspaceId) -> Result<Option<Workspace>, 
 
 /// Facts with all that their log has after them; none if it has nothing.
 fn follow(log: &dyn EventLog, mut workspace: Workspace) -> Result<Option<Workspace>, LogError> {
+    // Asked before the events are, so that it never has more than they where another process appends meanwhile.
+    let expected = log.tree(workspace.id())?.map_or(Revision::ZERO, |tree| Revision(tree.size()));
     let mut pages = Pages::after(log, &workspace);
     let first = pages.next()?;
     let is_last = first.len() < PAGE_EVENTS;
@@ -112,8 +121,19 @@ fn follow(log: &dyn EventLog, mut workspace: Workspace) -> Result<Option<Workspa
     if !is_last {
         follow_ahead(pages, &mut workspace)?;
     }
+    check_end(&workspace, expected)?;
     workspace.settle();
     Ok((workspace.head() != Revision::ZERO).then_some(workspace))
+}
+
+/// A disk that lost the newest events, but not the tree over them, must not bring back what they ended.
+fn check_end(workspace: &Workspace, expected: Revision) -> Result<(), LogError> {
+    let head = workspace.head();
+    if head >= expected {
+        return Ok(());
+    }
+    let why = format!("the log ends before it, and its tree has {} events", expected.0);
+    Err(LogError::Unreadable { workspace: workspace.id(), revision: head.next(), why })
 }
 
 /// Reads the pages ahead on a thread of their own, while those before are taken in.

@@ -16,6 +16,16 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
 }
 
+/// Why a file of the data folder cannot be had for writing, and what to do where that is a matter of rights.
+fn cannot_take(path: &Path, error: &io::Error) -> LogError {
+    let forbidden = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    if !forbidden {
+        return cannot("open", path, error);
+    }
+    let advice = "the data folder and its files must be writable by the user who runs tenure";
+    LogError::Unavailable(format!("cannot open `{}` for writing: {error}: {advice}", path.display()))
+}
+
 /// The data folder, made if it is missing, with a store file in it. Only the owner may read what is made here.
 pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
     let folder = absolute(folder)?;
@@ -28,7 +38,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
         open_private(&file)?;
         sync_folder_of(&file)
     };
-    make().map_err(|error| cannot("make", &file, &error))?;
+    make().map_err(|error| cannot_take(&file, &error))?;
     Ok(file)
 }
 
@@ -50,7 +60,7 @@ fn absolute(path: &Path) -> Result<PathBuf, LogError> {
 /// Takes the data folder for this process, until the file is dropped or the process ends, however it ends.
 pub(super) fn lock_folder(store: &Path) -> Result<File, LogError> {
     let path = store.with_file_name(LOCK_FILE);
-    let file = open_private(&path).map_err(|error| cannot("open", &path, &error))?;
+    let file = open_private(&path).map_err(|error| cannot_take(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LogError::Locked(folder_of(store).display().to_string())),
