@@ -1,7 +1,8 @@
 //! What needs no server: help, completions, import, replay and backup.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -196,7 +197,9 @@ fn a_server_does_not_start_with_a_secret_that_could_be_guessed() {
     };
     let said = serve(Some("0123456789abcdef0123456789abcde"));
     assert!(said.contains("has 31 bytes: give at least 32") && !said.contains("0123"), "{said}");
-    fs::write(folder.path().join("operator.secret"), "short\n").unwrap();
+    let file = folder.path().join("operator.secret");
+    fs::write(&file, "short\n").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let said = serve(None);
     assert!(said.contains("has 5 bytes") && !said.contains("short"), "{said}");
 }

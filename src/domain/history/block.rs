@@ -84,16 +84,14 @@ impl Block {
         self.times()?.get(offset).map(|passed| later(self.first_time.micros(), passed))
     }
 
-    /// How many of its events happened at or before an instant.
-    pub(super) fn count_until(&self, instant: Instant) -> usize {
-        let Some(times) = self.times() else { return 0 };
-        let (mut before, mut after) = (0, self.len);
-        while before < after {
-            let middle = before.midpoint(after);
-            let time = times.get(middle).map(|passed| later(self.first_time.micros(), passed));
-            if time.is_some_and(|time| time <= instant) { before = middle + 1 } else { after = middle }
-        }
-        before
+    /// How many of its events happened at or before an instant, `end` being when the next block begins or the last event
+    /// happened.
+    pub(super) fn count_until(&self, instant: Instant, end: Option<Instant>) -> usize {
+        let Some(times) = self.times().filter(|_| self.first_time <= instant) else { return 0 };
+        let since_first = |instant: Instant| instant.micros().wrapping_sub(self.first_time.micros()).cast_unsigned();
+        let passed = since_first(instant);
+        let guess = part(self.len, passed, end.map_or(0, since_first));
+        search_from(guess, self.len, |offset| times.get(offset).is_some_and(|of_event| of_event <= passed))
     }
 
     /// The command that its event at an offset came from.
@@ -114,6 +112,49 @@ impl Block {
         let first_time = self.first_time.micros();
         Some(Parts { first_time, times, starts, commands, tables, users, row_ends, rows: bytes.0 })
     }
+}
+
+/// As much of a length as `passed` is of `whole`, and never more than it.
+fn part(len: usize, passed: u64, whole: u64) -> usize {
+    // So that the product cannot overflow: a length has few bits, and a block is not so long that much is lost.
+    let bits = (u64::BITS - whole.leading_zeros()).saturating_sub(32);
+    let product = (passed >> bits).saturating_mul(count(len));
+    product.checked_div(whole >> bits).and_then(|part| usize::try_from(part).ok()).map_or(len, |part| part.min(len))
+}
+
+/// How many offsets a condition holds for that holds for all before one and for none from it on. Looks near a guess first: events
+/// come about evenly, so theirs is seldom far off, and little memory is read on the way.
+fn search_from(guess: usize, len: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut before, mut after, mut step) = (0, len, 8);
+    let is_before = guess < len && holds(guess);
+    if is_before {
+        before = guess + 1;
+    } else {
+        after = guess;
+    }
+    while before < after {
+        let probe =
+            if is_before { before.saturating_add(step).min(after - 1) } else { after.saturating_sub(step).max(before) };
+        let found = holds(probe);
+        if found {
+            before = probe + 1;
+        } else {
+            after = probe;
+        }
+        if found != is_before {
+            break;
+        }
+        step *= 2;
+    }
+    while before < after {
+        let middle = before.midpoint(after);
+        if holds(middle) {
+            before = middle + 1;
+        } else {
+            after = middle;
+        }
+    }
+    before
 }
 
 fn later(micros: i64, passed: u64) -> Instant {
@@ -266,5 +307,28 @@ fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<Creden
         marks::WITH_OPERATOR => Some(Some(CredentialId::Operator)),
         marks::WITH_TOKEN => TokenId::unpack(from).map(|token| Some(CredentialId::Token(token))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{part, search_from};
+
+    #[test]
+    fn a_search_finds_the_place_from_wherever_it_begins() {
+        for len in 0..40 {
+            for place in 0..=len {
+                for guess in 0..=len {
+                    assert_eq!(search_from(guess, len, |offset| offset < place), place, "{guess} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_is_never_more_than_the_whole() {
+        for (passed, whole, expected) in [(0, 0, 100), (5, 10, 50), (u64::MAX, 7, 100), (1 << 62, u64::MAX, 25)] {
+            assert_eq!(part(100, passed, whole), expected, "{passed} of {whole}");
+        }
     }
 }

@@ -35,7 +35,12 @@ impl<'a> Column<'a> {
     /// The number at a place in the row.
     pub(super) fn get(&self, place: usize) -> Option<u64> {
         let start = place.checked_mul(self.width)?;
-        let bytes = self.bytes.get(start..start.checked_add(self.width)?)?;
+        let from = self.bytes.get(start..)?;
+        let bytes = from.get(..self.width)?;
+        // Most have others behind them: then eight bytes are read at once, and what is not its own is taken off.
+        if let (Some(wide), Some(bits)) = (from.first_chunk(), 64_usize.checked_sub(8 * self.width)) {
+            return Some(u64::from_le_bytes(*wide) & u64::MAX.checked_shr(u32::try_from(bits).ok()?).unwrap_or(0));
+        }
         let mut number = [0; 8];
         number.get_mut(..self.width)?.copy_from_slice(bytes);
         Some(u64::from_le_bytes(number))

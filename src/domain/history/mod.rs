@@ -31,7 +31,8 @@ const BLOCK_LEN: usize = 1_024;
 pub(super) struct History {
     workspace: WorkspaceId,
     base: Revision,
-    blocks: Vector<Block>,
+    // Copied once a block, and then searched in one place.
+    blocks: Arc<Vec<Block>>,
     users: Users,
     packed_len: u64,
     open: Vector<Arc<Event>>,
@@ -41,7 +42,7 @@ pub(super) struct History {
 impl History {
     /// The history of a workspace from after a revision on, before its first event.
     pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
-        let (blocks, users, open) = (Vector::new(), Users::default(), Vector::new());
+        let (blocks, users, open) = (Arc::default(), Users::default(), Vector::new());
         Self { workspace, base, blocks, users, packed_len: 0, open, last_time: None }
     }
 
@@ -90,7 +91,7 @@ impl History {
         }
         let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
         self.packed_len = block.end();
-        self.blocks.push_back(block);
+        Arc::make_mut(&mut self.blocks).push(block);
         self.open = Vector::new();
     }
 
@@ -102,13 +103,8 @@ impl History {
         // Blocks may be shorter than they could be, so the block is this one or a later one.
         let full = usize::try_from(place).ok()? / BLOCK_LEN;
         let holds = |block: &&Block| block.first <= place && place < block.end();
-        self.blocks.get(full).filter(holds).or_else(|| self.blocks.get(self.count_blocks(|block| block.end() <= place)))
-    }
-
-    /// How many blocks a condition holds for that holds for all before one block and for none from it on.
-    fn count_blocks(&self, holds: impl Fn(&Block) -> bool) -> usize {
-        let order = |block: &Block| if holds(block) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
-        self.blocks.binary_search_by(order).unwrap_or_else(|end| end)
+        let search = || self.blocks.get(self.blocks.partition_point(|block| block.end() <= place));
+        self.blocks.get(full).filter(holds).or_else(search)
     }
 
     fn open_event(&self, place: u64) -> Option<&Arc<Event>> {
@@ -157,9 +153,11 @@ impl History {
         if open > 0 {
             return self.revision(self.packed_len.saturating_add(pack::count(open)));
         }
-        let begun = self.count_blocks(|block| block.first_time <= instant);
+        let begun = self.blocks.partition_point(|block| block.first_time <= instant);
         let last = begun.checked_sub(1).and_then(|last| self.blocks.get(last));
-        self.revision(last.map_or(0, |block| block.first.saturating_add(pack::count(block.count_until(instant)))))
+        let end = self.blocks.get(begun).map(|next| next.first_time).or(self.last_time);
+        let count = |block: &Block| block.first.saturating_add(pack::count(block.count_until(instant, end)));
+        self.revision(last.map_or(0, count))
     }
 
     /// The last revision of the command that the revision belongs to.
@@ -184,7 +182,7 @@ impl History {
     pub(super) fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> + use<'_> {
         let place = |revision: Revision| revision.0.saturating_sub(self.base.0).min(self.len());
         let (start, end) = (place(after), place(until));
-        let first = self.count_blocks(|block| block.end() <= start);
+        let first = self.blocks.partition_point(|block| block.end() <= start);
         let blocks = self.blocks.iter().skip(first).take_while(move |block| block.first < end);
         let packed = blocks.flat_map(move |block| self.unpacked(block, start, end));
         let open_from = start.max(self.packed_len);

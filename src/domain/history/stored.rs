@@ -1,6 +1,6 @@
 //! A whole history as bytes, for a snapshot: its blocks, one after the other.
 
-use imbl::Vector;
+use std::sync::Arc;
 
 use super::block::Block;
 use super::bytes::{Bytes, put_number};
@@ -21,7 +21,7 @@ impl History {
             put_number(&mut bytes, count(user.as_str().len()));
             bytes.extend_from_slice(user.as_str().as_bytes());
         }
-        for block in &settled.blocks {
+        for block in settled.blocks.iter() {
             put_number(&mut bytes, count(block.len));
             bytes.extend(block.first_time.micros().to_le_bytes());
             put_number(&mut bytes, count(block.bytes.len()));
@@ -37,14 +37,14 @@ impl History {
         for _ in 0..bytes.number()? {
             history.users.place(&take_user(&mut bytes)?);
         }
-        let mut blocks = Vector::new();
+        let mut blocks = Vec::new();
         while !bytes.0.is_empty() {
             let block = take_block(&mut bytes, history.packed_len)?;
             history.last_time = Some(history.see_block(&block, &mut see)?);
             history.packed_len = block.end();
-            blocks.push_back(block);
+            blocks.push(block);
         }
-        history.blocks = blocks;
+        history.blocks = Arc::new(blocks);
         Some(history)
     }
 
