@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use flate2::Compression;
