@@ -12,7 +12,7 @@ pub mod credential;
 pub mod decide;
 pub mod event;
 pub mod grounds;
-mod history;
+pub mod history;
 pub mod id;
 pub mod json;
 pub mod name;

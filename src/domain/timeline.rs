@@ -40,6 +40,8 @@ type Piece<T> = Arc<[Since<T>]>;
 enum Earlier<T> {
     /// None.
     None,
+    /// One, which takes no memory of its own: most facts are set once and ended once.
+    One(Since<T>),
     /// Up to a piece.
     Few(Piece<T>),
     /// Whole pieces, and the one that is not whole yet.
@@ -50,6 +52,7 @@ impl<T: Clone> Earlier<T> {
     fn parts(&self) -> (&[Piece<T>], &[Since<T>]) {
         match self {
             Self::None => (&[], &[]),
+            Self::One(value) => (&[], std::slice::from_ref(value)),
             Self::Few(values) => (&[], values),
             Self::Many(pieces) => (&pieces.0, &pieces.1),
         }
@@ -58,7 +61,8 @@ impl<T: Clone> Earlier<T> {
     fn push(&mut self, value: Since<T>) {
         let longer = |values: &[Since<T>], value| values.iter().cloned().chain([value]).collect();
         match self {
-            Self::None => *self = Self::Few([value].into()),
+            Self::None => *self = Self::One(value),
+            Self::One(first) => *self = Self::Few([first.clone(), value].into()),
             Self::Few(values) if values.len() < PIECE_LEN => *values = longer(values, value),
             Self::Few(values) => *self = Self::Many(Box::new((vec![Arc::clone(values)], [value].into()))),
             Self::Many(pieces) if pieces.1.len() < PIECE_LEN => pieces.1 = longer(&pieces.1, value),

@@ -219,16 +219,9 @@ impl Workspace {
         self.history.settle();
     }
 
-    /// Every event up to the head, packed. Of facts that were restored from a state, those after it.
+    /// Every event up to the head, packed for [`PackedHistory`](super::history::PackedHistory). Of facts that were restored from a state, those after it.
     pub fn packed(&self) -> Vec<u8> {
         self.history.packed()
-    }
-
-    /// The facts that the events come to which [`packed`](Self::packed) gave; none if the bytes are of something else.
-    pub fn unpack(id: WorkspaceId, packed: &[u8]) -> Option<Self> {
-        let mut workspace = Self::empty(id);
-        workspace.history = History::unpack(id, packed, |event| workspace.apply(event))?;
-        Some(workspace)
     }
 
     /// When the next thing expires.
@@ -243,7 +236,8 @@ impl Workspace {
         self.history.push(event);
     }
 
-    fn apply(&mut self, event: &Event) {
+    /// What an event changes, but for the history.
+    pub(super) fn apply(&mut self, event: &Event) {
         let at = event.revision;
         match &event.data {
             EventData::WorkspaceCreated(_, description) => self.begin(at, description),

@@ -4,11 +4,15 @@
 //! all of its bytes. Its first bytes say which format the rest has, whatever that is; the samples in `snapshots/formats/` hold one of
 //! each format that was ever written, and each of them is read, or refused, for ever.
 
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::tiles::LogTiles;
 use super::{EventLog, LogError, codec};
+use crate::domain::history::PackedHistory;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::domain::workspace::{EVOLVE_VERSION, Workspace};
@@ -23,6 +27,8 @@ pub const FORMAT: u32 = 1;
 /// Format, version of `evolve`, workspace, revision, the root of the log's tree there; after the first bytes.
 const HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8 + HASH_BYTES;
 const SEAL_LEN: usize = 32;
+/// How many pieces of a history are unpacked ahead of those that are taken in.
+const PIECES_AHEAD: usize = 4;
 
 /// A snapshot that was read.
 #[derive(Debug)]
@@ -143,10 +149,22 @@ pub fn read(bytes: &[u8], workspace: WorkspaceId, key: &LogKey) -> Result<Snapsh
     if header.workspace != workspace {
         return Err(BadSnapshot::Workspace(header.workspace));
     }
-    let facts = sealed.get(HEADER_LEN..).and_then(|packed| Workspace::unpack(workspace, packed));
+    let facts = sealed.get(HEADER_LEN..).and_then(|packed| unpack(workspace, packed));
     let facts = facts.filter(|facts| facts.head() == header.revision && header.revision != Revision::ZERO);
     let facts = facts.ok_or(BadSnapshot::Content(header.revision))?;
     Ok(Snapshot { facts, root: header.root })
+}
+
+/// The facts of a packed history, whose events are unpacked on a thread of their own while those before them are taken in.
+fn unpack(workspace: WorkspaceId, packed: &[u8]) -> Option<Workspace> {
+    let packed = PackedHistory::read(workspace, packed)?;
+    thread::scope(|scope| {
+        let (ahead, pieces) = sync_channel(PIECES_AHEAD);
+        let unpacked = packed.pieces();
+        // It ends early where whoever takes them in has stopped.
+        scope.spawn(move || unpacked.map(|piece| ahead.send(piece)).all(|sent| sent.is_ok()));
+        packed.facts(pieces.into_iter())
+    })
 }
 
 /// Whether the log's tree has the snapshot's root at its revision, and the log there the very bytes of its last event.

@@ -18,6 +18,7 @@ use imbl::Vector;
 use block::Block;
 use pack::Users;
 pub(super) use pack::{Packed, Packer, Unpacker};
+pub use stored::PackedHistory;
 
 use super::event::Event;
 use super::id::{CommandId, WorkspaceId};
@@ -35,7 +36,8 @@ pub(super) struct History {
     blocks: Arc<Vec<Block>>,
     users: Users,
     packed_len: u64,
-    open: Vector<Arc<Event>>,
+    /// Those that are not packed yet, each beside when it happened, so that a search by time reads no event.
+    open: Vector<(Instant, Arc<Event>)>,
     last_time: Option<Instant>,
 }
 
@@ -78,7 +80,7 @@ impl History {
     /// Takes in the next event.
     pub(super) fn push(&mut self, event: &Arc<Event>) {
         self.last_time = Some(event.time);
-        self.open.push_back(Arc::clone(event));
+        self.open.push_back((event.time, Arc::clone(event)));
         if self.open.len() >= BLOCK_LEN {
             self.settle();
         }
@@ -89,7 +91,7 @@ impl History {
         if self.open.is_empty() {
             return;
         }
-        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
+        let block = Block::pack(self.packed_len, self.open.iter().map(|(_, event)| event.as_ref()), &mut self.users);
         self.packed_len = block.end();
         Arc::make_mut(&mut self.blocks).push(block);
         self.open = Vector::new();
@@ -108,7 +110,7 @@ impl History {
     }
 
     fn open_event(&self, place: u64) -> Option<&Arc<Event>> {
-        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?)
+        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?).map(|(_, event)| event)
     }
 
     /// What a block, with the offset in it, or an open event says of a place.
@@ -144,8 +146,8 @@ impl History {
     /// The newest revision whose event happened at or before an instant.
     pub(super) fn revision_at(&self, instant: Instant) -> Revision {
         let open = match self.open.front() {
-            Some(first) if first.time <= instant => {
-                let order = |event: &Arc<Event>| event.time.cmp(&instant).then(std::cmp::Ordering::Less);
+            Some((first, _)) if *first <= instant => {
+                let order = |(time, _): &(Instant, Arc<Event>)| time.cmp(&instant).then(std::cmp::Ordering::Less);
                 self.open.binary_search_by(order).unwrap_or_else(|end| end)
             }
             _ => 0,

@@ -2,8 +2,9 @@
 //!
 //! Words, among them the types of events, stand in the table as they are, so a later order of roles or types reads nothing wrongly.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashMap;
 use imbl::{OrdMap, Vector};
 use uuid::Uuid;
 
@@ -82,11 +83,11 @@ impl<'a> Packer<'a> {
             rows: Vec::new(),
             time: 0,
             users,
-            user_places: HashMap::new(),
-            texts: HashMap::new(),
+            user_places: HashMap::default(),
+            texts: HashMap::default(),
             text_ends: Vec::new(),
             text_bytes: Vec::new(),
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             id_bytes: Vec::new(),
         }
     }

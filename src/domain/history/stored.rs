@@ -9,6 +9,7 @@ use super::{BLOCK_LEN, History};
 use crate::domain::event::Event;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
+use crate::domain::workspace::Workspace;
 
 impl History {
     /// Every event, from the first one of the log; what the history begins after must be nothing.
@@ -30,8 +31,8 @@ impl History {
         bytes
     }
 
-    /// What [`packed`](Self::packed) gave, and each event of it shown to `see`, in order; none if the bytes are of something else.
-    pub(in crate::domain) fn unpack(workspace: WorkspaceId, bytes: &[u8], mut see: impl FnMut(&Event)) -> Option<Self> {
+    /// What [`packed`](Self::packed) gave, but for looking at its events; none if the bytes are of something else.
+    pub(super) fn unpack(workspace: WorkspaceId, bytes: &[u8]) -> Option<Self> {
         let mut history = Self::after(workspace, Revision::ZERO);
         let mut bytes = Bytes(bytes);
         for _ in 0..bytes.number()? {
@@ -40,7 +41,6 @@ impl History {
         let mut blocks = Vec::new();
         while !bytes.0.is_empty() {
             let block = take_block(&mut bytes, history.packed_len)?;
-            history.last_time = Some(history.see_block(&block, &mut see)?);
             history.packed_len = block.end();
             blocks.push(block);
         }
@@ -48,17 +48,42 @@ impl History {
         Some(history)
     }
 
-    /// Shows the events of the block that comes next, and gives the time of the last; none if a log could not hold them.
-    fn see_block(&self, block: &Block, see: &mut impl FnMut(&Event)) -> Option<Instant> {
+    fn events_of(&self, block: &Block) -> Option<Vec<Event>> {
         let parts = block.parts(&self.users)?;
-        let mut time = self.last_time.unwrap_or(Instant::EARLIEST);
-        for offset in 0..block.len {
-            let revision = self.revision(block.first.saturating_add(count(offset))).next();
-            let event = parts.event(offset, self.workspace, revision).filter(|event| event.time >= time)?;
-            time = event.time;
-            see(&event);
+        let revision = |offset| self.revision(block.first.saturating_add(count(offset))).next();
+        (0..block.len).map(|offset| parts.event(offset, self.workspace, revision(offset))).collect()
+    }
+}
+
+/// A packed history whose events nobody has looked at yet. They are unpacked piece by piece, and the pieces taken in in their order:
+/// the one can be done ahead of the other, elsewhere.
+#[derive(Debug)]
+pub struct PackedHistory(History);
+
+impl PackedHistory {
+    /// What [`Workspace::packed`] gave; none if the bytes are of something else.
+    pub fn read(workspace: WorkspaceId, bytes: &[u8]) -> Option<Self> {
+        History::unpack(workspace, bytes).map(Self)
+    }
+
+    /// Its events, in pieces of neighbours; none in the place of a piece that holds something else.
+    pub fn pieces(&self) -> impl Iterator<Item = Option<Vec<Event>>> {
+        self.0.blocks.iter().map(|block| self.0.events_of(block))
+    }
+
+    /// The facts that its pieces come to; none if a log could not hold them.
+    pub fn facts(&self, pieces: impl Iterator<Item = Option<Vec<Event>>>) -> Option<Workspace> {
+        let mut facts = Workspace::empty(self.0.workspace);
+        let mut time = Instant::EARLIEST;
+        for piece in pieces {
+            for event in piece? {
+                time = Some(event.time).filter(|next| *next >= time)?;
+                facts.apply(&event);
+            }
         }
-        Some(time)
+        facts.history = self.0.clone();
+        facts.history.last_time = (self.0.packed_len > 0).then_some(time);
+        Some(facts)
     }
 }
 
