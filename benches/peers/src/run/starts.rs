@@ -1,0 +1,127 @@
+//! Starts, first questions, replay and memory.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::json;
+use tenure::domain::id::WorkspaceId;
+
+use super::{Run, Stored};
+use crate::chance::Chance;
+use crate::history::History;
+use crate::measure::middle;
+use crate::ours;
+use crate::peer::Outcome;
+use crate::server::Server;
+use crate::table::{Bar, Value};
+use crate::workload::{Size, Workspace};
+
+/// A workspace that begins with a hundred events: four of its own, RBAC, people, service users (two each), places.
+const HUNDRED: Size = Size { members: 54, service_users: 20, environments: 2, restricted: 0, grants: 0 };
+const MANY: usize = 10_000;
+const COLD_EVENTS: usize = 100_000;
+
+fn nanos(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1e9
+}
+
+impl Run {
+    /// Starts, first questions, replay and memory.
+    pub(super) fn starts(&mut self) -> Outcome<()> {
+        self.start_with_many()?;
+        self.cold()?;
+        self.replayed_in_full()
+    }
+
+    fn start_with_many(&mut self) -> Outcome<()> {
+        let data = self.folder.path().join("many");
+        let many = self.options.number("workspaces", MANY)?;
+        let make = |place| Workspace::make(format!("many{place:05}"), HUNDRED, &mut Chance::new(1)).lines();
+        ours::store(&data, (0..many).map(make))?;
+        let mut times = Vec::new();
+        for _ in 0..self.rounds {
+            let (server, took) = Server::tenure(&data)?;
+            times.push(took.as_secs_f64() * 1e9);
+            server.stop()?;
+        }
+        let what = "start with 10,000 workspaces and a million events: until ready";
+        self.table.alone(what, Value::Nanos(middle(times)), Bar::AtMost(Value::Nanos(5e8)));
+        Ok(())
+    }
+
+    /// The first question after a start: of a log that was only ever imported, and after a server had it in memory and was
+    /// stopped, which is when a version that keeps snapshots has one.
+    fn cold(&mut self) -> Outcome<()> {
+        let data = self.folder.path().join("cold");
+        ours::store(&data, [History::make("cold", COLD_EVENTS, 5).lines])?;
+        let what = "first question to a cold workspace of 100,000 events";
+        let first = Value::Nanos(first_question(&data)?);
+        self.table.alone(&format!("{what}, never loaded before"), first, Bar::AtMost(Value::Nanos(4e8)));
+        let later = (0..self.rounds).map(|_| first_question(&data)).collect::<Outcome<_>>()?;
+        let later = Value::Nanos(middle(later));
+        self.table.alone(&format!("{what}, after a restart"), later, Bar::AtMost(Value::Nanos(6e7)));
+        Ok(())
+    }
+
+    fn replayed_in_full(&mut self) -> Outcome<()> {
+        let Stored { data, ids } = self.long()?;
+        let id = ids[0];
+        let (mut rates, mut sizes) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            let started = Instant::now();
+            let root = ours::load(&data, id)?;
+            let events = f64::from(u32::try_from(root.head().0)?);
+            rates.push(events * 1e9 / nanos(started));
+            sizes.push(resident_in_a_process(&data, id)? / events);
+        }
+        let what = "full replay of a million events: events";
+        self.table.alone(what, Value::PerSecond(middle(rates)), Bar::AtLeast(Value::PerSecond(500_000.0)));
+        let what = "memory for an event of loaded history";
+        self.table.alone(what, Value::Bytes(middle(sizes)), Bar::AtMost(Value::Bytes(150.0)));
+        Ok(())
+    }
+}
+
+/// Starts a server, asks it once, and stops it; gives how long the answer took, in nanoseconds.
+fn first_question(data: &Path) -> Outcome<f64> {
+    let (server, _) = Server::tenure(data)?;
+    let question = json!({
+        "subject": {"type": "user", "id": "m0007"}, "action": {"name": "deploy"},
+        "resource": {"type": "environment", "id": "env7"},
+    });
+    let started = Instant::now();
+    server.call("POST", "/v1/workspaces/cold/access/v1/evaluation", Some(&question))?;
+    let took = nanos(started);
+    server.stop()?;
+    Ok(took)
+}
+
+/// What a process of its own grows by when it loads a workspace, in bytes.
+fn resident_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
+    let program = std::env::current_exe()?;
+    let said = Command::new(program).arg("memory").arg(data).arg(id.to_string()).output()?;
+    if !said.status.success() {
+        return Err(String::from_utf8_lossy(&said.stderr).into());
+    }
+    Ok(String::from_utf8(said.stdout)?.trim().parse()?)
+}
+
+/// Loads a workspace, and says by how many bytes of resident memory this process grew.
+///
+/// # Errors
+/// The log cannot be read, or the system does not say.
+pub fn measure_memory(data: &Path, id: &str) -> Outcome<()> {
+    let before = resident_bytes()?;
+    let root = ours::load(data, id.parse().map_err(|_| format!("`{id}` is no workspace's id"))?)?;
+    println!("{}", resident_bytes()?.saturating_sub(before));
+    drop(root);
+    Ok(())
+}
+
+fn resident_bytes() -> Outcome<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the system does not say")?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kibibytes * 1_024)
+}
