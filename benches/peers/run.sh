@@ -32,10 +32,13 @@ say() { echo "$*" >&2; }
 
 # npm_file PACKAGE@VERSION PATH: a file of an npm package, which is fetched if it is not there yet.
 npm_file() {
-    local file=$tools/node_modules/${1%@*}/$2
+    # A folder each: npm takes out of a folder what it was not asked for last.
+    local prefix=$tools/${1//[@\/]/_}
+    local file=$prefix/node_modules/${1%@*}/$2
+    mkdir -p "$prefix"
     if [[ ! -e $file ]]; then
         command -v npm >/dev/null || { say "no npm: without $1"; return; }
-        npm install --silent --no-save --no-audit --no-fund --prefix "$tools" "$1" >&2 || say "cannot fetch $1"
+        npm install --silent --no-save --no-audit --no-fund --prefix "$prefix" "$1" >&2 || say "cannot fetch $1"
     fi
     [[ -e $file ]] && echo "$file" || true
 }

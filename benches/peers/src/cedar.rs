@@ -96,7 +96,6 @@ fn groups(workspace: &Workspace, principal: usize) -> Outcome<Vec<EntityUid>> {
 }
 
 fn place(workspace: &Workspace, environment: &Environment, workspace_uid: &EntityUid) -> Outcome<Entity> {
-    let default = environment.restriction.as_ref().map_or(Role::Contributor, |restriction| restriction.default_role);
     let group = |role| {
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(RestrictedExpression::new_entity_uid(group(
             &workspace.name,
@@ -106,7 +105,7 @@ fn place(workspace: &Workspace, environment: &Environment, workspace_uid: &Entit
     };
     let attributes = HashMap::from([
         ("workspace".to_owned(), RestrictedExpression::new_entity_uid(workspace_uid.clone())),
-        ("defaultRole".to_owned(), RestrictedExpression::new_string(default.as_str().to_owned())),
+        ("defaultRole".to_owned(), RestrictedExpression::new_string(environment.default_role().as_str().to_owned())),
         ("viewers".to_owned(), group(Role::Viewer)?),
         ("contributors".to_owned(), group(Role::Contributor)?),
     ]);

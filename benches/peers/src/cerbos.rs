@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::load::request;
 use crate::peer::Outcome;
-use crate::workload::{CONTRIBUTOR_ACTIONS, Question, Role, VIEWER_ACTIONS, Workspace};
+use crate::workload::{CONTRIBUTOR_ACTIONS, Question, VIEWER_ACTIONS, Workspace};
 
 const DERIVED_ROLES: &str = r#"
 apiVersion: api.cerbos.dev/v1
@@ -73,11 +73,10 @@ fn evaluation(workspace: &Workspace, question: &Question) -> Vec<u8> {
     if let Some(role) = question.place.and_then(|place| environment.grant(place)) {
         subject["properties"]["grant"] = role.as_str().into();
     }
-    let default = environment.restriction.as_ref().map_or(Role::Contributor, |restriction| restriction.default_role);
     let body = json!({
         "subject": subject,
         "action": {"name": question.action},
-        "resource": {"type": "environment", "id": environment.name, "properties": {"default_role": default.as_str()}},
+        "resource": {"type": "environment", "id": environment.name, "properties": {"default_role": environment.default_role().as_str()}},
     });
     request("POST", "/access/v1/evaluation", None, Some(&body))
 }

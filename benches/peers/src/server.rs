@@ -118,7 +118,8 @@ impl Server {
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()?;
+            .spawn()
+            .map_err(|error| format!("cannot start `{}`: {error}", program.display()))?;
         let server = Self { child, address: http };
         wait_until_ready(http, "/_cerbos/health")?;
         Ok(server)

@@ -2,6 +2,7 @@
 //! network between.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_ulonglong, c_void};
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use libloading::Library;
@@ -9,7 +10,7 @@ use prost::Message;
 use serde_json::Value;
 
 use crate::peer::{Outcome, Peer};
-use crate::workload::{Question, Role, Workspace};
+use crate::workload::{Environment, Question, Role, Workspace};
 
 /// A viewer's grant takes the place of an environment's default of contributor.
 const SCHEMA: &str = "
@@ -122,7 +123,8 @@ type Call = unsafe extern "C" fn(c_ulonglong, *const c_uchar, c_int, *mut *mut c
 
 /// The library, and an instance that was started in it.
 struct Instance {
-    library: Library,
+    /// Never unloaded: Go's runtime cannot be.
+    library: ManuallyDrop<Library>,
     handle: u64,
 }
 
@@ -145,7 +147,7 @@ impl Instance {
         };
         let said: Value = serde_json::from_str(&said)?;
         let handle = said["data"]["handle"].as_u64().ok_or_else(|| format!("it did not start: {said}"))?;
-        Ok(Self { library, handle })
+        Ok(Self { library: ManuallyDrop::new(library), handle })
     }
 
     /// Calls a method, by the function's name.
@@ -210,22 +212,23 @@ fn relationships(workspace: &Workspace) -> Vec<Update> {
         all.push(relate(&home, "member", subject(who.clone(), "")));
         all.extend(principal.standing.manages().then(|| relate(&home, "manager", subject(who, ""))));
     }
-    for environment in &workspace.environments {
-        let place = object("environment", within(workspace, &environment.name));
-        all.push(relate(&place, "workspace", subject(home.clone(), "")));
-        let default =
-            environment.restriction.as_ref().map_or(Role::Contributor, |restriction| restriction.default_role);
-        let everyone = subject(home.clone(), "member");
-        match default {
-            Role::NoAccess => {}
-            Role::Viewer => all.push(relate(&place, "default_viewer", everyone)),
-            Role::Contributor => all.push(relate(&place, "default_contributor", everyone)),
-        }
-        for (holder, role) in environment.restriction.iter().flat_map(|restriction| &restriction.grants) {
-            let holder = &workspace.principals[*holder];
-            let who = object(holder.kind(), within(workspace, &holder.name));
-            all.push(relate(&place, role.as_str(), subject(who, "")));
-        }
+    all.extend(workspace.environments.iter().flat_map(|environment| relationships_of(workspace, &home, environment)));
+    all
+}
+
+fn relationships_of(workspace: &Workspace, home: &Object, environment: &Environment) -> Vec<Update> {
+    let place = object("environment", within(workspace, &environment.name));
+    let mut all = vec![relate(&place, "workspace", subject(home.clone(), ""))];
+    let everyone = subject(home.clone(), "member");
+    match environment.default_role() {
+        Role::NoAccess => {}
+        Role::Viewer => all.push(relate(&place, "default_viewer", everyone)),
+        Role::Contributor => all.push(relate(&place, "default_contributor", everyone)),
+    }
+    for (holder, role) in environment.restriction.iter().flat_map(|restriction| &restriction.grants) {
+        let holder = &workspace.principals[*holder];
+        let who = object(holder.kind(), within(workspace, &holder.name));
+        all.push(relate(&place, role.as_str(), subject(who, "")));
     }
     all
 }

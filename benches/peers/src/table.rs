@@ -1,6 +1,6 @@
 //! The table that a run ends with: what was measured, beside what, and the bar it is held to.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// A measured value, with its unit.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,8 @@ impl Value {
     }
 }
 
-fn thousands(number: f64) -> String {
+/// A number with a comma before each three digits.
+pub fn thousands(number: impl Display) -> String {
     let digits = format!("{number:.0}");
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();

@@ -124,6 +124,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// What those have here who were given nothing.
+    pub fn default_role(&self) -> Role {
+        self.restriction.as_ref().map_or(Role::Contributor, |restriction| restriction.default_role)
+    }
+
     /// What a principal was given here.
     pub fn grant(&self, principal: usize) -> Option<Role> {
         let restriction = self.restriction.as_ref()?;

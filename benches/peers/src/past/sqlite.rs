@@ -56,8 +56,9 @@ WHERE environment = ?1 AND valid_until > ?2 AND valid_from < ?3";
 /// The R*Tree keeps single-precision numbers, rounded outwards: it finds a little too much, and the rows tell.
 const SPAN_BY_TREE: &str = "
 SELECT g.principal, g.rank, g.valid_from, g.valid_until
-FROM spans s CROSS JOIN grants g ON g.id = s.id, (SELECT rowid AS place FROM places WHERE name = ?1) AS here
-WHERE s.environment_from <= here.place AND s.environment_until >= here.place
+FROM spans s CROSS JOIN grants g ON g.id = s.id
+WHERE s.environment_from <= (SELECT rowid FROM places WHERE name = ?1)
+  AND s.environment_until >= (SELECT rowid FROM places WHERE name = ?1)
   AND s.valid_until >= ?2 / 1000000 AND s.valid_from <= ?3 / 1000000
   AND g.environment = ?1 AND g.valid_until > ?2 AND g.valid_from < ?3";
 

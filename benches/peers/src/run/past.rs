@@ -13,12 +13,12 @@ use crate::past::replay::Replay;
 use crate::past::sqlite::{Index, Sqlite};
 use crate::past::{Spans, agree_on_spans};
 use crate::peer::{Outcome, Peer, agree};
-use crate::table::{Bar, Value};
+use crate::table::{Bar, Value, thousands};
 
 const ASKED: usize = 2_500;
 const SPANS: usize = 64;
-const CHECK: &str = "a check in process at a random instant of a million changes";
-const SPAN: &str = "who had access to E within a day, in a million changes";
+const CHECK: &str = "a check in process at a random instant";
+const SPAN: &str = "who had access to E within a day, in process";
 
 /// What the peers are held against.
 struct Expected {
@@ -28,6 +28,18 @@ struct Expected {
     held: Vec<Vec<Held>>,
     check: Value,
     span: Value,
+    changes: usize,
+}
+
+impl Expected {
+    fn of(&self, what: &str) -> String {
+        of(what, self.changes)
+    }
+}
+
+/// A row about a history of so many changes.
+fn of(what: &str, changes: usize) -> String {
+    format!("{what}, {} changes", thousands(changes))
 }
 
 impl Run {
@@ -47,12 +59,13 @@ impl Run {
 
     fn our_past(&mut self, root: &Arc<Workspace>) -> Outcome<Expected> {
         let (questions, spans) = (self.history.questions(ASKED), self.history.spans(SPANS));
+        let changes = self.history.changes.len();
         let mut past = Past::new(Arc::clone(root), &self.history, &questions);
         let answers = (0..ASKED).map(|place| past.decide(place)).collect::<Outcome<_>>()?;
         let held = spans.iter().map(|span| ours::held(root, &self.history, span)).collect::<Outcome<_>>()?;
         let now = Value::Nanos(self.stopwatch.decisions(&mut past.now(), ASKED)?);
         let check = Value::Nanos(self.stopwatch.decisions(&mut past, ASKED)?);
-        self.table.beside(CHECK, check, "the same now", now, Bar::Ratio(0.5));
+        self.table.beside(&of(CHECK, changes), check, "the same now", now, Bar::Ratio(0.5));
         let history = &self.history;
         let mut place = 0;
         let span = self.stopwatch.median("Tenure over spans", || {
@@ -60,8 +73,8 @@ impl Run {
             ours::held(root, history, &spans[place]).expect("it answered these before")
         })?;
         let span = Value::Nanos(span);
-        self.table.alone(SPAN, span, Bar::None);
-        Ok(Expected { questions, answers, spans, held, check, span })
+        self.table.alone(&of(SPAN, changes), span, Bar::None);
+        Ok(Expected { questions, answers, spans, held, check, span, changes })
     }
 
     fn describe_past(&self, question: &PastQuestion) -> String {
@@ -81,7 +94,7 @@ impl Run {
         let mut replay = Replay::new(&self.history, &expected.questions);
         self.agrees(&mut replay, expected)?;
         let theirs = Value::Nanos(self.stopwatch.decisions(&mut replay, ASKED)?);
-        self.table.beside(CHECK, expected.check, &replay.name(), theirs, Bar::None);
+        self.table.beside(&expected.of(CHECK), expected.check, &replay.name(), theirs, Bar::None);
         Ok(())
     }
 
@@ -94,7 +107,7 @@ impl Run {
     ) -> Outcome<()> {
         self.agrees(peer, expected)?;
         let theirs = Value::Nanos(self.stopwatch.decisions(peer, ASKED)?);
-        self.table.beside(CHECK, expected.check, &peer.name(), theirs, Bar::None);
+        self.table.beside(&expected.of(CHECK), expected.check, &peer.name(), theirs, Bar::None);
         self.beside_spans(name, peer, expected, bar)
     }
 
@@ -105,7 +118,7 @@ impl Run {
             place = (place + 1) % SPANS;
             peer.held(place).expect("it answered these before")
         })?;
-        self.table.beside(SPAN, expected.span, name, Value::Nanos(theirs), bar);
+        self.table.beside(&expected.of(SPAN), expected.span, name, Value::Nanos(theirs), bar);
         Ok(())
     }
 

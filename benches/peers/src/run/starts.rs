@@ -14,7 +14,7 @@ use crate::measure::middle;
 use crate::ours;
 use crate::peer::Outcome;
 use crate::server::Server;
-use crate::table::{Bar, Value};
+use crate::table::{Bar, Value, thousands};
 use crate::workload::{Size, Workspace};
 
 /// A workspace that begins with a hundred events: four of its own, RBAC, people, service users (two each), places.
@@ -45,8 +45,8 @@ impl Run {
             times.push(took.as_secs_f64() * 1e9);
             server.stop()?;
         }
-        let what = "start with 10,000 workspaces and a million events: until ready";
-        self.table.alone(what, Value::Nanos(middle(times)), Bar::AtMost(Value::Nanos(5e8)));
+        let what = format!("start with {} workspaces of 100 events: until ready", thousands(many));
+        self.table.alone(&what, Value::Nanos(middle(times)), Bar::AtMost(Value::Nanos(5e8)));
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Run {
             rates.push(events * 1e9 / nanos(started));
             sizes.push(resident_in_a_process(&data, id)? / events);
         }
-        let what = "full replay of a million events: events";
+        let what = "full replay of the long history: events";
         self.table.alone(what, Value::PerSecond(middle(rates)), Bar::AtLeast(Value::PerSecond(500_000.0)));
         let what = "memory for an event of loaded history";
         self.table.alone(what, Value::Bytes(middle(sizes)), Bar::AtMost(Value::Bytes(150.0)));
