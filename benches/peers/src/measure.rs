@@ -14,6 +14,8 @@ use crate::peer::{Outcome, Peer};
 pub struct Stopwatch {
     criterion: Criterion,
     folder: TempDir,
+    /// How many measurements there were: Criterion puts two of one name into two folders.
+    taken: usize,
 }
 
 impl Stopwatch {
@@ -29,7 +31,7 @@ impl Stopwatch {
             .sample_size(20)
             .warm_up_time(Duration::from_millis(300))
             .measurement_time(Duration::from_millis(1_200));
-        Ok(Self { criterion, folder })
+        Ok(Self { criterion, folder, taken: 0 })
     }
 
     /// The median time of a routine, in nanoseconds.
@@ -37,8 +39,10 @@ impl Stopwatch {
     /// # Errors
     /// Criterion left no estimate.
     pub fn median<T>(&mut self, name: &str, mut routine: impl FnMut() -> T) -> Outcome<f64> {
-        self.criterion.bench_function(name, |bencher| bencher.iter(|| black_box(routine())));
-        read_median(self.folder.path(), name)
+        self.taken += 1;
+        let name = format!("{} {name}", self.taken);
+        self.criterion.bench_function(&name, |bencher| bencher.iter(|| black_box(routine())));
+        read_median(self.folder.path(), &name)
     }
 
     /// The median time of a decision of a peer, in nanoseconds: it is asked `questions` questions in turn.

@@ -119,7 +119,7 @@ impl Past {
     /// The same questions, as of now.
     pub fn now(&self) -> Now {
         let questions = self.questions.iter().map(|(_, question)| (0, question.clone())).collect();
-        Now { name: "Tenure", roots: vec![Arc::clone(&self.root)], questions }
+        Now { name: "Tenure now, in the long history", roots: vec![Arc::clone(&self.root)], questions }
     }
 }
 

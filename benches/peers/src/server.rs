@@ -139,3 +139,12 @@ impl Server {
         Ok(serde_json::from_str(text).unwrap_or_default())
     }
 }
+
+/// The `ID.SECRET` of a credential that an answer says was made.
+///
+/// # Errors
+/// There is none.
+pub fn credential(made: &Value, kind: &str) -> Outcome<String> {
+    let word = |field: &str| made[kind][field].as_str().ok_or_else(|| format!("no `{field}` of a {kind} in {made}"));
+    Ok(format!("{}.{}", word("id")?, word("secret")?))
+}

@@ -8,7 +8,7 @@ use crate::cerbos;
 use crate::load::{Asked, request};
 use crate::measure::middle;
 use crate::peer::{Outcome, agree};
-use crate::server::Server;
+use crate::server::{Server, credential};
 use crate::table::{Bar, Value};
 use crate::workload::Question;
 
@@ -48,9 +48,7 @@ impl Run {
         let issue = json!({"role": "evaluator", "label": "load"});
         let make = |name: &str| {
             let made = server.call("POST", &format!("/v1/workspaces/{name}/access-keys"), Some(&issue))?;
-            let key = &made["access_key"];
-            let word = |field: &str| key[field].as_str().ok_or_else(|| format!("no `{field}` in {made}"));
-            Ok(format!("{}.{}", word("id")?, word("secret")?))
+            credential(&made, "access_key")
         };
         self.workspaces.iter().map(|workspace| make(&workspace.name)).collect()
     }

@@ -8,10 +8,11 @@ use crate::durable::submissions::{FAR_MICROS, PLACE};
 use crate::durable::{CALLERS, cqrs, disk, inserts, rows, submissions};
 use crate::load::{rate, request};
 use crate::measure::middle;
-use crate::ours::{self, OPERATOR_SECRET};
+use crate::ours;
 use crate::peer::Outcome;
-use crate::server::Server;
+use crate::server::{Server, credential};
 use crate::table::{Bar, Value};
+use crate::workload::Workspace;
 
 const HTTP: &str = "durable changes over HTTP, 64 connections, one workspace";
 
@@ -37,16 +38,25 @@ impl Run {
         let data = self.folder.path().join("changed");
         ours::store(&data, [self.workspaces[0].lines()])?;
         let (server, _) = Server::tenure(&data)?;
+        let owner = self.owners_token(&server)?;
         let (mut alone, mut together, mut disk) = (Vec::new(), Vec::new(), Vec::new());
         let workspace = self.workspaces[0].name.as_str();
         for round in 0..self.rounds {
-            let next = |connection, sent| change(workspace, 2 * round, connection, sent);
+            let next = |connection, sent| change((workspace, &owner), 2 * round, connection, sent);
             alone.push(1e9 / rate(server.address, 1, self.time, &next)?);
             disk.push(disk::append_and_sync()?);
-            let next = |connection, sent| change(workspace, 2 * round + 1, connection, sent);
+            let next = |connection, sent| change((workspace, &owner), 2 * round + 1, connection, sent);
             together.push(rate(server.address, CALLERS, self.time, &next)?);
         }
         Ok((Value::Nanos(middle(alone)), Value::PerSecond(middle(together)), Value::Nanos(middle(disk))))
+    }
+
+    /// The token of the first workspace's owner, who makes the changes.
+    fn owners_token(&self, server: &Server) -> Outcome<String> {
+        let Workspace { name, principals, .. } = &self.workspaces[0];
+        let path = format!("/v1/workspaces/{name}/members/{}/tokens", principals[0].name);
+        let made = server.call("POST", &path, Some(&json!({})))?;
+        credential(&made, "token")
     }
 
     fn postgres_inserts(&mut self, together: Value) -> Outcome<()> {
@@ -74,11 +84,11 @@ impl Run {
 }
 
 /// A change of a grant's end; no two are alike, in whatever round.
-fn change(workspace: &str, round: usize, connection: usize, sent: usize) -> Vec<u8> {
+fn change((workspace, credential): (&str, &str), round: usize, connection: usize, sent: usize) -> Vec<u8> {
     let (environment, first) = PLACE;
     let micros = i64::try_from(round * 100_000_000 + sent).unwrap_or_default();
     let principal = first + connection;
     let path = format!("/v1/workspaces/{workspace}/environments/{environment}/grants/user:m{principal:04}");
     let body = json!({"role": "contributor", "expires_at": Instant::from_micros(FAR_MICROS + micros)});
-    request("PUT", &path, Some(&format!("operator.{OPERATOR_SECRET}")), Some(&body))
+    request("PUT", &path, Some(credential), Some(&body))
 }
