@@ -1,4 +1,4 @@
-//! Cerbos over `AuthZEN`: policies with derived roles, and the facts that they need in every request.
+//! Cerbos over AuthZEN: policies with derived roles, and the facts that they need in every request.
 //!
 //! Cerbos keeps no facts: the application looks up the principal's roles and grant and the environment's default role, and sends
 //! them. That the look-up costs nothing here is kind to it.

@@ -236,7 +236,7 @@ impl History {
             .map(|_| PastQuestion {
                 principal: chance.below(principals),
                 environment: chance.below(environments),
-                action: *chance.pick(&["read", "deploy"]),
+                action: chance.pick::<&str>(&["read", "deploy"]),
                 at: self.instant(&mut chance),
             })
             .collect()

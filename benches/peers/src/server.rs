@@ -12,7 +12,7 @@ use crate::load::{Connection, request};
 use crate::ours::OPERATOR_SECRET;
 use crate::peer::Outcome;
 
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// A server that ends when this goes.
 pub struct Server {
@@ -43,10 +43,10 @@ fn free_address() -> Outcome<SocketAddr> {
 fn wait_until_ready(address: SocketAddr, path: &str) -> Outcome<()> {
     let started = Instant::now();
     while started.elapsed() < START_MAX {
-        if let Ok(mut open) = Connection::open(address) {
-            if matches!(open.ask(&request("GET", path, None, None)), Ok((200, _))) {
-                return Ok(());
-            }
+        if let Ok(mut open) = Connection::open(address)
+            && matches!(open.ask(&request("GET", path, None, None)), Ok((200, _)))
+        {
+            return Ok(());
         }
         std::thread::sleep(Duration::from_millis(1));
     }

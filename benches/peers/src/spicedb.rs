@@ -1,4 +1,4 @@
-//! `SpiceDB` in this process: its own Go code as a shared library, with its store in memory, asked by protobuf messages without a
+//! SpiceDB in this process: its own Go code as a shared library, with its store in memory, asked by protobuf messages without a
 //! network between.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_ulonglong, c_void};
@@ -34,7 +34,7 @@ const HAS_PERMISSION: i32 = 2;
 /// The most that one request may write.
 const UPDATES_MAX: usize = 1_000;
 
-/// A thing, as `SpiceDB` names it.
+/// A thing, as SpiceDB names it.
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
 struct Object {
     #[prost(string, tag = "1")]
@@ -179,7 +179,7 @@ impl Instance {
     }
 }
 
-/// `SpiceDB`, with every question as a message's bytes.
+/// SpiceDB, with every question as a message's bytes.
 pub struct SpiceDb {
     instance: Instance,
     checks: Vec<Vec<u8>>,
@@ -234,10 +234,10 @@ fn relationships_of(workspace: &Workspace, home: &Object, environment: &Environm
 }
 
 impl SpiceDb {
-    /// `SpiceDB`, given workspaces and questions about them.
+    /// SpiceDB, given workspaces and questions about them.
     ///
     /// # Errors
-    /// The library cannot be loaded, or `SpiceDB` does not take them.
+    /// The library cannot be loaded, or SpiceDB does not take them.
     pub fn new(library: &Path, workspaces: &[Workspace], questions: &[Question]) -> Outcome<Self> {
         let instance = Instance::start(library)?;
         let schema = WriteSchema { schema: SCHEMA.to_owned() };

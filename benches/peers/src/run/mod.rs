@@ -106,8 +106,11 @@ impl Run {
     }
 }
 
+/// Adds its rows to the table.
+type Part = fn(&mut Run) -> Outcome<()>;
+
 /// The parts of a run, each by itself with `--only NAME,NAME`.
-const PARTS: &[(&str, fn(&mut Run) -> Outcome<()>)] =
+const PARTS: &[(&str, Part)] =
     &[("now", Run::now), ("past", Run::past), ("http", Run::http), ("writes", Run::writes), ("starts", Run::starts)];
 
 /// Runs everything; gives the table.
