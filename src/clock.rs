@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-
-use chrono::Utc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::time::Instant;
 
@@ -19,7 +18,9 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(Utc::now().timestamp_micros())
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Instant::from_micros(since.map_or_else(|before| micros(before.duration()).saturating_neg(), micros))
     }
 }
 

@@ -1,23 +1,30 @@
-//! What a server is configured with, beyond its flags: the operator's secret, and the address that it tells others.
+//! What a server is configured with, beyond its flags: the operator's secret, the key that signs checkpoints, and the address
+//! that it tells others.
 //!
-//! The secret is the instance's own credential. It comes from the environment, or from a file in the data folder that is made
-//! on the first start, readable by its owner only. It is never printed.
+//! The secret is the instance's own credential, the key what others know its logs by. Each comes from the environment, or from
+//! a file in the data folder that is made on the first start, readable by its owner only. Neither is ever printed.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::proof::note::LogKey;
 use crate::service::mint::{Mint, NoRandomness, Secret};
 
 /// The variable that the operator's secret can be given in.
 pub const OPERATOR_SECRET_VARIABLE: &str = "TENURE_OPERATOR_SECRET";
 /// The file in the data folder that it is kept in otherwise.
 pub const OPERATOR_SECRET_FILE: &str = "operator.secret";
+/// The variable that the key which signs checkpoints can be given in.
+pub const LOG_KEY_VARIABLE: &str = "TENURE_LOG_KEY";
+/// The file in the data folder that it is kept in otherwise.
+pub const LOG_KEY_FILE: &str = "log.key";
 /// The shortest operator's secret that is accepted, in bytes.
 pub const OPERATOR_SECRET_BYTES_MIN: usize = 32;
 
@@ -32,23 +39,26 @@ pub enum ConfigError {
         /// How many bytes it has.
         len: usize,
     },
-    /// The operator's secret cannot be read.
-    #[error("cannot read the operator's secret in `{path}`: {error}")]
+    /// The key that signs checkpoints is none.
+    #[error("the key in {0} is none: it has 64 hexadecimal digits, as `openssl rand -hex 32` gives them")]
+    LogKey(String),
+    /// A secret cannot be read.
+    #[error("cannot read the secret in `{path}`: {error}")]
     ReadSecret {
         /// Where it is.
         path: PathBuf,
         /// Why not.
         error: io::Error,
     },
-    /// The operator's secret cannot be kept.
-    #[error("cannot write the operator's secret to `{path}`: {error}")]
+    /// A secret cannot be kept.
+    #[error("cannot write the secret to `{path}`: {error}")]
     WriteSecret {
         /// Where it was to be.
         path: PathBuf,
         /// Why not.
         error: io::Error,
     },
-    /// The operator's secret cannot be made.
+    /// A secret cannot be made.
     #[error("{0}")]
     MakeSecret(#[from] NoRandomness),
     /// An address is none.
@@ -66,21 +76,87 @@ pub enum ConfigError {
 /// # Errors
 /// It is too short, or cannot be read, made or kept.
 pub fn operator_secret(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<Secret, ConfigError> {
-    if let Some(given) = given {
-        return long_enough(given, || format!("`{OPERATOR_SECRET_VARIABLE}`"));
+    let (secret, place) = kept_secret(folder, (OPERATOR_SECRET_VARIABLE, given), OPERATOR_SECRET_FILE, mint)?;
+    let len = secret.expose().len();
+    if len >= OPERATOR_SECRET_BYTES_MIN { Ok(secret) } else { Err(ConfigError::ShortSecret { place, len }) }
+}
+
+/// The key that signs checkpoints, found and made as the operator's secret is: the seed of an Ed25519 key (RFC 8032 §5.1.5) in
+/// 64 hexadecimal digits.
+///
+/// # Errors
+/// It has another form, or cannot be read, made or kept.
+pub fn log_key(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
+    read_key(kept_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?)
+}
+
+/// As [`log_key`], where it is only looked for; none if there is none.
+///
+/// # Errors
+/// It has another form, or cannot be read.
+pub fn find_log_key(folder: &Path, given: Option<String>) -> Result<Option<LogKey>, ConfigError> {
+    find_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE)?.map(read_key).transpose()
+}
+
+fn read_key((secret, place): (Secret, String)) -> Result<LogKey, ConfigError> {
+    seed(secret.expose()).map(|seed| LogKey::from_seed(&seed)).ok_or(ConfigError::LogKey(place))
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn seed(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    let mut pairs = digits.as_bytes().chunks(2);
+    for byte in seed.iter_mut() {
+        let pair =
+            std::str::from_utf8(pairs.next()?).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2)?;
     }
-    let path = folder.join(OPERATOR_SECRET_FILE);
+    pairs.next().is_none().then_some(seed)
+}
+
+/// A secret, and where it was found, or made.
+fn kept_secret(
+    folder: &Path,
+    given: (&str, Option<String>),
+    file: &str,
+    mint: &dyn Mint,
+) -> Result<(Secret, String), ConfigError> {
+    if let Some(found) = find_secret(folder, given, file)? {
+        return Ok(found);
+    }
+    let path = folder.join(file);
+    let place = format!("`{}`", path.display());
+    Ok((make_secret(path, mint)?, place))
+}
+
+/// A secret, and where it was found: in a variable, or in a file of the folder.
+fn find_secret(
+    folder: &Path,
+    (variable, given): (&str, Option<String>),
+    file: &str,
+) -> Result<Option<(Secret, String)>, ConfigError> {
+    if let Some(given) = given {
+        return Ok(Some((Secret::new(given), format!("`{variable}`"))));
+    }
+    let path = folder.join(file);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(kept) => long_enough(kept.trim_end().to_owned(), || format!("`{}`", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, mint),
+        Ok(kept) => {
+            warn_if_shared(&path);
+            Ok(Some((Secret::new(kept.trim_end()), format!("`{}`", path.display()))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::ReadSecret { path, error }),
     }
 }
 
-fn long_enough(secret: String, place: impl FnOnce() -> String) -> Result<Secret, ConfigError> {
-    let len = secret.len();
-    let secret = Secret::new(secret);
-    if len >= OPERATOR_SECRET_BYTES_MIN { Ok(secret) } else { Err(ConfigError::ShortSecret { place: place(), len }) }
+fn warn_if_shared(path: &Path) {
+    let is_shared = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    if is_shared {
+        let path = path.display();
+        tracing::warn!(
+            "others than its owner may use the secret in `{path}`: make sure that nobody did, and `chmod 600` it"
+        );
+    }
 }
 
 /// The file stands there whole or not at all: half a secret would be a short one at the next start.

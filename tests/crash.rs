@@ -22,9 +22,14 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
 use tenure::domain::event::EventData;
+use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::Revision;
 use tenure::log::EventLog;
+use tenure::log::published::StoredLog;
 use tenure::log::sqlite::SqliteLog;
+use tenure::log::verify::Verifier;
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::{LogKey, Origin};
 use tenure::service::replay;
 
 const KILLS: usize = 20;
@@ -73,9 +78,10 @@ fn post(agent: &ureq::Agent, url: &str, key: &str, body: &Value) -> Option<(u16,
     Some((answer.status().as_u16(), answer.body_mut().read_json().ok()?))
 }
 
-/// A change that one writer asks for, under a key of its own.
+/// A change that one writer asks for, under a key of its own: three events, all of them or none.
 fn change(user: &str) -> Value {
-    json!({"user": user, "role": "member"})
+    let member = json!({"type": "member.add", "user": user, "role": "member"});
+    json!({"commands": [member, {"type": "service_user.create", "name": format!("bot-of-{user}")}]})
 }
 
 /// What the writers know between them.
@@ -93,8 +99,8 @@ fn write(url: &str, known: &Known) {
     loop {
         let again = known.unanswered.lock().unwrap().pop_first();
         let user = again.unwrap_or_else(|| format!("u{}", known.next.fetch_add(1, Ordering::Relaxed)));
-        match post(&agent, &format!("{url}/v1/workspaces/acme/members"), &format!("add {user}"), &change(&user)) {
-            Some((201, _)) => {
+        match post(&agent, &format!("{url}/v1/workspaces/acme/commands"), &format!("add {user}"), &change(&user)) {
+            Some((200, _)) => {
                 known.acknowledged.lock().unwrap().insert(user);
                 known.more.notify_all();
             }
@@ -126,20 +132,35 @@ fn round(folder: &Path, known: &Arc<Known>, round: usize) {
     }
 }
 
-/// Who was added, by the log; the log is whole, and nobody was added twice.
+/// Who was added, by the log; the log and its tree are whole, and everyone was added once, with their service user.
 fn added(folder: &Path) -> BTreeSet<String> {
     let log = SqliteLog::open(folder).unwrap();
     let id = log.workspace_named("acme").unwrap().unwrap();
     let stored = log.read(id, Revision::ZERO, usize::MAX >> 1).unwrap();
     verify::verify(&stored.iter().map(|event| event.bytes.clone()).collect::<Vec<_>>()).unwrap();
     let workspace = replay(&log, id).unwrap().unwrap();
-    let mut added = BTreeSet::new();
+    let (mut added, mut service_users) = (BTreeSet::new(), BTreeSet::new());
     for event in workspace.events(Revision::ZERO, workspace.head()) {
-        if let EventData::MemberAdded(user, _) = &event.data {
-            assert!(added.insert(user.to_string()), "{user} was added twice");
+        match &event.data {
+            EventData::MemberAdded(user, _) => assert!(added.insert(user.to_string()), "{user} was added twice"),
+            EventData::ServiceUserCreated(_, made) => {
+                assert!(service_users.insert(made.name.to_string()), "{}", made.name);
+            }
+            _ => {}
         }
     }
+    let changed = added.iter().filter(|user| *user != "alice").map(|user| format!("bot-of-{user}"));
+    assert_eq!(changed.collect::<BTreeSet<_>>(), service_users, "half a change");
+    verify_tree(&log, id);
     added
+}
+
+/// Verifies the log as an auditor would.
+fn verify_tree(log: &SqliteLog, id: WorkspaceId) {
+    let signer = Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() };
+    let key = signer.verifier(id);
+    let stored = StoredLog::of(log, id, &signer).unwrap().unwrap();
+    Verifier::new(&key, None).unwrap().verify(&stored, &mut |_| Ok(()), &|_, _| {}).unwrap();
 }
 
 #[test]

@@ -5,8 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the bottom up: each may use those before it.
-const ROOMS: &[&[&str]] =
-    &[&["domain"], &["audit"], &["clock"], &["log"], &["service"], &["http"], &["config", "telemetry"], &["cli"]];
+const ROOMS: &[&[&str]] = &[
+    &["domain"],
+    &["audit", "proof"],
+    &["clock"],
+    &["log"],
+    &["service"],
+    &["http"],
+    &["config", "telemetry"],
+    &["cli"],
+];
 
 /// The longest file, in lines of code without its tests.
 const FILE_LINES_MAX: usize = 400;

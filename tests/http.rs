@@ -37,6 +37,8 @@ mod feed;
 mod hostile;
 #[path = "http/lists.rs"]
 mod lists;
+#[path = "http/log.rs"]
+mod log;
 #[path = "http/reads.rs"]
 mod reads;
 #[path = "http/reasons.rs"]

@@ -40,10 +40,14 @@ use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
-use tenure::domain::time::Revision;
+use tenure::domain::state::State;
+use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::{At, PlacementView, View};
+use tenure::domain::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, Outcome, codec};
+use tenure::log::{Append, EventLog, Outcome, codec, snapshot};
+use tenure::proof::hash::TreeHash;
+use tenure::proof::note::LogKey;
 use tenure::service::replay;
 
 proptest! {
@@ -156,7 +160,10 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
     let mut writer = Writer::with(ids_of_its_own());
     let mut met = Met::new();
     submit(&mut writer, &Caller::Operator, &[history.start()], &mut met);
-    for step in &history.steps {
+    for (count, step) in history.steps.iter().enumerate() {
+        if count % 7 == 0 {
+            Arc::make_mut(&mut writer.workspace).settle();
+        }
         writer.clock = after(writer.clock, step.clock);
         let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
         let (caller, commands) = step.resolve(&known, writer.clock);
@@ -166,7 +173,9 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         compare_rosters(&view, &facts);
     }
     compare_answers(&writer, At::Now, &head(&writer), &mut met);
-    restart(&mut writer);
+    compare_history(&writer);
+    restart(&mut writer, moments.first().map_or(0, |moment| moment.0));
+    compare_history(&writer);
     for moment in moments {
         look_back(&writer, *moment, &mut met);
     }
@@ -174,6 +183,25 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
         count(&mut met, data.type_name());
     }
     met
+}
+
+/// The facts hold every event exactly as it was taken in, packed or not, and know when it happened and where its command ends.
+fn compare_history(writer: &Writer) {
+    let (workspace, events) = (&writer.workspace, &writer.events);
+    let bytes = |event: &Event| codec::encode(event).unwrap();
+    for (event, next) in events.iter().zip(events.iter().skip(1).map(Some).chain([None])) {
+        let at = event.revision;
+        assert_eq!(workspace.event(at).map(|found| bytes(&found)), Some(bytes(event)), "revision {at}");
+        let last_of_command = next.is_none_or(|next| next.command != event.command);
+        assert_eq!(workspace.end_of_command(at) == at, last_of_command, "revision {at}");
+        assert_eq!(workspace.revision_at(event.time), workspace.end_of_command(at), "revision {at}");
+    }
+    for (after, until) in [(0, events.len()), (3, 17), (events.len() / 2, events.len() - 1), (5, 5), (9, 2)] {
+        let [from, end] = [after, until].map(|count| Revision(u64::try_from(count).unwrap()));
+        let found: Vec<_> = workspace.events(from, end).map(|event| bytes(&event)).collect();
+        let expected: Vec<_> = events.iter().skip(after).take(until.saturating_sub(after)).collect();
+        assert_eq!(found, expected.into_iter().map(|event| bytes(event)).collect::<Vec<_>>(), "{after} to {until}");
+    }
 }
 
 /// The store that every history of this run is written to, each under ids of its own.
@@ -193,13 +221,30 @@ fn ids_of_its_own() -> Counter {
 }
 
 /// Writes the log to the store, opens that anew as after a restart, and goes on with the facts that the bytes give.
-fn restart(writer: &mut Writer) {
+///
+/// Some of them come from a snapshot, taken anywhere.
+fn restart(writer: &mut Writer, drawn: u16) {
     let (workspace, command) = (writer.workspace.id(), writer.events[0].command);
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
     let group = [Append { workspace, expected: Revision::ZERO, command, events, notes: Vec::new() }];
-    assert_eq!(store().append(&group).unwrap(), [Outcome::Appended]);
+    assert_eq!(store().append(&group).unwrap().outcomes, [Outcome::Appended]);
     store().reopen().unwrap();
-    writer.workspace = Arc::new(replay(store(), workspace).unwrap().unwrap());
+    let replayed = replay(store(), workspace).unwrap().unwrap();
+    let taken_at = usize::from(drawn) % writer.events.len() + 1;
+    let mut before = Workspace::empty(workspace);
+    writer.events[..taken_at].iter().for_each(|event| before.evolve(event));
+    let key = LogKey::from_seed(&[7; 32]);
+    let mut restored =
+        snapshot::read(&snapshot::write(&before, &TreeHash::of_nothing(), &key), workspace, &key).unwrap().facts;
+    for event in replayed.events(before.head(), replayed.head()) {
+        restored.evolve(&event);
+    }
+    assert_eq!(state(replayed), state(restored.clone()), "from a snapshot of the first {taken_at} events");
+    writer.workspace = Arc::new(restored);
+}
+
+fn state(workspace: Workspace) -> String {
+    State::of(&View::now(Arc::new(workspace), Instant::EARLIEST)).to_json().unwrap()
 }
 
 fn head(writer: &Writer) -> Facts {

@@ -21,6 +21,8 @@ mod catalogue;
 mod files;
 #[path = "replay/histories.rs"]
 mod histories;
+#[path = "replay/packed.rs"]
+mod packed;
 #[path = "support/recording.rs"]
 mod recording;
 #[path = "replay/samples.rs"]

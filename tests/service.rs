@@ -33,6 +33,8 @@ use tenure::domain::principal::Caller;
 use tenure::domain::role::WorkspaceKind;
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::sqlite::SqliteLog;
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::{Answer, Submission, SubmitError};
 use tenure::service::{Service, Settings};
@@ -67,13 +69,14 @@ fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>
         mint: Arc::new(RandomMint),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         cache_bytes: 1 << 20,
+        signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() },
     };
     (Service::start(settings).unwrap(), log)
 }
 
 async fn events(service: &Service, id: WorkspaceId) -> Vec<Arc<Event>> {
     let root = service.workspace(id).await.unwrap().unwrap();
-    root.events(Revision::ZERO, root.head()).map(Arc::clone).collect()
+    root.events(Revision::ZERO, root.head()).collect()
 }
 
 async fn submit(

@@ -52,7 +52,7 @@ impl Evidence {
 
 /// The events of revisions, as far as the view reaches, with who made them and why.
 pub fn evidence(view: &View, revisions: &[Revision]) -> Vec<Evidence> {
-    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| Evidence::of(event)).collect()
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| Evidence::of(&event)).collect()
 }
 
 /// What made access begin or end, as it is shown.
@@ -73,7 +73,7 @@ pub enum ShownCause {
 impl ShownCause {
     /// A cause; none if its event is not loaded.
     pub fn of(view: &View, cause: &Cause) -> Option<Self> {
-        let shown = |revision: &Revision| view.event(*revision).map(|event| Evidence::of(event));
+        let shown = |revision: &Revision| view.event(*revision).map(|event| Evidence::of(&event));
         match cause {
             Cause::Event(revision) => shown(revision).map(Self::Event),
             Cause::Expiry { at, set_by } => Some(Self::Expiry { expiry: *at, set_by: shown(set_by) }),

@@ -49,7 +49,7 @@ fn roles(decision: &Decision) -> Option<String> {
 struct Teller<'a> {
     view: &'a View,
     actors: Actors,
-    events: Vec<&'a Arc<Event>>,
+    events: Vec<Arc<Event>>,
 }
 
 impl Teller<'_> {
@@ -213,7 +213,7 @@ impl Teller<'_> {
         let role = grant.value.role;
         let ended = self.grant_end(grant.value.expires_at);
         let sentence = format!("the principal's grant of {role} in {place} {ended}, {decides}");
-        let given = self.view.event(grant.since).map(|event| format!("that grant was given {}", self.when(event)));
+        let given = self.view.event(grant.since).map(|event| format!("that grant was given {}", self.when(&event)));
         std::iter::once(sentence).chain(given).chain(self.restriction()).collect()
     }
 

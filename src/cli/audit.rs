@@ -14,6 +14,8 @@ use super::session::{Session, has_more, items};
 use super::tenures::{self, Called, SpanArgs};
 use super::when::When;
 
+const ACCESS: [&str; 2] = ["audit", "access"];
+
 #[derive(Debug, Args)]
 pub(super) struct WhoArgs {
     /// The environment, by name or id
@@ -74,13 +76,33 @@ pub(super) struct EventsArgs {
     follow: bool,
 }
 
+impl WhoArgs {
+    /// What is asked, and of which list.
+    pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
+        let query = self.at.query().with("environment", Some(&self.environment));
+        question(session, query, &self.span)
+    }
+}
+
+impl ReachArgs {
+    /// What is asked, and of which list.
+    pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
+        let query = self.at.query().with("principal", Some(&self.principal));
+        question(session, query, &self.span)
+    }
+}
+
+fn question(session: &mut Session, query: Query, span: &SpanArgs) -> Result<([&'static str; 2], Query), Failure> {
+    if span.is_asked()? { Ok((tenures::TENURES, span.query(session, query)?)) } else { Ok((ACCESS, query)) }
+}
+
 pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
     let query = args.at.query().with("environment", Some(&args.environment));
     if args.span.is_asked()? {
         let list = tenures::show(session, query, &args.span, Called::ByPrincipal)?;
         return show_view(session, &list);
     }
-    let list = session.get_all(&["audit", "access"], &query)?;
+    let list = session.get_all(&ACCESS, &query)?;
     let there = !items(&list).is_empty() || session.get(&["environments", &args.environment], &args.at.query()).is_ok();
     let nobody = if there { "nobody has access to it" } else { "no environment of that name or id was there then" };
     session.show_list(&list, &WHO, nobody)?;
@@ -93,7 +115,7 @@ pub(super) fn reach(session: &mut Session, args: &ReachArgs) -> Result<(), Failu
         let list = tenures::show(session, query, &args.span, Called::ByEnvironment)?;
         return show_view(session, &list);
     }
-    let list = session.get_all(&["audit", "access"], &query)?;
+    let list = session.get_all(&ACCESS, &query)?;
     session.show_list(&list, &REACH, "there is nothing that they have access to")?;
     show_view(session, &list)
 }

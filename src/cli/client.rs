@@ -1,5 +1,6 @@
 //! The HTTP client behind every command that asks a server.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,17 +21,27 @@ const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long it may take to reach the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
+pub(super) const ANSWER_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 
 /// What follows the `?` of a request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Query(Vec<(&'static str, String)>);
+pub(super) struct Query(Vec<(Cow<'static, str>, String)>);
 
 impl Query {
     /// The same with one more parameter, if there is a value for it.
     pub(super) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.0.extend(value.map(|value| (name, value.to_string())));
+        self.0.extend(value.map(|value| (name.into(), value.to_string())));
         self
+    }
+
+    /// A query of these names and values.
+    pub(super) fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+
+    /// The names and values.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
     }
 
     fn append_to(&self, url: &mut String) {

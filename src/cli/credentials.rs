@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::args::AtArgs;
+use super::client::Query;
 use super::failure::Failure;
 use super::kind::named;
 use super::layout::Line;
@@ -16,6 +17,13 @@ const CREDENTIALS: [&str; 2] = ["audit", "credentials"];
 pub(super) struct CredentialsArgs {
     #[command(flatten)]
     at: AtArgs,
+}
+
+impl CredentialsArgs {
+    /// What is asked, and of which list.
+    pub(super) fn question(&self) -> ([&'static str; 2], Query) {
+        (CREDENTIALS, self.at.query())
+    }
 }
 
 pub(super) fn credentials(session: &mut Session, args: &CredentialsArgs) -> Result<(), Failure> {

@@ -35,14 +35,22 @@ pub(super) struct DiffArgs {
     principal: Option<String>,
 }
 
+impl DiffArgs {
+    /// What is asked, and of which list.
+    pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
+        let from = session.instant(self.from)?;
+        let until = self.until.map(|when| session.instant(when)).transpose()?;
+        let query = Query::default()
+            .with("from", Some(from))
+            .with("until", until)
+            .with("environment", self.environment.as_ref())
+            .with("principal", self.principal.as_ref());
+        Ok((DIFF, query))
+    }
+}
+
 pub(super) fn diff(session: &mut Session, args: &DiffArgs) -> Result<(), Failure> {
-    let from = session.instant(args.from)?;
-    let until = args.until.map(|when| session.instant(when)).transpose()?;
-    let query = Query::default()
-        .with("from", Some(from))
-        .with("until", until)
-        .with("environment", args.environment.as_ref())
-        .with("principal", args.principal.as_ref());
+    let (_, query) = args.question(session)?;
     if session.out.format == Format::Csv {
         return session.copy(&DIFF, &query, "text/csv");
     }

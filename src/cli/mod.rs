@@ -1,7 +1,7 @@
 //! The command line: one program that serves, imports, replays, and asks a running server.
 //!
 //! Commands that ask a server know only its HTTP API, never the data behind it. Output for others to read goes to stdout,
-//! everything else to stderr; the exit code is 0, 1 where `check` is denied, or 2 where something is wrong.
+//! everything else to stderr; the exit code is 0, 1 where `check` is denied or `verify` finds something wrong, or 2 where something is wrong.
 
 mod args;
 mod audit;
@@ -15,12 +15,15 @@ mod credentials;
 mod demo;
 mod diff;
 mod environment;
+mod evidence;
+mod export;
 mod failure;
 mod follow;
 mod history;
 mod import;
 mod kind;
 mod layout;
+mod log_key;
 mod names;
 mod output;
 mod rbac;
@@ -29,8 +32,10 @@ mod replay;
 mod report;
 mod resource;
 mod serve;
+mod served;
 mod session;
 mod tenures;
+mod verify;
 mod what_if;
 mod when;
 mod workspace;
@@ -46,6 +51,7 @@ use credential::{AccessKeyCommand, ProxyTokenCommand, TokenCommand};
 use credentials::CredentialsArgs;
 use diff::DiffArgs;
 use environment::{EnvironmentCommand, GrantCommand};
+use evidence::EvidenceArgs;
 use failure::Failure;
 use output::{Format, Output, remark};
 use rbac::RbacCommand;
@@ -74,7 +80,7 @@ First steps:
   tenure environment list
   tenure check user:alice deploy main --explain
 
-Exit codes: 0 done or allowed, 1 denied (`check`), 2 something is wrong, said on stderr.";
+Exit codes: 0 done or allowed, 1 denied (`check`) or flawed (`verify`), 2 something is wrong, said on stderr.";
 
 #[derive(Debug, Parser)]
 #[command(name = "tenure", version, about = ABOUT, after_help = FIRST_STEPS, max_term_width = 120)]
@@ -90,6 +96,9 @@ enum Command {
     Import(import::ImportArgs),
     Replay(replay::ReplayArgs),
     Backup(backup::BackupArgs),
+    Key(log_key::KeyArgs),
+    Export(export::ExportArgs),
+    Verify(verify::VerifyArgs),
     /// Write a completion script for a shell to stdout
     #[command(after_help = "Example:\n  source <(tenure completions bash)")]
     Completions {
@@ -121,6 +130,7 @@ enum Ask {
     Events(About<EventsArgs>),
     /// Who read the audit: what they asked, and how much they were given
     Reads(About<ReadsArgs>),
+    Evidence(About<EvidenceArgs>),
     /// Workspaces: the tenants of the instance
     Workspace(In<WorkspaceCommand>),
     /// Members: people in the workspace, each with a workspace role
@@ -194,6 +204,9 @@ impl Command {
             Self::Import(args) => done(import::import(&args)),
             Self::Replay(args) => done(replay::replay(&args)),
             Self::Backup(args) => done(backup::backup(&args)),
+            Self::Key(args) => done(log_key::key(&args)),
+            Self::Export(args) => done(export::export(&args)),
+            Self::Verify(args) => verify::verify(&args),
             Self::Completions { shell } => done(completions(shell)),
             Self::Ask(ask) => ask.run(Session::open),
         }
@@ -236,6 +249,9 @@ impl Ask {
                 within(open, session, |session| done(audit::events(session, &args)))
             }
             Self::Reads(About { args, session }) => within(open, session, |session| done(reads::reads(session, &args))),
+            Self::Evidence(About { args, session }) => {
+                within(open, session, |session| done(evidence::evidence(session, &args)))
+            }
             Self::Workspace(group) => group.run(open, workspace::workspace),
             Self::Member(group) => group.run(open, workspace::member),
             Self::ServiceUser(group) => group.run(open, workspace::service_user),

@@ -15,12 +15,15 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, BaseUrl, OPERATOR_SECRET_VARIABLE};
+use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::http::attempts::Attempts;
 use crate::http::client_address::TrustedProxies;
 use crate::http::live::Streams;
 use crate::http::{self, App};
+use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
+use crate::proof::checkpoint::Signer;
+use crate::proof::note::Origin;
 use crate::service::mint::{RandomMint, Secret};
 use crate::service::{Service, Settings};
 use crate::telemetry;
@@ -32,7 +35,8 @@ const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
 const HELP: &str = "\
 The first start makes the data folder and, in it, `operator.secret`: the secret of the id `operator`, who may do \
-everything. Set TENURE_OPERATOR_SECRET (at least 32 bytes) to give it yourself. Log lines go to stderr; TENURE_LOG says \
+everything; and `log.key`, which signs the checkpoints of the logs. Set TENURE_OPERATOR_SECRET (at least 32 bytes) and \
+TENURE_LOG_KEY (64 hexadecimal digits) to give them yourself. Log lines go to stderr; TENURE_LOG says \
 which, such as `warn` or `info,tenure::service=debug`.
 
   export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat ./data/operator.secret)\"
@@ -55,12 +59,15 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "TENURE_BASE_URL", value_name = "URL")]
     base_url: Option<BaseUrl>,
     /// How much memory workspaces may take, in MiB
-    #[arg(long, env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
+    #[arg(long, visible_alias = "cache-mb", env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
     cache_mib: u64,
     /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
     /// came from: addresses and networks, separated by commas
     #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
     trusted_proxies: TrustedProxies,
+    /// What the names of the logs begin with, in checkpoints and verifier keys; once a checkpoint was given away it stays
+    #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
+    origin: Origin,
 }
 
 /// The operator's secret of a data folder, made if it is missing.
@@ -69,13 +76,32 @@ pub(super) fn operator_secret(data: &Path) -> Result<Secret, Failure> {
     Ok(config::operator_secret(data, given, &RandomMint)?)
 }
 
+/// What signs the checkpoints of a data folder's logs; its key is made if it is missing.
+pub(super) fn signer(data: &Path, instance: Origin) -> Result<Signer, Failure> {
+    let given = std::env::var(LOG_KEY_VARIABLE).ok();
+    Ok(Signer { key: config::log_key(data, given, &RandomMint)?, instance })
+}
+
+/// As [`signer`], and says so where a key is made for logs that were signed with another, as after a backup without it.
+fn served_signer(log: &SqliteLog, data: &Path, instance: Origin) -> Result<Signer, Failure> {
+    let is_made = config::find_log_key(data, std::env::var(LOG_KEY_VARIABLE).ok())?.is_none();
+    if is_made && !log.workspaces(None, 1)?.is_empty() {
+        tracing::warn!(
+            "there are logs in the data folder and no `{LOG_KEY_FILE}`, so one is made: if they were signed before, stop, put the old \
+             one back, and start again; verifier keys that were given out do not fit the new one"
+        );
+    }
+    signer(data, instance)
+}
+
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     telemetry::start_logging("info");
     let log = SqliteLog::open(&args.data)?;
     let operator = operator_secret(&args.data)?;
+    let signer = served_signer(&log, &args.data, args.origin)?;
     let cache_bytes = args.cache_mib.saturating_mul(1_024 * 1_024);
     runtime()?.block_on(async {
-        let settings = settings(log, Arc::new(SystemClock), operator, cache_bytes);
+        let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
         let server = Server::start(settings, args.listen, args.base_url).await?;
         let server = Server { trusted_proxies: args.trusted_proxies, ..server };
         let mut out = Output::stdout(Format::Table);
@@ -93,8 +119,13 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// What a service over this log is started with.
-pub(super) fn settings(log: SqliteLog, clock: Arc<dyn Clock>, operator: Secret, cache_bytes: u64) -> Settings {
-    Settings { log: Arc::new(log), clock, mint: Arc::new(RandomMint), operator, cache_bytes }
+pub(super) fn settings(
+    log: SqliteLog,
+    clock: Arc<dyn Clock>,
+    (operator, signer): (Secret, Signer),
+    cache_bytes: u64,
+) -> Settings {
+    Settings { log: Arc::new(log), clock, mint: Arc::new(RandomMint), operator, cache_bytes, signer }
 }
 
 /// A service with an address.

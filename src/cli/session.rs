@@ -23,7 +23,7 @@ const NAMED_MAX: usize = 20;
 /// The variable that holds the secret. There is no flag for it: what is written in a command can be seen by others.
 const TOKEN_SECRET_VARIABLE: &str = "TENURE_TOKEN_SECRET";
 
-/// Which server is asked, and as whom.
+// Which server is asked, and as whom. No doc comment: it would stand in the place of what each command says of itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and output")]
 pub(super) struct SessionArgs {
@@ -165,19 +165,7 @@ impl Session {
 
     /// Asks for rows of a list, page by page, until there are enough.
     pub(super) fn get_pages(&self, path: &str, query: &Query, enough: usize) -> Result<Value, Failure> {
-        let page_rows = u32::try_from(enough).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
-        let page = |cursor: Option<&str>| {
-            let query = query.clone().with("limit", Some(page_rows)).with("cursor", cursor);
-            self.client.send(Method::GET, path, &query, None)
-        };
-        let mut list = page(None)?;
-        while let Some(cursor) = next(&list).filter(|_| items(&list).len() < enough) {
-            append(&mut list, page(Some(&cursor))?);
-        }
-        if let Some(rows) = list.get_mut("items").and_then(Value::as_array_mut) {
-            rows.truncate(enough);
-        }
-        Ok(list)
+        pages(&self.client, path, query, enough)
     }
 
     /// Asks for all rows of a list of the workspace, and shows them.
@@ -264,6 +252,27 @@ impl Session {
         )?;
         self.out.line("")
     }
+}
+
+/// Asks for all rows of a list: the first page, with the rows of all.
+pub(super) fn all_pages(client: &Client, path: &str, query: &Query) -> Result<Value, Failure> {
+    pages(client, path, query, usize::MAX)
+}
+
+fn pages(client: &Client, path: &str, query: &Query, enough: usize) -> Result<Value, Failure> {
+    let page_rows = u32::try_from(enough).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
+    let page = |cursor: Option<&str>| {
+        let query = query.clone().with("limit", Some(page_rows)).with("cursor", cursor);
+        client.send(Method::GET, path, &query, None)
+    };
+    let mut list = page(None)?;
+    while let Some(cursor) = next(&list).filter(|_| items(&list).len() < enough) {
+        append(&mut list, page(Some(&cursor))?);
+    }
+    if let Some(rows) = list.get_mut("items").and_then(Value::as_array_mut) {
+        rows.truncate(enough);
+    }
+    Ok(list)
 }
 
 fn unnamed_instant() -> Failure {

@@ -20,7 +20,7 @@ use crate::domain::time::Instant;
 
 /// The most bars that are drawn unless all are asked for.
 const BARS_MAX: usize = 200;
-const TENURES: [&str; 2] = ["audit", "tenures"];
+pub(super) const TENURES: [&str; 2] = ["audit", "tenures"];
 
 /// Over which time.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,6 +53,27 @@ impl SpanArgs {
     }
 }
 
+/// A question with its span.
+struct Spanned {
+    from: Option<Instant>,
+    until: Option<Instant>,
+    query: Query,
+}
+
+impl SpanArgs {
+    fn spanned(&self, session: &mut Session, query: Query) -> Result<Spanned, Failure> {
+        let from = self.from.map(|when| session.instant(when)).transpose()?;
+        let until = self.until.map(|when| session.instant(when)).transpose()?;
+        let query = query.with("from", from).with("until", until).with("role", self.role.as_ref());
+        Ok(Spanned { from, until, query })
+    }
+
+    /// The query over the span.
+    pub(super) fn query(&self, session: &mut Session, query: Query) -> Result<Query, Failure> {
+        Ok(self.spanned(session, query)?.query)
+    }
+}
+
 /// What a bar is called by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Called {
@@ -64,9 +85,7 @@ pub(super) enum Called {
 
 /// Asks who had access over a span, and shows it.
 pub(super) fn show(session: &mut Session, query: Query, span: &SpanArgs, called: Called) -> Result<Value, Failure> {
-    let from = span.from.map(|when| session.instant(when)).transpose()?;
-    let until = span.until.map(|when| session.instant(when)).transpose()?;
-    let query = query.with("from", from).with("until", until).with("role", span.role.as_ref());
+    let Spanned { from, until, query } = span.spanned(session, query)?;
     if session.out.format == Format::Csv {
         session.copy(&TENURES, &query, "text/csv")?;
         return Ok(Value::Null);

@@ -5,11 +5,13 @@
 
 use super::catalogue::{self, Requirement, Uncatalogued};
 use super::command::{EnvironmentRef, PrincipalRef};
+use super::grounds::Grounds;
 use super::id::EnvironmentId;
 use super::principal::Principal;
 use super::role::{EnvironmentRole, WorkspaceRole};
 use super::time::Revision;
-use super::view::{EnvironmentView, ProxyTokenView, View};
+use super::timeline::Since;
+use super::view::{EnvironmentView, Present, ProxyTokenView, View};
 use super::whereabouts::{Knowledge, Sought, locate};
 use super::workspace::Mode;
 
@@ -30,7 +32,7 @@ impl Subject {
     /// The subject of an `AuthZEN` type and id.
     pub fn new(subject_type: &str, id: &str) -> Self {
         match subject_type {
-            "user" | "service_user" => Self::Principal(PrincipalRef(format!("{subject_type}:{id}"))),
+            "user" | "service_user" => Self::Principal(PrincipalRef([subject_type, ":", id].concat())),
             "task" => Self::Task(id.into()),
             "proxy_token" => Self::ProxyToken(id.to_owned()),
             _ => Self::Unknown,
@@ -188,12 +190,12 @@ pub struct Decision {
     /// The rule that decided.
     pub rule: Rule,
     /// The revisions of the events that the answer rests on, in order.
-    pub evidence: Vec<Revision>,
+    pub evidence: Grounds,
 }
 
 impl Decision {
     pub(super) fn new(allowed: bool, rule: Rule, evidence: impl IntoIterator<Item = Revision>) -> Self {
-        Self { allowed, role: None, required: None, rule, evidence: in_order(evidence) }
+        Self { allowed, role: None, required: None, rule, evidence: evidence.into_iter().collect() }
     }
 
     pub(super) fn denied(rule: Rule) -> Self {
@@ -201,19 +203,9 @@ impl Decision {
     }
 
     /// The same, resting on one more event.
-    fn resting_on(mut self, event: Option<Revision>) -> Self {
-        if event.is_some() {
-            self.evidence = in_order(self.evidence.into_iter().chain(event));
-        }
-        self
+    fn resting_on(self, event: Option<Revision>) -> Self {
+        Self { evidence: event.map_or(self.evidence, |event| self.evidence.and(event)), ..self }
     }
-}
-
-fn in_order(evidence: impl IntoIterator<Item = Revision>) -> Vec<Revision> {
-    let mut evidence: Vec<_> = evidence.into_iter().filter(|revision| *revision != Revision::ZERO).collect();
-    evidence.sort_unstable();
-    evidence.dedup();
-    evidence
 }
 
 /// Answers a question in a view.
@@ -258,22 +250,18 @@ fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decisio
     let required_role = required.map(AnyRole::Workspace);
     let decision = match find_principal(view, principal) {
         Err(decision) => decision,
-        Ok(principal) => judge_workspace_role(view, &principal, required),
+        Ok(principal) => judge_workspace_role(&principal, required),
     };
     Decision { required: required_role, ..decision }
 }
 
-fn judge_workspace_role(view: &View, principal: &Principal, required: Option<WorkspaceRole>) -> Decision {
-    let member = match principal {
-        Principal::User(user) => view.member(user),
-        Principal::ServiceUser(_) => None,
-    };
-    let role = member.map(|member| member.value);
+fn judge_workspace_role(principal: &Present, required: Option<WorkspaceRole>) -> Decision {
+    let role = principal.role.map(|role| role.value);
     let (allowed, rule) = match required {
         None => (true, Rule::AnyPrincipal),
         Some(required) => (role.is_some_and(|role| role >= required), Rule::WorkspaceRole),
     };
-    let decision = Decision::new(allowed, rule, view.principal(principal));
+    let decision = Decision::new(allowed, rule, [principal.since]);
     Decision { role: role.map(AnyRole::Workspace), ..decision }
 }
 
@@ -319,17 +307,13 @@ impl Decision {
     }
 }
 
-fn judge_role(
-    view: &View,
-    environment: &EnvironmentView<'_>,
-    principal: &Principal,
-    role: EnvironmentRole,
-) -> Decision {
-    let access = access(view, environment, principal);
+fn judge_role(view: &View, environment: &EnvironmentView<'_>, principal: &Present, role: EnvironmentRole) -> Decision {
+    let (held, third) = first_that_applies(view, environment, &principal.principal, principal.role);
+    let evidence = [Some(principal.since), Some(environment.mode.since), third];
     Decision {
-        role: Some(AnyRole::Environment(access.role)),
+        role: Some(AnyRole::Environment(held.role)),
         required: Some(AnyRole::Environment(role)),
-        ..Decision::new(access.role >= role, access.rule, access.evidence)
+        ..Decision::new(held.role >= role, held.rule, evidence.into_iter().flatten())
     }
 }
 
@@ -350,19 +334,28 @@ pub struct Access {
     /// The rule that gives it.
     pub rule: Rule,
     /// The revisions of the events that it rests on, in order.
-    pub evidence: Vec<Revision>,
+    pub evidence: Grounds,
 }
 
 /// The role of a principal that exists in an environment that exists.
 pub fn held(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Held {
-    first_that_applies(view, environment, principal).0
+    first_that_applies(view, environment, principal, workspace_role(view, principal)).0
 }
 
 /// As [`held`], with the events that it rests on.
 pub fn access(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Access {
-    let (Held { role, rule }, third) = first_that_applies(view, environment, principal);
-    let evidence = [view.principal(principal), Some(environment.mode.since), third];
-    Access { role, rule, evidence: in_order(evidence.into_iter().flatten()) }
+    let found = view.presence(principal);
+    let member = found.as_ref().and_then(|found| found.role);
+    let (Held { role, rule }, third) = first_that_applies(view, environment, principal, member);
+    let evidence = [found.map(|found| found.since), Some(environment.mode.since), third];
+    Access { role, rule, evidence: evidence.into_iter().flatten().collect() }
+}
+
+fn workspace_role(view: &View, principal: &Principal) -> Option<Since<WorkspaceRole>> {
+    match principal {
+        Principal::User(user) => view.member(user),
+        Principal::ServiceUser(_) => None,
+    }
 }
 
 /// The first rule that applies, and the event that it rests on beside the principal's and the environment's own.
@@ -370,13 +363,10 @@ fn first_that_applies(
     view: &View,
     environment: &EnvironmentView<'_>,
     principal: &Principal,
+    member: Option<Since<WorkspaceRole>>,
 ) -> (Held, Option<Revision>) {
     const CONTRIBUTOR: EnvironmentRole = EnvironmentRole::Contributor;
     let rbac = view.rbac();
-    let member = match principal {
-        Principal::User(user) => view.member(user),
-        Principal::ServiceUser(_) => None,
-    };
     let grant = view.grant_trace(environment, principal);
     let live_grant = grant.as_ref().and_then(|grant| view.live_grant(grant));
     let (role, rule, third) = match (environment.mode.value, rbac.value, member, live_grant) {
@@ -422,8 +412,8 @@ pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: Environment
     }
 }
 
-fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Principal, Decision> {
-    view.find_principal(reference).map_err(|_| match reference.0.split_once(':') {
+fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Present, Decision> {
+    view.present(reference).ok_or_else(|| match reference.0.split_once(':') {
         Some(("service_user", named)) => {
             let trace = view.last_service_user_named(named).and_then(|id| view.service_user_trace(id));
             Decision::new(false, Rule::NoSuchServiceUser, trace.map(|trace| trace.since))

@@ -453,6 +453,18 @@ commands! {
 }
 
 impl Command {
+    /// Whether doing it makes a credential, and so takes a secret.
+    pub const fn makes_credential(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateWorkspace(_)
+                | Self::CreateServiceUser(_)
+                | Self::IssueToken(_)
+                | Self::CreateProxyToken(_)
+                | Self::IssueAccessKey(_)
+        )
+    }
+
     /// Reads `{"type": TYPE, …}`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::credential::SecretDigest;
+use super::history::{Packed, Packer, Unpacker};
 use super::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
@@ -171,6 +172,25 @@ macro_rules! event_catalogue {
                 }
             }
 
+            /// Packs the name, the subject and the particulars.
+            pub(super) fn pack<'a>(&'a self, out: &mut Packer<'a>) {
+                out.text(self.type_name());
+                match self {
+                    $(Self::$variant(subject, data) => {
+                        subject.pack(out);
+                        data.pack(out);
+                    })*
+                }
+            }
+
+            /// What [`Self::pack`] packed; none if the name is unknown or something else follows it.
+            pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+                match from.text()? {
+                    $($name => Some(Self::$variant(Packed::unpack(from)?, Packed::unpack(from)?)),)*
+                    _ => None,
+                }
+            }
+
             /// Every type in JSON Schema, in the order of the catalogue.
             pub fn schemas() -> Vec<EventSchema> {
                 vec![$(EventSchema {
@@ -262,6 +282,17 @@ macro_rules! event_data {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$fmeta])* pub $field: $ty,)*
+        }
+
+        #[allow(unused_variables, reason = "some have no fields")]
+        impl Packed for $name {
+            fn pack<'a>(&'a self, out: &mut Packer<'a>) {
+                $(self.$field.pack(out);)*
+            }
+
+            fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+                Some(Self { $($field: Packed::unpack(from)?,)* })
+            }
         }
     )*};
 }

@@ -4,6 +4,7 @@
 //! of a `UUIDv7` as 26 letters of Crockford's base 32. Each kind is a type of its own, so that an environment can never be
 //! passed where a token is meant. Making an id is not possible here: it needs a clock and chance (see [`Fresh`]).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,6 +17,29 @@ use super::credential::SecretDigest;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
+/// What each byte stands for as a digit; 32 for one that is none. Every event that is read has several ids.
+const DIGITS: [u8; 256] = digits();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated when it is compiled, where an index that is too large is an error"
+)]
+const fn digits() -> [u8; 256] {
+    let mut digits = [32; 256];
+    let mut digit = 0_u8;
+    let mut rest: &[u8] = ALPHABET;
+    while let [letter, after @ ..] = rest {
+        digits[letter_place(*letter)] = digit;
+        digit += 1;
+        rest = after;
+    }
+    digits
+}
+
+#[expect(clippy::as_conversions, reason = "`From` cannot be called when it is compiled, and nothing is lost")]
+const fn letter_place(letter: u8) -> usize {
+    letter as usize
+}
 
 /// Every prefix of an id that an event can hold. No name may begin with one of them and an underscore, so a name is never taken for an id.
 pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt", "cmd"];
@@ -25,15 +49,16 @@ pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt",
 #[error("`{0}` is not an id of this kind")]
 pub struct NotAnId(pub String);
 
-fn encode_suffix(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
-    (0..SUFFIX_LEN)
-        .rev()
-        .map(|digit| {
-            let index = usize::try_from((bits >> (5 * digit)) & 31).unwrap_or_default();
-            ALPHABET.get(index).copied().map_or('0', char::from)
-        })
-        .collect()
+/// Writes the letters of 128 bits, without memory of their own: every event holds several ids.
+fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
+    let mut bits = uuid.as_u128();
+    let mut letters = [b'0'; SUFFIX_LEN];
+    for letter in letters.iter_mut().rev() {
+        let digit = usize::try_from(bits & 31).unwrap_or_default();
+        *letter = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        bits >>= 5;
+    }
+    f.write_str(std::str::from_utf8(&letters).unwrap_or_default())
 }
 
 fn decode_suffix(suffix: &str) -> Option<Uuid> {
@@ -43,8 +68,8 @@ fn decode_suffix(suffix: &str) -> Option<Uuid> {
     suffix
         .bytes()
         .try_fold(0_u128, |bits, letter| {
-            let digit = ALPHABET.iter().position(|known| *known == letter)?;
-            Some((bits << 5) | u128::try_from(digit).ok()?)
+            let digit = DIGITS.get(usize::from(letter)).copied().filter(|digit| *digit < 32)?;
+            Some((bits << 5) | u128::from(digit))
         })
         .map(Uuid::from_u128)
 }
@@ -72,7 +97,8 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}_{}", $prefix, encode_suffix(self.0))
+                f.write_str(concat!($prefix, "_"))?;
+                write_suffix(f, self.0)
             }
         }
 
@@ -146,6 +172,13 @@ pub struct UserId(Arc<str>);
 impl UserId {
     /// The id as it was given.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// INVARIANT: two ids are equal, and in order, as their texts are; both compare nothing else.
+impl Borrow<str> for UserId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -11,6 +11,8 @@ pub mod concern;
 pub mod credential;
 pub mod decide;
 pub mod event;
+pub mod grounds;
+mod history;
 pub mod id;
 pub mod json;
 pub mod name;

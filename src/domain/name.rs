@@ -216,16 +216,21 @@ macro_rules! looked_up_as_text {
         }
     )*};
 }
-looked_up_as_text!(ResourceTypeName, ActionName, ResourceId);
+looked_up_as_text!(ServiceUserName, ResourceTypeName, ActionName, ResourceId);
 
 impl EnvironmentName {
     /// What the name is looked up by: two names with one key are the same name.
     pub fn key(&self) -> Arc<str> {
-        Self::key_of(&self.0)
+        self.0.to_ascii_lowercase().into()
     }
 
-    /// The key of a text that may not even be a name.
-    pub fn key_of(text: &str) -> Arc<str> {
-        text.to_ascii_lowercase().into()
+    /// Looks something up by the key of a text; none if the text cannot be a name. Nothing is allocated for it: every decision
+    /// looks a name up.
+    pub fn look_up<T>(text: &str, look: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let mut key = [0; NAME_CHARS_MAX];
+        let key = key.get_mut(..text.len())?;
+        key.copy_from_slice(text.as_bytes());
+        key.make_ascii_lowercase();
+        look(std::str::from_utf8(key).ok()?)
     }
 }

@@ -1,17 +1,22 @@
 //! Instants and revisions: the two ways to say when.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::name::InvalidText;
 
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z.
+// The number is kept from 1 up, in the same order, so that an instant that may be missing takes no more room than one that is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(i64);
+pub struct Instant(NonZeroU64);
+
+/// What the microseconds are moved up by: the sign bit, so that the least of them is 0.
+const SIGN: u64 = 1 << 63;
 
 const INSTANT_RULE: &str =
     "an instant is written as in RFC 3339, such as `2026-03-01T09:30:00Z`, and in UTC is within the years 0 to 9999";
@@ -22,16 +27,19 @@ pub const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_0
 
 impl Instant {
     /// Before everything that an RFC 3339 text can name.
-    pub const EARLIEST: Self = Self(-62_167_219_200_000_000);
+    pub const EARLIEST: Self = Self::from_micros(-62_167_219_200_000_000);
 
-    /// The instant this many microseconds after the epoch.
+    /// The instant this many microseconds after the epoch; [`i64::MIN`] of them are taken for one more.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        match NonZeroU64::new(micros.cast_unsigned() ^ SIGN) {
+            Some(number) => Self(number),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Microseconds since the epoch.
     pub const fn micros(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN).cast_signed()
     }
 
     /// The smallest later instant.
@@ -43,11 +51,37 @@ impl Instant {
 
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::<Utc>::from_timestamp_micros(self.0) {
+        match DateTime::<Utc>::from_timestamp_micros(self.micros()) {
+            Some(time) if WRITABLE_MICROS.contains(&self.micros()) => {
+                f.write_str(std::str::from_utf8(&rfc_3339(&time)).unwrap_or_default())
+            }
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true)),
             None => f.write_str("-infinity"),
         }
     }
+}
+
+/// A time within the years 0 to 9999 as RFC 3339 writes it. Every answer and every event holds one, so each digit is put in its
+/// place.
+fn rfc_3339(time: &DateTime<Utc>) -> [u8; 27] {
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let year = time.year().unsigned_abs();
+    let places = [
+        (0..4, year),
+        (5..7, time.month()),
+        (8..10, time.day()),
+        (11..13, time.hour()),
+        (14..16, time.minute()),
+        (17..19, time.second()),
+        (20..26, time.timestamp_subsec_micros()),
+    ];
+    for (place, mut number) in places {
+        for digit in text.get_mut(place).into_iter().flatten().rev() {
+            *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+    }
+    text
 }
 
 impl fmt::Debug for Instant {
@@ -61,7 +95,7 @@ impl FromStr for Instant {
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let parsed = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros());
-        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self);
+        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self::from_micros);
         instant.ok_or_else(|| InvalidText::new(text, INSTANT_RULE))
     }
 }
@@ -160,5 +194,30 @@ impl Span {
         let begins_before = |instant: Instant, end: Option<Instant>| end.is_none_or(|end| instant < end);
         let first = self.from.max(from);
         begins_before(first, self.until) && begins_before(first, until)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_as_rfc_3339_has_it_in_every_year() {
+        let step = 7_919 * 86_399_999_983;
+        let (first, last) = (*WRITABLE_MICROS.start(), *WRITABLE_MICROS.end());
+        let some = (0..).map_while(|count| first.checked_add(count * step)).take_while(|micros| *micros < last);
+        for micros in some.chain([last, 0, -1, 951_782_400_000_000, 4_107_542_399_999_999]) {
+            let written = Instant::from_micros(micros).to_string();
+            let known = DateTime::<Utc>::from_timestamp_micros(micros).unwrap();
+            assert_eq!(written, known.to_rfc3339_opts(SecondsFormat::Micros, true));
+            assert_eq!(written.parse(), Ok(Instant::from_micros(micros)));
+        }
+    }
+
+    #[test]
+    fn what_rfc_3339_cannot_write_is_shown_all_the_same() {
+        assert_eq!(Instant::from_micros(*WRITABLE_MICROS.end() + 1).to_string(), "+10000-01-01T00:00:00.000000Z");
+        assert_eq!(Instant::from_micros(i64::MIN).to_string(), "-infinity");
     }
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use imbl::{OrdMap, OrdSet};
 
 use super::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
+use super::history::History;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use super::name::{EnvironmentName, ServiceUserName};
 use super::principal::{Actor, Principal};
@@ -16,6 +17,9 @@ use super::resource::ResourceFacts;
 use super::role::{EnvironmentRole, Plan, WorkspaceRole};
 use super::time::{Instant, Revision};
 use super::timeline::{Since, Timeline};
+
+/// Raised when [`Workspace::evolve`] makes other facts of the same events: what was derived with another version is not believed.
+pub const EVOLVE_VERSION: u32 = 1;
 
 /// How an environment stands to those who have no grant in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +60,12 @@ pub(super) struct Credential<T> {
 }
 
 impl<T> Credential<T> {
-    fn new(event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
-        let (issued, issued_at, issued_by) = (event.revision, event.time, event.actor.clone());
+    fn new(members: &Members, event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
+        let (issued, issued_at) = (event.revision, event.time);
+        let issued_by = match &event.actor {
+            Actor::User(user) => Actor::User(known_user(members, user)),
+            other => other.clone(),
+        };
         Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
     }
 }
@@ -67,6 +75,9 @@ pub(super) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
 
 /// What a proxy token was made as, and its scope since.
 pub(super) type ScopedTerms = (ProxyTokenTerms, Timeline<Scope>);
+
+/// Each user that ever was a member, with the role.
+pub(super) type Members = OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct ServiceUserFacts {
@@ -108,17 +119,16 @@ pub(super) struct Census {
 #[derive(Debug, Clone)]
 pub struct Workspace {
     pub(super) id: WorkspaceId,
-    /// The revision that the facts were restored at; the history begins after it.
-    pub(super) base: Revision,
+    /// Begins after the revision that the facts were restored at.
+    pub(super) history: History,
     pub(super) base_time: Instant,
     /// When the events that the restored facts name happened; empty in a workspace that was not restored.
     pub(super) times: OrdMap<Revision, Instant>,
-    pub(super) history: Vector<Arc<Event>>,
     pub(super) description: Option<Arc<WorkspaceDescription>>,
     pub(super) alive: Timeline<bool>,
     pub(super) plan: Timeline<Plan>,
     pub(super) rbac: Timeline<bool>,
-    pub(super) members: OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>,
+    pub(super) members: Members,
     pub(super) service_users: OrdMap<ServiceUserId, Arc<ServiceUserFacts>>,
     pub(super) service_user_names: OrdMap<ServiceUserName, Arc<Timeline<Option<ServiceUserId>>>>,
     pub(super) environments: OrdMap<EnvironmentId, Arc<EnvironmentFacts>>,
@@ -141,10 +151,9 @@ impl Workspace {
     pub fn empty(id: WorkspaceId) -> Self {
         Self {
             id,
-            base: Revision::ZERO,
+            history: History::after(id, Revision::ZERO),
             base_time: Instant::EARLIEST,
             times: OrdMap::new(),
-            history: Vector::new(),
             description: None,
             alive: Timeline::default(),
             plan: Timeline::default(),
@@ -172,56 +181,54 @@ impl Workspace {
 
     /// The newest revision.
     pub fn head(&self) -> Revision {
-        self.history.last().map_or(self.base, |event| event.revision)
+        self.history.head()
     }
 
     /// When the newest event happened.
     pub fn head_time(&self) -> Instant {
-        self.history.last().map_or(self.base_time, |event| event.time)
+        self.history.last_time().unwrap_or(self.base_time)
     }
 
     /// The event of a revision, unless the facts were restored after it.
-    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
-        let offset = revision.0.checked_sub(self.base.0)?.checked_sub(1)?;
-        self.history.get(usize::try_from(offset).ok()?)
+    pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
+        self.history.event(revision)
     }
 
     /// When the event of a revision happened, unless it came before the facts were restored and none of them names it.
     pub(super) fn time_of(&self, revision: Revision) -> Option<Instant> {
-        self.event(revision).map(|event| event.time).or_else(|| self.times.get(&revision).copied())
+        self.history.time_of(revision).or_else(|| self.times.get(&revision).copied())
     }
 
     /// The events after one revision, up to and with another.
-    pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = &Arc<Event>> {
-        let offset = |revision: Revision| {
-            usize::try_from(revision.0.saturating_sub(self.base.0)).unwrap_or(usize::MAX).min(self.history.len())
-        };
-        let end = offset(until);
-        self.history.focus().narrow(offset(after).min(end)..end).into_iter()
+    pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> {
+        self.history.events(after, until)
     }
 
     /// The newest revision whose event happened at or before the instant.
     pub fn revision_at(&self, instant: Instant) -> Revision {
-        let events = self.count_while(|event| event.time <= instant);
-        Revision(self.base.0.saturating_add(events))
+        self.history.revision_at(instant)
     }
 
     /// The last revision of the command that the revision belongs to.
     pub fn end_of_command(&self, revision: Revision) -> Revision {
-        let Some(command) = self.event(revision).map(|event| event.command) else { return revision };
-        if self.event(revision.next()).is_none_or(|next| next.command != command) {
-            return revision;
-        }
-        let before = |event: &Event| event.revision <= revision || event.command == command;
-        Revision(self.base.0.saturating_add(self.count_while(before)))
+        self.history.end_of_command(revision)
     }
 
-    /// How many events a condition holds for that holds for all before one event and for none from it on.
-    fn count_while(&self, holds: impl Fn(&Event) -> bool) -> u64 {
-        let order =
-            |event: &Arc<Event>| if holds(event) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
-        let found = self.history.binary_search_by(order).unwrap_or_else(|end| end);
-        u64::try_from(found).unwrap_or(u64::MAX)
+    /// Packs what of the history is not packed yet, for a workspace that is to lie still.
+    pub fn settle(&mut self) {
+        self.history.settle();
+    }
+
+    /// Every event up to the head, packed. Of facts that were restored from a state, those after it.
+    pub fn packed(&self) -> Vec<u8> {
+        self.history.packed()
+    }
+
+    /// The facts that the events come to which [`packed`](Self::packed) gave; none if the bytes are of something else.
+    pub fn unpack(id: WorkspaceId, packed: &[u8]) -> Option<Self> {
+        let mut workspace = Self::empty(id);
+        workspace.history = History::unpack(id, packed, |event| workspace.apply(event))?;
+        Some(workspace)
     }
 
     /// When the next thing expires.
@@ -232,6 +239,11 @@ impl Workspace {
     /// Takes in one event. This is the only way in which facts change; it is total and cannot fail. An event about something
     /// that is not there changes nothing but the history.
     pub fn evolve(&mut self, event: &Arc<Event>) {
+        self.apply(event);
+        self.history.push(event);
+    }
+
+    fn apply(&mut self, event: &Event) {
         let at = event.revision;
         match &event.data {
             EventData::WorkspaceCreated(_, description) => self.begin(at, description),
@@ -269,7 +281,6 @@ impl Workspace {
             EventData::ResourceMoved(key, moved) => self.resources.set_place(at, key, Some(moved.environment)),
             EventData::ResourceRemoved(key, _) => self.resources.set_place(at, key, None),
         }
-        self.history.push_back(Arc::clone(event));
     }
 
     fn begin(&mut self, at: Revision, description: &WorkspaceDescription) {
@@ -360,14 +371,23 @@ impl Workspace {
     pub(super) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
         let Some(facts) = self.environments.get_mut(&id) else { return };
         let facts = Arc::make_mut(facts);
-        let timeline = Arc::make_mut(facts.grants.entry(principal.clone()).or_default());
-        let before = timeline.last().and_then(|entry| entry.value);
-        timeline.set(at, grant);
+        let before = if let Some(timeline) = facts.grants.get_mut(principal) {
+            let timeline = Arc::make_mut(timeline);
+            let before = timeline.last().and_then(|entry| entry.value);
+            timeline.set(at, grant);
+            before
+        } else {
+            let principal = known(&self.members, principal);
+            facts.grants.insert(principal.clone(), Arc::new(Timeline::starting(at, grant)));
+            self.granted.entry(principal).or_default().insert(id);
+            None
+        };
         let held = |grant: Option<Grant>| usize::from(grant.is_some());
         facts.live_grants = (facts.live_grants + held(grant)).saturating_sub(held(before));
-        self.granted.entry(principal.clone()).or_default().insert(id);
-        let expiring = Expiring::Grant(id, principal.clone());
-        self.reschedule(before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at), expiring);
+        let (before, after) = (before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at));
+        if before.is_some() || after.is_some() {
+            self.reschedule(before, after, Expiring::Grant(id, known(&self.members, principal)));
+        }
     }
 
     fn reschedule(&mut self, before: Option<Instant>, after: Option<Instant>, expiring: Expiring) {
@@ -380,19 +400,21 @@ impl Workspace {
     }
 
     fn add_token(&mut self, event: &Event, id: TokenId, terms: &TokenTerms) {
-        self.tokens.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        let terms = TokenTerms { holder: known(&self.members, &terms.holder), ..terms.clone() };
         self.tokens_of.entry(terms.holder.clone()).or_default().insert(id);
-        self.credential_added(terms.expires_at, Expiring::Token(id));
+        let expires_at = terms.expires_at;
+        self.tokens.insert(id, Credential::new(&self.members, event, terms, expires_at));
+        self.credential_added(expires_at, Expiring::Token(id));
     }
 
     fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
         let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
-        self.proxy_tokens.insert(id, Credential::new(event, (terms.clone(), scope), terms.expires_at));
+        self.proxy_tokens.insert(id, Credential::new(&self.members, event, (terms.clone(), scope), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::ProxyToken(id));
     }
 
     fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
-        self.access_keys.insert(id, Credential::new(event, terms.clone(), terms.expires_at));
+        self.access_keys.insert(id, Credential::new(&self.members, event, terms.clone(), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::AccessKey(id));
     }
 
@@ -429,6 +451,18 @@ impl Workspace {
             Arc::make_mut(token).terms.1.set(at, Some(Arc::new(environments.clone())));
         }
     }
+}
+
+/// The principal, by the text of its id that the facts hold already, so that they hold it once.
+fn known(members: &Members, principal: &Principal) -> Principal {
+    match principal {
+        Principal::User(user) => Principal::User(known_user(members, user)),
+        Principal::ServiceUser(id) => Principal::ServiceUser(*id),
+    }
+}
+
+fn known_user(members: &Members, user: &UserId) -> UserId {
+    members.get_key_value(user).map_or(user, |(known, _)| known).clone()
 }
 
 /// Ends a credential; gives the expiry it had.

@@ -22,6 +22,7 @@ impl AnswerForm {
             Self::Html => "text/html",
             Self::CloudeventsBatch => "application/cloudevents-batch+json",
             Self::EventStream => "text/event-stream",
+            Self::EntryBundle => "application/octet-stream",
         }
     }
 

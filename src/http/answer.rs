@@ -1,6 +1,6 @@
 //! Answers: the headers that name the view, pages of lists, and what a change says.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine;
@@ -14,10 +14,13 @@ use super::params::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::Problem;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
+use crate::proof::frontier::TreeHead;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// How many headers an answer has at most in the usual case, so that there is room for them from the start.
+const HEADERS_USUAL: usize = 9;
 
 fn number(revision: Revision) -> HeaderValue {
     HeaderValue::from(revision.0)
@@ -27,6 +30,7 @@ fn number(revision: Revision) -> HeaderValue {
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS_USUAL);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     forbid_storing(response.headers_mut());
     response
@@ -50,20 +54,25 @@ pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
 
 /// Names the newest revision, so that a write can be made to match it.
 pub fn name_head(headers: &mut HeaderMap, head: Revision) {
-    if let Ok(etag) = HeaderValue::try_from(format!("\"{head}\"")) {
+    let etag = [b"\"", number(head).as_bytes(), b"\""].concat();
+    if let Ok(etag) = HeaderValue::from_maybe_shared(Bytes::from(etag)) {
         headers.insert(ETAG, etag);
     }
 }
 
 /// Names the view that an answer is about, so that it can be asked again.
 pub fn name_view(headers: &mut HeaderMap, view: &View) {
-    name_change(headers, view.revision(), view.instant());
     name_head(headers, view.workspace().head());
+    name_revision(headers, view.revision(), view.instant());
 }
 
 /// Names what a change left: the newest revision, as of when it was answered first.
 pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     name_head(headers, revision);
+    name_revision(headers, revision, instant);
+}
+
+fn name_revision(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     headers.insert(TENURE_REVISION, number(revision));
     name_instant(headers, instant);
 }
@@ -96,6 +105,21 @@ pub fn escaped(text: &str) -> String {
 pub fn locate(headers: &mut HeaderMap, location: &str) {
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
+    }
+}
+
+/// Which checkpoint of the log an answer rests on: whoever keeps it can have proved, for ever, that the log only grew since.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NamedCheckpoint {
+    /// How many events the log has there.
+    pub size: u64,
+    /// The root of the tree over them (RFC 6962 §2.1), in base64.
+    pub root: String,
+}
+
+impl From<TreeHead> for NamedCheckpoint {
+    fn from(tree: TreeHead) -> Self {
+        Self { size: tree.size, root: tree.root.to_string() }
     }
 }
 

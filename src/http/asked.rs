@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::body::{drain, read_body};
+use super::connection::Limits;
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
@@ -47,7 +48,7 @@ pub struct Asked {
     pub params: Params,
     /// When the request was taken up.
     pub received: Instant,
-    path: Vec<(String, String)>,
+    path: RawPathParams,
     parts: Parts,
     body: Bytes,
 }
@@ -101,14 +102,18 @@ async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem
     Err(Problem::unauthenticated())
 }
 
-/// The decoded values of the path's parameters.
+/// The decoded parameters of the path.
 ///
 /// # Errors
 /// The path is not UTF-8.
-pub async fn path_params(parts: &mut Parts) -> Result<Vec<(String, String)>, Problem> {
+pub async fn path_params(parts: &mut Parts) -> Result<RawPathParams, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await;
-    let params = params.map_err(|_| Problem::malformed("the path is not UTF-8"))?;
-    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    params.map_err(|_| Problem::malformed("the path is not UTF-8"))
+}
+
+/// A parameter of a path; empty if there is no such one.
+pub fn path_value<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
+    path.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
 }
 
 /// A request but for its body.
@@ -118,13 +123,13 @@ struct Head {
     home: Option<WorkspaceId>,
     params: Params,
     received: Instant,
-    path: Vec<(String, String)>,
+    path: RawPathParams,
     parts: Parts,
 }
 
 impl Head {
-    async fn with(self, body: Body) -> Result<Asked, Problem> {
-        let body = read_body(body).await?;
+    async fn with(self, body: Body, limits: &Limits) -> Result<Asked, Problem> {
+        let body = read_body(body, limits).await?;
         let Self { app, caller, home, params, received, path, parts } = self;
         Ok(Asked { app, caller, home, params, received, path, parts, body })
     }
@@ -143,9 +148,8 @@ async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Ar
     let received = app.service.now();
     let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
     let path = path_params(&mut parts).await?;
-    let named = path.iter().find(|(name, _)| name == "ws").map_or("", |(_, value)| value.as_str());
-    let root = find(app, home.as_ref(), named).await?;
-    let reader = reader(app, &caller, &root)?;
+    let root = find(app, home.as_ref(), path_value(&path, "ws"), received).await?;
+    let reader = reader(&caller, &root, received)?;
     let params = Params::parse(parts.uri.query())?;
     let home = home.map(|home| home.id());
     Ok((Head { app: Arc::clone(app), caller, home, params, received, path, parts }, root, reader))
@@ -156,10 +160,11 @@ impl FromRequest<Arc<App>> for Asked {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        let limits = Limits::of(&parts.extensions);
         match head(app, parts).await {
-            Ok(head) => head.with(body).await,
+            Ok(head) => head.with(body, &limits).await,
             Err(problem) => {
-                drain(body).await;
+                drain(body, &limits).await;
                 Err(problem)
             }
         }
@@ -171,10 +176,11 @@ impl FromRequest<Arc<App>> for InWorkspace {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        let limits = Limits::of(&parts.extensions);
         match head_in_workspace(app, parts).await {
-            Ok((head, root, reader)) => Ok(Self { asked: head.with(body).await?, root, reader }),
+            Ok((head, root, reader)) => Ok(Self { asked: head.with(body, &limits).await?, root, reader }),
             Err(problem) => {
-                drain(body).await;
+                drain(body, &limits).await;
                 Err(problem)
             }
         }
@@ -182,27 +188,27 @@ impl FromRequest<Arc<App>> for InWorkspace {
 }
 
 /// The workspace of a name or id, if it is the caller's own or the caller is the operator.
-async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str) -> Result<Arc<Workspace>, Problem> {
+async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str, now: Instant) -> Result<Arc<Workspace>, Problem> {
     let not_found = || Problem::not_found("workspace", named);
     let Some(home) = home else {
         let id = app.service.find_workspace(named).await?.ok_or_else(not_found)?;
         return app.service.workspace(id).await?.ok_or_else(not_found);
     };
-    let view = View::now(Arc::clone(home), app.service.now());
+    let view = View::now(Arc::clone(home), now);
     let by_name = view.description().is_some_and(|description| description.name.as_str() == named);
     if by_name || named.parse() == Ok(home.id()) { Ok(Arc::clone(home)) } else { Err(not_found()) }
 }
 
-/// What a caller may read in a workspace, judged on these facts, now.
+/// What a caller may read in a workspace, judged on these facts, `now`.
 ///
 /// # Errors
 /// The caller is none that asks over HTTP.
-pub fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reader, Problem> {
+pub fn reader(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Result<Reader, Problem> {
     match caller {
         Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
         Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(Reader::Evaluator),
         Caller::Principal { principal, .. } => {
-            let view = View::now(Arc::clone(root), app.service.now());
+            let view = View::now(Arc::clone(root), now);
             let administers = match principal {
                 Principal::User(user) => view.member(user).is_some_and(|role| role.value.administers()),
                 Principal::ServiceUser(_) => false,
@@ -216,7 +222,7 @@ pub fn reader(app: &App, caller: &Caller, root: &Arc<Workspace>) -> Result<Reade
 impl Asked {
     /// A parameter of the path; empty if the route has no such one.
     pub fn path(&self, name: &str) -> &str {
-        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+        path_value(&self.path, name)
     }
 
     /// The request's id, for log lines.

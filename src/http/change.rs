@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer;
+use super::answer::{self, NamedCheckpoint};
 use super::asked::{Asked, InWorkspace};
 use super::entity::{self, ShownSecret};
 use super::problem::Problem;
@@ -20,7 +20,7 @@ use crate::domain::name::Reason;
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
-use crate::log::codec;
+use crate::proof::frontier::TreeHead;
 use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Retry, Submission};
 
@@ -36,14 +36,18 @@ pub enum Show {
     Withheld,
 }
 
-/// An answer in the form that it is kept in.
+/// An answer, as JSON in the form that it is kept in: without the checkpoint that it names, since that is the newest one each
+/// time.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct Kept<Body> {
     status: u16,
     location: Option<String>,
     revision: Revision,
     instant: i64,
-    body: Box<RawValue>,
+    /// Whose log it is that grew; not in what earlier versions kept.
+    #[serde(default)]
+    workspace: Option<WorkspaceId>,
+    body: Body,
 }
 
 /// Asks for commands in a workspace, and answers.
@@ -80,13 +84,32 @@ pub async fn submit(
     let caller = asked.caller.clone();
     let submission = Submission { workspace, caller, commands, reason, expected, retry };
     let answer = asked.app.service.submit(submission).await;
-    match answer.map_err(|error| Problem::submission(error, commands_len))? {
+    let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         Answer::Done(accepted) => {
             note(&asked, &accepted);
-            kept(&accepted, &kept_commands, render, Show::Once).and_then(respond)
+            (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
-        Answer::Kept(bytes) => serde_json::from_slice(&bytes).map_err(|_| unreadable()).and_then(respond),
-    }
+        Answer::Kept(bytes) => {
+            let kept: Kept<&RawValue> = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+            (kept.map(|body| body.get().as_bytes().to_vec()), None)
+        }
+    };
+    let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
+    respond(kept, checkpoint)
+}
+
+/// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
+/// newest one. So an answer that is given again names the newest checkpoint, and the rest of it is as it was.
+async fn checkpoint(
+    asked: &Asked,
+    workspace: Option<WorkspaceId>,
+    tree: Option<TreeHead>,
+) -> Result<Option<NamedCheckpoint>, Problem> {
+    let tree = match (tree, workspace) {
+        (None, Some(workspace)) => asked.app.service.tree(workspace).await?,
+        (tree, _) => tree,
+    };
+    Ok(tree.map(NamedCheckpoint::from))
 }
 
 fn note(asked: &Asked, accepted: &Accepted) {
@@ -114,7 +137,7 @@ fn retry(
     let commands = commands.to_vec();
     let keep = move |accepted: &Accepted| {
         let kept = kept(accepted, &commands, render, Show::Withheld).ok();
-        kept.and_then(|kept| serde_json::to_vec(&kept).ok()).unwrap_or_default()
+        kept.and_then(stored).unwrap_or_default()
     };
     let scope = retry_scope(asked, workspace);
     Ok(Some(Retry { scope, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
@@ -126,43 +149,64 @@ pub fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
     format!("{within} {}", asked.holder())
 }
 
-fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept, Problem> {
-    let events: Result<Vec<Box<RawValue>>, Problem> = accepted.events.iter().map(|event| raw(event)).collect();
-    let mut body = Map::new();
+impl<Body> Kept<Body> {
+    fn map<Other>(self, body: impl FnOnce(Body) -> Other) -> Kept<Other> {
+        let Self { status, location, revision, instant, workspace, body: old } = self;
+        Kept { status, location, revision, instant, workspace, body: body(old) }
+    }
+}
+
+fn stored(kept: Kept<Vec<u8>>) -> Option<Vec<u8>> {
+    let body: Box<RawValue> = serde_json::from_slice(&kept.body).ok()?;
+    serde_json::to_vec(&kept.map(|_| body)).ok()
+}
+
+fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept<Vec<u8>>, Problem> {
     let rendered = render(accepted, commands, show);
     let location = location(accepted, commands, &rendered);
-    body.insert("revision".to_owned(), json!(accepted.view.revision()));
-    let answer = ChangeAnswer { head: body, events: events?, rendered };
-    let body = serde_json::value::to_raw_value(&answer).map_err(|_| unreadable())?;
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
-    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant: view.instant().micros(), body })
+    let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
+    let body = body(accepted, &rendered)?;
+    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
 }
 
-/// `{revision, events, KIND…}`, the events as they are stored, byte for byte.
-#[derive(Serialize)]
-struct ChangeAnswer {
-    #[serde(flatten)]
-    head: Map<String, Value>,
-    events: Vec<Box<RawValue>>,
-    #[serde(flatten)]
-    rendered: Map<String, Value>,
+/// `{revision, events, KIND…}`, the events as they are stored, byte for byte: they are put together, not written again.
+fn body(accepted: &Accepted, rendered: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
+    let mut body = format!("{{\"revision\":{},\"events\":[", accepted.view.revision()).into_bytes();
+    body.extend(accepted.stored.join(&b","[..]));
+    body.push(b']');
+    let rendered = answer::bytes(rendered)?;
+    match rendered.strip_prefix(b"{") {
+        Some(kinds) if kinds != b"}" => {
+            body.push(b',');
+            body.extend_from_slice(kinds);
+        }
+        _ => body.push(b'}'),
+    }
+    Ok(body)
 }
 
-fn raw(event: &crate::domain::event::Event) -> Result<Box<RawValue>, Problem> {
-    let text = codec::encode(event).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(unreadable)
-}
-
-fn respond(kept: Kept) -> Result<Response<Body>, Problem> {
+fn respond(kept: Kept<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
     let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
-    let mut response = answer::json(status, kept.body.get().as_bytes().to_vec());
+    let mut response = answer::json(status, naming(kept.body, checkpoint)?);
     let headers = response.headers_mut();
     answer::name_change(headers, kept.revision, Instant::from_micros(kept.instant));
-    if let Some(location) = kept.location {
-        answer::locate(headers, &location);
+    if let Some(location) = &kept.location {
+        answer::locate(headers, location);
     }
     Ok(response)
+}
+
+/// The body of an answer, with the checkpoint as its last field: put in as text, so that the events before it stay as they are
+/// stored, byte for byte.
+fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<u8>, Problem> {
+    let Some(checkpoint) = checkpoint else { return Ok(body) };
+    body.pop_if(|last| *last == b'}').ok_or_else(unreadable)?;
+    body.extend_from_slice(b",\"checkpoint\":");
+    body.extend(answer::bytes(&checkpoint)?);
+    body.push(b'}');
+    Ok(body)
 }
 
 /// Where the new entity is, if the request made exactly one and asked for nothing else.

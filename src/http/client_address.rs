@@ -8,12 +8,10 @@ use std::str::FromStr;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
+use super::connection::Connection;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-
-/// The other end of a connection, as the server puts it on each of its requests.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// A network of addresses (RFC 4632 §3.1, RFC 4291 §2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +75,8 @@ impl TrustedProxies {
 
     /// The address of whoever asks: the nearest one that is not a trusted proxy.
     pub fn client(&self, parts: &Parts) -> IpAddr {
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| *address);
+        let peer =
+            parts.extensions.get::<Connection>().map_or(IpAddr::from([0, 0, 0, 0]), |connection| connection.peer);
         let peer = peer.to_canonical();
         if !self.trust(peer) {
             return peer;
@@ -142,6 +141,7 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+    use crate::http::connection::Limits;
 
     /// The client's address in a request from a peer, where these are trusted.
     fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
@@ -152,7 +152,8 @@ mod tests {
             request
         });
         let (mut parts, ()) = request.into_parts();
-        parts.extensions.insert(Peer(peer.parse().unwrap()));
+        let limits = Limits::default();
+        parts.extensions.insert(Connection { peer: peer.parse().unwrap(), limits });
         trusted.client(&parts).to_string()
     }
 

@@ -207,7 +207,7 @@ pub struct ResourceEntity {
 }
 
 fn time_of(view: &View, revision: Revision) -> Instant {
-    view.event(revision).map_or(Instant::EARLIEST, |event| event.time)
+    view.time_of(revision)
 }
 
 /// The workspace, if it exists in the view.

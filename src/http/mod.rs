@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod body;
 pub mod change;
 pub mod client_address;
+pub mod connection;
 pub mod entity;
 pub mod handlers;
 pub mod journal;

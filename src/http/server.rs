@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,16 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tower::ServiceExt;
+use tower::Service;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::body::drain;
-use super::client_address::Peer;
+use super::connection::{Connection, Limits};
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -47,24 +48,34 @@ pub fn router(app: Arc<App>) -> Router {
     routes::router()
         .merge(docs)
         .fallback(async |request: Request<Body>| {
-            drain(request.into_body()).await;
+            drain_refused(request).await;
             Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
         })
         .method_not_allowed_fallback(async |request: Request<Body>| {
-            drain(request.into_body()).await;
+            drain_refused(request).await;
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
         .with_state(app)
 }
 
+async fn drain_refused(request: Request<Body>) {
+    let limits = Limits::of(request.extensions());
+    drain(request.into_body(), &limits).await;
+}
+
 /// Answers a request under an id, which its answer and its log lines carry.
-async fn answer(router: Router, peer: Peer, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    mut router: Router,
+    connection: Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = id.unwrap_or_else(new_request_id);
     request.headers_mut().insert(ID_HEADER, id.clone());
-    request.extensions_mut().insert(peer);
-    let Ok(mut response) = router.oneshot(request).await;
+    request.extensions_mut().insert(connection);
+    // It is always ready.
+    let Ok(mut response) = router.call(request).await;
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
     }
@@ -98,8 +109,11 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
             () = &mut shutdown => break,
         };
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let connection = http().serve_connection(TokioIo::new(stream), service);
+        let limits = Limits::default();
+        let http = http(limits.clone());
+        let connection = Connection { peer, limits };
+        let service = service_fn(move |request| answer(router.clone(), connection.clone(), request));
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let mut uncut = uncut.clone();
         tokio::spawn(async move {
@@ -124,9 +138,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     Ok(())
 }
 
-fn http() -> hyper::server::conn::http1::Builder {
+fn http(limits: Limits) -> hyper::server::conn::http1::Builder {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
+    http.timer(limits).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
     http
 }
 
@@ -134,7 +148,7 @@ fn http() -> hyper::server::conn::http1::Builder {
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, IpAddr, Option<OwnedSemaphorePermit>) {
     let permit = Arc::clone(connections).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
@@ -143,7 +157,7 @@ async fn accept(
                 let _ = stream.set_nodelay(true);
                 // Who does not take what was asked for does not keep a connection for ever.
                 let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
-                return (stream, Peer(peer.ip()), permit);
+                return (stream, peer.ip(), permit);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

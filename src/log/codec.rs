@@ -205,14 +205,8 @@ impl StreamDecoder {
     /// `Unreadable` names the first revision that is wrong and the first thing that is wrong with it; asking again for the
     /// same event gives the same answer.
     pub fn decode(&mut self, stored: &StoredEvent) -> Result<Event, LogError> {
-        let event = self.checked(stored).map_err(|why| LogError::Unreadable {
-            workspace: self.workspace,
-            revision: self.next,
-            why,
-        })?;
-        self.next = event.revision.next();
-        self.time = event.time;
-        Ok(event)
+        let (workspace, revision) = (self.workspace, self.next);
+        self.checked(stored).map_err(|why| LogError::Unreadable { workspace, revision, why })
     }
 
     /// The next events of the log.
@@ -223,14 +217,23 @@ impl StreamDecoder {
         stored.iter().map(|event| self.decode(event)).collect()
     }
 
-    fn checked(&self, stored: &StoredEvent) -> Result<Event, String> {
-        self.check_place("stored", stored.workspace, stored.revision)?;
-        let event = decode(&stored.bytes).map_err(|error| error.to_string())?;
+    /// Takes the next event of the log, decoded already.
+    ///
+    /// # Errors
+    /// What is wrong with its place or its time. Then it is not taken.
+    pub fn follow(&mut self, event: Event) -> Result<Event, String> {
         self.check_place("written", event.workspace, event.revision)?;
         if event.time < self.time {
             return Err(format!("its time, {}, is before {}, the time of the event before it", event.time, self.time));
         }
+        self.next = event.revision.next();
+        self.time = event.time;
         Ok(event)
+    }
+
+    fn checked(&mut self, stored: &StoredEvent) -> Result<Event, String> {
+        self.check_place("stored", stored.workspace, stored.revision)?;
+        self.follow(decode(&stored.bytes).map_err(|error| error.to_string())?)
     }
 
     fn check_place(&self, how: &str, workspace: WorkspaceId, revision: Revision) -> Result<(), String> {

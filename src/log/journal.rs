@@ -75,10 +75,13 @@ pub enum AnswerForm {
     CloudeventsBatch,
     /// Server-sent events.
     EventStream,
+    /// Entries of the log, each after its length (C2SP `tlog-tiles`).
+    EntryBundle,
 }
 
 impl AnswerForm {
-    const ALL: [Self; 6] = [Self::Json, Self::Ndjson, Self::Csv, Self::Html, Self::CloudeventsBatch, Self::EventStream];
+    const ALL: [Self; 7] =
+        [Self::Json, Self::Ndjson, Self::Csv, Self::Html, Self::CloudeventsBatch, Self::EventStream, Self::EntryBundle];
 
     /// The stored name.
     pub const fn as_str(self) -> &'static str {
@@ -89,6 +92,7 @@ impl AnswerForm {
             Self::Html => "html",
             Self::CloudeventsBatch => "cloudevents_batch",
             Self::EventStream => "event_stream",
+            Self::EntryBundle => "entry_bundle",
         }
     }
 }

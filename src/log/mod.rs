@@ -6,9 +6,14 @@
 
 pub mod codec;
 pub mod journal;
+pub mod published;
 pub mod schema;
+pub mod snapshot;
 pub mod sqlite;
+pub mod tiles;
+pub mod verify;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use journal::{ReadFilter, ReadRecord, StoredRead};
@@ -20,6 +25,9 @@ use crate::domain::name::WorkspaceName;
 use crate::domain::principal::Principal;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
+use crate::proof::frontier::{Frontier, TreeHead};
+use crate::proof::hash::TreeHash;
+use crate::proof::tile::Tile;
 
 /// The largest event, in bytes of its stored JSON: what a C2SP `tlog-tiles` entry can hold.
 pub const EVENT_BYTES_MAX: usize = 65_535;
@@ -163,6 +171,15 @@ pub enum Outcome {
     NameTaken,
 }
 
+/// What became of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Of each part, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The heads of the trees of all logs that grew, after the whole group.
+    pub trees: BTreeMap<WorkspaceId, TreeHead>,
+}
+
 /// A durable store of event streams.
 ///
 /// # Contract
@@ -176,12 +193,16 @@ pub enum Outcome {
 /// 5. Reads see all of a commit or none, and never wait for one.
 /// 6. Nothing is ever updated or deleted in a stream.
 /// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
+/// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more than
+///    its frontier. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them.
+/// 9. A snapshot comes back exactly as the last one of its workspace that was kept, or not at all. It may be lost, and whoever
+///    can reach the store could have made it: it is for the reader to judge. No append waits for one.
 pub trait EventLog: Send + Sync {
     /// Writes a group in one commit; an outcome for each part, in order.
     ///
     /// # Errors
     /// `Unavailable` or `OutcomeUnknown`; see the contract.
-    fn append(&self, group: &[Append]) -> Result<Vec<Outcome>, LogError>;
+    fn append(&self, group: &[Append]) -> Result<Appended, LogError>;
 
     /// The newest revision of a workspace's log; none if it never began.
     ///
@@ -194,6 +215,18 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// The right edge of the tree over a workspace's log; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError>;
+
+    /// As many of the hashes of a tile as there are, up to its width; of a bundle of entries, their leaves.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError>;
 
     /// Up to `limit` events of all workspaces after a position of the feed. What is appended after this was asked has a later
     /// position than all that it gave, so whoever goes on from the last one misses nothing.
@@ -267,6 +300,24 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError>;
+
+    /// The snapshot of a workspace, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError>;
+
+    /// Keeps a snapshot of a workspace in the place of the one before.
+    ///
+    /// # Errors
+    /// `Unavailable`, and then the one before may still be there.
+    fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError>;
+
+    /// Forgets the snapshot of a workspace, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError>;
 
     /// Opens the store anew, as after a restart: what follows sees only what is durable.
     ///

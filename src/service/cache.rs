@@ -5,22 +5,23 @@
 //! a workspace holds its slot, never a root, and is told when there is a newer one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::sync::{OnceCell, watch};
 
+use super::snapshots::{Reached, Snapshots};
 use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
 use crate::domain::workspace::Workspace;
-use crate::log::codec::StreamDecoder;
-use crate::log::{EventLog, LogError};
+use crate::log::LogError;
 
-/// What an event costs in memory, with the facts it sets: an estimate, in bytes.
-const BYTES_PER_EVENT: u64 = 1_000;
-/// How many events are read from the log at a time.
-const PAGE_EVENTS: usize = 4_096;
+/// What an event takes in memory, with the facts that it sets, in bytes: as `benches/workspace.rs` finds it, and something over.
+const BYTES_PER_EVENT: u64 = 150;
+/// What a workspace takes beside that: its maps, and the newest events, which are not packed.
+const BYTES_PER_WORKSPACE: u64 = 16_384;
+/// After how many events more a workspace is weighed again.
+const WEIGHED_EVENTS: u64 = 4_096;
 
 /// Whether a slot is where a workspace's newest facts are published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,18 +37,35 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     root: OnceCell<ArcSwap<Workspace>>,
+    /// Up to where its snapshot reaches, once it is loaded.
+    reached: OnceLock<Reached>,
     news: watch::Sender<Place>,
 }
 
 impl Slot {
     /// The place of a workspace that has just been made.
     pub(super) fn holding(root: Arc<Workspace>) -> Arc<Self> {
-        Arc::new(Self { root: OnceCell::new_with(Some(ArcSwap::new(root))), news: watch::Sender::default() })
+        let root = OnceCell::new_with(Some(ArcSwap::new(root)));
+        Arc::new(Self { root, ..Self::default() })
     }
 
     /// The newest durable facts; none before they are loaded.
     pub(super) fn root(&self) -> Option<Arc<Workspace>> {
         self.root.get().map(ArcSwap::load_full)
+    }
+
+    /// Whether the workspace was forgotten since: readers have, or will have, another slot.
+    pub(super) fn is_left(&self) -> bool {
+        *self.news.borrow() == Place::Left
+    }
+
+    fn reached(&self) -> &Reached {
+        self.reached.get_or_init(Reached::default)
+    }
+
+    /// Its root, if a snapshot of it should be written.
+    fn unsaved(&self) -> Option<Arc<Workspace>> {
+        self.root().filter(|root| self.reached().is_due(root.head()))
     }
 
     /// Hears of each newer root.
@@ -72,7 +90,7 @@ pub(super) enum NotLoaded {
 
 /// Every workspace that is in memory.
 pub(super) struct Workspaces {
-    log: Arc<dyn EventLog>,
+    snapshots: Snapshots,
     cache: Cache<WorkspaceId, Arc<Slot>>,
     slots: Mutex<HashMap<WorkspaceId, Weak<Slot>>>,
     news: watch::Sender<()>,
@@ -80,13 +98,14 @@ pub(super) struct Workspaces {
 
 impl Workspaces {
     /// An empty cache that holds about `bytes` of workspaces.
-    pub(super) fn new(log: Arc<dyn EventLog>, bytes: u64) -> Self {
+    pub(super) fn new(snapshots: Snapshots, bytes: u64) -> Self {
         let weigh = |_: &WorkspaceId, slot: &Arc<Slot>| {
             let events = slot.root().map_or(0, |root| root.head().0);
-            u32::try_from((events + 8) * BYTES_PER_EVENT / 1_024).unwrap_or(u32::MAX)
+            let bytes = events.saturating_mul(BYTES_PER_EVENT).saturating_add(BYTES_PER_WORKSPACE);
+            u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().weigher(weigh).max_capacity(bytes / 1_024).build();
-        Self { log, cache, slots: Mutex::default(), news: watch::Sender::default() }
+        Self { snapshots, cache, slots: Mutex::default(), news: watch::Sender::default() }
     }
 
     /// Hears of each append, of whatever workspace.
@@ -99,23 +118,56 @@ impl Workspaces {
         self.news.receiver_count()
     }
 
-    /// The slot of a workspace, loaded.
+    /// The slot of a workspace, loaded. Whoever asks while it is being loaded waits for the same load.
     pub(super) async fn get(&self, id: WorkspaceId) -> Result<Arc<Slot>, NotLoaded> {
-        if let Some(slot) = self.cache.get(&id) {
-            return Ok(slot);
+        loop {
+            if let Some(slot) = self.cache.get(&id) {
+                return Ok(slot);
+            }
+            let slot = self.slot(id);
+            slot.root.get_or_try_init(|| self.load(id, &slot)).await?;
+            if self.keep(id, &slot) {
+                return Ok(slot);
+            }
         }
-        let slot = self.slot(id);
-        slot.root.get_or_try_init(|| self.load(id)).await?;
-        self.cache.insert(id, Arc::clone(&slot));
-        Ok(slot)
     }
 
-    async fn load(&self, id: WorkspaceId) -> Result<ArcSwap<Workspace>, NotLoaded> {
-        let log = Arc::clone(&self.log);
-        let loaded = tokio::task::spawn_blocking(move || replay(log.as_ref(), id)).await;
+    /// Puts a slot into the cache; false if the workspace was forgotten while it was being loaded.
+    fn keep(&self, id: WorkspaceId, slot: &Arc<Slot>) -> bool {
+        // Forgetting takes the same lock, so what it has left never comes back.
+        let slots = self.lock();
+        let current = slots.get(&id).is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(slot)));
+        if current {
+            self.cache.insert(id, Arc::clone(slot));
+        }
+        current
+    }
+
+    async fn load(&self, id: WorkspaceId, slot: &Arc<Slot>) -> Result<ArcSwap<Workspace>, NotLoaded> {
+        let snapshots = self.snapshots.clone();
+        let loaded = tokio::task::spawn_blocking(move || snapshots.load(id)).await;
         let stopped = |_| NotLoaded::Log(LogError::Unavailable("the server is stopping".to_owned()));
-        let root = loaded.map_err(stopped)?.map_err(NotLoaded::Log)?.ok_or(NotLoaded::Unknown)?;
-        Ok(ArcSwap::from_pointee(root))
+        let (root, reached) = loaded.map_err(stopped)?.map_err(NotLoaded::Log)?.ok_or(NotLoaded::Unknown)?;
+        let root = Arc::new(root);
+        let due = reached.is_due(root.head());
+        // Nobody else sets it before the slot is loaded.
+        let _ = slot.reached.set(reached);
+        if due {
+            let (snapshots, slot, root) = (self.snapshots.clone(), Arc::clone(slot), Arc::clone(&root));
+            tokio::task::spawn_blocking(move || snapshots.save(&root, slot.reached()));
+        }
+        Ok(ArcSwap::new(root))
+    }
+
+    /// Writes the snapshots that are due. Takes a while.
+    pub(super) fn save(&self) {
+        // Nobody who needs the lock waits while a snapshot is written.
+        let slots: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        for slot in slots {
+            if let Some(root) = slot.unsaved() {
+                self.snapshots.save(&root, slot.reached());
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Weak<Slot>>> {
@@ -140,9 +192,10 @@ impl Workspaces {
         let (id, head) = (root.id(), root.head());
         let Some(published) = slot.root.get() else { return };
         let before = published.swap(root).head();
-        let grown = head.0.checked_ilog2() != before.0.checked_ilog2();
+        let grown = head.0 / WEIGHED_EVENTS != before.0 / WEIGHED_EVENTS;
         if grown || !self.cache.contains_key(&id) {
-            self.lock().insert(id, Arc::downgrade(slot));
+            let mut slots = self.lock();
+            slots.insert(id, Arc::downgrade(slot));
             self.cache.insert(id, Arc::clone(slot));
         }
         slot.news.send_replace(Place::Current);
@@ -158,30 +211,13 @@ impl Workspaces {
 
     /// Forgets a workspace whose log is not where it was thought to be; it is loaded anew when next asked for.
     pub(super) fn forget(&self, id: WorkspaceId) {
-        let left = self.lock().remove(&id).and_then(|slot| slot.upgrade());
+        let mut slots = self.lock();
+        let left = slots.remove(&id).and_then(|slot| slot.upgrade());
         self.cache.invalidate(&id);
+        drop(slots);
         if let Some(left) = left {
             left.news.send_replace(Place::Left);
         }
         self.news.send_replace(());
     }
-}
-
-/// The facts of a workspace from the first event of its log; none if there is no log.
-///
-/// # Errors
-/// `Unavailable`, or `Unreadable` with the first revision that is wrong.
-pub fn replay(log: &dyn EventLog, id: WorkspaceId) -> Result<Option<Workspace>, LogError> {
-    let mut workspace = Workspace::empty(id);
-    let mut decoder = StreamDecoder::from_start(id);
-    loop {
-        let page = log.read(id, workspace.head(), PAGE_EVENTS)?;
-        for stored in &page {
-            workspace.evolve(&Arc::new(decoder.decode(stored)?));
-        }
-        if page.len() < PAGE_EVENTS {
-            break;
-        }
-    }
-    Ok((workspace.head() != Revision::ZERO).then_some(workspace))
 }

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
@@ -47,16 +47,25 @@ pub(super) struct Entry {
     unsaved: AtomicBool,
 }
 
+impl Entry {
+    /// What the store is told of its last use.
+    pub(super) fn last_use(&self) -> Note {
+        Note::Used(self.row.id, Instant::from_micros(self.last_used.load(Ordering::Relaxed)))
+    }
+}
+
 /// The credential directory.
 pub(super) struct Directory {
     log: Arc<dyn EventLog>,
     rows: Cache<PresentedId, Arc<Entry>>,
+    /// How many rows were forgotten: what was looked up before one of them was may be that one.
+    forgotten: Mutex<u64>,
     used: Mutex<Vec<Arc<Entry>>>,
 }
 
 impl Directory {
     pub(super) fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, rows: Cache::new(ROWS_MAX), used: Mutex::default() }
+        Self { log, rows: Cache::new(ROWS_MAX), forgotten: Mutex::default(), used: Mutex::default() }
     }
 
     /// The row that a presented credential proves; none if there is no such credential or the secret is not its own.
@@ -75,17 +84,35 @@ impl Directory {
     }
 
     async fn look_up(&self, id: PresentedId) -> Result<Option<Arc<Entry>>, LogError> {
-        let log = Arc::clone(&self.log);
-        let row = tokio::task::spawn_blocking(move || log.credential(id)).await;
-        let row = row.map_err(|_| LogError::Unavailable("the server is stopping".to_owned()))??;
-        Ok(row.map(|row| {
-            let fresh =
-                || Arc::new(Entry { row, last_used: AtomicI64::new(i64::MIN), unsaved: AtomicBool::new(false) });
-            self.rows.entry(id).or_insert_with(fresh).into_value()
-        }))
+        loop {
+            let before = *self.forgotten();
+            let log = Arc::clone(&self.log);
+            let row = tokio::task::spawn_blocking(move || log.credential(id)).await;
+            let row = row.map_err(|_| LogError::Unavailable("the server is stopping".to_owned()))??;
+            let Some(row) = row else { return Ok(None) };
+            if let Some(entry) = self.keep(row, before) {
+                return Ok(Some(entry));
+            }
+        }
     }
 
+    /// Keeps a row that was looked up; none if one was forgotten since, and so perhaps this one.
+    fn keep(&self, row: CredentialRow, forgotten_before: u64) -> Option<Arc<Entry>> {
+        // Forgetting takes the same lock, so a row that was read before it is never kept after it.
+        let forgotten = self.forgotten();
+        let id = row.id;
+        let fresh = || Arc::new(Entry { row, last_used: AtomicI64::new(i64::MIN), unsaved: AtomicBool::new(false) });
+        (*forgotten == forgotten_before).then(|| self.rows.entry(id).or_insert_with(fresh).into_value())
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, u64> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a row that the store has forgotten.
     pub(super) fn forget(&self, id: PresentedId) {
+        let mut forgotten = self.forgotten();
+        *forgotten += 1;
         self.rows.invalidate(&id);
     }
 
@@ -97,15 +124,19 @@ impl Directory {
         }
     }
 
-    /// The uses since the last time this was called.
-    pub(super) fn take_uses(&self) -> Vec<Note> {
+    /// What was used since the last time this was called.
+    pub(super) fn take_used(&self) -> Vec<Arc<Entry>> {
         let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        used.into_iter()
-            .map(|entry| {
-                entry.unsaved.store(false, Ordering::Release);
-                Note::Used(entry.row.id, Instant::from_micros(entry.last_used.load(Ordering::Relaxed)))
-            })
-            .collect()
+        for entry in &used {
+            entry.unsaved.store(false, Ordering::Release);
+        }
+        used
+    }
+
+    /// Takes back what could not be written, to be written the next time.
+    pub(super) fn put_back(&self, unwritten: Vec<Arc<Entry>>) {
+        let unwritten = unwritten.into_iter().filter(|entry| !entry.unsaved.swap(true, Ordering::AcqRel));
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).extend(unwritten);
     }
 
     /// When a credential was last used since it was looked up.

@@ -23,7 +23,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::log::{
-    Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId, codec,
+    Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
+    codec,
 };
 
 /// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
@@ -34,7 +35,7 @@ pub(super) struct Change {
     pub(super) slot: Arc<Slot>,
     pub(super) caller: Caller,
     pub(super) commands: Vec<(Command, Fresh)>,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<Option<Secret>>,
     pub(super) reason: Option<Reason>,
     pub(super) expected: Option<Revision>,
     pub(super) retry: Option<Retry>,
@@ -45,7 +46,7 @@ impl Change {
     pub(super) fn of(
         submission: Submission,
         slot: Arc<Slot>,
-        fresh: Vec<(Fresh, Secret)>,
+        fresh: Vec<(Fresh, Option<Secret>)>,
         reply: oneshot::Sender<Result<Answer, SubmitError>>,
     ) -> Self {
         let Submission { caller, commands, reason, expected, retry, .. } = submission;
@@ -149,6 +150,10 @@ impl Group {
     }
 
     fn root(&self, slot: &Arc<Slot>) -> Result<Arc<Workspace>, SubmitError> {
+        // What is published in a slot that was left is seen by nobody who asks after it.
+        if slot.is_left() {
+            return Err(LogError::Unavailable("the workspace is loaded anew: try again".to_owned()).into());
+        }
         let published = slot.root().ok_or(SubmitError::UnknownWorkspace)?;
         Ok(self.heads.get(&published.id()).map_or(published, |head| Arc::clone(&head.root)))
     }
@@ -210,7 +215,7 @@ impl Group {
         let mut notes: Vec<Note> = decided.events.iter().flat_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
-        let accepted = accepted(decided, &asked, stamp.time);
+        let accepted = accepted(decided, events.clone(), &asked, stamp.time);
         let part = self.parts.len();
         if let Some(retry) = asked.retry {
             let Retry { scope, key, fingerprint, keep } = retry;
@@ -237,7 +242,9 @@ impl Group {
         let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let expected = Revision(root.head().0.saturating_sub(appended));
         self.events_len += events.len();
-        if !events.is_empty() {
+        // The store has what the part before left, so only another instant is told.
+        let before = self.root(slot).ok().and_then(|root| root.next_expiry());
+        if root.next_expiry() != before {
             notes.push(Note::NextExpiry(root.next_expiry()));
         }
         let head = self.heads.entry(root.id()).or_insert_with(|| Head {
@@ -253,13 +260,14 @@ impl Group {
     /// Tells everyone what became of the group, after publishing what was appended.
     pub(super) fn settle(
         self,
-        outcomes: &[Outcome],
+        appended: &Appended,
         publish: impl Fn(&Arc<Slot>, Arc<Workspace>),
         forget: impl Fn(WorkspaceId),
     ) {
-        let appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
+        let Appended { outcomes, trees } = appended;
+        let is_appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
         for (id, head) in self.heads {
-            if head.parts.iter().all(appended) {
+            if head.parts.iter().all(is_appended) {
                 publish(&head.slot, head.root);
             } else {
                 forget(id);
@@ -267,9 +275,10 @@ impl Group {
         }
         for Waiting { reply, result, part } in self.waiting {
             let outcome = part.and_then(|part| outcomes.get(part)).unwrap_or(&Outcome::Appended);
+            let tree = part.and_then(|part| trees.get(&self.parts.get(part)?.workspace));
             // Whoever asked may have gone away; the change stands all the same.
             let _ = reply.send(match outcome {
-                Outcome::Appended => result,
+                Outcome::Appended => result.map(|answer| answer.resting_on(tree.copied())),
                 Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
@@ -278,7 +287,7 @@ impl Group {
         }
         for (reply, part) in self.notes {
             let unavailable = || LogError::Unavailable("what was asked could not be written: try again".to_owned());
-            let _ = reply.send(if appended(&part) { Ok(()) } else { Err(unavailable()) });
+            let _ = reply.send(if is_appended(&part) { Ok(()) } else { Err(unavailable()) });
         }
     }
 
@@ -299,7 +308,7 @@ impl Group {
 struct Asked {
     caller: Caller,
     commands: Vec<(Command, Fresh)>,
-    secrets: Vec<Secret>,
+    secrets: Vec<Option<Secret>>,
     reason: Option<Reason>,
     expected: Option<Revision>,
     retry: Option<Retry>,
@@ -314,16 +323,18 @@ fn name_taken(result: &Result<Answer, SubmitError>) -> SubmitError {
     SubmitError::Refused(Refused { index: 0, rejection })
 }
 
-fn accepted(decided: &Decided, asked: &Asked, time: Instant) -> Accepted {
+fn accepted(decided: &Decided, stored: Vec<Vec<u8>>, asked: &Asked, time: Instant) -> Accepted {
     let mut accepted = Accepted {
         view: View::now(Arc::clone(&decided.workspace), time),
         events: decided.events.clone(),
+        stored,
         ends: decided.ends.clone(),
         secrets: Vec::new(),
+        tree: None,
     };
     let made_credential = |index: usize| accepted.events_of(index).iter().any(|event| credential(event).is_some());
     let secrets = asked.secrets.iter().enumerate();
-    accepted.secrets = secrets.map(|(index, secret)| made_credential(index).then(|| secret.clone())).collect();
+    accepted.secrets = secrets.map(|(index, secret)| secret.clone().filter(|_| made_credential(index))).collect();
     accepted
 }
 

@@ -45,7 +45,7 @@ pub struct Imported {
     pub until: Instant,
 }
 
-/// Why a file was not imported. Nothing of it was.
+/// Why a file was not imported. Nothing of it was, unless the outcome of its commit is unknown; then it is there whole or not at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A line is wrong.
@@ -144,7 +144,7 @@ struct Line {
 /// Imports a recorded history: a JSON object a line, the first of which creates the workspace.
 ///
 /// # Errors
-/// [`ImportError`] names the line that is wrong and what is wrong with it. Then nothing was appended.
+/// [`ImportError`] names the line that is wrong and what is wrong with it. Then nothing was appended, as far as that is known.
 pub fn import(
     log: &dyn EventLog,
     mint: &dyn Mint,
@@ -357,19 +357,26 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Appends the parts of one workspace. Where it is unknown what became of them, the log is asked: all of them, or none.
+/// Appends the parts of one workspace. Where it is unknown what became of them, the log is asked: all of them, or none. If it cannot
+/// be asked, it stays unknown.
 fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
     match log.append(parts) {
-        Ok(outcomes) => {
-            let refused = outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
+        Ok(appended) => {
+            let refused = appended.outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
             Ok(refused.unwrap_or(Outcome::Appended))
         }
-        Err(LogError::OutcomeUnknown(_)) => {
-            log.reopen()?;
-            let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
-            let began = log.has_command(first.workspace, first.command)?;
-            Ok(if began { Outcome::Appended } else { Outcome::Conflict })
-        }
+        Err(LogError::OutcomeUnknown(why)) => look_up(log, parts).map_err(|error| {
+            let advice = "look whether the workspace is there before you import the history again";
+            LogError::OutcomeUnknown(format!("{why}; {error}: {advice}"))
+        }),
         Err(error) => Err(error),
     }
+}
+
+/// What is found in the log of parts that were appended together.
+fn look_up(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
+    log.reopen()?;
+    let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
+    let began = log.has_command(first.workspace, first.command)?;
+    Ok(if began { Outcome::Appended } else { Outcome::Conflict })
 }

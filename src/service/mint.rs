@@ -3,8 +3,10 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+use uuid::fmt::Simple;
 use zeroize::Zeroizing;
 
+use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
 use crate::domain::id::{CommandId, EventId, EventIds, Fresh, ReadId, WorkspaceId};
 
@@ -104,7 +106,8 @@ pub fn read_id(mint: &dyn Mint) -> ReadId {
 
 /// An id for a request that came without one.
 pub fn request_id() -> String {
-    Uuid::now_v7().simple().to_string()
+    let mut text = [0; Simple::LENGTH];
+    Uuid::now_v7().simple().encode_lower(&mut text).to_owned()
 }
 
 /// What one command may need, and the secret whose digest is in it.
@@ -115,6 +118,19 @@ pub fn fresh(mint: &dyn Mint) -> Result<(Fresh, Secret), NoRandomness> {
     let secret = Secret::make(mint)?;
     let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
     Ok((Fresh { entity, environment, token, digest: secret.digest() }, secret))
+}
+
+/// As [`fresh`], for a command that is known: a secret is drawn only where it makes a credential. The digest of any other is
+/// none that a secret could have.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn fresh_for(mint: &dyn Mint, command: &Command) -> Result<(Fresh, Option<Secret>), NoRandomness> {
+    if command.makes_credential() {
+        return fresh(mint).map(|(fresh, secret)| (fresh, Some(secret)));
+    }
+    let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
+    Ok((Fresh { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
 }
 
 /// Event ids from a mint.

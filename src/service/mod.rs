@@ -10,6 +10,8 @@ mod group;
 pub mod import;
 mod journal;
 pub mod mint;
+pub mod proofs;
+mod snapshots;
 pub mod submission;
 mod writer;
 
@@ -21,13 +23,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub use cache::replay;
 pub use directory::Presented;
+pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
 use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
 use mint::{Mint, Secret};
+use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
@@ -40,6 +43,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::log::{CredentialHolder, EventLog, KeptAnswer, LogError, Note, PresentedId};
+use crate::proof::checkpoint::Signer;
+use crate::proof::frontier::TreeHead;
 
 /// How many changes may wait for the writer.
 const QUEUE_JOBS_MAX: usize = 4_096;
@@ -62,6 +67,8 @@ pub struct Settings {
     pub operator: Secret,
     /// About how much memory workspaces may take, in bytes.
     pub cache_bytes: u64,
+    /// Signs the checkpoints of the logs.
+    pub signer: Signer,
 }
 
 /// A caller who proved who they are, and the workspace that their credential belongs to; none for the operator.
@@ -92,6 +99,7 @@ pub struct Service {
     undecided: Arc<AtomicBool>,
     /// How many pieces of audits run at a time.
     audits: Arc<Semaphore>,
+    signer: Signer,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -101,10 +109,11 @@ impl Service {
     /// # Errors
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
-        let Settings { log, clock, mint, operator, cache_bytes } = settings;
+        let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
-        let workspaces = Arc::new(Workspaces::new(Arc::clone(&log), cache_bytes));
+        let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
+        let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let undecided = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             log: Arc::clone(&log),
@@ -127,6 +136,7 @@ impl Service {
             queue,
             undecided,
             audits: Arc::new(Semaphore::new(audits_max())),
+            signer,
             threads: Mutex::default(),
         });
         let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
@@ -171,6 +181,20 @@ impl Service {
         &self.log
     }
 
+    /// What signs the checkpoints of the logs.
+    pub const fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The durable head of the tree over a workspace's log; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn tree(&self, workspace: WorkspaceId) -> Result<Option<TreeHead>, LogError> {
+        let frontier = self.reading(move |log| log.tree(workspace)).await?;
+        Ok(frontier.map(|frontier| frontier.head()))
+    }
+
     /// Asks for a change; the answer means that it is durable.
     ///
     /// # Errors
@@ -180,8 +204,10 @@ impl Service {
             Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
             None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
         };
-        let fresh = submission.commands.iter().map(|_| mint::fresh(self.mint.as_ref())).collect::<Result<_, _>>();
-        let fresh = fresh.map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
+        let fresh = submission.commands.iter().map(|command| mint::fresh_for(self.mint.as_ref(), command));
+        let fresh = fresh
+            .collect::<Result<_, _>>()
+            .map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         let change = Change::of(submission, slot, fresh, reply);
         self.queue.try_send(Job::Change(Box::new(change))).map_err(|error| match error {
@@ -346,7 +372,7 @@ impl Service {
         Ok(Some((id, view)))
     }
 
-    /// Records what has expired and what was used. The housekeeping thread calls it now and then.
+    /// Records what has expired and what was used, and writes the snapshots that are due. The housekeeping thread calls it now and then.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -360,13 +386,26 @@ impl Service {
             }
         }
         self.save_uses().await?;
+        let workspaces = Arc::clone(&self.workspaces);
+        self.reading(move |_| {
+            workspaces.save();
+            Ok(())
+        })
+        .await?;
         let until = Instant::from_micros(now.micros().saturating_sub(ANSWER_KEPT_MICROS));
         self.reading(move |log| log.forget_answers(until)).await
     }
 
     async fn save_uses(&self) -> Result<(), LogError> {
-        let uses = self.directory.take_uses();
-        if uses.is_empty() { Ok(()) } else { self.write(INSTANCE, uses).await }
+        let used = self.directory.take_used();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(INSTANCE, used.iter().map(|entry| entry.last_use()).collect()).await;
+        if written.is_err() {
+            self.directory.put_back(used);
+        }
+        written
     }
 }
 

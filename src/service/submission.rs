@@ -11,6 +11,7 @@ use crate::domain::principal::Caller;
 use crate::domain::time::Revision;
 use crate::domain::view::View;
 use crate::log::LogError;
+use crate::proof::frontier::TreeHead;
 
 use super::mint::Secret;
 
@@ -52,10 +53,14 @@ pub struct Accepted {
     pub view: View,
     /// What it appended, in order.
     pub events: Vec<Arc<Event>>,
+    /// The exact bytes of each, as they are stored.
+    pub stored: Vec<Vec<u8>>,
     /// For each command, how many of the events are its own or of those before it.
     pub ends: Vec<usize>,
     /// For each command, the secret of what it made, if it made a credential.
     pub secrets: Vec<Option<Secret>>,
+    /// The head of the log's tree after the commit that it is durable with; none if that commit did not grow the tree.
+    pub tree: Option<TreeHead>,
 }
 
 impl Accepted {
@@ -74,6 +79,17 @@ pub enum Answer {
     Done(Box<Accepted>),
     /// It had been done before: the answer that was kept then.
     Kept(Vec<u8>),
+}
+
+impl Answer {
+    /// The answer, naming the tree of the commit that it is durable with.
+    #[must_use]
+    pub(super) fn resting_on(mut self, tree: Option<TreeHead>) -> Self {
+        if let Self::Done(accepted) = &mut self {
+            accepted.tree = tree;
+        }
+        self
+    }
 }
 
 /// Why a submission was not done.

@@ -15,7 +15,7 @@ use super::group::{Change, Group, Judge};
 use super::mint::Mint;
 use crate::clock::Clock;
 use crate::domain::id::WorkspaceId;
-use crate::log::{Append, EventLog, LogError, Note, Outcome};
+use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
 
 /// How many jobs, and about how many events, share a commit at most.
 const GROUP_JOBS_MAX: usize = 1_024;
@@ -87,17 +87,17 @@ impl Writer {
 
     /// Commits, publishes and answers; false if the writer was told to stop while it did not know what became of a commit.
     fn commit(&mut self, mut group: Group) -> bool {
-        let outcomes = match self.append(group.parts()) {
+        let appended = match self.append(group.parts()) {
             Err(LogError::OutcomeUnknown(why)) => {
                 tracing::error!(%why, "the outcome of a commit is unknown: opening the log anew");
-                let Some(outcomes) = self.outcomes_found(&mut group) else { return false };
-                Ok(outcomes)
+                let Some(found) = self.outcomes_found(&mut group) else { return false };
+                Ok(found)
             }
-            outcomes => outcomes,
+            appended => appended,
         };
-        match outcomes {
-            Ok(outcomes) => group.settle(
-                &outcomes,
+        match appended {
+            Ok(appended) => group.settle(
+                &appended,
                 |slot, root| self.workspaces.publish(slot, root),
                 |id| self.workspaces.forget(id),
             ),
@@ -109,9 +109,9 @@ impl Writer {
         true
     }
 
-    fn append(&self, parts: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    fn append(&self, parts: &[Append]) -> Result<Appended, LogError> {
         if parts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Appended::default());
         }
         let started = std::time::Instant::now();
         let result = self.log.append(parts);
@@ -122,13 +122,13 @@ impl Writer {
 
     /// What is found in the log of each part of a group, once it can be read again; none if told to stop before. Until then
     /// nothing else is judged: who asks meanwhile is refused, and who waits for the group is after a while.
-    fn outcomes_found(&mut self, group: &mut Group) -> Option<Vec<Outcome>> {
+    fn outcomes_found(&mut self, group: &mut Group) -> Option<Appended> {
         let mut tries = 0;
         loop {
             match self.look_up(group.parts()) {
-                Ok(outcomes) => {
+                Ok(found) => {
                     self.undecided.store(false, Ordering::Release);
-                    return Some(outcomes);
+                    return Some(found);
                 }
                 Err(error) => tracing::error!(%error, "the log cannot be opened: trying again"),
             }
@@ -145,13 +145,17 @@ impl Writer {
         }
     }
 
-    fn look_up(&self, parts: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    fn look_up(&self, parts: &[Append]) -> Result<Appended, LogError> {
         self.log.reopen()?;
-        let outcome = |part: &Append| {
-            let found = !part.events.is_empty() && self.log.has_command(part.workspace, part.command)?;
-            Ok(if found { Outcome::Appended } else { Outcome::Conflict })
-        };
-        parts.iter().map(outcome).collect()
+        let mut found = Appended::default();
+        for part in parts {
+            let is_there = !part.events.is_empty() && self.log.has_command(part.workspace, part.command)?;
+            found.outcomes.push(if is_there { Outcome::Appended } else { Outcome::Conflict });
+            if is_there && let Some(tree) = self.log.tree(part.workspace)? {
+                found.trees.insert(part.workspace, tree.head());
+            }
+        }
+        Ok(found)
     }
 
     /// Refuses every job that waits; false if one of them is to stop.

@@ -20,15 +20,22 @@ fn fields(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// The answer holds the revision, these events, and these entities with exactly these fields.
+/// The answer holds the revision, these events, these entities with exactly these fields, and the checkpoint.
 #[track_caller]
 fn assert_answer(reply: &Reply, events: &[&str], entities: &[(&str, &[&str])]) {
     assert_eq!(types(reply), events);
     let kinds: Vec<&str> = entities.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(fields(&reply.json), [&["revision", "events"], kinds.as_slice()].concat(), "{}", reply.text);
+    assert_eq!(
+        fields(&reply.json),
+        [&["revision", "events"], kinds.as_slice(), &["checkpoint"]].concat(),
+        "{}",
+        reply.text
+    );
     for (kind, expected) in entities {
         assert_eq!(fields(&reply.json[kind]), *expected, "{kind}");
     }
+    assert_eq!(fields(&reply.json["checkpoint"]), ["size", "root"]);
+    assert_eq!(reply.json["checkpoint"]["size"], reply.json["revision"], "nobody else changed anything meanwhile");
     let revision = reply.json["revision"].to_string();
     assert_eq!(reply.header("tenure-revision"), Some(revision.as_str()));
     assert_eq!(reply.header("etag"), Some(format!("\"{revision}\"").as_str()));

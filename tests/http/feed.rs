@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::Revision;
+use tenure::proof::hash::TreeHash;
 use tenure::service::feed::{FOLLOWERS_MAX, INSTANCE_FOLLOWERS_MAX};
 
 use crate::acme::{Acme, TestClock, id, path, workspace_body};
@@ -319,9 +320,14 @@ mod workspace {
         let time = serde_json::from_str::<Value>(&theirs).unwrap()["time"].as_str().unwrap().to_owned();
         let theirs = theirs.replace(&time, acme.events().pop().unwrap()["time"].as_str().unwrap());
         let store = rusqlite::Connection::open(acme.server.folder().join("tenure.db")).unwrap();
-        let sql = "INSERT INTO events (workspace, revision, command, event) VALUES (?1, ?2, NULL, ?3)";
         let (workspace, revision) = (workspace_id(&acme), i64::try_from(head + 1).unwrap());
-        store.execute(sql, (workspace.uuid().as_bytes().as_slice(), revision, theirs.as_bytes())).unwrap();
+        let (id, leaf) = (workspace.uuid().as_bytes().to_vec(), TreeHash::of_leaf(theirs.as_bytes()));
+        let mut tree = acme.server.service.log().tree(workspace).unwrap().unwrap();
+        assert_eq!(tree.push(leaf).next().unwrap().1, leaf);
+        let sql = "INSERT INTO events (workspace, revision, command, leaf, event) VALUES (?1, ?2, NULL, ?3, ?4)";
+        store.execute(sql, (&id, revision, leaf.0, theirs.as_bytes())).unwrap();
+        let sql = "UPDATE trees SET size = ?2, frontier = ?3 WHERE workspace = ?1";
+        store.execute(sql, (&id, revision, tree.to_bytes())).unwrap();
         acme.post("environments", &json!({"name": "dev"})).refused(503, "unavailable");
         assert_eq!(listener.message(), None);
         let mut listener = resume(&acme, "", &head.to_string()).opened();

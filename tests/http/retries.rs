@@ -62,8 +62,12 @@ fn a_request_sent_again_gets_the_first_answer_without_the_secret() {
         let first = keyed(&acme, &format!("k{number}"), rest, body).expect(201);
         assert!(first.json[kind]["secret"].is_string(), "{rest}");
         let head = acme.head();
+        acme.environment(&format!("later-{number}"));
+        let head = head + 1;
         let again = keyed(&acme, &format!("k{number}"), rest, body).expect(201);
         let mut expected = first.json.clone();
+        assert_eq!(again.json["checkpoint"]["size"], head, "{rest}: the newest one");
+        expected["checkpoint"] = again.json["checkpoint"].clone();
         expected[kind]["secret"] = Value::Null;
         assert_eq!(again.json, expected, "{rest}");
         for header in ["location", "etag", "tenure-revision", "tenure-at", "content-type"] {
@@ -155,6 +159,7 @@ fn a_new_workspace_is_made_once_too() {
     assert_eq!(again.json["workspace"], first.json["workspace"]);
     assert_eq!(again.json["token"]["secret"], Value::Null);
     assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(again.json["checkpoint"], first.json["checkpoint"]);
 }
 
 #[test]
@@ -163,8 +168,12 @@ fn a_no_op_is_kept_too() {
     let body = json!({"commands": [{"type": "rbac.enable"}]});
     let first = keyed(&acme, "k", "commands", &body).expect(200);
     assert_eq!(first.json["events"], json!([]));
-    acme.rbac(false);
     assert_eq!(keyed(&acme, "k", "commands", &body).expect(200).text, first.text);
+    acme.rbac(false);
+    let mut again = keyed(&acme, "k", "commands", &body).expect(200).json;
+    assert_eq!(again["checkpoint"]["size"], acme.head(), "the newest one");
+    again["checkpoint"] = first.json["checkpoint"].clone();
+    assert_eq!(again, first.json);
     assert_eq!(acme.get("").json["rbac"], false);
 }
 

@@ -42,6 +42,10 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/environments/{env}/grants",
     "GET /v1/workspaces/{ws}/environments/{env}/grants/{principal}",
     "GET /v1/workspaces/{ws}/events",
+    "GET /v1/workspaces/{ws}/log/checkpoint",
+    "GET /v1/workspaces/{ws}/log/consistency",
+    "GET /v1/workspaces/{ws}/log/proof/{ref}",
+    "GET /v1/workspaces/{ws}/log/tile/{*tile}",
     "GET /v1/workspaces/{ws}/members",
     "GET /v1/workspaces/{ws}/members/{user}",
     "GET /v1/workspaces/{ws}/members/{user}/profile",
@@ -193,6 +197,8 @@ impl Stage {
             ("{principal}", "user:mia"),
             ("{type}", "gpu"),
             ("{id}", "a100"),
+            ("{ref}", "1"),
+            ("{*tile}", "entries/000.p/1"),
         ];
         let path = values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         assert!(!path.contains('{'), "{path} has a parameter that the test does not know");
@@ -378,6 +384,7 @@ fn the_openapi_document_describes_exactly_these_routes() {
         }
         _ => vec![name.to_owned()],
     };
-    let golden: BTreeSet<String> = GOLDEN.iter().flat_map(|name| expand(name)).collect();
+    // The document cannot say that a parameter takes the rest of the path.
+    let golden: BTreeSet<String> = GOLDEN.iter().flat_map(|name| expand(&name.replace("{*", "{"))).collect();
     assert_eq!(described, golden);
 }

@@ -10,13 +10,14 @@ use tenure::domain::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
+    Append, Appended, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
 };
+use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 use crate::support::{
-    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, notes, part, read, read_all,
-    recorded, token, user, with, workspace,
+    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, head_over, notes, part, read,
+    read_all, recorded, token, user, verify_tree, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
@@ -53,6 +54,9 @@ macro_rules! contract {
             a_read_comes_back_as_it_was_recorded
             the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
+            a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
+            a_tree_has_every_tile_where_tiles_fill
+            a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
             a_workspace_is_due_from_its_earliest_expiry_on
             a_command_is_found_in_the_log_it_was_appended_to_only
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
@@ -151,7 +155,7 @@ pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
 pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
     let log = store.open();
     appended(&log, part(2, 0, 1, 1));
-    let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap();
+    let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(1)));
     assert_eq!(log.head(workspace(2)).unwrap(), Some(Revision(1)));
@@ -160,15 +164,18 @@ pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
 
 pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(store: &impl Store) {
     let log = store.open();
-    let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap();
+    let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
     assert_eq!(read_all(&log, 1)[2].bytes, b"event 0 of command 3");
 }
 
 pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Store) {
     let log = store.open();
-    assert_eq!(log.append(&[]).unwrap(), []);
-    assert_eq!(log.append(&[part(1, 4, 1, 1), part(2, 4, 1, 2)]).unwrap(), [Outcome::Conflict, Outcome::Conflict]);
+    assert_eq!(log.append(&[]).unwrap().outcomes, []);
+    assert_eq!(
+        log.append(&[part(1, 4, 1, 1), part(2, 4, 1, 2)]).unwrap().outcomes,
+        [Outcome::Conflict, Outcome::Conflict]
+    );
     assert_eq!(log.feed(0, 10).unwrap(), []);
     assert_eq!(log.workspaces(None, 10).unwrap(), []);
 }
@@ -191,7 +198,7 @@ pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl Store) {
         with(part(2, 0, 1, 2), [Note::AddCredential(credential(1, workspace(2))), claim("acme")]),
         with(part(3, 0, 1, 3), [claim("globex")]),
     ];
-    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
+    assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
     assert_eq!(append_one(&log, with(part(2, 0, 1, 4), [claim("acme")])), Outcome::NameTaken, "in a later group");
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
     assert_eq!(log.workspace_named("initech").unwrap(), None);
@@ -205,7 +212,7 @@ pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &imp
     let log = store.open();
     appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
     let group = [with(part(1, 1, 1, 2), [Note::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
-    assert_eq!(log.append(&group).unwrap(), [Outcome::Appended, Outcome::Appended]);
+    assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::Appended]);
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)));
     appended(&log, notes(1, [Note::ReleaseName]));
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)), "who has no name releases nobody's");
@@ -229,7 +236,7 @@ pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
         with(part(1, 1, 1, 3), [kept("b", "key")]),
         with(part(1, 2, 1, 4), [kept("a", "other")]),
     ];
-    let outcomes = log.append(&group).unwrap();
+    let outcomes = log.append(&group).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended, Outcome::Appended]);
     assert_eq!(append_one(&log, notes(2, [kept("b", "key")])), Outcome::Conflict);
     assert!(!log.has_command(workspace(1), command(2)).unwrap());
@@ -253,7 +260,7 @@ pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &
     let log = store.open();
     let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(Note::KeepAnswer);
     assert_eq!(
-        log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap(),
+        log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap().outcomes,
         [Outcome::Conflict, Outcome::Appended],
     );
     assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), None);
@@ -293,7 +300,7 @@ pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl S
 pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl Store) {
     let log = store.open();
     let add = |n| Note::AddCredential(credential(1, workspace(n)));
-    let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap();
+    let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict]);
     assert_eq!(log.credential(token(1)).unwrap().unwrap().workspace, workspace(1));
 
@@ -391,6 +398,21 @@ pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recor
     assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
 }
 
+pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl Store) {
+    let log = store.open();
+    assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
+    log.forget_snapshot(workspace(1)).unwrap();
+    log.keep_snapshot(workspace(1), b"first").unwrap();
+    log.keep_snapshot(workspace(2), &vec![0; 100_000]).unwrap();
+    log.keep_snapshot(workspace(1), b"second").unwrap();
+    assert_eq!(log.snapshot(workspace(1)).unwrap().as_deref(), Some(b"second".as_slice()));
+    drop(log);
+    let log = store.open();
+    log.forget_snapshot(workspace(1)).unwrap();
+    assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
+    assert_eq!(log.snapshot(workspace(2)).unwrap().map(|bytes| bytes.len()), Some(100_000));
+}
+
 pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {
     let log = store.open();
     let next = |stream, micros: Option<i64>| notes(stream, [Note::NextExpiry(micros.map(at))]);
@@ -472,4 +494,53 @@ pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl
     assert!(why.contains("exists already"), "{why}");
     assert_eq!(std::fs::read(&out).unwrap(), first);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(store: &impl Store) {
+    let log = store.open();
+    let head = |stream: u128| log.tree(workspace(stream)).unwrap().map(|tree| tree.head());
+    let over = |stream: u128| head_over(read_all(&log, stream).iter().map(|event| event.bytes.as_slice()));
+    assert_eq!((head(1), log.append(&[]).unwrap()), (None, Appended::default()));
+
+    let group = [part(1, 0, 3, 1), part(2, 0, 1, 2), part(1, 3, 2, 3), part(3, 9, 4, 4), part(1, 5, 1, 5)];
+    let done = log.append(&group).unwrap();
+    let conflict = Outcome::Conflict;
+    assert_eq!(done.outcomes, [Outcome::Appended, Outcome::Appended, Outcome::Appended, conflict, Outcome::Appended]);
+    let grown = [(workspace(1), over(1)), (workspace(2), over(2))];
+    assert_eq!(done.trees, grown.into(), "after the whole group, of those that grew");
+    assert_eq!((head(1), head(2), head(3)), (Some(over(1)), Some(over(2)), None));
+    assert_eq!((over(1).size, over(2).size), (6, 1));
+
+    let refused = [part(1, 5, 2, 6), notes(2, [Note::Used(token(1), at(1))]), with(part(4, 0, 2, 7), [claim("acme")])];
+    let done = log.append(&refused).unwrap();
+    assert_eq!(done.trees.keys().copied().collect::<Vec<_>>(), [workspace(4)]);
+    let taken = log.append(&[with(part(5, 0, 2, 8), [claim("acme")]), part(2, 1, 1, 9)]).unwrap();
+    assert_eq!(taken.outcomes, [Outcome::NameTaken, Outcome::Appended]);
+    assert_eq!(taken.trees, [(workspace(2), over(2))].into(), "what was taken back grew nothing");
+    assert_eq!((head(1).unwrap().size, head(5)), (6, None));
+
+    log.reopen().unwrap();
+    appended(&log, part(1, 6, 300, 10));
+    drop(log);
+    let log = store.open();
+    let done = log.append(&[part(1, 306, 1, 11)]).unwrap();
+    let found = head_over(read_all(&log, 1).iter().map(|event| event.bytes.as_slice()));
+    assert_eq!(done.trees, [(workspace(1), found)].into(), "it goes on where it was");
+}
+
+pub(crate) fn a_tree_has_every_tile_where_tiles_fill(store: &impl Store) {
+    let log = store.open();
+    let mut size = 0;
+    for next in [1, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 65_793] {
+        let count = usize::try_from(next - size).unwrap();
+        let done = log.append(&[part(1, size, count, next.into())]).unwrap();
+        assert_eq!(done.trees[&workspace(1)].size, next);
+        verify_tree(&log, workspace(1), &read_all(&log, 1));
+        size = next;
+    }
+    let none = Tile { kind: TileKind::Hashes(2), index: 1, width: 1 };
+    assert_eq!(log.tile_hashes(workspace(1), none).unwrap(), []);
+    assert_eq!(log.tile_hashes(workspace(2), Tile { index: 0, ..none }).unwrap(), []);
+    let far = Tile { kind: TileKind::Entries, index: u64::MAX, width: 256 };
+    assert_eq!(log.tile_hashes(workspace(1), far).unwrap(), []);
 }

@@ -11,6 +11,9 @@ use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
     Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, Note, Outcome, PresentedId, StoredEvent,
 };
+use tenure::proof::frontier::TreeHead;
+use tenure::proof::hash::TreeHash;
+use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 /// A place where one implementation keeps a log. What is durable there is what the next `open` finds.
@@ -112,7 +115,7 @@ pub(crate) fn notes(stream: u128, notes: impl IntoIterator<Item = Note>) -> Appe
 }
 
 pub(crate) fn append_one(log: &impl EventLog, part: Append) -> Outcome {
-    log.append(&[part]).unwrap().remove(0)
+    log.append(&[part]).unwrap().outcomes.remove(0)
 }
 
 pub(crate) fn appended(log: &impl EventLog, part: Append) {
@@ -123,8 +126,54 @@ pub(crate) fn read_all(log: &impl EventLog, stream: u128) -> Vec<StoredEvent> {
     log.read(workspace(stream), Revision::ZERO, usize::MAX).unwrap()
 }
 
+/// `MTH` of RFC 6962 §2.1 over the hashes of leaves.
+pub(crate) fn root(leaves: &[TreeHash]) -> TreeHash {
+    match leaves {
+        [] => TreeHash::of_nothing(),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            TreeHash::of_node(&root(left), &root(right))
+        }
+    }
+}
+
+/// The head of the tree over these bytes.
+pub(crate) fn head_over<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> TreeHead {
+    let leaves: Vec<_> = events.into_iter().map(TreeHash::of_leaf).collect();
+    TreeHead { size: leaves.len().try_into().unwrap(), root: root(&leaves) }
+}
+
+/// Looks over a stream's tree: its head, and every tile at its full width and at fewer, is as its bytes say.
+pub(crate) fn verify_tree(log: &impl EventLog, workspace: WorkspaceId, events: &[StoredEvent]) {
+    let head = head_over(events.iter().map(|event| event.bytes.as_slice()));
+    assert_eq!(log.tree(workspace).unwrap().map(|tree| tree.head()), Some(head), "{workspace}");
+    let mut along: Vec<TreeHash> = events.iter().map(|event| TreeHash::of_leaf(&event.bytes)).collect();
+    let of_kind = |kind: TileKind| Tile::all(head.size).filter(move |tile| tile.kind == kind);
+    for tile in of_kind(TileKind::Entries) {
+        let leaves = log.tile_hashes(workspace, tile).unwrap();
+        assert_eq!(leaves, log.tile_hashes(workspace, Tile { kind: TileKind::Hashes(0), ..tile }).unwrap());
+    }
+    for level in 0.. {
+        let mut found = Vec::new();
+        for tile in of_kind(TileKind::Hashes(level)) {
+            let hashes = log.tile_hashes(workspace, tile).unwrap();
+            let narrow = Tile { width: tile.width.div_ceil(2), ..tile };
+            let (half, _) = hashes.split_at(narrow.width.try_into().unwrap());
+            assert_eq!(log.tile_hashes(workspace, narrow).unwrap(), half, "{narrow}");
+            assert_eq!(log.tile_hashes(workspace, Tile { width: 256, ..tile }).unwrap(), hashes, "{tile}");
+            found.extend(hashes);
+        }
+        assert_eq!(found, along, "level {level} of {workspace}");
+        if along.is_empty() {
+            break;
+        }
+        along = along.chunks_exact(256).map(root).collect();
+    }
+}
+
 /// Looks over a whole log: no gap in any stream, a feed that is the streams and nothing else, in an order that keeps theirs,
-/// and every stream listed.
+/// every stream listed, and over each a tree that is its bytes'.
 pub(crate) fn verify(log: &impl EventLog) {
     let feed = log.feed(0, usize::MAX).unwrap();
     assert!(feed.is_sorted_by(|a, b| a.position < b.position), "positions grow");
@@ -142,5 +191,6 @@ pub(crate) fn verify(log: &impl EventLog) {
         assert_eq!(revisions, expected, "no gap in {workspace}");
         assert_eq!(log.read(workspace, Revision::ZERO, usize::MAX).unwrap(), events, "feed and stream agree");
         assert_eq!(log.head(workspace).unwrap(), events.last().map(|event| event.revision));
+        verify_tree(log, workspace, &events);
     }
 }

@@ -64,10 +64,13 @@ pub(crate) fn golden(path: &str, now: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}; {BLESS}"))
 }
 
-/// The facts after these events.
+/// The facts after these events, most of which are packed.
 pub(crate) fn evolved(mut workspace: Workspace, events: &[Arc<Event>]) -> Arc<Workspace> {
-    for event in events {
+    for (count, event) in events.iter().enumerate() {
         workspace.evolve(event);
+        if count % 11 == 0 {
+            workspace.settle();
+        }
     }
     Arc::new(workspace)
 }

@@ -41,7 +41,7 @@ fn there_is_a_history_for_every_script_and_each_has_snapshots() {
     for history in HISTORIES.iter() {
         assert!(history.snapshots.len() >= 2, "{} has too few snapshots", history.name);
     }
-    for folder in names_in(&root("snapshots")) {
+    for folder in names_in(&root("snapshots")).into_iter().filter(|folder| folder != "formats") {
         assert!(names.contains(folder.as_str()), "snapshots/{folder} belongs to no history");
     }
 }

@@ -33,7 +33,7 @@ fn every_history_rebuilds_its_snapshots_after_a_round_trip_through_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(folder.path()).unwrap();
     let group: Vec<_> = HISTORIES.iter().flat_map(appends).collect();
-    let outcomes = log.append(&group).unwrap();
+    let outcomes = log.append(&group).unwrap().outcomes;
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Appended), "{outcomes:?}");
     drop(log);
 

@@ -122,5 +122,5 @@ fn the_name_of_something_deleted_still_works_for_its_time() {
     assert!(world.asks_at(before, "user:bob", "read", "app", "PROD").allowed);
     let now = world.asks("user:bob", "read", "app", "prod");
     assert_eq!((now.allowed, now.rule.as_str()), (false, "no_such_environment"));
-    assert_eq!(now.evidence, [world.writer.workspace.head()], "the deletion");
+    assert_eq!(*now.evidence, [world.writer.workspace.head()], "the deletion");
 }

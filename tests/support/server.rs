@@ -14,6 +14,8 @@ use tenure::http::client_address::TrustedProxies;
 use tenure::http::live::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::{Service, Settings};
 use tokio::net::TcpListener;
@@ -40,6 +42,7 @@ pub struct Server {
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    pub bytes: Vec<u8>,
     pub text: String,
     pub json: Value,
 }
@@ -75,10 +78,20 @@ impl Reply {
     }
 }
 
+/// What signs the checkpoints of every server of the tests.
+pub fn signer() -> Signer {
+    Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() }
+}
+
 impl Server {
     /// A server on an empty folder.
     pub fn start() -> Self {
         Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// The data folder, where it is the server's own.
+    pub fn data(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
     }
 
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
@@ -115,7 +128,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
-        let settings = Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20 };
+        let settings =
+            Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20, signer: signer() };
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -219,9 +233,10 @@ fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {
     let status = answer.status().as_u16();
     let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let text = answer.body_mut().read_to_string().unwrap();
-    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Reply { status, headers, text, json }
+    let bytes = answer.body_mut().read_to_vec().unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Reply { status, headers, bytes, text, json }
 }
 
 /// A live stream, or the refusal to give one.

@@ -192,7 +192,7 @@ fn is_asked_for(asked: &Asked, event: &Event) -> bool {
 pub(super) fn changes(asked: &Asked, found: &mut Found) -> Result<(), TooLarge> {
     let events = asked.events().filter(|event| is_asked_for(asked, event));
     for (number, event) in (1..).zip(events) {
-        found.add(row(&asked.view, number, event))?;
+        found.add(row(&asked.view, number, &event))?;
     }
     Ok(())
 }

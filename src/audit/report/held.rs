@@ -50,7 +50,7 @@ fn held_role(view: &View, environment: EnvironmentId, principal: &Principal) -> 
         environment_name: place.name.clone(),
         role: found.role,
         rule: found.rule.as_str(),
-        rests_on: found.evidence,
+        rests_on: found.evidence.to_vec(),
     })
 }
 

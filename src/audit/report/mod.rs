@@ -80,7 +80,7 @@ impl Asked {
     }
 
     /// Every event of the period, in order.
-    fn events(&self) -> impl Iterator<Item = &Arc<Event>> {
+    fn events(&self) -> impl Iterator<Item = Arc<Event>> {
         let before = Instant::from_micros(self.span.from().micros().saturating_sub(1));
         let workspace = self.view.workspace();
         let events = workspace.events(workspace.revision_at(before), self.view.revision());

@@ -49,7 +49,7 @@ type Stints = BTreeMap<Principal, Vec<Stint>>;
 /// Every stint that a condition holds for, as far as the view reaches, in the order in which they began.
 pub(super) fn stints(view: &View, asked_for: impl Fn(&Stint) -> bool) -> Vec<Stint> {
     let mut all = Stints::new();
-    view.workspace().events(Revision::ZERO, view.revision()).for_each(|event| note(&mut all, event));
+    view.workspace().events(Revision::ZERO, view.revision()).for_each(|event| note(&mut all, &event));
     let mut found: Vec<Stint> = all.into_values().flatten().filter(asked_for).collect();
     found.sort_by_key(|stint| stint.joined);
     found

@@ -1,7 +1,6 @@
 //! The report about grants that last too long.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,7 +90,7 @@ struct Settings {
 impl Settings {
     fn of(view: &View) -> Vec<Setting> {
         let mut settings = Self::default();
-        view.workspace().events(Revision::ZERO, view.revision()).for_each(|event| settings.note(event));
+        view.workspace().events(Revision::ZERO, view.revision()).for_each(|event| settings.note(&event));
         let expired = |setting: Setting| {
             let until = setting.terms.expires_at.filter(|end| *end <= view.instant());
             Setting { until, ..setting }
@@ -102,7 +101,7 @@ impl Settings {
         over
     }
 
-    fn note(&mut self, event: &Arc<Event>) {
+    fn note(&mut self, event: &Event) {
         match &event.data {
             EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
                 self.end(event, *id, &terms.principal);

@@ -14,8 +14,9 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::failure::Failure;
-use super::serve::{Server, asked_to_stop, operator_secret, runtime, settings};
+use super::serve::{Server, asked_to_stop, operator_secret, runtime, settings, signer};
 use crate::log::sqlite::SqliteLog;
+use crate::proof::note::Origin;
 use crate::telemetry;
 use clock::ScriptedClock;
 use story::Story;
@@ -42,8 +43,10 @@ pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
 async fn serve(listen: SocketAddr, folder: &TempDir) -> Result<(), Failure> {
     let log = SqliteLog::open(folder.path())?;
     let operator = operator_secret(folder.path())?;
+    let signer = signer(folder.path(), Origin::default())?;
     let clock = Arc::new(ScriptedClock::default());
-    let server = Server::start(settings(log, clock.clone(), operator.clone(), CACHE_BYTES), listen, None).await?;
+    let server =
+        Server::start(settings(log, clock.clone(), (operator.clone(), signer), CACHE_BYTES), listen, None).await?;
     let stop = asked_to_stop()?;
     let told = Story::new(clock.as_ref()).tell(&server.service).await?;
     clock.follow_the_system();

@@ -82,29 +82,33 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
 
 fn from_store(data: &Path, named: Option<&str>) -> Result<Workspace, Failure> {
     let log = SqliteLog::attach(data)?;
-    let id = match named {
-        Some(named) => find(&log, named)?,
-        None => only(&log)?,
-    };
-    let unknown =
-        || Failure::usage(format!("there is no workspace `{}` in `{}`", named.unwrap_or_default(), data.display()));
-    let id = id.ok_or_else(unknown)?;
-    replay_log(&log, id)?.ok_or_else(unknown)
+    let id = find(&log, named, data)?;
+    replay_log(&log, id)?.ok_or_else(|| unknown(&id.to_string(), data))
 }
 
-fn find(log: &SqliteLog, named: &str) -> Result<Option<WorkspaceId>, Failure> {
-    match named.parse() {
-        Ok(id) => Ok(Some(id)),
-        Err(_) => Ok(log.workspace_named(named)?),
-    }
+/// The workspace of a name or id in a data folder's store; the only one if none is named.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(super) fn find(log: &SqliteLog, named: Option<&str>, data: &Path) -> Result<WorkspaceId, Failure> {
+    let Some(named) = named else { return only(log) };
+    let found = match named.parse() {
+        Ok(id) => log.head(id)?.map(|_| id),
+        Err(_) => log.workspace_named(named)?,
+    };
+    found.ok_or_else(|| unknown(named, data))
+}
+
+fn unknown(named: &str, data: &Path) -> Failure {
+    Failure::usage(format!("there is no workspace `{named}` in `{}`", data.display()))
 }
 
 /// The only workspace of a store. Deleted ones are there too: their logs can be replayed like any other.
-fn only(log: &SqliteLog) -> Result<Option<WorkspaceId>, Failure> {
+fn only(log: &SqliteLog) -> Result<WorkspaceId, Failure> {
     let found = log.workspaces(None, NAMED_MAX)?;
     match found.as_slice() {
         [] => Err(Failure::usage("there is no workspace in it yet")),
-        [only] => Ok(Some(*only)),
+        [only] => Ok(*only),
         several => {
             let several = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             Err(Failure::usage(format!("say which workspace with `--workspace`, by name or id: {several}")))

@@ -13,6 +13,7 @@ use super::{
     TokenState, WorkspaceState,
 };
 use crate::domain::event::{AccessKeyTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
+use crate::domain::history::History;
 use crate::domain::id::EnvironmentId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Timeline;
@@ -27,7 +28,7 @@ impl Workspace {
     // do when they are replayed from the first event. Kept by `tests/replay`.
     pub fn restore(state: &State) -> Self {
         let mut workspace = Self::empty(state.workspace.id);
-        workspace.base = state.revision;
+        workspace.history = History::after(state.workspace.id, state.revision);
         workspace.base_time = state.time.unwrap_or(Instant::EARLIEST);
         workspace.times = state.times.iter().map(|(revision, time)| (*revision, *time)).collect();
         workspace.times.extend(state.time.map(|time| (state.revision, time)));

@@ -22,6 +22,7 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
 use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
 
+pub(super) use names::Present;
 pub use past::TokenLife;
 
 /// When a question is about: what `?at=` and `?revision=` say.
@@ -123,8 +124,12 @@ impl View {
             return Err(Rejection::Invalid { field: "at", why });
         }
         check_available(&workspace, at, revision)?;
+        if let At::Now | At::Instant(_) = at {
+            // A command's events share one time, so neither the head nor the newest event of an instant is inside a command.
+            return Ok(Self { workspace, revision, instant });
+        }
         let revision = workspace.end_of_command(revision);
-        let time = workspace.event(revision).map_or(workspace.base_time, |event| event.time);
+        let time = workspace.history.time_of(revision).unwrap_or(workspace.base_time);
         let instant = if let At::Revision(_) = at { time } else { instant };
         if time > instant {
             let why = format!("revision {revision} happened at {time}, which is later than `{instant}`");
@@ -155,7 +160,7 @@ impl View {
     }
 
     /// The event of a revision, if the view reaches it.
-    pub fn event(&self, revision: Revision) -> Option<&Arc<Event>> {
+    pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
         (revision <= self.revision).then(|| self.workspace.event(revision)).flatten()
     }
 
@@ -186,8 +191,14 @@ impl View {
 
     /// A member's role.
     pub fn member(&self, user: &UserId) -> Option<Since<WorkspaceRole>> {
-        let entry = self.member_trace(user)?;
-        entry.value.filter(|_| self.exists()).map(|role| entry.with(role))
+        self.member_named(user.as_str()).map(|(_, role)| role)
+    }
+
+    /// The member of a text that may be a user id.
+    fn member_named(&self, user: &str) -> Option<(&UserId, Since<WorkspaceRole>)> {
+        let (user, timeline) = self.workspace.members.get_key_value(user)?;
+        let entry = timeline.at(self.revision)?;
+        Some((user, entry.with(entry.value.filter(|_| self.exists())?)))
     }
 
     /// What was last said of a user's membership, even that it ended.
@@ -229,6 +240,16 @@ impl View {
         }
     }
 
+    /// The principal, if it exists, with what makes it one.
+    pub(super) fn presence(&self, principal: &Principal) -> Option<Present> {
+        let role = match principal {
+            Principal::User(user) => Some(self.member(user)?),
+            Principal::ServiceUser(_) => None,
+        };
+        let since = role.map_or_else(|| self.principal(principal), |role| Some(role.since))?;
+        Some(Present { principal: principal.clone(), since, role })
+    }
+
     /// Every principal: members, then service users.
     pub fn principals(&self) -> impl Iterator<Item = Principal> {
         let users = self.members().map(|(user, _)| Principal::User(user.clone()));
@@ -243,7 +264,7 @@ impl View {
 
     fn environment_view<'a>(&self, id: EnvironmentId, facts: &'a EnvironmentFacts) -> Option<EnvironmentView<'a>> {
         let mode = newest(&facts.mode, self.revision).filter(|mode| mode.value != Mode::Ended)?;
-        let created = facts.mode.iter().next()?.since;
+        let created = facts.mode.first()?.since;
         Some(EnvironmentView { id, name: &facts.name.at(self.revision)?.value, mode, created, facts })
     }
 
@@ -398,10 +419,10 @@ impl View {
 fn check_available(workspace: &Workspace, at: At, revision: Revision) -> Result<(), Rejection> {
     let asked = match at {
         At::Instant(instant) if instant < workspace.base_time => instant.to_string(),
-        _ if revision < workspace.base => format!("revision {revision}"),
+        _ if revision < workspace.history.base() => format!("revision {revision}"),
         _ => return Ok(()),
     };
-    let (base, time) = (workspace.base, workspace.base_time);
+    let (base, time) = (workspace.history.base(), workspace.base_time);
     let why = format!("`{asked}` is before revision {base} of {time}, and no facts from before that are loaded");
     Err(Rejection::Invalid { field: "at", why })
 }

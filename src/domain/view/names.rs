@@ -10,8 +10,19 @@ use crate::domain::name::{EnvironmentName, ServiceUserName};
 use crate::domain::principal::Principal;
 use crate::domain::rejection::Rejection;
 use crate::domain::role::WorkspaceRole;
-use crate::domain::time::Span;
+use crate::domain::time::{Revision, Span};
 use crate::domain::timeline::{Since, Timeline};
+
+/// A principal that is there.
+#[derive(Debug, Clone)]
+pub(in crate::domain) struct Present {
+    /// Who.
+    pub(in crate::domain) principal: Principal,
+    /// The event that its being there rests on.
+    pub(in crate::domain) since: Revision,
+    /// A member's role.
+    pub(in crate::domain) role: Option<Since<WorkspaceRole>>,
+}
 
 /// What does not parse names nothing.
 impl View {
@@ -20,8 +31,8 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_member(&self, user: &UserRef) -> Result<(UserId, Since<WorkspaceRole>), Rejection> {
-        let found = user.0.parse().ok().and_then(|id| Some((self.member(&id)?, id)));
-        found.map(|(role, id)| (id, role)).ok_or_else(|| Rejection::not_found("member", &user.0))
+        let found = self.member_named(&user.0).map(|(user, role)| (user.clone(), role));
+        found.ok_or_else(|| Rejection::not_found("member", &user.0))
     }
 
     /// The service user of a name or id.
@@ -29,15 +40,14 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_service_user(&self, reference: &ServiceUserRef) -> Result<ServiceUserView<'_>, Rejection> {
-        let by_id = || reference.0.parse().ok();
-        self.service_user_named(&reference.0)
-            .or_else(by_id)
-            .and_then(|id| self.service_user(id))
-            .ok_or_else(|| Rejection::not_found("service user", &reference.0))
+        let found = self.service_user_of(&reference.0);
+        found.ok_or_else(|| Rejection::not_found("service user", &reference.0))
     }
 
-    fn service_user_named(&self, name: &str) -> Option<ServiceUserId> {
-        self.workspace.service_user_names.get(&name.parse::<ServiceUserName>().ok()?)?.at(self.revision)?.value
+    fn service_user_of(&self, reference: &str) -> Option<ServiceUserView<'_>> {
+        let named = self.workspace.service_user_names.get(reference).and_then(|bearers| bearers.at(self.revision));
+        let id = named.and_then(|bearer| bearer.value).or_else(|| reference.parse().ok());
+        self.service_user(id?)
     }
 
     /// The service user that an id names or that bore a name last, also one that is gone.
@@ -53,15 +63,23 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
-        let not_found = || Rejection::not_found("principal", &reference.0);
-        match reference.0.split_once(':').ok_or_else(not_found)? {
-            ("user", user) => self.find_member(&user.into()).map(|(user, _)| Principal::User(user)),
-            ("service_user", name) => {
-                self.find_service_user(&name.into()).map(|found| Principal::ServiceUser(found.id))
+        let found = self.present(reference).map(|found| found.principal);
+        found.ok_or_else(|| Rejection::not_found("principal", &reference.0))
+    }
+
+    /// The principal of `user:ID` or `service_user:NAME-OR-ID`, with what makes it one.
+    pub(in crate::domain) fn present(&self, reference: &PrincipalRef) -> Option<Present> {
+        match reference.0.split_once(':')? {
+            ("user", user) => {
+                let (user, role) = self.member_named(user)?;
+                Some(Present { principal: Principal::User(user.clone()), since: role.since, role: Some(role) })
             }
-            _ => Err(not_found()),
+            ("service_user", named) => {
+                let found = self.service_user_of(named)?;
+                Some(Present { principal: Principal::ServiceUser(found.id), since: found.created, role: None })
+            }
+            _ => None,
         }
-        .map_err(|_| not_found())
     }
 
     /// The environment of a name, in any case, or id.
@@ -76,15 +94,20 @@ impl View {
             .ok_or_else(|| Rejection::not_found("environment", &reference.0))
     }
 
+    /// Which environments bore a name, in any case.
+    fn bearers(&self, name: &str) -> Option<&Timeline<Option<EnvironmentId>>> {
+        EnvironmentName::look_up(name, |key| self.workspace.environment_names.get(key)).map(AsRef::as_ref)
+    }
+
     /// The live environment that bears a name.
     pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
-        self.workspace.environment_names.get(&EnvironmentName::key_of(name))?.at(self.revision)?.value
+        self.bearers(name)?.at(self.revision)?.value
     }
 
     /// Every environment that an id names or that ever bore a name, as far as the view reaches.
     pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
-        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let names = self.bearers(&reference.0);
+        let bearers = names.into_iter().flat_map(Timeline::iter);
         let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
         let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
@@ -118,7 +141,7 @@ impl View {
 
     /// Every environment that an id names or that bore a name at some instant of a span.
     pub fn environments_within(&self, reference: &EnvironmentRef, span: &Span) -> Vec<EnvironmentId> {
-        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
+        let names = self.bearers(&reference.0);
         let named = names.into_iter().flat_map(|timeline| self.within(timeline, span)).flatten();
         let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
@@ -150,8 +173,8 @@ impl View {
 
     /// The environment that an id names or that bore a name last, also one that has ended.
     pub(in crate::domain) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
-        let names = self.workspace.environment_names.get(&EnvironmentName::key_of(&reference.0));
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let names = self.bearers(&reference.0);
+        let bearers = names.into_iter().flat_map(Timeline::iter);
         let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
         last.or_else(|| reference.0.parse().ok())
     }

@@ -55,7 +55,7 @@ impl View {
     ) -> Option<ResourceTypeView<'a>> {
         let entry = timeline.at(self.revision)?;
         let actions = Since { since: entry.since, value: entry.value.as_ref() };
-        Some(ResourceTypeView { name, actions, defined: timeline.iter().next()?.since })
+        Some(ResourceTypeView { name, actions, defined: timeline.first()?.since })
     }
 
     /// Every resource type of the workspace's own, by name.

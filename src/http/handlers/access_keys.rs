@@ -6,7 +6,7 @@ use super::Answered;
 use crate::domain::command::{IssueAccessKey, RevokeAccessKey};
 use crate::domain::id::AccessKeyId;
 use crate::domain::principal::Caller;
-use crate::http::answer::{self, Paging};
+use crate::http::answer::{self, NamedCheckpoint, Paging};
 use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
 use crate::http::entity;
@@ -63,7 +63,8 @@ async fn revoke_after_end(mut request: InWorkspace) -> Answered {
         return Err(Problem::not_found("access key", named));
     }
     request.asked.app.service.forget_access_key(workspace, key).await?;
-    let body = serde_json::json!({"revision": request.root.head(), "events": []});
+    let checkpoint = request.asked.app.service.tree(workspace).await?.map(NamedCheckpoint::from);
+    let body = serde_json::json!({"revision": request.root.head(), "events": [], "checkpoint": checkpoint});
     let mut response = answer::json(StatusCode::OK, answer::bytes(&body)?);
     answer::name_head(response.headers_mut(), request.root.head());
     Ok(response)

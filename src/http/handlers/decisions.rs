@@ -16,7 +16,7 @@ use crate::audit::reasons::{Actors, reasons};
 use crate::audit::search::Asker;
 use crate::domain::access::{Decision, Question};
 use crate::domain::command::ShapeError;
-use crate::domain::object::object;
+use crate::domain::object::{object, objects};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer;
@@ -199,10 +199,62 @@ pub enum EvaluationsAnswer {
     One(DecisionBody),
 }
 
+/// [`EvaluationsBody`] where nothing is wrong with any question, as they nearly all are: read without going by way of values.
+#[derive(Deserialize)]
+struct WellFormedBody {
+    #[serde(default, deserialize_with = "object_given")]
+    subject: Option<PartialEntity>,
+    #[serde(default, deserialize_with = "object_given")]
+    action: Option<ActionBody>,
+    #[serde(default, deserialize_with = "object_given")]
+    resource: Option<PartialEntity>,
+    #[serde(default, deserialize_with = "object")]
+    context: Unread,
+    #[serde(default, deserialize_with = "objects")]
+    evaluations: Vec<ItemBody>,
+    #[serde(default, deserialize_with = "object")]
+    options: OptionsBody,
+}
+
+impl WellFormedBody {
+    /// None where something is wrong, or may be: a name that [`json::parse`](crate::domain::json::parse) refuses, wherever it
+    /// stands, is written with a `$` or an escape.
+    fn read(request: &InWorkspace) -> Option<Self> {
+        let suspect = request.asked.body_bytes().iter().any(|byte| matches!(byte, b'$' | b'\\'));
+        if suspect { None } else { read_question(request, "evaluations request").ok() }
+    }
+}
+
+/// What a request asks many questions with: what they have in common, each of them or what is wrong with it, and how they are
+/// answered.
+struct Batch {
+    common: ItemBody,
+    items: Vec<Result<ItemBody, Problem>>,
+    semantic: Semantic,
+}
+
+impl Batch {
+    fn read(request: &InWorkspace) -> Result<Self, Problem> {
+        if let Some(body) = WellFormedBody::read(request) {
+            let WellFormedBody { subject, action, resource, context, evaluations, options } = body;
+            let items = evaluations.into_iter().map(Ok).collect();
+            let common = ItemBody { subject, action, resource, context };
+            return Ok(Self { common, items, semantic: options.evaluations_semantic });
+        }
+        let body = parse(request.asked.json()?)?;
+        let EvaluationsBody { subject, action, resource, context, evaluations, options } = body;
+        let items = evaluations.into_iter().map(parse).collect();
+        Ok(Self {
+            common: ItemBody { subject, action, resource, context },
+            items,
+            semantic: options.evaluations_semantic,
+        })
+    }
+}
+
 impl EvaluationBody {
-    fn question(&self) -> Question {
-        let action = self.action.name.clone();
-        Question { subject: self.subject.subject(), action, resource: self.resource.resource() }
+    fn question(self) -> Question {
+        Question { subject: self.subject.subject(), action: self.action.name, resource: self.resource.resource() }
     }
 }
 
@@ -215,7 +267,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn answer(&self, body: &EvaluationBody) -> Result<DecisionBody, Problem> {
+    fn answer(&self, body: EvaluationBody) -> Result<DecisionBody, Problem> {
         check_may_ask(&self.asker, self.view, &body.subject)?;
         let decision = self.asker.judge(self.view, &body.question());
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
@@ -239,7 +291,7 @@ impl Judge<'_> {
 /// The events of revisions; who made them and why is told only to those who may read the audit.
 fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     let of = if audits { Evidence::of } else { Evidence::anonymous };
-    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(event)).collect()
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(&event)).collect()
 }
 
 /// What is wrong with a question is always 400, as the standard says.
@@ -259,7 +311,7 @@ pub async fn evaluation(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let body: EvaluationBody = read_question(&request, "evaluation request")?;
     let judge = Judge { request: &request, view: &view, asker: asker(&request), explain };
-    answer::about(&view, &judge.answer(&body)?)
+    answer::about(&view, &judge.answer(body)?)
 }
 
 /// Answers many questions.
@@ -268,27 +320,30 @@ pub async fn evaluations(mut request: InWorkspace) -> Answered {
     let explain = request.asked.params.flag("explain")?;
     let (view, _) = request.view()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let EvaluationsBody { subject, action, resource, context, evaluations, options } = parse(request.asked.json()?)?;
-    let common = ItemBody { subject, action, resource, context };
+    let Batch { common, items, semantic } = Batch::read(&request)?;
     let judge = Judge { request: &request, view: &view, asker: asker(&request), explain };
-    if evaluations.is_empty() {
-        return answer::about(&view, &judge.answer(&ItemBody::default().completed(&common)?)?);
+    if items.is_empty() {
+        return answer::about(&view, &judge.answer(ItemBody::default().completed(&common)?)?);
     }
-    if evaluations.len() > EVALUATIONS_MAX {
-        let detail =
-            format!("`evaluations`: there are {}, and at most {EVALUATIONS_MAX} are accepted", evaluations.len());
+    if items.len() > EVALUATIONS_MAX {
+        let detail = format!("`evaluations`: there are {}, and at most {EVALUATIONS_MAX} are accepted", items.len());
         return Err(Problem::too_large(detail));
     }
     common.check_size()?;
-    let evaluations = answer_all(&judge, &common, evaluations, options.evaluations_semantic);
+    let evaluations = answer_all(&judge, &common, items, semantic);
     answer::about(&view, &DecisionsBody { evaluations })
 }
 
-fn answer_all(judge: &Judge<'_>, common: &ItemBody, items: Vec<Value>, semantic: Semantic) -> Vec<DecisionBody> {
+fn answer_all(
+    judge: &Judge<'_>,
+    common: &ItemBody,
+    items: Vec<Result<ItemBody, Problem>>,
+    semantic: Semantic,
+) -> Vec<DecisionBody> {
     let mut answers = Vec::new();
     for item in items {
-        let body = parse::<ItemBody>(item).and_then(|item| item.completed(common));
-        let answer = body.and_then(|body| judge.answer(&body)).unwrap_or_else(|problem| {
+        let body = item.and_then(|item| item.completed(common));
+        let answer = body.and_then(|body| judge.answer(body)).unwrap_or_else(|problem| {
             let error = BrokenQuestion { status: problem.status().as_u16(), message: problem.detail().to_owned() };
             DecisionBody { decision: false, context: Some(ContextBody::Broken { error }) }
         });

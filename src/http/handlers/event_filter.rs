@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
 use crate::domain::principal::{Actor, CredentialId, Principal};
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
@@ -134,7 +133,7 @@ impl Filter {
         match &event.data {
             EventData::EnvironmentCreated(id, description) | EventData::EnvironmentRenamed(id, description) => {
                 let bears =
-                    |text: &str| description.name.key() == EnvironmentName::key_of(text) || *text == id.to_string();
+                    |text: &str| description.name.as_str().eq_ignore_ascii_case(text) || *text == id.to_string();
                 learn(self.environments.as_mut(), *id, bears);
             }
             EventData::ServiceUserCreated(id, description) => {

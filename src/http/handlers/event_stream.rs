@@ -99,8 +99,8 @@ impl Following {
         let mut filter = self.filter.clone();
         let Some(root) = self.follower.root() else { return Ok(false) };
         let left = root.events(self.position, root.head()).any(|event| {
-            filter.learn(event);
-            filter.admits(&root, event)
+            filter.learn(&event);
+            filter.admits(&root, &event)
         });
         Ok(!left)
     }
@@ -108,7 +108,7 @@ impl Following {
     /// How the reader stands as of these facts and now.
     async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
         let standing = self.app.service.standing(&self.caller, root).await?;
-        let reads_all = reader(&self.app, &self.caller, root)? == Reader::Audit;
+        let reads_all = reader(&self.caller, root, self.app.service.now())? == Reader::Audit;
         Ok(if reads_all { standing } else { Standing::Ended })
     }
 
@@ -116,9 +116,9 @@ impl Following {
     fn chunk(&mut self, root: &Workspace) -> Result<Vec<u8>, Problem> {
         let mut chunk = Vec::new();
         for event in root.events(self.position, root.head()).take(LOOKED_AT_MAX) {
-            self.filter.learn(event);
-            if self.filter.admits(root, event) {
-                let stored = codec::encode(event).map_err(|error| {
+            self.filter.learn(&event);
+            if self.filter.admits(root, &event) {
+                let stored = codec::encode(&event).map_err(|error| {
                     tracing::error!(%error, "an event could not be written");
                     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an event could not be written")
                 })?;

@@ -72,7 +72,7 @@ impl Question for Events {
         let before = self.after.0.saturating_add(u64::try_from(candidate).unwrap_or(u64::MAX));
         let event = self.view.event(Revision(before).next());
         let admitted = event.filter(|event| self.filter.admits(self.view.workspace(), event));
-        let bytes = admitted.and_then(|event| codec::encode(event).ok());
+        let bytes = admitted.and_then(|event| codec::encode(&event).ok());
         bytes.and_then(|bytes| raw(bytes).ok()).into_iter().collect()
     }
 }

@@ -13,6 +13,7 @@ mod event_stream;
 pub mod events;
 pub mod feed;
 pub mod grants;
+pub mod log;
 pub mod members;
 pub mod metadata;
 pub mod operations;

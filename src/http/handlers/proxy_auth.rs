@@ -17,8 +17,9 @@ use crate::domain::access::accepts;
 use crate::domain::id::ProxyTokenId;
 use crate::domain::view::View;
 use crate::http::App;
-use crate::http::asked::{path_params, presented};
+use crate::http::asked::{path_params, path_value, presented};
 use crate::http::body::drain;
+use crate::http::connection::Limits;
 use crate::http::problem::Problem;
 use crate::service::Presented;
 use crate::service::mint::Secret;
@@ -38,8 +39,9 @@ fn presented_token(headers: &HeaderMap) -> Option<Presented> {
 /// counts; it is read away so that the proxy can use the connection again.
 pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
     let (parts, body) = request.into_parts();
+    let limits = Limits::of(&parts.extensions);
     let answer = judge(&app, parts).await;
-    drain(body).await;
+    drain(body, &limits).await;
     answer
 }
 
@@ -50,7 +52,7 @@ async fn judge(app: &App, mut parts: Parts) -> Answered {
         return Err(no_good_token());
     };
     let path = path_params(&mut parts).await?;
-    let value = |name: &str| path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
+    let value = |name: &str| path_value(&path, name);
     if is_accepted(&view, token, value("ws"), value("env")) {
         return Ok(accepted(token, parts.uri.query().unwrap_or_default()));
     }

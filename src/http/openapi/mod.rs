@@ -16,6 +16,7 @@ use utoipa::openapi::{
 
 use parameters::parameters;
 
+use super::answer::NamedCheckpoint;
 use super::problem::ProblemBody;
 use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
@@ -64,7 +65,8 @@ pub fn document(base_url: &str) -> Value {
     let paths = table().into_iter().fold(PathsBuilder::new(), |paths, route| {
         let operations =
             methods(&route).into_iter().map(|method| (method, operation(&route, &mut generator, &problem)));
-        operations.fold(paths, |paths, (method, operation)| paths.path(route.path, PathItem::new(method, operation)))
+        let path = described(route.path);
+        operations.fold(paths, |paths, (method, operation)| paths.path(path.clone(), PathItem::new(method, operation)))
     });
     add_commands(&mut generator);
     let info = InfoBuilder::new()
@@ -83,6 +85,12 @@ pub fn document(base_url: &str) -> Value {
         components.insert("schemas".to_owned(), Value::Object(schemas));
     }
     document
+}
+
+/// A path as the document has it, which cannot say that a parameter takes the rest of the path: such a one is sent with its
+/// slashes as they are, or escaped as any other parameter's.
+fn described(path: &str) -> String {
+    path.replace("{*", "{")
 }
 
 fn security_schemes() -> utoipa::openapi::Components {
@@ -177,6 +185,7 @@ fn with_content(response: ResponseBuilder, route: &Route, generator: &mut Schema
     let response = match route.gives {
         Gives::Nothing => response,
         Gives::Text(media_type) => response.content(media_type, text()),
+        Gives::Bytes(media_type) => response.content(media_type, Content::default()),
         Gives::Object => {
             response.content("application/json", Content::new(Some(ObjectBuilder::new().schema_type(Type::Object))))
         }
@@ -221,8 +230,10 @@ fn change_schema(entities: &[(&str, SchemaOf)], generator: &mut SchemaGenerator)
     for (kind, schema) in entities {
         properties.insert((*kind).to_owned(), schema(generator).to_value());
     }
+    properties.insert("checkpoint".to_owned(), generator.subschema_for::<NamedCheckpoint>().to_value());
     let name = entities.iter().map(|(kind, _)| *kind).chain(["change"]).collect::<Vec<_>>().join("_");
-    let schema = json!({"type": "object", "properties": properties, "required": ["revision", "events"]});
+    let required = ["revision", "events", "checkpoint"];
+    let schema = json!({"type": "object", "properties": properties, "required": required});
     generator.definitions_mut().insert(name.clone(), schema);
     Ref::from_schema_name(name)
 }

@@ -11,12 +11,14 @@ use crate::http::routes::{Kind, Route, Who};
 /// The parameters of a route, in the order in which they are described.
 pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
     let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let named = named.map(|name| name.trim_start_matches('*'));
     let in_path = named.map(|name| parameter(name, ParameterIn::Path, Required::True));
+    let sizes = if route.kind == Kind::Growth { sizes() } else { Vec::new() };
     let reads: &[&str] = &["at", "revision", "at_least"];
     let pages: &[&str] = &["limit", "cursor"];
     let (first, second, third): (&[&str], &[&str], &[&str]) = match (route.kind, route.who) {
         (_, Who::ProxyTokens) => (&["accepted"], &[], &[]),
-        (Kind::Plain, _) => (&[], &[], &[]),
+        (Kind::Plain | Kind::Growth, _) => (&[], &[], &[]),
         (Kind::Read, _) => (reads, &[], &[]),
         (Kind::List(filters) | Kind::Log(filters), _) => (reads, pages, filters),
         (Kind::Journal(filters), _) => (&[], pages, filters),
@@ -33,7 +35,20 @@ pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
         _ => &[],
     };
     let in_header = headers.iter().map(|name| parameter(name, ParameterIn::Header, Required::False));
-    in_path.chain(in_query).chain(in_header).collect()
+    in_path.chain(sizes).chain(in_query).chain(in_header).collect()
+}
+
+/// The sizes that a log is compared at. Everywhere else `from` is an instant.
+fn sizes() -> Vec<Parameter> {
+    let size = |name: &str, meaning: &str, required| {
+        let values = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        let size = ParameterBuilder::new().name(name).description(Some(meaning)).required(required);
+        size.parameter_in(ParameterIn::Query).schema(Some(values)).build()
+    };
+    vec![
+        size("from", "the earlier size: how many events the log had", Required::True),
+        size("to", "the later size; the newest one if left out", Required::False),
+    ]
 }
 
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
@@ -80,6 +95,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ("prx", "a proxy token's id"),
     ("key", "an access key's id"),
     ("id", "a resource's id, percent-encoded"),
+    (
+        "tile",
+        "which tile or bundle, as in `0/x001/234`, `1/000.p/17` or `entries/005`: its slashes as they are, or escaped",
+    ),
+    ("ref", "a revision, or an event's id"),
     ("at", "as of when: an RFC 3339 instant or a revision; now if left out"),
     ("revision", "beside an instant in `at`: the revision, so that both name one view for ever; alone it is refused"),
     ("at_least", "answer only from a state at this revision or later"),

@@ -4,6 +4,7 @@
 //! does not exist, and one that is has to be refused to everyone who may not ask.
 
 mod credentials;
+mod log;
 mod people;
 mod questions;
 mod resources;
@@ -60,6 +61,8 @@ pub enum Kind {
     Report(&'static [&'static str]),
     /// Decides in a view.
     Decide,
+    /// Compares two sizes of a log.
+    Growth,
     /// Asks what commands would change.
     Foresee,
     /// Makes a change.
@@ -76,11 +79,13 @@ pub enum Gives {
     Nothing,
     /// Text of a media type.
     Text(&'static str),
+    /// Bytes of a media type.
+    Bytes(&'static str),
     /// A JSON object that has a description of its own.
     Object,
     /// A shape.
     Shape(SchemaOf),
-    /// `{revision, events}` and these entities, each under its kind.
+    /// `{revision, events}`, these entities, each under its kind, and the checkpoint that the change is durable with.
     Change(&'static [(&'static str, SchemaOf)]),
 }
 
@@ -88,7 +93,7 @@ pub enum Gives {
 pub struct Route {
     /// The method; none for all of them.
     pub method: Option<Method>,
-    /// The path, with its parameters in braces.
+    /// The path, with its parameters in braces; one that begins with `*` takes all that is left.
     pub path: &'static str,
     /// What it does, in a sentence.
     pub summary: &'static str,
@@ -145,6 +150,10 @@ impl Route {
         Self { gives: Gives::Text(media_type), ..self }
     }
 
+    fn bytes(self, media_type: &'static str) -> Self {
+        Self { gives: Gives::Bytes(media_type), ..self }
+    }
+
     fn object(self) -> Self {
         Self { gives: Gives::Object, ..self }
     }
@@ -182,6 +191,7 @@ pub fn table() -> Vec<Route> {
         credentials::rows(),
         questions::decisions(),
         questions::rows(),
+        log::rows(),
     ];
     rows.into_iter().flatten().collect()
 }

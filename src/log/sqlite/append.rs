@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
 
+use super::tree::Growing;
 use super::values::Count;
 use super::{read, unavailable};
 use crate::domain::command::Profile;
@@ -12,20 +13,25 @@ use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::name::WorkspaceName;
 use crate::domain::time::{Instant, Revision};
 use crate::log::journal::ReadRecord;
-use crate::log::{Append, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
+use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
 
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
 const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
 
 /// Writes a group and commits it.
-pub(super) fn append(connection: &mut Connection, group: &[Append]) -> Result<Vec<Outcome>, LogError> {
+pub(super) fn append(connection: &mut Connection, group: &[Append]) -> Result<Appended, LogError> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| unavailable(&error))?;
     // If one part fails the transaction is dropped, which rolls back the parts before it too.
-    let outcomes: rusqlite::Result<_> = group.iter().map(|part| append_part(&transaction, part)).collect();
-    let outcomes = outcomes.map_err(|error| unavailable(&error))?;
+    let appended = append_parts(&transaction, group).map_err(|error| unavailable(&error))?;
     commit(&transaction)?;
-    Ok(outcomes)
+    Ok(appended)
+}
+
+fn append_parts(connection: &Connection, group: &[Append]) -> rusqlite::Result<Appended> {
+    let mut trees = Growing::new(connection);
+    let outcomes = group.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
+    Ok(Appended { outcomes, trees: trees.finish()? })
 }
 
 /// Forgets some answers given at or before an instant, and gives how many.
@@ -44,19 +50,19 @@ fn commit(transaction: &Transaction<'_>) -> Result<(), LogError> {
     }
 }
 
-fn append_part(connection: &Connection, part: &Append) -> rusqlite::Result<Outcome> {
-    if let Some(refused) = refusal(connection, part)? {
+fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {
+    if let Some(refused) = refusal(connection, trees, part)? {
         return Ok(refused);
     }
-    write_events(connection, part)?;
+    write_events(connection, trees, part)?;
     for note in &part.notes {
         write_note(connection, part.workspace, note)?;
     }
     Ok(Outcome::Appended)
 }
 
-fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
-    if !part.events.is_empty() && read::head(connection, part.workspace)?.unwrap_or_default() != part.expected {
+fn refusal(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Option<Outcome>> {
+    if !part.events.is_empty() && trees.head(part.workspace)? != part.expected {
         return Ok(Some(Outcome::Conflict));
     }
     let mut keys = HashSet::new();
@@ -94,17 +100,18 @@ fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite:
     connection.prepare_cached(sql)?.execute(params).map(|_| ())
 }
 
-fn write_events(connection: &Connection, part: &Append) -> rusqlite::Result<()> {
+fn write_events(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<()> {
     if part.expected == Revision::ZERO && !part.events.is_empty() {
         execute(connection, "INSERT INTO workspaces (id) VALUES (?1)", [part.workspace])?;
     }
     let mut insert = connection
-        .prepare_cached("INSERT INTO events (workspace, revision, command, event) VALUES (?1, ?2, ?3, ?4)")?;
+        .prepare_cached("INSERT INTO events (workspace, revision, command, leaf, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut revision = part.expected;
     let mut command = Some(part.command);
     for event in &part.events {
         revision = revision.next();
-        insert.execute(params![part.workspace, revision, command.take(), event])?;
+        let leaf = trees.push(part.workspace, event)?;
+        insert.execute(params![part.workspace, revision, command.take(), leaf, event])?;
     }
     Ok(())
 }

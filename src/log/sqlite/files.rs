@@ -1,7 +1,7 @@
 //! The files of a data folder: who may read them, who has them, and that they are still there after a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,16 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
 }
 
+/// Why a file of the data folder cannot be had for writing, and what to do where that is a matter of rights.
+fn cannot_take(path: &Path, error: &io::Error) -> LogError {
+    let forbidden = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    if !forbidden {
+        return cannot("open", path, error);
+    }
+    let advice = "the data folder and its files must be writable by the user who runs tenure";
+    LogError::Unavailable(format!("cannot open `{}` for writing: {error}: {advice}", path.display()))
+}
+
 /// The data folder, made if it is missing, with a store file in it. Only the owner may read what is made here.
 pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
     let folder = absolute(folder)?;
@@ -28,7 +38,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
         open_private(&file)?;
         sync_folder_of(&file)
     };
-    make().map_err(|error| cannot("make", &file, &error))?;
+    make().map_err(|error| cannot_take(&file, &error))?;
     Ok(file)
 }
 
@@ -50,7 +60,7 @@ fn absolute(path: &Path) -> Result<PathBuf, LogError> {
 /// Takes the data folder for this process, until the file is dropped or the process ends, however it ends.
 pub(super) fn lock_folder(store: &Path) -> Result<File, LogError> {
     let path = store.with_file_name(LOCK_FILE);
-    let file = open_private(&path).map_err(|error| cannot("open", &path, &error))?;
+    let file = open_private(&path).map_err(|error| cannot_take(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LogError::Locked(folder_of(store).display().to_string())),
@@ -84,4 +94,37 @@ pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogE
     draft.as_file().sync_all().map_err(|error| failed(&error))?;
     draft.persist_noclobber(&out).map_err(|error| failed(&error.error))?;
     sync_folder_of(&out).map_err(|error| failed(&error))
+}
+
+/// The bytes of a file that can be made again, if it is there.
+pub(super) fn read_derived(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot("read", path, &error)),
+    }
+}
+
+/// Puts a file that can be made again in the place of the one before, with its folder. Whoever reads it finds the one or the other
+/// whole; after a power cut it may be gone, or damaged.
+pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let folder = folder_of(path);
+    let replace = || -> io::Result<()> {
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let mut draft = NamedTempFile::new_in(folder)?;
+        draft.write_all(bytes)?;
+        draft.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    replace().map_err(|error| cannot("write", path, &error))
+}
+
+/// Removes a file that can be made again, if it is there.
+pub(super) fn remove_derived(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &error)),
+        _ => Ok(()),
+    }
 }

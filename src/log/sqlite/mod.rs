@@ -1,6 +1,6 @@
 //! The log in one `SQLite` file: the embedded default.
 //!
-//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), and `tenure.lock`, which keeps other processes out. One
+//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, and `snapshots/`. One
 //! connection writes, in WAL mode and with a sync for each commit; others only read, each from a snapshot, so that no read
 //! waits for a commit. Knows no rule and no event. After a crash `SQLite` recovers whole commits from the WAL and nothing else.
 
@@ -9,6 +9,7 @@ mod backup;
 mod files;
 mod read;
 mod schema;
+mod tree;
 mod values;
 
 use std::fs::File;
@@ -19,11 +20,15 @@ use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use super::journal::{ReadFilter, StoredRead};
-use super::{Append, CredentialRow, EventLog, KeptAnswer, LogError, Outcome, PresentedId, StoredEvent};
+use super::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
 use crate::domain::command::Profile;
 use crate::domain::id::{CommandId, UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
+use crate::proof::frontier::Frontier;
+use crate::proof::hash::TreeHash;
+use crate::proof::tile::Tile;
 
+const SNAPSHOTS_FOLDER: &str = "snapshots";
 /// How many connections are kept open for reading. More are opened when more are needed at once.
 const IDLE_READERS_MAX: usize = 8;
 
@@ -121,9 +126,19 @@ impl SqliteLog {
         Ok(log)
     }
 
+    /// Whether a folder has a store in it.
+    pub fn is_in(folder: &Path) -> bool {
+        files::find_store(folder).is_ok()
+    }
+
     fn new(file: PathBuf, writer: Writer, folder_lock: Option<File>) -> Self {
         let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
         Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
+    }
+
+    /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
+    fn snapshot_file(&self, workspace: WorkspaceId) -> PathBuf {
+        self.file.with_file_name(SNAPSHOTS_FOLDER).join(format!("{workspace}.snapshot"))
     }
 
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
@@ -132,14 +147,14 @@ impl SqliteLog {
 }
 
 impl EventLog for SqliteLog {
-    fn append(&self, group: &[Append]) -> Result<Vec<Outcome>, LogError> {
+    fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
         let mut writer = lock(&self.writer);
-        let outcomes = append::append(writer.connection()?, group);
-        if matches!(outcomes, Err(LogError::OutcomeUnknown(_))) {
+        let appended = append::append(writer.connection()?, group);
+        if matches!(appended, Err(LogError::OutcomeUnknown(_))) {
             // Nothing may be written after it until it is decided whether it counts.
             *writer = Writer::Undecided;
         }
-        outcomes
+        appended
     }
 
     fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError> {
@@ -148,6 +163,22 @@ impl EventLog for SqliteLog {
 
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
         self.ask(|connection| read::events(connection, workspace, after, limit))
+    }
+
+    fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
+        let stored = self.ask(|connection| tree::stored(connection, workspace))?;
+        let read = stored.map(|(size, bytes)| {
+            Frontier::from_bytes(size.0, &bytes).ok_or_else(|| LogError::Unreadable {
+                workspace,
+                revision: Revision(size.0),
+                why: format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0),
+            })
+        });
+        read.transpose()
+    }
+
+    fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
+        self.ask(|connection| tree::hashes(connection, workspace, tile))
     }
 
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
@@ -202,6 +233,21 @@ impl EventLog for SqliteLog {
 
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {
         self.ask(|connection| read::due(connection, now))
+    }
+
+    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
+        files::read_derived(&self.snapshot_file(workspace))
+    }
+
+    fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
+        if matches!(*lock(&self.writer), Writer::ReadOnly) {
+            return Err(LogError::Unavailable("it was opened for reading only".to_owned()));
+        }
+        files::replace_derived(&self.snapshot_file(workspace), snapshot)
+    }
+
+    fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError> {
+        files::remove_derived(&self.snapshot_file(workspace))
     }
 
     fn reopen(&self) -> Result<(), LogError> {

@@ -5,12 +5,21 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::tree;
 use crate::log::LogError;
 
+/// A step towards the newest form. It is done in one transaction.
+type Migration = fn(&Connection) -> rusqlite::Result<()>;
+
 /// The steps from an empty file to the newest form, in order. One that was released never changes; a new one goes last.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_events_and_directories.sql"),
-    include_str!("../migrations/0002_audit_reads.sql"),
+const MIGRATIONS: &[Migration] = &[
+    |store| store.execute_batch(include_str!("../migrations/0001_events_and_directories.sql")),
+    |store| store.execute_batch(include_str!("../migrations/0002_audit_reads.sql")),
+    |store| {
+        store.execute_batch(include_str!("../migrations/0003_trees.sql"))?;
+        tree::grow_all(store)?;
+        store.execute_batch(include_str!("../migrations/0003_trees_grown.sql"))
+    },
 ];
 
 /// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
@@ -93,9 +102,9 @@ fn prepare_writer(connection: &mut Connection) -> rusqlite::Result<()> {
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let done = version(connection)?;
-    for (before, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (before, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
+        migration(&transaction)?;
         transaction.pragma_update(None, "user_version", i64::try_from(before + 1).unwrap_or(i64::MAX))?;
         transaction.commit()?;
     }

@@ -1,0 +1,187 @@
+//! Load on a real server: the program itself in a process of its own, driven by `wrk` and, for what stays open, by clients of
+//! this bench. Prints Markdown; `run.sh` beside this file builds, raises limits and runs it. It stops by itself, stays on
+//! loopback, and ends only processes that it started.
+//!
+//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `changes` drive another
+//! build of the program in turn. `benches/README.md` says what each figure
+//! means.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark fails by panicking, and prints"
+)]
+
+mod bare;
+mod clients;
+mod durable;
+mod machine;
+mod running;
+mod soak;
+mod table;
+mod wrk;
+
+use std::time::Duration;
+
+use running::{Program, Workspace};
+use table::{Table, median, number, per_second, ratio};
+use wrk::{Load, Measured};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The connections of a measurement of decisions, and of durable changes.
+const DECISION_CONNECTIONS: usize = 16;
+const CHANGE_CONNECTIONS: usize = 64;
+const BATCH_LEN: u32 = 50;
+
+type Part = fn(Extent);
+
+/// How long it all takes.
+#[derive(Clone, Copy)]
+pub struct Extent {
+    rounds: usize,
+    time: Duration,
+    soak: Duration,
+}
+
+fn text_option(name: &str) -> Option<String> {
+    let mut given = std::env::args().skip_while(|argument| argument != name);
+    given.nth(1)
+}
+
+fn option(name: &str, default: u64) -> u64 {
+    text_option(name).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("bare") {
+        return bare::serve();
+    }
+    let extent = Extent {
+        rounds: usize::try_from(option("--rounds", 5)).unwrap(),
+        time: Duration::from_secs(option("--seconds", 3)),
+        soak: Duration::from_secs(option("--soak", 600)),
+    };
+    let parts: [(&str, Part); 5] = [
+        ("decisions", decisions),
+        ("changes", changes),
+        ("submit", durable::submit),
+        ("open", open),
+        ("soak", soak::run),
+    ];
+    let named = |part: &str| std::env::args().any(|argument| argument == part);
+    let all = !parts.iter().any(|(part, _)| named(part));
+    machine::print(&wrk::version());
+    for (part, run) in parts {
+        if all || named(part) {
+            run(extent);
+        }
+    }
+}
+
+/// Rounds of several loads in turn, so that whatever slows the machine slows all of them.
+fn rounds<const N: usize>(extent: Extent, loads: [&Load; N]) -> [Vec<Measured>; N] {
+    let mut all = [const { Vec::new() }; N];
+    for _ in 0..extent.rounds {
+        for (measured, load) in all.iter_mut().zip(loads) {
+            measured.push(load.run(extent.time));
+        }
+    }
+    all
+}
+
+fn rates(measured: &[Measured]) -> Vec<f64> {
+    measured.iter().map(Measured::rate).collect()
+}
+
+/// Single decisions beside a bare handler, and many in one request.
+fn decisions(extent: Extent) {
+    let (bare, program) = (Program::bare(), Program::tenure());
+    let place = Workspace::make(&program);
+    let [now, past, batch] = [place.check(None), place.check(Some(&place.past)), place.batch(BATCH_LEN)];
+    let base = Load { url: bare.url.clone(), ..now.clone() };
+    let loads = [&base, &now, &past, &batch].map(|load| load.clone().over(DECISION_CONNECTIONS));
+    let all = rounds(extent, loads.each_ref());
+    let [base, now, past, batch] = all.each_ref().map(|measured| median(rates(measured)));
+    let mut table = Table::new("Decisions over HTTP, 16 connections", &["what", "rate", "ratio", wrk::LATENCIES]);
+    for (name, measured, rate, of) in [
+        ("bare axum handler, same question and answer", &all[0], per_second(base), String::new()),
+        ("a check now", &all[1], per_second(now), format!("{} of bare", ratio(now, base))),
+        ("a check in the past", &all[2], per_second(past), format!("{} of now", ratio(past, now))),
+        ("50 evaluations a request", &all[3], per_second(batch * f64::from(BATCH_LEN)), "decisions".to_owned()),
+    ] {
+        table.row(&[name, &rate, &of, &wrk::latencies(measured)]);
+    }
+    table.print();
+}
+
+/// Durable changes of one workspace, beside what the disk can do in the same folder, and beside another build.
+fn changes(extent: Extent) {
+    let program = Program::tenure();
+    let place = Workspace::make(&program);
+    let (alone, together) = (place.changes().over(1), place.changes().over(CHANGE_CONNECTIONS));
+    let other = text_option("--beside").map(|path| Program::of_build(&path));
+    let beside = other.as_ref().map(|other| Workspace::make(other).changes().over(CHANGE_CONNECTIONS));
+    let (mut syncs, mut one, mut many, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..extent.rounds {
+        syncs.push(durable::syncs_a_second(program.folder(), extent.time));
+        one.push(alone.run(extent.time));
+        many.push(together.run(extent.time));
+        others.extend(beside.as_ref().map(|beside| beside.run(extent.time)));
+    }
+    let [disk, single, several] = [syncs, rates(&one), rates(&many)].map(median);
+    let mut table = Table::new("Durable changes over HTTP, one workspace", &["what", "rate", "ratio", wrk::LATENCIES]);
+    table.row(&["append 1,100 bytes and `fdatasync`, in the same folder", &per_second(disk), "", ""]);
+    let times = format!("{} × the disk's time", ratio(disk, single));
+    table.row(&["changes, 1 connection", &per_second(single), &times, &wrk::latencies(&one)]);
+    let times = format!("{} a sync", ratio(several, disk));
+    table.row(&["changes, 64 connections", &per_second(several), &times, &wrk::latencies(&many)]);
+    if !others.is_empty() {
+        let pairs = rates(&many).into_iter().zip(rates(&others)).map(|(this, other)| this / other);
+        let of = format!("this one has {:.3} of it", median(pairs.collect()));
+        let other = median(rates(&others));
+        table.row(&["changes, 64 connections, the other build", &per_second(other), &of, &wrk::latencies(&others)]);
+    }
+    table.print();
+}
+
+/// What stays open: listeners, clients that do not read, connections that say nothing; and what others feel of them.
+fn open(extent: Extent) {
+    let program = Program::tenure();
+    let place = Workspace::make(&program);
+    let checks = place.check(None).over(DECISION_CONNECTIONS);
+    let mut table = Table::new(
+        "Checks over 16 connections beside what stays open",
+        &["beside", "checks", wrk::LATENCIES, "resident memory", "what else was seen"],
+    );
+    let mut row = |beside: &str, seen: &str| {
+        let measured = checks.run(extent.time);
+        let (rate, latencies) = (per_second(measured.rate()), wrk::latencies(std::slice::from_ref(&measured)));
+        table.row(&[beside, &rate, &latencies, &format!("{} MiB", number(program.resident_mib())), seen]);
+    };
+    row("nothing", "");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listening = runtime.block_on(clients::listen(&place, clients::LISTENERS));
+    let delivered = runtime.block_on(clients::deliver(&place, &listening, 100));
+    row("1,000 listeners", &format!("a change reached all of them in {delivered}"));
+    let slow = runtime.block_on(clients::stop_reading(&place, 20));
+    let delivered = runtime.block_on(clients::deliver(&place, &listening, 100));
+    let seen = format!("20 listeners read nothing; a change reached the others in {delivered}");
+    row("1,000 listeners, 20 slow ones", &seen);
+    drop((listening, slow));
+    let trickling = runtime.block_on(clients::trickle(&place, 200));
+    row("200 requests that arrive a byte a second", "");
+    drop(trickling);
+    let idle = runtime.block_on(clients::idle(&place, clients::IDLE));
+    row("9,900 idle connections", &format!("{} of them open", idle.len()));
+    let ended = runtime.block_on(clients::ended(idle));
+    row("none of them any more", &format!("all of them closed by the server after {ended} s"));
+    table.print();
+}

@@ -1,0 +1,264 @@
+//! One workspace in process: decisions now and in the past, what a loaded history takes in memory, how soon a cold one is there, and
+//! how fast its log is verified.
+//!
+//! `cargo bench --bench workspace` prints one figure a line, and stops by itself after a minute or two.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::as_conversions,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a benchmark fails by panicking, and prints; the tests use the rest of what is shared"
+)]
+
+#[path = "workspace/history.rs"]
+mod history;
+
+use std::ffi::OsStr;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant as Stopwatch;
+
+use history::{LARGE, MIDDLE, SMALL, Shape, Writer};
+use tenure::audit::Question as _;
+use tenure::audit::pairs::Pairs;
+use tenure::audit::tenure::Tenures;
+use tenure::clock::SystemClock;
+use tenure::domain::access::{Question, Resource, Subject, judge};
+use tenure::domain::principal::Principal;
+use tenure::domain::time::{Instant, Revision, Span};
+use tenure::domain::view::{At, View};
+use tenure::domain::workspace::Workspace;
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, EventLog, codec, snapshot};
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::{LogKey, Origin};
+use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::{Service, Settings, replay};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROUNDS: usize = 31;
+const ASKED: usize = 4_096;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// What the process holds that is its own, in bytes, whether it is in memory or was moved out of it.
+fn own_memory() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1_024.0
+    };
+    field("RssAnon:") + field("VmSwap:")
+}
+
+/// The median of some rounds, in nanoseconds for each of so many.
+fn median_nanos(rounds: usize, each: usize, mut run: impl FnMut()) -> f64 {
+    let mut all: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let start = Stopwatch::now();
+            run();
+            start.elapsed().as_nanos() as f64 / each as f64
+        })
+        .collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn append(log: &SqliteLog, writer: &mut Writer, count: usize) {
+    for start in (0..count).step_by(8_192) {
+        let events = writer.events(start + (count - start).min(8_192));
+        let (first, workspace) = (&events[0], writer.workspace);
+        let expected = Revision(first.revision.0 - 1);
+        let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
+        let part = Append { workspace, expected, command: first.command, events: bytes, notes: Vec::new() };
+        log.append(&[part]).unwrap();
+    }
+}
+
+/// Questions by name: a principal, an action, an environment.
+fn questions(writer: &mut Writer) -> Vec<Question> {
+    let question = |_| {
+        let (who, place) = (writer.below(writer.principals.len()), writer.below(writer.environments.len()));
+        let subject = match &writer.principals[who] {
+            Principal::User(user) => Subject::new("user", user.as_str()),
+            Principal::ServiceUser(_) => Subject::new("service_user", &format!("robot-{}", who - writer.shape.members)),
+        };
+        let action = ["view", "deploy"][writer.below(2)].to_owned();
+        Question { subject, action, resource: Resource::new("environment", &format!("env-{place}"), None) }
+    };
+    (0..ASKED).map(question).collect()
+}
+
+fn decide(name: &str, writer: &mut Writer, root: &Arc<Workspace>) {
+    let asked = questions(writer);
+    let (first, now) = (root.event(Revision(1)).unwrap().time.micros(), root.head_time().next());
+    let span = usize::try_from(now.micros() - first).unwrap();
+    let instants: Vec<_> = asked.iter().map(|_| Instant::from_micros(first + writer.below(span) as i64)).collect();
+    let at_now = median_nanos(ROUNDS, ASKED, || {
+        for question in &asked {
+            let view = View::now(Arc::clone(root), now);
+            black_box(judge(&view, black_box(question)));
+        }
+    });
+    let in_the_past = median_nanos(ROUNDS, ASKED, || {
+        for (question, instant) in asked.iter().zip(&instants) {
+            let view = View::new(Arc::clone(root), At::Instant(*instant), now).unwrap();
+            black_box(judge(&view, black_box(question)));
+        }
+    });
+    println!("{name}: a decision now {at_now:.0} ns, at a random instant {in_the_past:.0} ns");
+}
+
+/// Ten grants in each restricted environment.
+fn small() {
+    let mut writer = Writer::new(SMALL, 7);
+    let mut workspace = Workspace::empty(writer.workspace);
+    writer.begin().iter().for_each(|event| workspace.evolve(event));
+    for place in (0..SMALL.environments).step_by(2) {
+        for who in 0..10 {
+            workspace.evolve(&Arc::new(writer.grant_of(place, 5 + place * 10 + who)));
+        }
+    }
+    decide("100 members, 10 environments", &mut writer, &Arc::new(workspace));
+}
+
+fn large(events: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path()).unwrap();
+    let mut writer = Writer::new(LARGE, 11);
+    append(&log, &mut writer, events);
+    let before = own_memory();
+    let start = Stopwatch::now();
+    let root = Arc::new(replay(&log, writer.workspace).unwrap().unwrap());
+    let per_second = events as f64 / start.elapsed().as_secs_f64();
+    println!("replay of {events} events from SQLite: {per_second:.0} events/s");
+    let held = (own_memory() - before) / events as f64;
+    let packed = root.packed().len() as f64 / events as f64;
+    println!("memory of facts and history: {held:.1} bytes an event, of which packed events {packed:.1}");
+    decide("a million changes, 240,000 grants", &mut writer, &root);
+    who_had_access(&writer, &root);
+    drop((root, log));
+    verify(folder.path(), &writer, events);
+}
+
+/// The program verifies the log, in the data folder and exported, as an auditor has it do.
+fn verify(data: &Path, writer: &Writer, events: usize) {
+    std::fs::write(data.join("log.key"), "07".repeat(32)).unwrap();
+    let workspace = writer.workspace.to_string();
+    let said = |args: &[&OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tenure")).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let part = OsStr::new;
+    let key = said(&[part("key"), part("--data"), data.as_ref(), part("--workspace"), part(&workspace)]);
+    let export = data.join("export");
+    let out = [part("--out"), export.as_ref()];
+    said(&[&[part("export"), part("--data"), data.as_ref(), part("--workspace"), part(&workspace)], &out[..]].concat());
+    let key = [part("--key"), part(key.trim())];
+    for (what, args) in [("an export", vec![export.as_ref()]), ("a data folder", vec![part("--data"), data.as_ref()])] {
+        let nanos = median_nanos(3, 1, || {
+            black_box(said(&[&[part("verify")], &args[..], &key].concat()));
+        });
+        println!("verification of {what}, {events} events: {:.0} events/s", events as f64 * 1e9 / nanos);
+    }
+}
+
+/// Who had access to an environment on one day, in process.
+fn who_had_access(writer: &Writer, root: &Arc<Workspace>) {
+    let view = View::now(Arc::clone(root), root.head_time().next());
+    let middle = root.event(Revision(root.head().0 / 2)).unwrap().time;
+    let span = Span::new(Some(middle), Some(Instant::from_micros(middle.micros() + DAY_MICROS))).unwrap();
+    let principals: Vec<_> = view.principals_of_all_time().collect();
+    let mut rows = 0;
+    let nanos = median_nanos(5, 1, || {
+        let pairs = Pairs::all([writer.environments[4]], principals.clone());
+        let question = Tenures { view: view.clone(), span, role: None, pairs };
+        rows = (0..question.candidates()).map(|candidate| question.rows(candidate).len()).sum();
+    });
+    println!("who had access to an environment on one day: {:.2} ms, {rows} rows", nanos / 1e6);
+}
+
+fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
+    let settings = Settings {
+        log: log.clone(),
+        clock: Arc::new(SystemClock),
+        mint: Arc::new(RandomMint),
+        operator: Secret::new("0123456789abcdef0123456789abcdef"),
+        signer: Signer { key: key(), instance: Origin::default() },
+        cache_bytes: 1 << 30,
+    };
+    Service::start(settings).unwrap()
+}
+
+/// The first question to a workspace that is not loaded.
+async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
+    let question = questions(writer).remove(0);
+    let service = service(log);
+    let start = Stopwatch::now();
+    let root = service.workspace(writer.workspace).await.unwrap().unwrap();
+    black_box(judge(&View::now(root, service.now()), &question));
+    let taken = start.elapsed().as_secs_f64() * 1e3;
+    service.stop().await;
+    taken
+}
+
+/// The key that seals snapshots.
+fn key() -> LogKey {
+    LogKey::from_seed(&[7; 32])
+}
+
+async fn cold(shape: Shape, events: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(SqliteLog::open(folder.path()).unwrap());
+    let mut writer = Writer::new(shape, 13);
+    append(&log, &mut writer, events);
+    let (mut without, mut with) = (f64::MAX, f64::MAX);
+    for _ in 0..5 {
+        log.forget_snapshot(writer.workspace).unwrap();
+        without = without.min(first_question(&log, &mut writer).await);
+        let facts = replay(log.as_ref(), writer.workspace).unwrap().unwrap();
+        log.keep_snapshot(writer.workspace, &snapshot::take(&facts, log.as_ref(), &key()).unwrap()).unwrap();
+        with = with.min(first_question(&log, &mut writer).await);
+    }
+    println!(
+        "first question to a cold workspace of {events} events: {with:.0} ms from a snapshot, {without:.0} ms without"
+    );
+}
+
+/// Many workspaces of a hundred events.
+async fn start(workspaces: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path()).unwrap();
+    for seed in 0..workspaces {
+        append(&log, &mut Writer::new(Shape { members: 30, ..SMALL }, 1_000 + seed), 100);
+    }
+    drop(log);
+    let start = Stopwatch::now();
+    let log = Arc::new(SqliteLog::open(folder.path()).unwrap());
+    let service = service(&log);
+    assert!(service.is_ready());
+    println!("start with {workspaces} workspaces of 100 events: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+    service.stop().await;
+}
+
+fn main() {
+    let number = |place, default| {
+        let given = std::env::args().filter(|text| !text.starts_with('-')).nth(place);
+        given.and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    small();
+    large(number(1, 1_000_000));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(cold(MIDDLE, 100_000));
+    runtime.block_on(start(u64::try_from(number(2, 10_000)).unwrap()));
+}

@@ -1,0 +1,223 @@
+//! Whether evidence holds: what was written is still there, every event that the answer names is in the log, and, where the log
+//! is there too, the answer is what the log gives.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::derive::derive;
+use super::folder::{
+    CSV_FILE, FILE_BYTES_MAX, JSON_FILE, LOG_FOLDER, MANIFEST_FILE, QUESTION_FILE, event_file, manifest, named,
+    receipt_file,
+};
+use super::question::{Answer, Question};
+use crate::audit::evidence::Evidence as Told;
+use crate::cli::failure::Failure;
+use crate::cli::verify::{Unverified, same_key, verified};
+use crate::domain::event::Event;
+use crate::domain::json;
+use crate::domain::time::Revision;
+use crate::log::codec;
+use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, files_of, read_regular};
+use crate::proof::checkpoint::Checkpoint;
+use crate::proof::note::VerifierKey;
+use crate::proof::receipt::Receipt;
+
+/// Whether a folder holds evidence, and not a log.
+pub(in crate::cli) fn is_evidence(folder: &Path) -> bool {
+    folder.join(MANIFEST_FILE).is_file() || folder.join(QUESTION_FILE).is_file()
+}
+
+/// Verifies a folder of evidence, and gives what to say about it.
+///
+/// # Errors
+/// The first thing that is wrong, or why nothing can be said.
+pub(in crate::cli) fn verify(
+    folder: &Path,
+    key: &VerifierKey,
+    kept: Option<&Checkpoint>,
+    needs_log: bool,
+) -> Result<Vec<String>, Unverified> {
+    let read = Reading { folder };
+    let files = read.files()?;
+    same_key(&LogFolder::new(folder), key)?;
+    let checkpoint = Checkpoint::open(&read.text(CHECKPOINT_FILE)?, key);
+    let checkpoint = checkpoint.map_err(|error| flawed(format!("`{CHECKPOINT_FILE}`: {error}")))?;
+    let question = read.question(key)?;
+    question.check_covered_by(&checkpoint).map_err(flawed)?;
+    let answer = Answer { json: read.bytes(JSON_FILE)?, csv: read.bytes(CSV_FILE)? };
+    let events = read.events(&question, &answer, key, &checkpoint)?;
+    nothing_beside(&files, &events)?;
+    let mut told = vec![
+        format!("question: {question}"),
+        format!("verified: {} events that the answer names, of workspace {}", events.len(), question.workspace),
+    ];
+    let log = folder.join(LOG_FOLDER);
+    if !log.is_dir() {
+        if needs_log {
+            return Err(flawed(format!("the log, which was to be in it, is not: there is no folder `{LOG_FOLDER}`")));
+        }
+        check_kept_alone(kept, &checkpoint)?;
+        told.push(WITHOUT_LOG.to_owned());
+        return Ok(told);
+    }
+    let derived = derive_again(&log, &question, key, kept, &checkpoint)?;
+    if derived.answer != answer {
+        return Err(flawed(format!("the log gives another answer than `{JSON_FILE}` and `{CSV_FILE}`")));
+    }
+    told.push(derived.verified);
+    told.push("derived: the log gives this answer, byte for byte".to_owned());
+    Ok(told)
+}
+
+/// What is to be said where the log is not in the evidence.
+const WITHOUT_LOG: &str = "not known, for the log is not in it: whether rows are missing, and whether the rows, the CSV and the \
+                           question are more than what whoever made this folder wrote there";
+
+/// Makes sure that a folder holds nothing that is not verified.
+fn nothing_beside(files: &[String], events: &[Revision]) -> Result<(), Unverified> {
+    let mut known: BTreeSet<String> =
+        events.iter().flat_map(|event| [event_file(*event), receipt_file(*event)]).collect();
+    known.extend([MANIFEST_FILE, QUESTION_FILE, JSON_FILE, CSV_FILE, CHECKPOINT_FILE, KEY_FILE].map(str::to_owned));
+    let in_log = format!("{LOG_FOLDER}/");
+    match files.iter().find(|file| !known.contains(*file) && !file.starts_with(&in_log)) {
+        Some(stray) => Err(flawed(format!("`{stray}` is no part of the evidence"))),
+        None => Ok(()),
+    }
+}
+
+fn flawed(what: impl Into<String>) -> Unverified {
+    Unverified::Flawed(what.into())
+}
+
+/// Without the log, only a checkpoint of the same size can be compared with.
+fn check_kept_alone(kept: Option<&Checkpoint>, checkpoint: &Checkpoint) -> Result<(), Unverified> {
+    match kept.map(Checkpoint::tree) {
+        Some(kept) if kept == checkpoint.tree() => Ok(()),
+        Some(kept) if kept.size == checkpoint.tree().size => {
+            Err(flawed("its checkpoint and the one that was kept have the same size, and different roots"))
+        }
+        Some(_) => {
+            let message = "`--since` needs the log: take evidence with `--with-log`, or verify the served log";
+            Err(Failure::usage(message).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a log gives.
+struct Derived {
+    answer: Answer,
+    verified: String,
+}
+
+fn derive_again(
+    log: &Path,
+    question: &Question,
+    key: &VerifierKey,
+    kept: Option<&Checkpoint>,
+    checkpoint: &Checkpoint,
+) -> Result<Derived, Unverified> {
+    let log = LogFolder::new(log);
+    same_key(&log, key)?;
+    let verifier = crate::log::verify::Verifier::new(key, kept)?;
+    let mut events: Vec<Arc<Event>> = Vec::new();
+    let mut take = |event| {
+        events.push(event);
+        Ok(())
+    };
+    let found = verifier.verify(&log, &mut take, &|_, _| {})?;
+    if found != *checkpoint {
+        return Err(flawed(format!("the checkpoint of the log in it is not the one in `{CHECKPOINT_FILE}`")));
+    }
+    Ok(Derived { answer: derive(question, &events)?, verified: verified(&verifier, &found) })
+}
+
+/// The files of the folder.
+struct Reading<'a> {
+    folder: &'a Path,
+}
+
+impl Reading<'_> {
+    fn bytes(&self, path: &str) -> Result<Vec<u8>, Unverified> {
+        read_regular(&self.folder.join(path), FILE_BYTES_MAX).map_err(|error| match error {
+            FileError::Missing => flawed(format!("`{path}` is missing")),
+            FileError::Foreign(what) => flawed(format!("`{path}` is {what}")),
+            error => Failure::usage(format!("`{path}` cannot be read: {error}")).into(),
+        })
+    }
+
+    fn text(&self, path: &str) -> Result<String, Unverified> {
+        String::from_utf8(self.bytes(path)?).map_err(|_| flawed(format!("`{path}` is no text")))
+    }
+
+    /// Every file, each of them as the manifest has it.
+    fn files(&self) -> Result<Vec<String>, Unverified> {
+        let files = files_of(self.folder).map_err(|error| Failure::file("read", self.folder, error))?;
+        if let Some(other) = files.iter().find(|file| !self.folder.join(file).is_file()) {
+            return Err(flawed(format!("`{other}` is no regular file")));
+        }
+        let (written, found) = (self.text(MANIFEST_FILE)?, manifest(self.folder)?);
+        if written == found {
+            return Ok(files);
+        }
+        let [of_written, of_found] = [&written, &found].map(|manifest| manifest.lines().collect::<BTreeSet<_>>());
+        let differs = of_written.symmetric_difference(&of_found).find_map(|line| line.split_once("  "));
+        let what = differs.map_or_else(|| "its lines".to_owned(), |(_, path)| format!("`{}`", path.escape_debug()));
+        let message = "is not the manifest of what is in the folder";
+        Err(flawed(format!("`{MANIFEST_FILE}` {message}: {what} was changed, added or taken out")))
+    }
+
+    fn question(&self, key: &VerifierKey) -> Result<Question, Unverified> {
+        let wrong = || flawed(format!("`{QUESTION_FILE}` is no question that this version of tenure knows"));
+        let bytes = self.bytes(QUESTION_FILE)?;
+        let question: Question = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+        if !question.is_known() || question.to_bytes()? != bytes {
+            return Err(wrong());
+        }
+        if key.origin().workspace() == Some(question.workspace) {
+            return Ok(question);
+        }
+        Err(flawed(format!("`{QUESTION_FILE}` is about workspace {}, and the key is not", question.workspace)))
+    }
+
+    /// Checks every event that the answer names, and gives their revisions.
+    fn events(
+        &self,
+        question: &Question,
+        answer: &Answer,
+        key: &VerifierKey,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<Revision>, Unverified> {
+        let unreadable = || flawed(format!("`{JSON_FILE}` is no answer"));
+        let answer = json::parse(&answer.json).map_err(|_| unreadable())?;
+        question.check_answered_by(&answer).map_err(|why| flawed(format!("`{JSON_FILE}`: {why}")))?;
+        let named = named(answer).ok_or_else(unreadable)?;
+        for (revision, told) in &named {
+            let event = self.event(*revision, key, checkpoint)?;
+            if let Some(told) = told.iter().find(|told| **told != json!(Told::of(&event))) {
+                let path = event_file(*revision);
+                return Err(flawed(format!(
+                    "the answer tells of revision {revision} what `{path}` does not say: {told}"
+                )));
+            }
+        }
+        Ok(named.into_keys().collect())
+    }
+
+    /// The event of a revision, which its receipt proves to be in the log.
+    fn event(&self, revision: Revision, key: &VerifierKey, checkpoint: &Checkpoint) -> Result<Event, Unverified> {
+        let (path, proof) = (event_file(revision), receipt_file(revision));
+        let bytes = self.bytes(&path)?;
+        let receipt = Receipt::parse(&self.text(&proof)?).map_err(|error| flawed(format!("`{proof}`: {error}")))?;
+        let proved = receipt.verify(&bytes, key).map_err(|error| flawed(format!("`{proof}`: {error}")))?;
+        let event = codec::decode(&bytes).map_err(|error| flawed(format!("`{path}`: {error}")))?;
+        let in_place = receipt.index.checked_add(1) == Some(revision.0) && event.revision == revision;
+        if in_place && proved == *checkpoint && Some(event.workspace) == key.origin().workspace() {
+            return Ok(event);
+        }
+        Err(flawed(format!("`{proof}` is the proof of another event, or of another checkpoint")))
+    }
+}

@@ -1,0 +1,273 @@
+//! `tenure verify`: whether a log, wherever it is, is what its checkpoint signs, and only grew.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::evidence::check::{self, is_evidence};
+use super::failure::Failure;
+use super::output::{Format, Output, remark};
+use super::served::ServedLog;
+use super::session::{Session, SessionArgs};
+use crate::config;
+use crate::domain::id::WorkspaceId;
+use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
+use crate::log::snapshot::{self, BadSnapshot, Snapshot};
+use crate::log::sqlite::SqliteLog;
+use crate::log::verify::{Verifier, VerifyError};
+use crate::log::{EventLog, LogError};
+use crate::proof::checkpoint::{Checkpoint, Signer};
+use crate::proof::note::VerifierKey;
+
+/// The folder of a log that its tiles are in.
+const TILES_FOLDER: &str = "tile";
+/// The exit code where something is not as it should be.
+const FLAWED: u8 = 1;
+/// The longest file that a key or a checkpoint is looked for in, in bytes.
+const SMALL_FILE_BYTES_MAX: u64 = 64 * 1_024;
+
+/// Check that a log is what its checkpoint signs: every byte, from the first event on
+///
+/// It checks the signature, every leaf and node, that the log only grew since a checkpoint that was kept, that each event can be
+/// read, that no revision is missing and time never runs back. Of evidence it checks all that is in the folder, and where the
+/// log is in it derives the answer again. Exits with 0 if all is well, 1 if not, 2 if it cannot be said.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenure verify acme-log --key acme.vkey --since checkpoint.kept     an export, or evidence
+  tenure verify https://tenure.example.com --key acme.vkey           a served log, asked as TENURE_TOKEN_ID
+  tenure verify --data ./data --key acme.vkey                        a data folder")]
+pub(super) struct VerifyArgs {
+    /// The folder of an export or of evidence, or the address of a server
+    #[arg(value_name = "DIR or URL", required_unless_present = "data", conflicts_with = "data")]
+    target: Option<String>,
+    /// A data folder
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The verifier key, or a file with it: one that you were given, not one that comes with the log
+    #[arg(long, value_name = "VKEY")]
+    key: KeyGiven,
+    /// A checkpoint that you kept: the log must have grown from it
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+    /// Of evidence: refuse it unless the log is in it, so that the answer can be derived again
+    #[arg(long)]
+    require_log: bool,
+    /// The id of your credential on the server; its secret is in `TENURE_TOKEN_SECRET`
+    #[arg(long, env = "TENURE_TOKEN_ID", value_name = "ID")]
+    token_id: Option<String>,
+}
+
+/// A verifier key as it is given: itself, or a file that it is in.
+#[derive(Debug, Clone)]
+pub(super) struct KeyGiven(pub(super) VerifierKey);
+
+impl std::str::FromStr for KeyGiven {
+    type Err = String;
+
+    /// What is in a file is not repeated if it is no key: it may be a secret that was taken for one.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "a verifier key is one line, as `tenure key` prints it";
+        let file = Path::new(text);
+        if file.exists() {
+            let read = read_small(file).map_err(|failure| failure.to_string())?;
+            return read.parse().map(Self).map_err(|_| format!("there is no verifier key in that file: {form}"));
+        }
+        text.parse().map(Self).map_err(|_| format!("it is neither a verifier key nor a file that is there: {form}"))
+    }
+}
+
+/// Why something is not verified: because of what is wrong with it, or because it cannot be said.
+pub(super) enum Unverified {
+    /// The first thing that is wrong.
+    Flawed(String),
+    /// It cannot be said.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unverified {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<VerifyError> for Unverified {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Flawed(flaw) => Self::Flawed(flaw.to_string()),
+            error => Self::Failed(Failure::usage(error.to_string())),
+        }
+    }
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    match find_flaws(args) {
+        Ok(lines) => {
+            let mut out = Output::stdout(Format::Table);
+            for line in lines {
+                out.line(&line)?;
+            }
+            out.flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Unverified::Flawed(what)) => {
+            remark(&format!("not verified: {what}"));
+            Ok(ExitCode::from(FLAWED))
+        }
+        Err(Unverified::Failed(failure)) => Err(failure),
+    }
+}
+
+/// Verifies what the arguments name, and gives what to say about it.
+fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
+    let key = &args.key.0;
+    let kept = args.since.as_deref().map(|file| open_kept(file, key)).transpose()?;
+    let verifier = Verifier::new(key, kept.as_ref())?;
+    if let Some(data) = &args.data {
+        return verify_store(data, &verifier, key);
+    }
+    let target = args.target.as_deref().unwrap_or_default();
+    if target.starts_with("http://") || target.starts_with("https://") {
+        return Ok(vec![verify_log(&served(args, target, verifier.workspace())?, &verifier)?]);
+    }
+    let folder = Path::new(target);
+    if is_evidence(folder) {
+        return check::verify(folder, key, kept.as_ref(), args.require_log);
+    }
+    let log = log_folder(folder)?;
+    same_key(&log, key)?;
+    Ok(vec![verify_log(&log, &verifier)?])
+}
+
+/// A folder that there is a log in, or what is left of one.
+fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
+    let shown = folder.display();
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("`{shown}` is no folder, and no address of a server")));
+    }
+    if SqliteLog::is_in(folder) {
+        return Err(Failure::usage(format!("`{shown}` is a data folder: say `--data {shown}`")));
+    }
+    if [CHECKPOINT_FILE, TILES_FOLDER].iter().any(|part| folder.join(part).exists()) {
+        return Ok(LogFolder::new(folder));
+    }
+    Err(Failure::usage(format!("there is neither a log nor evidence in `{shown}`")))
+}
+
+/// The checkpoint that was kept. One that the key did not sign says nothing about this log.
+fn open_kept(file: &Path, key: &VerifierKey) -> Result<Checkpoint, Unverified> {
+    let note = read_small(file)?;
+    let opened = Checkpoint::open(&note, key);
+    opened.map_err(|error| Unverified::Flawed(format!("the checkpoint in `{}`: {error}", file.display())))
+}
+
+fn read_small(file: &Path) -> Result<String, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::usage(format!("`{}` cannot be read: {why}", file.display()));
+    let bytes = read_regular(file, SMALL_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|_| failed(&"it is no text"))
+}
+
+/// Makes sure that a key that came with a log is the one that was given apart from it.
+pub(super) fn same_key(folder: &LogFolder, key: &VerifierKey) -> Result<(), Unverified> {
+    match folder.file(KEY_FILE) {
+        Ok(bytes) if bytes == format!("{key}\n").as_bytes() => Ok(()),
+        Ok(_) => Err(Unverified::Flawed(format!("the folder's file `{KEY_FILE}` holds another key than `{key}`"))),
+        // A mirror of a served log has none.
+        Err(FileError::Missing) => Ok(()),
+        Err(FileError::Foreign(what)) => Err(Unverified::Flawed(format!("`{KEY_FILE}` is {what}"))),
+        Err(error) => Err(Failure::usage(format!("`{KEY_FILE}` cannot be read: {error}")).into()),
+    }
+}
+
+fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<ServedLog, Failure> {
+    let below = format!("/v1/workspaces/{workspace}/log");
+    let session = Session::open(SessionArgs {
+        // The address of the log itself will do, whether it names the workspace or has its id.
+        url: target.split("/v1/workspaces/").next().unwrap_or(target).trim_end_matches('/').to_owned(),
+        token_id: args.token_id.clone(),
+        workspace: None,
+        output: Format::Table,
+    })?;
+    Ok(ServedLog::new(session.client(), below))
+}
+
+fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Result<Vec<String>, Unverified> {
+    let log = SqliteLog::attach(data).map_err(Failure::from)?;
+    let workspace = verifier.workspace();
+    let instance = key.origin().instance();
+    let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
+    let found = config::find_log_key(data, given).map_err(Failure::from)?;
+    let found = found.ok_or_else(|| Unverified::Flawed(format!("there is no `{}` in it", config::LOG_KEY_FILE)))?;
+    let signer = Signer { key: found, instance };
+    // Before the log, so that no snapshot of events that come meanwhile is taken for one of this log.
+    let snapshot = log.snapshot(workspace).map_err(Failure::from)?;
+    let stored = StoredLog::of(&log, workspace, &signer).map_err(not_read)?;
+    let missing =
+        || Unverified::Flawed(format!("workspace {workspace}: there is no log of it in `{}`", data.display()));
+    let mut lines = vec![verify_log(&stored.ok_or_else(missing)?, verifier)?];
+    if let Some(bytes) = snapshot {
+        lines.push(verify_snapshot(&snapshot::read(&bytes, workspace, &signer.key), workspace, &log)?);
+    }
+    Ok(lines)
+}
+
+/// A store that does not give its log: because of what is in it, or of what befell it.
+fn not_read(error: LogError) -> Unverified {
+    match error {
+        error @ LogError::Unreadable { .. } => Unverified::Flawed(error.to_string()),
+        error => Unverified::Failed(error.into()),
+    }
+}
+
+/// Whether a snapshot is what its log, which is verified, comes to.
+fn verify_snapshot(
+    read: &Result<Snapshot, BadSnapshot>,
+    workspace: WorkspaceId,
+    log: &SqliteLog,
+) -> Result<String, Unverified> {
+    let derived = match read {
+        Ok(snapshot) => snapshot::check_derived(snapshot, log).map_err(not_read)?.map(|()| snapshot.facts.head()),
+        // A server of this version throws it away unread.
+        Err(why @ (BadSnapshot::Format(_) | BadSnapshot::Evolve(_))) => {
+            return Ok(format!("its snapshot is of another version, and is not used: {why}"));
+        }
+        Err(why) => Err(why.clone()),
+    };
+    match derived {
+        Ok(head) => Ok(format!("its snapshot is what the log comes to at revision {head}")),
+        Err(why) => Err(Unverified::Flawed(format!("workspace {workspace}: its snapshot: {why}"))),
+    }
+}
+
+/// Verifies a log, and says so in a line.
+fn verify_log(log: &dyn PublishedLog, verifier: &Verifier<'_>) -> Result<String, Unverified> {
+    let bar = progress_bar();
+    let progress = |done: u64, of: u64| {
+        bar.set_length(of);
+        bar.set_position(done);
+    };
+    let checkpoint = verifier.verify(log, &mut |_| Ok(()), &progress);
+    bar.finish_and_clear();
+    Ok(verified(verifier, &checkpoint?))
+}
+
+/// What is known of a log now.
+pub(super) fn verified(verifier: &Verifier<'_>, checkpoint: &Checkpoint) -> String {
+    let (workspace, tree) = (verifier.workspace(), checkpoint.tree());
+    let grew = match verifier.since() {
+        Some(kept) => format!(", grown from the {} that were kept", kept.tree().size),
+        None => String::new(),
+    };
+    format!("verified: workspace {workspace}, {} events{grew}, root {}", tree.size, tree.root)
+}
+
+/// How far the log is verified; shown on a terminal only.
+fn progress_bar() -> ProgressBar {
+    let progress = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events, {per_sec}, {elapsed}") {
+        progress.set_style(style);
+    }
+    progress
+}

@@ -1,0 +1,72 @@
+//! `Grounds`: the events that an answer rests on.
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::time::Revision;
+
+/// The most events that an answer can rest on: those of the principal, of the environment, of what decides between them, of where
+/// the resource is, and of what the action requires; and one to spare.
+const GROUNDS_MAX: usize = 6;
+
+/// The revisions of the events that an answer rests on, in order, each once. Takes no memory of its own: one is made for each
+/// decision.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grounds {
+    len: usize,
+    // What is not used is 0, so that equal grounds are equal throughout.
+    revisions: [Revision; GROUNDS_MAX],
+}
+
+impl Grounds {
+    /// Adds an event; one that never was, revision 0, adds nothing.
+    // INVARIANT: no rule rests on more than `GROUNDS_MAX` events. Kept by `tests/model.rs`, which meets every rule.
+    #[must_use]
+    pub fn and(mut self, revision: Revision) -> Self {
+        let place = self.iter().take_while(|before| **before < revision).count();
+        if revision == Revision::ZERO || self.get(place) == Some(&revision) {
+            return self;
+        }
+        if let Some(later) = self.revisions.get_mut(place..) {
+            later.rotate_right(1);
+        }
+        if let Some(free) = self.revisions.get_mut(place) {
+            *free = revision;
+            self.len += 1;
+        }
+        self
+    }
+}
+
+impl FromIterator<Revision> for Grounds {
+    fn from_iter<I: IntoIterator<Item = Revision>>(revisions: I) -> Self {
+        revisions.into_iter().fold(Self::default(), Self::and)
+    }
+}
+
+impl Deref for Grounds {
+    type Target = [Revision];
+
+    fn deref(&self) -> &[Revision] {
+        self.revisions.get(..self.len).unwrap_or(&self.revisions)
+    }
+}
+
+impl fmt::Debug for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grounds_are_in_order_and_each_stands_once() {
+        let grounds: Grounds = [7, 3, 0, 7, 9, 3, 1].into_iter().map(Revision).collect();
+        assert_eq!(&*grounds, [1, 3, 7, 9].map(Revision));
+        assert_eq!(grounds, [9, 7, 3, 1].into_iter().map(Revision).collect());
+        assert_eq!(Grounds::default().len(), 0);
+    }
+}

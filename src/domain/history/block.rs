@@ -1,0 +1,270 @@
+//! A block: neighbouring events of one workspace, packed.
+//!
+//! When each happened and which command it came from stand in columns of their own, so that neither has to be unpacked; the rest of
+//! each is a row beside the block's tables.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::bytes::{Bytes, Column, folded, put_column, unfolded};
+use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
+use crate::domain::event::{Event, EventData};
+use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
+use crate::domain::principal::{Actor, CredentialId};
+use crate::domain::time::{Instant, Revision};
+
+/// What an event has or is made by: which of these bits are set says what stands in its row.
+mod marks {
+    pub(super) const RECORDED: u8 = 1;
+    pub(super) const REASON: u8 = 2;
+    pub(super) const BY_USER: u8 = 4;
+    pub(super) const BY_SERVICE_USER: u8 = 8;
+    pub(super) const BY_SYSTEM: u8 = 16;
+    pub(super) const WITH_OPERATOR: u8 = 32;
+    pub(super) const WITH_TOKEN: u8 = 64;
+}
+
+/// Packed events.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    /// The place of its first event in the history, from 0 on.
+    pub(super) first: u64,
+    /// When that one happened.
+    pub(super) first_time: Instant,
+    /// How many there are.
+    pub(super) len: usize,
+    /// The columns, the tables and the rows.
+    pub(super) bytes: Arc<[u8]>,
+}
+
+/// Where the parts of a block are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    first_time: i64,
+    times: Column<'a>,
+    starts: &'a [u8],
+    commands: &'a [u8],
+    tables: Tables<'a>,
+    users: &'a Users,
+    row_ends: Column<'a>,
+    rows: &'a [u8],
+}
+
+impl Block {
+    /// Packs events, of which the first has this place in the history.
+    pub(super) fn pack<'a>(first: u64, events: impl Iterator<Item = &'a Event> + Clone, users: &'a mut Users) -> Self {
+        let first_time = events.clone().next().map_or(Instant::EARLIEST, |event| event.time);
+        let mut packer = Packer::beside(users);
+        let mut row_ends = Vec::new();
+        for event in events.clone() {
+            pack_row(event, &mut packer);
+            row_ends.push(count(packer.rows.len()));
+        }
+        let mut bytes = Vec::with_capacity(packer.rows.len() * 2);
+        put_times(&mut bytes, first_time, events.clone());
+        put_commands(&mut bytes, events);
+        packer.put_tables(&mut bytes);
+        put_column(&mut bytes, &row_ends);
+        bytes.extend_from_slice(&packer.rows);
+        Self { first, first_time, len: row_ends.len(), bytes: bytes.into() }
+    }
+
+    /// The place after its last event.
+    pub(super) fn end(&self) -> u64 {
+        self.first.saturating_add(count(self.len))
+    }
+
+    fn times(&self) -> Option<Column<'_>> {
+        Bytes(&self.bytes).column(self.len)
+    }
+
+    /// When its event at an offset happened.
+    pub(super) fn time(&self, offset: usize) -> Option<Instant> {
+        self.times()?.get(offset).map(|passed| later(self.first_time.micros(), passed))
+    }
+
+    /// How many of its events happened at or before an instant.
+    pub(super) fn count_until(&self, instant: Instant) -> usize {
+        let Some(times) = self.times() else { return 0 };
+        let (mut before, mut after) = (0, self.len);
+        while before < after {
+            let middle = before.midpoint(after);
+            let time = times.get(middle).map(|passed| later(self.first_time.micros(), passed));
+            if time.is_some_and(|time| time <= instant) { before = middle + 1 } else { after = middle }
+        }
+        before
+    }
+
+    /// The command that its event at an offset came from.
+    pub(super) fn command(&self, offset: usize) -> Option<CommandId> {
+        let mut bytes = Bytes(&self.bytes);
+        bytes.column(self.len)?;
+        let (starts, commands) = take_commands(&mut bytes, self.len)?;
+        command_at(starts, commands, offset)
+    }
+
+    /// Where its parts are, beside the users of its history.
+    pub(super) fn parts<'a>(&'a self, users: &'a Users) -> Option<Parts<'a>> {
+        let mut bytes = Bytes(&self.bytes);
+        let times = bytes.column(self.len)?;
+        let (starts, commands) = take_commands(&mut bytes, self.len)?;
+        let tables = Tables::take(&mut bytes)?;
+        let row_ends = bytes.column(self.len)?;
+        let first_time = self.first_time.micros();
+        Some(Parts { first_time, times, starts, commands, tables, users, row_ends, rows: bytes.0 })
+    }
+}
+
+fn later(micros: i64, passed: u64) -> Instant {
+    Instant::from_micros(micros.wrapping_add(passed.cast_signed()))
+}
+
+fn put_times<'a>(out: &mut Vec<u8>, first: Instant, events: impl Iterator<Item = &'a Event>) {
+    let passed = |event: &Event| event.time.micros().wrapping_sub(first.micros()).cast_unsigned();
+    let passed: Vec<u64> = events.map(passed).collect();
+    put_column(out, &passed);
+}
+
+/// A bit for each event, set where another command begins; then each command once.
+fn put_commands<'a>(out: &mut Vec<u8>, events: impl Iterator<Item = &'a Event>) {
+    let mut starts = Vec::new();
+    let mut commands: Vec<CommandId> = Vec::new();
+    for (offset, event) in events.enumerate() {
+        if offset % 8 == 0 {
+            starts.push(0_u8);
+        }
+        if commands.last() != Some(&event.command) {
+            commands.push(event.command);
+            if let Some(bits) = starts.last_mut() {
+                *bits |= 1 << (offset % 8);
+            }
+        }
+    }
+    out.extend_from_slice(&starts);
+    for command in commands {
+        out.extend_from_slice(command.uuid().as_bytes());
+    }
+}
+
+fn ones(bits: &[u8]) -> usize {
+    let ones: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+    usize::try_from(ones).unwrap_or(usize::MAX)
+}
+
+fn take_commands<'a>(bytes: &mut Bytes<'a>, len: usize) -> Option<(&'a [u8], &'a [u8])> {
+    let starts = bytes.take(len.div_ceil(8))?;
+    Some((starts, bytes.take(ones(starts).checked_mul(16)?)?))
+}
+
+fn command_at(starts: &[u8], commands: &[u8], offset: usize) -> Option<CommandId> {
+    let (whole, rest) = (starts.get(..offset / 8)?, starts.get(offset / 8)?);
+    let begun = ones(whole) + ones(&[rest & (0xff >> (7 - offset % 8))]);
+    let start = begun.checked_sub(1)?.checked_mul(16)?;
+    Some(CommandId::from_uuid(Uuid::from_bytes(*commands.get(start..)?.first_chunk()?)))
+}
+
+fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
+    out.time = event.time.micros();
+    out.rows.push(marks_of(event));
+    if let Some(recorded) = &event.recorded {
+        recorded.pack(out);
+    }
+    pack_id(event.id.uuid(), event.recorded.unwrap_or(event.time), out);
+    match &event.actor {
+        Actor::User(user) => user.pack(out),
+        Actor::ServiceUser(id) => id.pack(out),
+        Actor::Operator | Actor::System => {}
+    }
+    if let Some(CredentialId::Token(token)) = &event.credential {
+        token.pack(out);
+    }
+    if let Some(reason) = &event.reason {
+        reason.pack(out);
+    }
+    event.data.pack(out);
+}
+
+/// What stands in an id after its millisecond.
+const RANDOM_LEN: usize = 10;
+const RANDOM_BITS: u32 = 80;
+
+/// An id begins with the millisecond in which it was made (RFC 9562, section 5.7), which is near to when the event was recorded. One that
+/// does not takes some bytes more.
+fn pack_id(id: Uuid, made: Instant, out: &mut Packer<'_>) {
+    let millis = i64::try_from(id.as_u128() >> RANDOM_BITS).unwrap_or_default();
+    out.number(folded(millis.wrapping_sub(made.micros().div_euclid(1_000))));
+    if let Some(random) = id.as_bytes().last_chunk::<RANDOM_LEN>() {
+        out.rows.extend_from_slice(random);
+    }
+}
+
+fn unpack_id(made: Instant, from: &mut Unpacker<'_>) -> Option<Uuid> {
+    let millis = made.micros().div_euclid(1_000).wrapping_add(unfolded(from.number()?));
+    let mut bytes = (u128::from(millis.cast_unsigned()) << RANDOM_BITS).to_be_bytes();
+    *bytes.last_chunk_mut::<RANDOM_LEN>()? = from.row.array()?;
+    Some(Uuid::from_bytes(bytes))
+}
+
+fn marks_of(event: &Event) -> u8 {
+    let actor = match event.actor {
+        Actor::Operator => 0,
+        Actor::User(_) => marks::BY_USER,
+        Actor::ServiceUser(_) => marks::BY_SERVICE_USER,
+        Actor::System => marks::BY_SYSTEM,
+    };
+    let credential = match event.credential {
+        None => 0,
+        Some(CredentialId::Operator) => marks::WITH_OPERATOR,
+        Some(CredentialId::Token(_)) => marks::WITH_TOKEN,
+    };
+    let recorded = if event.recorded.is_some() { marks::RECORDED } else { 0 };
+    let reason = if event.reason.is_some() { marks::REASON } else { 0 };
+    actor | credential | recorded | reason
+}
+
+impl Parts<'_> {
+    /// The event at an offset, which stands in this workspace's log under this revision; none if there is none, or if the bytes
+    /// are not those of an event.
+    pub(super) fn event(&self, offset: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
+        let time = later(self.first_time, self.times.get(offset)?);
+        let row = Bytes(self.row_ends.piece(offset, self.rows)?);
+        let mut from = Unpacker { row, tables: self.tables, users: self.users, time: time.micros() };
+        let marks = from.row.byte()?;
+        let has = |mark: u8| marks & mark != 0;
+        let recorded = if has(marks::RECORDED) { Some(Instant::unpack(&mut from)?) } else { None };
+        let event = Event {
+            id: EventId::from_uuid(unpack_id(recorded.unwrap_or(time), &mut from)?),
+            workspace,
+            revision,
+            time,
+            recorded,
+            actor: unpack_actor(marks, &mut from)?,
+            credential: unpack_credential(marks, &mut from)?,
+            command: command_at(self.starts, self.commands, offset)?,
+            reason: if has(marks::REASON) { Some(Packed::unpack(&mut from)?) } else { None },
+            data: EventData::unpack(&mut from)?,
+        };
+        from.row.0.is_empty().then_some(event)
+    }
+}
+
+fn unpack_actor(marks: u8, from: &mut Unpacker<'_>) -> Option<Actor> {
+    match marks & (marks::BY_USER | marks::BY_SERVICE_USER | marks::BY_SYSTEM) {
+        0 => Some(Actor::Operator),
+        marks::BY_USER => Packed::unpack(from).map(Actor::User),
+        marks::BY_SERVICE_USER => ServiceUserId::unpack(from).map(Actor::ServiceUser),
+        marks::BY_SYSTEM => Some(Actor::System),
+        _ => None,
+    }
+}
+
+#[expect(clippy::option_option, reason = "an event may have no credential, and bytes may be of no event")]
+fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<CredentialId>> {
+    match marks & (marks::WITH_OPERATOR | marks::WITH_TOKEN) {
+        0 => Some(None),
+        marks::WITH_OPERATOR => Some(Some(CredentialId::Operator)),
+        marks::WITH_TOKEN => TokenId::unpack(from).map(|token| Some(CredentialId::Token(token))),
+        _ => None,
+    }
+}

@@ -1,0 +1,205 @@
+//! `History`: every event of a workspace that is loaded, in little memory.
+//!
+//! All but the newest events are packed, some hundreds to a block, and unpacked when someone asks for them; decisions do not, since
+//! they name events by their revisions alone. A history is a persistent value, as the facts are: a copy shares every block.
+//!
+//! It relies on what holds of every log (revisions without a gap, times that never run back) for where it looks, and gives
+//! back each event exactly as it was taken in.
+
+mod block;
+mod bytes;
+mod pack;
+mod stored;
+
+use std::sync::Arc;
+
+use imbl::Vector;
+
+use block::Block;
+use pack::Users;
+pub(super) use pack::{Packed, Packer, Unpacker};
+
+use super::event::Event;
+use super::id::{CommandId, WorkspaceId};
+use super::time::{Instant, Revision};
+
+/// How many events are packed together: the more, the less each takes, and the longer the last of them keep whoever packs.
+const BLOCK_LEN: usize = 1_024;
+
+/// The events of a workspace's log after a revision.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    workspace: WorkspaceId,
+    base: Revision,
+    blocks: Vector<Block>,
+    users: Users,
+    packed_len: u64,
+    open: Vector<Arc<Event>>,
+    last_time: Option<Instant>,
+}
+
+impl History {
+    /// The history of a workspace from after a revision on, before its first event.
+    pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
+        let (blocks, users, open) = (Vector::new(), Users::default(), Vector::new());
+        Self { workspace, base, blocks, users, packed_len: 0, open, last_time: None }
+    }
+
+    /// The revision that it begins after.
+    pub(super) const fn base(&self) -> Revision {
+        self.base
+    }
+
+    /// The newest revision.
+    pub(super) fn head(&self) -> Revision {
+        self.revision(self.len())
+    }
+
+    /// When the newest event happened; none before the first.
+    pub(super) const fn last_time(&self) -> Option<Instant> {
+        self.last_time
+    }
+
+    fn len(&self) -> u64 {
+        self.packed_len.saturating_add(pack::count(self.open.len()))
+    }
+
+    /// The revision after which so many events came.
+    fn revision(&self, len: u64) -> Revision {
+        Revision(self.base.0.saturating_add(len))
+    }
+
+    /// The place of a revision's event, from 0 on; none for one that is before the first.
+    fn place(&self, revision: Revision) -> Option<u64> {
+        revision.0.checked_sub(self.base.0)?.checked_sub(1)
+    }
+
+    /// Takes in the next event.
+    pub(super) fn push(&mut self, event: &Arc<Event>) {
+        self.last_time = Some(event.time);
+        self.open.push_back(Arc::clone(event));
+        if self.open.len() >= BLOCK_LEN {
+            self.settle();
+        }
+    }
+
+    /// Packs the newest events too, however few they are.
+    pub(super) fn settle(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
+        self.packed_len = block.end();
+        self.blocks.push_back(block);
+        self.open = Vector::new();
+    }
+
+    /// The block that holds a place, if it is packed.
+    fn block(&self, place: u64) -> Option<&Block> {
+        if place >= self.packed_len {
+            return None;
+        }
+        // Blocks may be shorter than they could be, so the block is this one or a later one.
+        let full = usize::try_from(place).ok()? / BLOCK_LEN;
+        let holds = |block: &&Block| block.first <= place && place < block.end();
+        self.blocks.get(full).filter(holds).or_else(|| self.blocks.get(self.count_blocks(|block| block.end() <= place)))
+    }
+
+    /// How many blocks a condition holds for that holds for all before one block and for none from it on.
+    fn count_blocks(&self, holds: impl Fn(&Block) -> bool) -> usize {
+        let order = |block: &Block| if holds(block) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
+        self.blocks.binary_search_by(order).unwrap_or_else(|end| end)
+    }
+
+    fn open_event(&self, place: u64) -> Option<&Arc<Event>> {
+        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?)
+    }
+
+    /// What a block, with the offset in it, or an open event says of a place.
+    fn of<T>(
+        &self,
+        place: u64,
+        packed: impl FnOnce(&Block, usize) -> Option<T>,
+        open: impl FnOnce(&Arc<Event>) -> T,
+    ) -> Option<T> {
+        match self.block(place) {
+            Some(block) => packed(block, usize::try_from(place.checked_sub(block.first)?).ok()?),
+            None => self.open_event(place).map(open),
+        }
+    }
+
+    /// The event of a revision.
+    pub(super) fn event(&self, revision: Revision) -> Option<Arc<Event>> {
+        let packed =
+            |block: &Block, offset| block.parts(&self.users)?.event(offset, self.workspace, revision).map(Arc::new);
+        self.of(self.place(revision)?, packed, Arc::clone)
+    }
+
+    /// When the event of a revision happened.
+    pub(super) fn time_of(&self, revision: Revision) -> Option<Instant> {
+        self.of(self.place(revision)?, Block::time, |event| event.time)
+    }
+
+    /// The command that the event of a revision came from.
+    pub(super) fn command_of(&self, revision: Revision) -> Option<CommandId> {
+        self.of(self.place(revision)?, Block::command, |event| event.command)
+    }
+
+    /// The newest revision whose event happened at or before an instant.
+    pub(super) fn revision_at(&self, instant: Instant) -> Revision {
+        let open = match self.open.front() {
+            Some(first) if first.time <= instant => {
+                let order = |event: &Arc<Event>| event.time.cmp(&instant).then(std::cmp::Ordering::Less);
+                self.open.binary_search_by(order).unwrap_or_else(|end| end)
+            }
+            _ => 0,
+        };
+        if open > 0 {
+            return self.revision(self.packed_len.saturating_add(pack::count(open)));
+        }
+        let begun = self.count_blocks(|block| block.first_time <= instant);
+        let last = begun.checked_sub(1).and_then(|last| self.blocks.get(last));
+        self.revision(last.map_or(0, |block| block.first.saturating_add(pack::count(block.count_until(instant)))))
+    }
+
+    /// The last revision of the command that the revision belongs to.
+    pub(super) fn end_of_command(&self, revision: Revision) -> Revision {
+        let Some(command) = self.command_of(revision) else { return revision };
+        let continues = |revision: u64| self.command_of(Revision(revision)) == Some(command);
+        let (mut within, mut step) = (revision.0, 1_u64);
+        while continues(within.saturating_add(step)) {
+            within = within.saturating_add(step);
+            step = step.saturating_mul(2);
+        }
+        while step > 1 {
+            step /= 2;
+            if continues(within.saturating_add(step)) {
+                within = within.saturating_add(step);
+            }
+        }
+        Revision(within)
+    }
+
+    /// The events after one revision, up to and with another.
+    pub(super) fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> + use<'_> {
+        let place = |revision: Revision| revision.0.saturating_sub(self.base.0).min(self.len());
+        let (start, end) = (place(after), place(until));
+        let first = self.count_blocks(|block| block.end() <= start);
+        let blocks = self.blocks.iter().skip(first).take_while(move |block| block.first < end);
+        let packed = blocks.flat_map(move |block| self.unpacked(block, start, end));
+        let open_from = start.max(self.packed_len);
+        let open = (open_from..end.max(open_from)).filter_map(|place| self.open_event(place).cloned());
+        packed.chain(open)
+    }
+
+    /// The events of a block from one place on, before another.
+    fn unpacked<'a>(&'a self, block: &'a Block, start: u64, end: u64) -> impl Iterator<Item = Arc<Event>> + use<'a> {
+        let parts = block.parts(&self.users);
+        let places = start.max(block.first)..end.min(block.end());
+        places.filter_map(move |place| {
+            let offset = usize::try_from(place.checked_sub(block.first)?).ok()?;
+            let revision = self.revision(place.saturating_add(1));
+            parts.as_ref()?.event(offset, self.workspace, revision).map(Arc::new)
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! A log as its readers have it: files under one prefix, laid out as C2SP `tlog-tiles` says, wherever they are.
+//!
+//! A server serves them, an export writes them, and the verifier reads them: from a server, from a folder, or straight from a
+//! store, in the same way.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{EventLog, LogError};
+use crate::domain::id::WorkspaceId;
+use crate::domain::time::Revision;
+use crate::proof::checkpoint::{Checkpoint, Signer};
+use crate::proof::hash::{TreeHash, read_hashes, write_hashes};
+use crate::proof::tile::{Tile, TileKind, TileSource, write_entries};
+
+/// The file with the newest checkpoint.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
+/// The file of an export that the verifier key is in. It is no part of `tlog-tiles`.
+pub const KEY_FILE: &str = "key";
+
+/// Why a file of a log cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not there.
+    #[error("it is not there")]
+    Missing,
+    /// What it is made of is damaged at a revision.
+    #[error("{what}")]
+    Damaged {
+        /// Where.
+        revision: Revision,
+        /// How.
+        what: String,
+    },
+    /// Something else is there under its name, or far more than there could be.
+    #[error("it is {0}")]
+    Foreign(&'static str),
+    /// It may be there, but cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// The longest file of a log, in bytes: a bundle of 256 events, each after its length.
+const FILE_BYTES_MAX: u64 = 256 * (65_535 + 2);
+
+/// The bytes of a regular file, if there are no more than so many. Whoever gave a folder away may have put anything into it.
+///
+/// # Errors
+/// `Missing`, `Foreign` or `Unreadable`.
+pub fn read_regular(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
+        _ => FileError::Unreadable(error.to_string()),
+    };
+    // Before it is opened: opening a pipe would wait for someone to write to it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(FileError::Foreign("no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    let len = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(len).is_ok_and(|len| len <= bytes_max) {
+        return Ok(bytes);
+    }
+    Err(FileError::Foreign("longer than such a file can be"))
+}
+
+/// A log's files.
+pub trait PublishedLog: Sync {
+    /// The bytes of a file: `checkpoint`, or a tile by its path.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    fn file(&self, path: &str) -> Result<Vec<u8>, FileError>;
+
+    /// The bytes of a tile or bundle.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    fn tile(&self, tile: Tile) -> Result<Vec<u8>, FileError> {
+        self.file(&tile.to_string())
+    }
+
+    /// Something that is there and is no part of a log of this size, if anything is and it can be known.
+    ///
+    /// # Errors
+    /// It cannot be looked for.
+    fn stray(&self, _size: u64) -> Result<Option<String>, FileError> {
+        Ok(None)
+    }
+}
+
+/// The files of a workspace's log, made from a store as it is when this is made.
+pub struct StoredLog<'a> {
+    log: &'a dyn EventLog,
+    workspace: WorkspaceId,
+    checkpoint: Checkpoint,
+}
+
+impl<'a> StoredLog<'a> {
+    /// The log of a workspace; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn of(log: &'a dyn EventLog, workspace: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
+        let tree = log.tree(workspace)?;
+        Ok(tree.map(|tree| Self { log, workspace, checkpoint: signer.sign(workspace, tree.head()) }))
+    }
+
+    /// What the log is signed as.
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    fn entries(&self, tile: Tile) -> Result<Vec<u8>, FileError> {
+        let (start, width) = (tile.start(), usize::try_from(tile.width).unwrap_or(usize::MAX));
+        let stored = self.log.read(self.workspace, Revision(start), width).map_err(|error| unreadable(&error))?;
+        let places = (start + 1..).map(Revision).take(width);
+        let mut found = stored.iter();
+        for expected in places {
+            match found.next() {
+                Some(event) if event.revision == expected => {}
+                _ => return Err(FileError::Damaged { revision: expected, what: "there is no event of it".to_owned() }),
+            }
+        }
+        write_entries(stored.iter().map(|event| event.bytes.as_slice())).ok_or(FileError::Damaged {
+            revision: Revision(start + 1),
+            what: "an event there is longer than any that is stored".to_owned(),
+        })
+    }
+}
+
+fn unreadable(error: &LogError) -> FileError {
+    FileError::Unreadable(error.to_string())
+}
+
+impl PublishedLog for StoredLog<'_> {
+    fn file(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        if path == CHECKPOINT_FILE {
+            return Ok(self.checkpoint.note().as_bytes().to_vec());
+        }
+        let tile: Tile = path.parse().map_err(|_| FileError::Missing)?;
+        match tile.kind {
+            TileKind::Entries => self.entries(tile),
+            TileKind::Hashes(_) => {
+                let hashes = self.log.tile_hashes(self.workspace, tile).map_err(|error| unreadable(&error))?;
+                Ok(write_hashes(&hashes))
+            }
+        }
+    }
+
+    fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
+        let after = self.log.read(self.workspace, Revision(size), 1).map_err(|error| unreadable(&error))?;
+        let Some(event) = after.first() else { return Ok(None) };
+        // A server may have the store open: what it appends meanwhile is in the tree that it has then.
+        let tree = self.log.tree(self.workspace).map_err(|error| unreadable(&error))?;
+        let is_stray = tree.is_none_or(|tree| tree.size() < event.revision.0);
+        Ok(is_stray.then(|| format!("revision {}", event.revision)))
+    }
+}
+
+/// The tiles of a log's hashes.
+pub struct PublishedTiles<'a>(pub &'a dyn PublishedLog);
+
+impl TileSource for PublishedTiles<'_> {
+    type Error = FileError;
+
+    fn hashes(&self, tile: Tile) -> Result<Vec<TreeHash>, FileError> {
+        let malformed = || FileError::Unreadable(format!("`{tile}` is no tile"));
+        read_hashes(&self.0.tile(tile)?).ok_or_else(malformed)
+    }
+}
+
+/// The files of a log in a folder.
+#[derive(Debug, Clone)]
+pub struct LogFolder(PathBuf);
+
+impl LogFolder {
+    /// The log in a folder, of which nothing is looked at yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl PublishedLog for LogFolder {
+    fn file(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        read_regular(&self.0.join(path), FILE_BYTES_MAX)
+    }
+
+    fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
+        let known: BTreeSet<String> = paths(size).chain([KEY_FILE.to_owned()]).collect();
+        let found = files_of(&self.0).map_err(|error| FileError::Unreadable(error.to_string()))?;
+        Ok(found.into_iter().find(|path| !known.contains(path)).map(|path| format!("the file `{path}`")))
+    }
+}
+
+/// The paths of all files in a folder and those below it, from the folder on, in order.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn files_of(folder: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut below = vec![String::new()];
+    while let Some(path) = below.pop() {
+        for entry in fs::read_dir(folder.join(&path))? {
+            let entry = entry?;
+            let path = format!("{path}{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() { below.push(format!("{path}/")) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Every file of a log of this size, but for the key.
+pub fn paths(size: u64) -> impl Iterator<Item = String> {
+    std::iter::once(CHECKPOINT_FILE.to_owned()).chain(Tile::all(size).map(|tile| tile.to_string()))
+}

@@ -1,0 +1,93 @@
+//! Checkpoints: a log's size and root, signed (C2SP `tlog-checkpoint`).
+
+use super::frontier::TreeHead;
+use super::hash::TreeHash;
+use super::note::{LogKey, NoteError, Origin, VerifierKey};
+use crate::domain::id::WorkspaceId;
+
+/// A signed head of a log's tree, and the note that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    tree: TreeHead,
+    note: String,
+}
+
+/// What signs the checkpoints of an instance's logs.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    /// The one key of the instance.
+    pub key: LogKey,
+    /// What the names of its logs begin with.
+    pub instance: Origin,
+}
+
+impl Signer {
+    /// The name of a workspace's log.
+    pub fn origin(&self, workspace: WorkspaceId) -> Origin {
+        self.instance.of_workspace(workspace)
+    }
+
+    /// What a workspace's checkpoints are checked with.
+    pub fn verifier(&self, workspace: WorkspaceId) -> VerifierKey {
+        self.key.verifier(&self.origin(workspace))
+    }
+
+    /// Signs the head of a workspace's log. It must be durable: what is signed cannot be taken back.
+    pub fn sign(&self, workspace: WorkspaceId, tree: TreeHead) -> Checkpoint {
+        let origin = self.origin(workspace);
+        let note = self.key.sign(&origin, &format!("{origin}\n{}\n{}\n", tree.size, tree.root));
+        Checkpoint { tree, note }
+    }
+}
+
+/// Why a checkpoint is not to be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is not signed as it should be.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// It is signed, and no checkpoint.
+    #[error("it is signed, but no checkpoint: it says an origin, a size and a root, a line each")]
+    Form,
+    /// It is another log's.
+    #[error("it is a checkpoint of `{found}`, and `{expected}` was expected")]
+    OtherLog {
+        /// The log that it names.
+        found: String,
+        /// The log of the key.
+        expected: Origin,
+    },
+}
+
+impl Checkpoint {
+    /// The checkpoint of a note that the log of this key has signed.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] says what is wrong with it.
+    pub fn open(note: &str, key: &VerifierKey) -> Result<Self, CheckpointError> {
+        let text = key.open(note)?;
+        let mut lines = text.lines();
+        let origin = lines.next().unwrap_or_default();
+        if origin != key.origin().as_str() {
+            return Err(CheckpointError::OtherLog { found: origin.to_owned(), expected: key.origin().clone() });
+        }
+        let mut line = || lines.next().ok_or(CheckpointError::Form);
+        let (size, root) = (read_size(line()?)?, line()?.parse::<TreeHash>().map_err(|_| CheckpointError::Form)?);
+        Ok(Self { tree: TreeHead { size, root }, note: note.to_owned() })
+    }
+
+    /// The size and root that it signs.
+    pub const fn tree(&self) -> &TreeHead {
+        &self.tree
+    }
+
+    /// The signed note, as it is kept.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+}
+
+fn read_size(text: &str) -> Result<u64, CheckpointError> {
+    let size: u64 = text.parse().map_err(|_| CheckpointError::Form)?;
+    if size.to_string() == text { Ok(size) } else { Err(CheckpointError::Form) }
+}

@@ -1,0 +1,238 @@
+//! Signed notes and the keys that sign them (C2SP `signed-note`, Ed25519).
+//!
+//! One key signs for every workspace of a data folder; a key's name is the log it signs for, so a signature for one log is
+//! never good for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::WorkspaceId;
+
+/// What stands between the name of an instance and the id of a workspace in the name of a log.
+const BELOW_INSTANCE: &str = "/workspaces/";
+/// The signature type identifier of Ed25519.
+const ED25519: u8 = 1;
+/// How many bytes of a key's hash name it.
+const KEY_ID_BYTES: usize = 4;
+/// The longest name of a log, in bytes.
+const ORIGIN_BYTES_MAX: usize = 256;
+/// The longest note that is looked at, in bytes.
+const NOTE_BYTES_MAX: usize = 64 * 1_024;
+
+/// The name of a log: its key's name, and the first line of its checkpoints (C2SP `tlog-checkpoint`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(String);
+
+impl Origin {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of a workspace's log, where this is an instance's.
+    #[must_use]
+    pub fn of_workspace(&self, workspace: WorkspaceId) -> Self {
+        Self(format!("{}{BELOW_INSTANCE}{workspace}", self.0))
+    }
+
+    /// The workspace whose log has this name; none if it is another log's.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        self.0.rsplit_once(BELOW_INSTANCE)?.1.parse().ok()
+    }
+
+    /// The name of the instance that a workspace's log is of; itself if it is the name of no such log.
+    #[must_use]
+    pub fn instance(&self) -> Self {
+        let instance = self.workspace().and_then(|_| self.0.rsplit_once(BELOW_INSTANCE));
+        Self(instance.map_or(self.0.as_str(), |(instance, _)| instance).to_owned())
+    }
+}
+
+/// What the names of an instance's logs begin with, if nobody says: `tenure.local`.
+impl Default for Origin {
+    fn default() -> Self {
+        Self("tenure.local".to_owned())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text is no name of a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no origin: it is 1 to 256 characters without spaces or `+`, such as `tenure.example.com`")]
+pub struct InvalidOrigin(String);
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+        if (1..=ORIGIN_BYTES_MAX).contains(&text.len()) && text.chars().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidOrigin(text.escape_debug().take(300).collect()))
+        }
+    }
+}
+
+/// The key that signs checkpoints. It is wiped from memory when dropped, and cannot be printed.
+#[derive(Clone)]
+pub struct LogKey(SigningKey);
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogKey(…)")
+    }
+}
+
+impl LogKey {
+    /// The key of a seed of 256 random bits (RFC 8032 §5.1.5).
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// What others check the signatures for a log with.
+    pub fn verifier(&self, origin: &Origin) -> VerifierKey {
+        VerifierKey::new(origin.clone(), self.0.verifying_key())
+    }
+
+    /// A text with its signature for a log. The text ends in a newline.
+    pub fn sign(&self, origin: &Origin, text: &str) -> String {
+        let signature = self.0.sign(text.as_bytes()).to_bytes();
+        let named = [self.verifier(origin).id.as_slice(), &signature].concat();
+        format!("{text}\n— {origin} {}\n", BASE64_STANDARD.encode(named))
+    }
+
+    /// A seal over bytes, which only the holder of the key can make, and make again to check it: the SHA-256 of a signature,
+    /// which for the same bytes is always the same (RFC 8032 §5.1.6). No note could be taken for what is signed.
+    pub fn seal(&self, bytes: &[u8]) -> [u8; 32] {
+        let sealed = [b"tenure seal\0".as_slice(), &Sha256::digest(bytes)].concat();
+        Sha256::digest(self.0.sign(&sealed).to_bytes()).into()
+    }
+}
+
+/// What signatures for a log are checked with: `name+keyid+base64(0x01 ‖ public key)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierKey {
+    origin: Origin,
+    id: [u8; KEY_ID_BYTES],
+    key: VerifyingKey,
+}
+
+impl VerifierKey {
+    fn new(origin: Origin, key: VerifyingKey) -> Self {
+        let hash = Sha256::new()
+            .chain_update(origin.as_str())
+            .chain_update([b'\n', ED25519])
+            .chain_update(key.as_bytes())
+            .finalize();
+        let [a, b, c, d, ..]: [u8; 32] = hash.into();
+        Self { origin, id: [a, b, c, d], key }
+    }
+
+    /// The log that it is for.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The text of a note that carries a good signature of this key.
+    ///
+    /// # Errors
+    /// [`NoteError`] says what is wrong with the note.
+    pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
+        let (text, signatures) = split(note)?;
+        let mut signed = false;
+        for line in signatures.lines() {
+            let (name, id, signature) = signature(line).ok_or(NoteError::Form("a signature line has another form"))?;
+            if name != self.origin.as_str() || id != self.id {
+                continue;
+            }
+            let signature = Signature::from_slice(&signature).map_err(|_| NoteError::Forged(self.origin.clone()))?;
+            self.key.verify_strict(text.as_bytes(), &signature).map_err(|_| NoteError::Forged(self.origin.clone()))?;
+            signed = true;
+        }
+        if signed { Ok(text) } else { Err(NoteError::Unsigned(self.to_string())) }
+    }
+}
+
+/// Why a note is not to be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// It is no signed note.
+    #[error("it is no signed note: {0}")]
+    Form(&'static str),
+    /// The key did not sign it.
+    #[error("it carries no signature of the key `{0}`: was it signed with another key, or for another log?")]
+    Unsigned(String),
+    /// It names the key, and the key did not sign it.
+    #[error("its signature for `{0}` is forged, or its text was changed")]
+    Forged(Origin),
+}
+
+/// The text with its last newline, and the signature lines.
+fn split(note: &str) -> Result<(&str, &str), NoteError> {
+    if note.len() > NOTE_BYTES_MAX {
+        return Err(NoteError::Form("it is too long"));
+    }
+    if note.chars().any(|c| c < ' ' && c != '\n') {
+        return Err(NoteError::Form("it has a control character in it"));
+    }
+    let end = note.rfind("\n\n").ok_or(NoteError::Form("no blank line comes before its signatures"))?;
+    let (text, signatures) = note.split_at_checked(end + 1).ok_or(NoteError::Form("it ends early"))?;
+    let signatures = signatures.strip_prefix('\n').unwrap_or_default();
+    if signatures.is_empty() || !signatures.ends_with('\n') {
+        return Err(NoteError::Form("it does not end in a signature line"));
+    }
+    Ok((text, signatures))
+}
+
+/// The name, the key's id and the signature of a signature line.
+fn signature(line: &str) -> Option<(&str, [u8; KEY_ID_BYTES], Vec<u8>)> {
+    let (name, encoded) = line.strip_prefix("— ")?.split_once(' ')?;
+    let bytes = BASE64_STANDARD.decode(encoded).ok()?;
+    let (id, signature) = bytes.split_first_chunk()?;
+    Some((name, *id, signature.to_vec()))
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoded = BASE64_STANDARD.encode([&[ED25519], self.key.as_bytes().as_slice()].concat());
+        write!(f, "{}+{:08x}+{encoded}", self.origin, u32::from_be_bytes(self.id))
+    }
+}
+
+/// A text is no verifier key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no verifier key: it is one line, as `tenure key` prints it, such as `tenure.local/workspaces/ws_…+1a2b3c4d+AQ…`"
+)]
+pub struct InvalidVerifierKey(String);
+
+impl FromStr for VerifierKey {
+    type Err = InvalidVerifierKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidVerifierKey> {
+        let key = parse_verifier(text.trim());
+        // The id is a function of the name and the key, so a slip in any of the three shows.
+        let key = key.filter(|key| key.to_string() == text.trim());
+        key.ok_or_else(|| InvalidVerifierKey(text.trim().escape_debug().take(400).collect()))
+    }
+}
+
+fn parse_verifier(text: &str) -> Option<VerifierKey> {
+    let (name, rest) = text.split_once('+')?;
+    let (_, encoded) = rest.split_once('+')?;
+    let bytes: [u8; 33] = BASE64_STANDARD.decode(encoded).ok()?.try_into().ok()?;
+    let (kind, key) = bytes.split_first()?;
+    let key = VerifyingKey::from_bytes(key.try_into().ok()?).ok()?;
+    (*kind == ED25519).then(|| Some(VerifierKey::new(name.parse().ok()?, key)))?
+}

@@ -1,0 +1,120 @@
+//! What an auditor checks a log with: checkpoints, tiles, receipts, and proofs that it only grew.
+//!
+//! All of it is read from the store, and of one durable size each time: the log may have grown when the answer arrives, and then
+//! the answer still holds. Knows nothing of who may ask.
+
+use super::Service;
+use crate::domain::id::WorkspaceId;
+use crate::domain::time::Revision;
+use crate::log::tiles::LogTiles;
+use crate::log::{EventLog, LogError};
+use crate::proof::checkpoint::Checkpoint;
+use crate::proof::frontier::TreeHead;
+use crate::proof::hash::{TreeHash, write_hashes};
+use crate::proof::path;
+use crate::proof::receipt::Receipt;
+use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, write_entries};
+
+/// Two sizes of a log's tree, and the proof that the later one only added to the earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// The earlier size, from 1.
+    pub from: TreeHead,
+    /// The later size.
+    pub to: TreeHead,
+    /// The hashes (RFC 6962 §2.1.2); none where the sizes are the same.
+    pub proof: Vec<TreeHash>,
+}
+
+impl Service {
+    /// The newest checkpoint of a workspace's log; none if it never began.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Checkpoint>, LogError> {
+        let tree = self.tree(workspace).await?;
+        Ok(tree.map(|tree| self.signer().sign(workspace, tree)))
+    }
+
+    /// The bytes of a tile or bundle; none if the log is not so long.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Unreadable` if the log has less than its size says.
+    pub async fn tile(&self, workspace: WorkspaceId, tile: Tile) -> Result<Option<Vec<u8>>, LogError> {
+        self.reading(move |log| match log.tree(workspace)? {
+            Some(tree) if tile.is_within(tree.size()) => tile_bytes(log, workspace, tile).map(Some),
+            _ => Ok(None),
+        })
+        .await
+    }
+
+    /// The receipt of an event, by the newest checkpoint; none if the log is not so long.
+    ///
+    /// # Errors
+    /// As [`Self::tile`].
+    pub async fn receipt(&self, workspace: WorkspaceId, revision: Revision) -> Result<Option<Receipt>, LogError> {
+        let Some(index) = revision.0.checked_sub(1) else { return Ok(None) };
+        let proved = self.reading(move |log| {
+            let tree = log.tree(workspace)?.map(|tree| tree.head());
+            let Some(tree) = tree.filter(|tree| index < tree.size) else { return Ok(None) };
+            let tiles = LogTiles { log, workspace };
+            let path = path::inclusion(&mut Nodes::new(&tiles, tree.size), index);
+            Ok(Some((path.map_err(|error| unreadable(workspace, error))?, tree)))
+        });
+        Ok(proved.await?.map(|(path, tree)| {
+            let checkpoint = self.signer().sign(workspace, tree).note().to_owned();
+            Receipt { index, path, checkpoint }
+        }))
+    }
+
+    /// How a log grew from one size to another, both of them sizes that it had: `1 <= from <= to`, and no more than there is.
+    ///
+    /// # Errors
+    /// As [`Self::tile`].
+    pub async fn growth(&self, workspace: WorkspaceId, from: u64, to: u64) -> Result<Growth, LogError> {
+        self.reading(move |log| {
+            let tiles = LogTiles { log, workspace };
+            grown(&mut Nodes::new(&tiles, to), from).map_err(|error| unreadable(workspace, error))
+        })
+        .await
+    }
+}
+
+fn grown(nodes: &mut Nodes<'_, LogTiles<'_>>, from: u64) -> Result<Growth, NodeError<LogError>> {
+    let to = nodes.size();
+    Ok(Growth {
+        from: TreeHead { size: from, root: nodes.subtree(0, from)? },
+        to: TreeHead { size: to, root: nodes.subtree(0, to)? },
+        proof: path::consistency(nodes, from)?,
+    })
+}
+
+fn tile_bytes(log: &dyn EventLog, workspace: WorkspaceId, tile: Tile) -> Result<Vec<u8>, LogError> {
+    let short = || unreadable(workspace, NodeError::Short(tile));
+    let width = usize::try_from(tile.width).unwrap_or(usize::MAX);
+    if tile.kind == TileKind::Entries {
+        let entries = log.read(workspace, Revision(tile.start()), width)?;
+        let bundle = write_entries(entries.iter().map(|entry| entry.bytes.as_slice()));
+        return bundle.filter(|_| entries.len() == width).ok_or_else(short);
+    }
+    let hashes = log.tile_hashes(workspace, tile)?;
+    if hashes.len() == width { Ok(write_hashes(&hashes)) } else { Err(short()) }
+}
+
+fn unreadable(workspace: WorkspaceId, error: NodeError<LogError>) -> LogError {
+    match error {
+        NodeError::Source(error) => error,
+        NodeError::Short(tile) => {
+            let height = match tile.kind {
+                TileKind::Entries => 0,
+                TileKind::Hashes(level) => u32::from(level) * u32::from(TILE_HEIGHT),
+            };
+            let first = tile.start().checked_shl(height).unwrap_or(u64::MAX);
+            LogError::Unreadable {
+                workspace,
+                revision: Revision(first).next(),
+                why: NodeError::<LogError>::Short(tile).to_string(),
+            }
+        }
+    }
+}

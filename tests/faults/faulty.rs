@@ -1,0 +1,196 @@
+//! A log that fails when it is told to, around a real one.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard};
+
+use tenure::domain::command::Profile;
+use tenure::domain::id::{CommandId, UserId, WorkspaceId};
+use tenure::domain::time::{Instant, Revision};
+use tenure::log::journal::{ReadFilter, StoredRead};
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use tenure::proof::frontier::Frontier;
+use tenure::proof::hash::TreeHash;
+use tenure::proof::tile::Tile;
+
+/// How one call fails, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The n-th call of all is not done, and says so.
+    Call(usize),
+    /// The n-th append is not done, and says that nobody knows.
+    NotStored(usize),
+    /// The n-th append is done, and says that nobody knows.
+    Stored(usize),
+}
+
+/// An append that waits until it is let go, or until this is dropped.
+pub(crate) struct Held {
+    reached: Receiver<()>,
+    _let_go: Sender<()>,
+}
+
+impl Held {
+    /// Waits until the append is there.
+    pub(crate) fn reached(&self) {
+        self.reached.recv().unwrap();
+    }
+}
+
+/// A log with one fault, and others that follow it.
+pub(crate) struct FaultyLog {
+    pub(crate) store: SqliteLog,
+    fault: Mutex<Option<Fault>>,
+    /// The calls that fail once each after an outcome that is unknown, the first one last.
+    then: Mutex<Vec<&'static str>>,
+    /// The calls that fail whenever they are made.
+    broken: Mutex<&'static [&'static str]>,
+    calls: AtomicUsize,
+    appends: AtomicUsize,
+    /// Whether an outcome was unknown.
+    was_unknown: AtomicBool,
+    /// Whether it has to be reopened before anything is appended.
+    undecided: AtomicBool,
+    /// What the next appends wait for.
+    holds: Mutex<Vec<(Sender<()>, Receiver<()>)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+impl FaultyLog {
+    pub(crate) fn new(store: SqliteLog, fault: Option<Fault>, then: &[&'static str]) -> Self {
+        Self {
+            store,
+            fault: Mutex::new(fault),
+            then: Mutex::new(then.iter().rev().copied().collect()),
+            broken: Mutex::default(),
+            calls: AtomicUsize::default(),
+            appends: AtomicUsize::default(),
+            was_unknown: AtomicBool::default(),
+            undecided: AtomicBool::default(),
+            holds: Mutex::default(),
+        }
+    }
+
+    /// Whether all that was to fail has failed.
+    pub(crate) fn struck(&self) -> bool {
+        lock(&self.fault).is_none() && lock(&self.then).is_empty()
+    }
+
+    /// Plans a fault, counted from the next call and append on.
+    pub(crate) fn fail_next(&self, fault: Fault) {
+        let (calls, appends) = (self.calls.load(Ordering::SeqCst), self.appends.load(Ordering::SeqCst));
+        *lock(&self.fault) = Some(match fault {
+            Fault::Call(n) => Fault::Call(calls + n),
+            Fault::NotStored(n) => Fault::NotStored(appends + n),
+            Fault::Stored(n) => Fault::Stored(appends + n),
+        });
+    }
+
+    /// These calls fail from now on.
+    pub(crate) fn break_calls(&self, names: &'static [&'static str]) {
+        *lock(&self.broken) = names;
+    }
+
+    /// Holds the next append up; if one is held already, the one after it.
+    pub(crate) fn hold(&self) -> Held {
+        let ((arrive, reached), (let_go, wait)) = (channel(), channel());
+        lock(&self.holds).insert(0, (arrive, wait));
+        Held { reached, _let_go: let_go }
+    }
+
+    fn wait(&self) {
+        let held = lock(&self.holds).pop();
+        if let Some((arrive, wait)) = held {
+            // Whoever held it up may be gone already.
+            let _ = arrive.send(());
+            assert!(wait.recv().is_err(), "it is let go when the other end is dropped");
+        }
+    }
+
+    fn strikes(&self, fault: Fault) -> bool {
+        let mut planned = lock(&self.fault);
+        let strikes = *planned == Some(fault);
+        if strikes {
+            *planned = None;
+        }
+        strikes
+    }
+
+    /// Counts a call; an error if it is to fail.
+    fn count(&self, name: &'static str) -> Result<(), LogError> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut then = lock(&self.then);
+        let follows = self.was_unknown.load(Ordering::SeqCst) && then.last() == Some(&name);
+        if follows {
+            then.pop();
+        }
+        if follows || self.strikes(Fault::Call(number)) || lock(&self.broken).contains(&name) {
+            return Err(LogError::Unavailable(format!("injected: {name}")));
+        }
+        Ok(())
+    }
+
+    fn unknown(&self) -> LogError {
+        self.was_unknown.store(true, Ordering::SeqCst);
+        self.undecided.store(true, Ordering::SeqCst);
+        LogError::OutcomeUnknown("injected".to_owned())
+    }
+}
+
+macro_rules! count_and_pass_on {
+    ($($name:ident($($argument:ident: $ty:ty),*) -> $given:ty;)*) => {$(
+        fn $name(&self, $($argument: $ty),*) -> Result<$given, LogError> {
+            self.count(stringify!($name))?;
+            self.store.$name($($argument),*)
+        }
+    )*};
+}
+
+impl EventLog for FaultyLog {
+    fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
+        self.wait();
+        let number = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
+        self.count("append")?;
+        assert!(!self.undecided.load(Ordering::SeqCst), "nothing is appended before it is known what was");
+        if self.strikes(Fault::NotStored(number)) {
+            return Err(self.unknown());
+        }
+        let appended = self.store.append(group)?;
+        if self.strikes(Fault::Stored(number)) { Err(self.unknown()) } else { Ok(appended) }
+    }
+
+    fn reopen(&self) -> Result<(), LogError> {
+        self.count("reopen")?;
+        self.store.reopen()?;
+        self.undecided.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    count_and_pass_on! {
+        head(workspace: WorkspaceId) -> Option<Revision>;
+        read(workspace: WorkspaceId, after: Revision, limit: usize) -> Vec<StoredEvent>;
+        tree(workspace: WorkspaceId) -> Option<Frontier>;
+        tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
+        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+        has_command(workspace: WorkspaceId, command: CommandId) -> bool;
+        workspace_named(name: &str) -> Option<WorkspaceId>;
+        workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
+        credential(id: PresentedId) -> Option<CredentialRow>;
+        last_used(ids: &[PresentedId]) -> Vec<Option<Instant>>;
+        profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
+        kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
+        forget_answers(until: Instant) -> ();
+        reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
+        newest_read(workspace: WorkspaceId) -> u64;
+        due(now: Instant) -> Vec<WorkspaceId>;
+        snapshot(workspace: WorkspaceId) -> Option<Vec<u8>>;
+        keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
+        forget_snapshot(workspace: WorkspaceId) -> ();
+        backup(out: &Path) -> ();
+    }
+}

@@ -1,0 +1,181 @@
+//! Many changes in one commit that fails: each is told what became of it, and those who waited behind it go on.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use tenure::domain::command::{Command, Profile};
+use tenure::domain::role::{EnvironmentRole, WorkspaceRole};
+use tenure::domain::time::Revision;
+use tenure::log::{EventLog, LogError};
+use tenure::service::Service;
+use tenure::service::submission::{Answer, SubmitError};
+
+use crate::every_call::found;
+use crate::faulty::Fault;
+use crate::life::{Life, Outcome, run};
+use crate::support::commands::{add_member, create_restricted, enable_rbac, grant};
+
+type Waiting = Pin<Box<dyn Future<Output = Told>>>;
+
+/// What one who waited was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Done,
+    Kept,
+    Refused,
+    TryAgain,
+}
+
+impl From<Outcome> for Told {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Ok(Answer::Done(_)) => Self::Done,
+            Ok(Answer::Kept(_)) => Self::Kept,
+            Err(SubmitError::Refused(_)) => Self::Refused,
+            Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => Self::TryAgain,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// Hands something to the writer, who is busy.
+fn hand_in(ask: impl Future<Output = Told> + 'static) -> Waiting {
+    let mut waiting: Waiting = Box::pin(ask);
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the writer is busy");
+    waiting
+}
+
+fn change(life: &Life, commands: Vec<Command>, key: Option<&str>) -> Waiting {
+    let (service, submission) = (Arc::clone(&life.service), life.submission(commands, key));
+    hand_in(async move { service.submit(submission).await.into() })
+}
+
+fn making(life: &Life, name: &str) -> Waiting {
+    let (service, mut submission) = (Arc::clone(&life.service), life.submission(vec![found(name)], None));
+    submission.workspace = None;
+    hand_in(async move { service.submit(submission).await.into() })
+}
+
+fn naming(life: &Life, user: &str) -> Waiting {
+    let (service, id, user): (Arc<Service>, _, _) =
+        (Arc::clone(&life.service), life.id.unwrap(), user.parse().unwrap());
+    let profile = Profile { name: "Bob".parse().ok(), email: None };
+    hand_in(async move {
+        match service.set_profile(id, user, profile, None).await {
+            Ok(()) => Told::Done,
+            Err(LogError::Unavailable(why)) if why.contains("try again") => Told::TryAgain,
+            Err(other) => panic!("{other}"),
+        }
+    })
+}
+
+/// Changes that rest on each other, of two workspaces, and what goes beside them.
+fn hand_in_all(life: &Life) -> Vec<Waiting> {
+    let bob = || vec![add_member("bob", WorkspaceRole::Member)];
+    let prod = create_restricted("prod", EnvironmentRole::Viewer, [grant("user:bob", EnvironmentRole::Contributor)]);
+    vec![
+        change(life, bob(), Some("bob")),
+        change(life, bob(), Some("bob")),
+        change(life, vec![prod], None),
+        change(life, bob(), None),
+        making(life, "umbrella"),
+        making(life, "umbrella"),
+        naming(life, "bob"),
+    ]
+}
+
+/// Lets all of them wait for one commit, which may fail; gives what each is told.
+async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
+    let held = life.log.hold();
+    let busy = naming(life, "alice");
+    held.reached();
+    let waiting = hand_in_all(life);
+    if let Some(fault) = fault {
+        // The one that is held has not counted yet.
+        life.log.fail_next(fault);
+    }
+    drop(held);
+    assert_eq!(busy.await, Told::Done);
+    let mut told = Vec::new();
+    for waiting in waiting {
+        told.push(waiting.await);
+    }
+    life.agrees().await;
+    told
+}
+
+#[test]
+fn changes_that_share_a_commit_share_its_fate_and_can_be_asked_again() {
+    use Told::{Done, Kept, Refused, TryAgain};
+    let all_done = [Done, Kept, Done, Refused, Done, Refused, Done];
+    let nothing_done = [TryAgain, TryAgain, TryAgain, TryAgain, TryAgain, TryAgain, TryAgain];
+    // Only commands can be looked up: who wrote beside the log, or lost a race for a name, is told to try again.
+    let found_done = [Done, Kept, Done, Refused, Done, TryAgain, TryAgain];
+    let asked_again = [Kept, Kept, Refused, Refused, Refused, Refused, Done];
+    for (fault, told, again) in [
+        (None, &all_done, &asked_again),
+        (Some(Fault::NotStored(2)), &nothing_done, &all_done),
+        (Some(Fault::Stored(2)), &found_done, &asked_again),
+    ] {
+        run(async {
+            let mut life = Life::new(None, &[]);
+            life.done(&[found("acme"), enable_rbac()], None).await;
+            let head = life.served().await.head();
+            assert_eq!(in_one_commit(&mut life, fault).await, told, "{fault:?}");
+            let there = life.served().await.head() > head;
+            assert_eq!(there, *told != nothing_done, "{fault:?}");
+            assert_eq!(in_one_commit(&mut life, None).await, again, "{fault:?}");
+            assert_eq!(life.served().await.head(), Revision(head.0 + 4), "{fault:?}: each is done once");
+            life.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_commit_that_is_refused_by_the_store_refuses_all_who_rest_on_it() {
+    run(async {
+        let mut life = Life::new(None, &[]);
+        life.done(&[found("acme"), enable_rbac()], None).await;
+        let before = life.stored();
+        let held = life.log.hold();
+        let busy = naming(&life, "alice");
+        held.reached();
+        let waiting = hand_in_all(&life);
+        life.log.break_calls(&["append"]);
+        drop(held);
+        assert_eq!(busy.await, Told::TryAgain);
+        for waiting in waiting {
+            assert_eq!(waiting.await, Told::TryAgain);
+        }
+        assert_eq!(life.stored(), before);
+        life.log.break_calls(&[]);
+        life.agrees().await;
+        assert_eq!(in_one_commit(&mut life, None).await[0], Told::Done);
+        life.end().await;
+    });
+}
+
+/// A change that was handed in before the outcome of another was unknown, and is judged after it, while readers load the workspace.
+#[test]
+fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
+    run(async {
+        let mut life = Life::new(None, &[]);
+        life.done(&[found("acme")], None).await;
+        let held = life.log.hold();
+        let lost = change(&life, vec![add_member("bob", WorkspaceRole::Member)], None);
+        held.reached();
+        let waiting = change(&life, vec![add_member("chloe", WorkspaceRole::Member)], None);
+        life.log.fail_next(Fault::NotStored(1));
+        let held_again = life.log.hold();
+        drop(held);
+        assert_eq!(lost.await, Told::TryAgain);
+        let loaded = life.served().await.head();
+        assert_eq!(loaded, life.log.store.head(life.id.unwrap()).unwrap().unwrap());
+        drop(held_again);
+        assert!(matches!(waiting.await, Told::Done | Told::TryAgain));
+        life.agrees().await;
+        life.done(&[add_member("dev", WorkspaceRole::Member)], None).await;
+        life.end().await;
+    });
+}

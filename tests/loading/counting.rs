@@ -1,0 +1,81 @@
+//! A log that counts how often a workspace is read from its first event.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tenure::domain::command::Profile;
+use tenure::domain::id::{CommandId, UserId, WorkspaceId};
+use tenure::domain::time::{Instant, Revision};
+use tenure::log::journal::{ReadFilter, StoredRead};
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use tenure::proof::frontier::Frontier;
+use tenure::proof::hash::TreeHash;
+use tenure::proof::tile::Tile;
+
+/// The log, and how often it was asked for the first event of a workspace, and for a snapshot.
+pub struct CountingLog {
+    pub log: Arc<SqliteLog>,
+    pub replays: AtomicUsize,
+    pub loads: AtomicUsize,
+}
+
+impl CountingLog {
+    pub fn new(log: Arc<SqliteLog>) -> Arc<Self> {
+        Arc::new(Self { log, replays: AtomicUsize::new(0), loads: AtomicUsize::new(0) })
+    }
+
+    pub fn replays(&self) -> usize {
+        self.replays.load(Ordering::SeqCst)
+    }
+
+    pub fn loads(&self) -> usize {
+        self.loads.load(Ordering::SeqCst)
+    }
+}
+
+macro_rules! pass_on {
+    ($($name:ident($($argument:ident: $ty:ty),*) -> $given:ty;)*) => {$(
+        fn $name(&self, $($argument: $ty),*) -> Result<$given, LogError> {
+            self.log.$name($($argument),*)
+        }
+    )*};
+}
+
+impl EventLog for CountingLog {
+    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+        if after == Revision::ZERO {
+            self.replays.fetch_add(1, Ordering::SeqCst);
+        }
+        self.log.read(workspace, after, limit)
+    }
+
+    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.log.snapshot(workspace)
+    }
+
+    pass_on! {
+        append(group: &[Append]) -> Appended;
+        tree(workspace: WorkspaceId) -> Option<Frontier>;
+        tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
+        head(workspace: WorkspaceId) -> Option<Revision>;
+        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+        has_command(workspace: WorkspaceId, command: CommandId) -> bool;
+        workspace_named(name: &str) -> Option<WorkspaceId>;
+        workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
+        credential(id: PresentedId) -> Option<CredentialRow>;
+        last_used(ids: &[PresentedId]) -> Vec<Option<Instant>>;
+        profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
+        kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
+        forget_answers(until: Instant) -> ();
+        reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
+        newest_read(workspace: WorkspaceId) -> u64;
+        due(now: Instant) -> Vec<WorkspaceId>;
+        keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
+        forget_snapshot(workspace: WorkspaceId) -> ();
+        reopen() -> ();
+        backup(out: &Path) -> ();
+    }
+}

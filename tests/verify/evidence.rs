@@ -1,0 +1,250 @@
+//! Evidence for "who had contributor on X during March 2024": taken from a server, verified on a machine that has only the
+//! folder and the verifier key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use tenure::log::published::files_of;
+
+use crate::stage::{Served, Stage, assert_found};
+use crate::support::{Said, program, run};
+
+/// A year of a workspace in which an environment `x` had contributors in March 2024.
+fn history() -> String {
+    let line = |time: &str, commands: &str| {
+        format!("{{\"time\":\"{time}\",\"actor\":\"user:alice\",\"reason\":\"a ticket\",\"commands\":[{commands}]}}\n")
+    };
+    let grant = |user: &str, role: &str| {
+        format!("{{\"type\":\"grant.set\",\"environment\":\"x\",\"principal\":\"user:{user}\",\"role\":\"{role}\"}}")
+    };
+    [
+        "{\"time\":\"2024-01-01T00:00:00Z\",\"actor\":\"operator\",\"workspace\":{\"name\":\"acme\",\"kind\":\"shared\",\
+         \"plan\":\"enterprise\",\"owner\":{\"user\":\"alice\"}},\"commands\":[{\"type\":\"rbac.enable\"}]}\n"
+            .to_owned(),
+        line("2024-01-02T00:00:00Z", "{\"type\":\"environment.create\",\"name\":\"x\"}"),
+        line("2024-01-03T00:00:00Z", "{\"type\":\"environment.restrict\",\"environment\":\"x\",\"default_role\":\"viewer\"}"),
+        line("2024-01-04T00:00:00Z", "{\"type\":\"member.add\",\"user\":\"bob\",\"role\":\"member\"}"),
+        line("2024-01-05T00:00:00Z", "{\"type\":\"member.add\",\"user\":\"cleo\",\"role\":\"member\"}"),
+        line("2024-02-20T00:00:00Z", &grant("bob", "contributor")),
+        line("2024-03-10T00:00:00Z", &grant("cleo", "contributor")),
+        line("2024-03-15T00:00:00Z", &grant("bob", "viewer")),
+        line("2024-06-01T00:00:00Z", "{\"type\":\"member.add\",\"user\":\"dan\",\"role\":\"member\"}"),
+    ]
+    .concat()
+}
+
+/// Evidence that was taken home, and the key that came another way.
+struct Home {
+    folder: TempDir,
+    key: PathBuf,
+}
+
+impl Home {
+    /// Evidence taken from a server that is gone by then.
+    fn new(with_log: bool) -> Self {
+        let stage = Stage::of(&history());
+        let home = Self { folder: tempfile::tempdir().unwrap(), key: stage.folder.path().join("key.vkey") };
+        let served = Served::on(&stage);
+        let said =
+            run(served.program().args(["evidence", "--out"]).arg(home.evidence()).arg("--key").arg(&stage.key).args(
+                with_log
+                    .then_some("--with-log")
+                    .into_iter()
+                    .chain("who x --role contributor --from 2024-03-01 --until 2024-04-01".split(' ')),
+            ));
+        let said = said.ok();
+        assert!(said.contains("events with their proofs"), "{said}");
+        let key = home.folder.path().join("key.vkey");
+        fs::copy(&home.key, &key).unwrap();
+        Self { key, ..home }
+    }
+
+    fn evidence(&self) -> PathBuf {
+        self.folder.path().join("march")
+    }
+
+    fn verify(&self) -> Said {
+        self.verify_with(&[])
+    }
+
+    fn verify_with(&self, args: &[&str]) -> Said {
+        run(program().arg("verify").arg(self.evidence()).arg("--key").arg(&self.key).args(args))
+    }
+
+    /// Replaces a text in a file with care, makes sure that this is found, and puts the file back.
+    fn alter(&self, file: &str, from: &str, to: &str, words: &[&str]) {
+        let path = self.evidence().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file}: {text}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        seal(&self.evidence());
+        assert_found(&self.verify(), words);
+        fs::write(&path, text).unwrap();
+        seal(&self.evidence());
+        self.verify().ok();
+    }
+
+    fn files(&self) -> Vec<String> {
+        files_of(&self.evidence()).unwrap()
+    }
+}
+
+#[test]
+fn evidence_is_verified_with_the_folder_and_the_verifier_key_alone_and_derived_again_from_the_log() {
+    let home = Home::new(true);
+    let said = home.verify().ok();
+    assert!(said.contains("derived: the log gives this answer, byte for byte"), "{said}");
+    let csv = fs::read_to_string(home.evidence().join("answer.csv")).unwrap();
+    let held: Vec<&str> = csv.lines().skip(1).filter(|line| line.contains(",contributor,grant,")).collect();
+    assert!(held.len() == 2 && held[0].contains("user:bob") && held[1].contains("user:cleo"), "{csv}");
+    for file in ["SHA256SUMS", "answer.json", "checkpoint", "key", "question.json", "log/tile/0/000.p/13"] {
+        assert!(home.evidence().join(file).is_file(), "{file} is not in {:?}", home.files());
+    }
+    let sums =
+        Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(home.evidence()).status();
+    assert!(sums.unwrap().success(), "the manifest is that of `sha256sum`");
+}
+
+#[test]
+fn evidence_without_the_log_says_what_it_does_not_prove() {
+    let home = Home::new(false);
+    assert!(!home.evidence().join("log").exists());
+    let said = home.verify().ok();
+    assert!(said.contains("not known, for the log is not in it: whether rows are missing"), "{said}");
+    assert!(said.starts_with("question: audit/tenures environment=x from=2024-03-01"), "{said}");
+    assert_found(&home.verify_with(&["--require-log"]), &["there is no folder `log`"]);
+}
+
+#[test]
+fn evidence_is_not_verified_after_any_one_byte_of_any_file_in_it_is_changed() {
+    for home in [Home::new(true), Home::new(false)] {
+        for file in home.files() {
+            let path = home.evidence().join(&file);
+            let bytes = fs::read(&path).unwrap();
+            for place in [0, bytes.len() / 2, bytes.len() - 1] {
+                let mut changed = bytes.clone();
+                changed[place] ^= 1;
+                fs::write(&path, changed).unwrap();
+                assert_eq!(home.verify().code, Some(1), "byte {place} of {file}");
+            }
+            fs::write(&path, &bytes).unwrap();
+        }
+        home.verify().ok();
+    }
+}
+
+/// Writes the manifest anew, as someone would who alters evidence with care.
+fn seal(evidence: &Path) {
+    let sums = Command::new("sh")
+        .args([
+            "-c",
+            "LC_ALL=C; export LC_ALL; find . -type f ! -name SHA256SUMS | sed 's|^\\./||' | sort | xargs sha256sum",
+        ])
+        .current_dir(evidence)
+        .output()
+        .unwrap();
+    fs::write(evidence.join("SHA256SUMS"), sums.stdout).unwrap();
+}
+
+#[test]
+fn evidence_that_was_altered_with_care_is_not_verified_either() {
+    let home = Home::new(true);
+    let alter = |file: &str, from: &str, to: &str, words: &[&str]| home.alter(file, from, to, words);
+    alter("answer.csv", "user:bob", "user:eve", &["the log gives another answer"]);
+    alter("answer.json", "\"role\": \"contributor\"", "\"role\": \"viewer\"", &["the log gives another answer"]);
+    alter("answer.json", "a ticket", "a pretext", &["the answer tells of revision"]);
+    alter("question.json", "2024-03-01", "2024-03-02", &["the log gives another answer"]);
+    alter("question.json", "audit/tenures", "environments", &["no question that this version of tenure knows"]);
+    let event =
+        home.files().into_iter().find(|file| file.starts_with("events/") && !file.contains("tlog-proof")).unwrap();
+    alter(&event, "alice", "malory", &["does not prove the entry"]);
+    alter("checkpoint", "\n13\n", "\n12\n", &["forged"]);
+    for parameter in ["cursor", "limit", "at", "format"] {
+        let more = format!("\"{parameter}\": \"1\",\n    \"environment\"");
+        alter("question.json", "\"environment\"", &more, &["no question that this version of tenure knows"]);
+    }
+}
+
+#[test]
+fn without_the_log_an_answer_tells_nothing_of_events_that_they_do_not_say() {
+    let home = Home::new(false);
+    let alter = |from: &str, to: &str, words: &[&str]| home.alter("answer.json", from, to, words);
+    alter("\"actor\": \"user:alice\"", "\"actor\": \"user:eve\"", &["the answer tells of revision"]);
+    alter("\"event\": ", "\"approved_by\": \"the board\",\n\"event\": ", &["the answer tells of revision"]);
+    alter("\"event\": ", "\"event\": \"evt_1\",\n\"event\": ", &["is no answer"]);
+    alter("\"items\": [", "\"items\": [{\"event\": \"evt_1\", \"revision\": \"7\"},", &["is no answer"]);
+    alter("\"items\": [", "\"rows\": [", &["a part of one"]);
+    alter("\"revision\": 13", "\"revision\": 12", &["is not of the view"]);
+    home.alter("question.json", "\"revision\": 13", "\"revision\": 99", &["the checkpoint covers 13 only"]);
+}
+
+#[test]
+fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
+    let home = Home::new(true);
+    let before = home.files();
+    for stray in ["CONCLUSION.txt", "events/00000099.json", "log/NOTE", "log/tile/0/001.p/3"] {
+        let path = home.evidence().join(stray);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "nobody did anything").unwrap();
+        assert_found(&home.verify(), &["SHA256SUMS", stray, "was changed, added or taken out"]);
+        seal(&home.evidence());
+        assert_found(&home.verify(), &[stray.trim_start_matches("log/")]);
+        fs::remove_file(path).unwrap();
+        seal(&home.evidence());
+    }
+    for (file, kind) in [("answer.csv", "mkfifo"), ("log/tile/0/000.p/13", "mkdir"), ("checkpoint", "mkfifo")] {
+        let path = home.evidence().join(file);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new(kind).arg(&path).status().unwrap().success());
+        assert_eq!(home.verify().code, Some(1), "{kind} {file}");
+        Command::new("rm").arg("-r").arg(&path).status().unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    seal(&home.evidence());
+    home.verify_with(&["--require-log"]).ok();
+    assert_eq!(home.files(), before);
+}
+
+#[test]
+fn a_secret_that_is_given_for_a_key_is_not_repeated() {
+    let home = Home::new(false);
+    let secret = home.folder.path().join("log.key");
+    fs::write(&secret, "42".repeat(32)).unwrap();
+    let said = run(program().arg("verify").arg(home.evidence()).arg("--key").arg(&secret));
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("there is no verifier key in that file"), "{}", said.err);
+    assert!(!said.err.contains("4242"), "{}", said.err);
+}
+
+#[test]
+fn a_folder_that_holds_neither_a_log_nor_evidence_is_a_slip_and_not_a_finding() {
+    let stage = Stage::of(&history());
+    let empty = tempfile::tempdir().unwrap();
+    for (folder, words) in [(empty.path(), "neither a log nor evidence"), (stage.data.as_path(), "say `--data")] {
+        let said = stage.verify(folder);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_served_log_is_verified_as_a_folder_is() {
+    let stage = Stage::new();
+    {
+        let served = Served::on(&stage);
+        assert!(served.verify(&stage).ok().contains("600 events"));
+        served.add_member("one-more");
+        assert!(served.verify(&stage).ok().contains("601 events"));
+        let said = run(served.program().args(["verify", &served.url, "--key"]).arg(Stage::new().key));
+        assert_found(&said, &["is missing"]);
+    }
+    crate::store::alter(
+        &stage,
+        "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
+    );
+    let said = Served::on(&stage).verify(&stage);
+    assert_found(&said, &["revision 300", "the hash of its bytes is"]);
+}
