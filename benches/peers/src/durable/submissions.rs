@@ -11,6 +11,8 @@ use tenure::domain::principal::Caller;
 use tenure::domain::role::EnvironmentRole;
 use tenure::domain::time::Instant;
 use tenure::log::sqlite::SqliteLog;
+use tenure::proof::checkpoint::Signer;
+use tenure::proof::note::{LogKey, Origin};
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::Submission;
 use tenure::service::{Service, Settings};
@@ -35,6 +37,7 @@ pub fn rate(runtime: &Runtime, data: &Path, workspace: WorkspaceId, time: Durati
         clock: Arc::new(SystemClock),
         mint: Arc::new(RandomMint),
         operator: Secret::new(OPERATOR_SECRET),
+        signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() },
         cache_bytes: 1 << 30,
     };
     let service = runtime.block_on(async { Service::start(settings) })?;

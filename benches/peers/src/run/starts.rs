@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use serde_json::json;
 use tenure::domain::id::WorkspaceId;
+use tenure::log::EventLog as _;
+use tenure::log::sqlite::SqliteLog;
 
 use super::{Run, Stored};
 use crate::chance::Chance;
@@ -50,17 +52,22 @@ impl Run {
         Ok(())
     }
 
-    /// The first question after a start: of a log that was only ever imported, and after a server had it in memory and was
-    /// stopped, which is when a version that keeps snapshots has one.
+    /// The first question after a start, in turn without a snapshot, and with the one that the server before left.
     fn cold(&mut self) -> Outcome<()> {
         let data = self.folder.path().join("cold");
-        ours::store(&data, [History::make("cold", COLD_EVENTS, 5).lines])?;
+        let id = ours::store(&data, [History::make("cold", COLD_EVENTS, 5).lines])?[0];
         let what = "first question to a cold workspace of 100,000 events";
-        let first = Value::Nanos(first_question(&data)?);
-        self.table.alone(&format!("{what}, never loaded before"), first, Bar::AtMost(Value::Nanos(4e8)));
-        let later = (0..self.rounds).map(|_| first_question(&data)).collect::<Outcome<_>>()?;
-        let later = Value::Nanos(middle(later));
-        self.table.alone(&format!("{what}, after a restart"), later, Bar::AtMost(Value::Nanos(6e7)));
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            SqliteLog::open(&data)?.forget_snapshot(id)?;
+            without.push(first_question(&data)?);
+            SqliteLog::open(&data)?.snapshot(id)?.ok_or("the server left no snapshot")?;
+            with.push(first_question(&data)?);
+        }
+        let (without, with) = (Value::Nanos(middle(without)), Value::Nanos(middle(with)));
+        self.table.alone(&format!("{what}, without a snapshot"), without, Bar::AtMost(Value::Nanos(4e8)));
+        let bar = Bar::AtMost(Value::Nanos(6e7));
+        self.table.beside(&format!("{what}, with a snapshot"), with, "without one", without, bar);
         Ok(())
     }
 

@@ -60,7 +60,10 @@ impl Run {
     }
 
     fn postgres_inserts(&mut self, together: Value) -> Outcome<()> {
-        let Some(parameters) = self.options.text("postgres").map(str::to_owned) else { return Ok(()) };
+        let Some(parameters) = self.options.text("postgres").map(str::to_owned) else {
+            self.table.skip("PostgreSQL's INSERTs", "no server was started (`--postgres`)");
+            return Ok(());
+        };
         let theirs = (0..self.rounds).map(|_| inserts::rate(&self.runtime, &parameters, self.time));
         let theirs = Value::PerSecond(middle(theirs.collect::<Outcome<_>>()?));
         let name = "tokio-postgres, one INSERT a transaction, 64 connections";
