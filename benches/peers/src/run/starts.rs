@@ -80,7 +80,7 @@ impl Run {
             let root = ours::load(&data, id)?;
             let events = f64::from(u32::try_from(root.head().0)?);
             rates.push(events * 1e9 / nanos(started));
-            sizes.push(resident_in_a_process(&data, id)? / events);
+            sizes.push(grown_in_a_process(&data, id)? / events);
         }
         let what = "full replay of the long history: events";
         self.table.alone(what, Value::PerSecond(middle(rates)), Bar::AtLeast(Value::PerSecond(500_000.0)));
@@ -105,7 +105,7 @@ fn first_question(data: &Path) -> Outcome<f64> {
 }
 
 /// What a process of its own grows by when it loads a workspace, in bytes.
-fn resident_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
+fn grown_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
     let program = std::env::current_exe()?;
     let said = Command::new(program).arg("memory").arg(data).arg(id.to_string()).output()?;
     if !said.status.success() {
@@ -114,21 +114,24 @@ fn resident_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
     Ok(String::from_utf8(said.stdout)?.trim().parse()?)
 }
 
-/// Loads a workspace, and says by how many bytes of resident memory this process grew.
+/// Loads a workspace, and says by how many bytes of its own memory this process grew.
 ///
 /// # Errors
 /// The log cannot be read, or the system does not say.
 pub fn measure_memory(data: &Path, id: &str) -> Outcome<()> {
-    let before = resident_bytes()?;
+    let before = own_bytes()?;
     let root = ours::load(data, id.parse().map_err(|_| format!("`{id}` is no workspace's id"))?)?;
-    println!("{}", resident_bytes()?.saturating_sub(before));
+    println!("{}", own_bytes()?.saturating_sub(before));
     drop(root);
     Ok(())
 }
 
-fn resident_bytes() -> Outcome<u64> {
+/// What this process holds that is its own, and no file's, whether it is in memory or was moved out of it.
+fn own_bytes() -> Outcome<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the system does not say")?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kibibytes * 1_024)
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the system does not say")?;
+        Outcome::Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024)
+    };
+    Ok(field("RssAnon:")? + field("VmSwap:")?)
 }
