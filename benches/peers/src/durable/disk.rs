@@ -1,0 +1,30 @@
+//! What the disk does by itself.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Instant;
+
+use crate::measure::middle;
+use crate::peer::Outcome;
+
+/// About what an event takes.
+const RECORD_BYTES: usize = 512;
+const RECORDS: usize = 1_500;
+
+/// The median time of an append of a record and an `fdatasync`, in nanoseconds.
+///
+/// # Errors
+/// No file can be written.
+pub fn append_and_sync() -> Outcome<f64> {
+    let folder = tempfile::tempdir()?;
+    let mut file = File::create(folder.path().join("log"))?;
+    let record = [7; RECORD_BYTES];
+    let mut times = Vec::new();
+    for _ in 0..RECORDS {
+        let started = Instant::now();
+        file.write_all(&record)?;
+        file.sync_data()?;
+        times.push(started.elapsed().as_secs_f64() * 1e9);
+    }
+    Ok(middle(times))
+}

@@ -1,0 +1,170 @@
+//! Tenure in process, through its public library: what the peers are held against.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use tenure::audit::Question as _;
+use tenure::audit::pairs::Pairs;
+use tenure::audit::tenure::Tenures;
+use tenure::clock::SystemClock;
+use tenure::domain::access::{Decision, Question, Resource, Subject, judge};
+use tenure::domain::id::WorkspaceId;
+use tenure::domain::principal::Principal;
+use tenure::domain::time::{Instant, Span};
+use tenure::domain::view::{At, View};
+use tenure::domain::workspace::Workspace;
+use tenure::log::sqlite::SqliteLog;
+use tenure::service::import::import;
+use tenure::service::mint::RandomMint;
+use tenure::service::replay;
+
+use crate::history::{History, PastQuestion, SpanQuestion};
+use crate::peer::{Outcome, Peer};
+use crate::workload;
+
+/// The secret of the instance's own credential, for a server on loopback that lives as long as the run.
+pub const OPERATOR_SECRET: &str = "operator-of-a-benchmark-on-loopback";
+
+/// Puts workspaces, each as `tenure import` reads it, into a data folder; gives their ids, in order.
+///
+/// # Errors
+/// A line is refused, or the folder cannot be written.
+pub fn store(folder: &Path, histories: impl IntoIterator<Item = impl AsRef<str>>) -> Outcome<Vec<WorkspaceId>> {
+    let log = SqliteLog::open(folder)?;
+    let take = |lines: &str| import(&log, &RandomMint, &SystemClock, Cursor::new(lines.as_bytes()));
+    histories.into_iter().map(|lines| Ok(take(lines.as_ref())?.workspace)).collect()
+}
+
+/// Loads a workspace from the first event of its log.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn load(folder: &Path, id: WorkspaceId) -> Outcome<Arc<Workspace>> {
+    let log = SqliteLog::attach(folder)?;
+    Ok(Arc::new(replay(&log, id)?.ok_or("the workspace was never there")?))
+}
+
+/// A question as Tenure is asked it: by names.
+pub fn question(kind: &str, principal: &str, action: &str, environment: &str) -> Question {
+    Question {
+        subject: Subject::new(kind, principal),
+        action: action.to_owned(),
+        resource: Resource::new("environment", environment, None),
+    }
+}
+
+/// The questions of the workload as Tenure is asked them.
+pub fn questions(workspaces: &[workload::Workspace], asked: &[workload::Question]) -> Vec<(usize, Question)> {
+    let one = |asked: &workload::Question| {
+        let environment = &workspaces[asked.workspace].environments[asked.environment].name;
+        (asked.workspace, question(asked.kind, &asked.principal, asked.action, environment))
+    };
+    asked.iter().map(one).collect()
+}
+
+/// Questions about workspaces in memory, as they are now.
+pub struct Now {
+    /// What the peer is called.
+    pub name: &'static str,
+    /// The newest facts of each workspace.
+    pub roots: Vec<Arc<Workspace>>,
+    /// Each question, and the place of its workspace.
+    pub questions: Vec<(usize, Question)>,
+}
+
+impl Now {
+    /// Answers a question, with the rule and evidence.
+    pub fn judge(&self, place: usize) -> Decision {
+        let (workspace, question) = &self.questions[place];
+        let root = Arc::clone(&self.roots[*workspace]);
+        judge(&View::now(root, Instant::EARLIEST), question)
+    }
+
+    /// Whether each question's answer is yes.
+    pub fn answers(&self) -> Vec<bool> {
+        (0..self.questions.len()).map(|place| self.judge(place).allowed).collect()
+    }
+}
+
+impl Peer for Now {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn decide(&mut self, question: usize) -> Outcome<bool> {
+        Ok(self.judge(question).allowed)
+    }
+}
+
+/// Questions about one workspace, each at an instant of its own.
+pub struct Past {
+    /// The newest facts.
+    pub root: Arc<Workspace>,
+    /// Each question, and when.
+    pub questions: Vec<(Instant, Question)>,
+}
+
+impl Past {
+    /// The questions of a history.
+    pub fn new(root: Arc<Workspace>, history: &History, asked: &[PastQuestion]) -> Self {
+        let one = |asked: &PastQuestion| {
+            let principal = &history.workspace.principals[asked.principal];
+            let environment = &history.workspace.environments[asked.environment].name;
+            (Instant::from_micros(asked.at), question(principal.kind(), &principal.name, asked.action, environment))
+        };
+        Self { root, questions: asked.iter().map(one).collect() }
+    }
+
+    /// The same questions, as of now.
+    pub fn now(&self) -> Now {
+        let questions = self.questions.iter().map(|(_, question)| (0, question.clone())).collect();
+        Now { name: "Tenure now, in the long history", roots: vec![Arc::clone(&self.root)], questions }
+    }
+}
+
+impl Peer for Past {
+    fn name(&self) -> String {
+        "Tenure in the past".to_owned()
+    }
+
+    fn decide(&mut self, question: usize) -> Outcome<bool> {
+        let (instant, question) = &self.questions[question];
+        let view = View::new(Arc::clone(&self.root), At::Instant(*instant), *instant)?;
+        Ok(judge(&view, question).allowed)
+    }
+}
+
+/// Who held what, from when until when, cut to a span: what every peer must give alike.
+pub type Held = (String, i16, i64, i64);
+
+/// Who had access to an environment within a span, in order.
+///
+/// # Errors
+/// The environment or the span is none.
+pub fn held(root: &Arc<Workspace>, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
+    let name = &history.workspace.environments[span.environment].name;
+    let view = View::now(Arc::clone(root), Instant::EARLIEST);
+    let environment = view.environment_named(name).ok_or("no such environment")?;
+    let (from, until) = (Instant::from_micros(span.from), Instant::from_micros(span.until));
+    let within = Span::new(Some(from), Some(until)).map_err(|_| "the span ends before it begins")?;
+    let principals = view.principals_of_all_time().collect();
+    let question = Tenures { view, span: within, role: None, pairs: Pairs::all([environment], principals) };
+    let rows = (0..question.candidates()).flat_map(|candidate| question.rows(candidate));
+    let mut held: Vec<Held> = rows
+        .map(|row| {
+            let rank = if row.role.as_str() == "contributor" { 2 } else { 1 };
+            let until = row.until.map_or(span.until, Instant::micros).min(span.until);
+            (reference(&row.principal, &row.principal_name), rank, row.from.micros().max(span.from), until)
+        })
+        .collect();
+    held.sort_unstable();
+    Ok(held)
+}
+
+fn reference(principal: &Principal, name: &str) -> String {
+    match principal {
+        Principal::User(_) => format!("user:{name}"),
+        Principal::ServiceUser(_) => format!("service_user:{name}"),
+    }
+}

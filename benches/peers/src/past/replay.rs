@@ -1,0 +1,66 @@
+//! Replay from the start: what is left where a system keeps its events and only its newest state.
+//!
+//! The changes are in memory already, decoded, and name everything by number: nothing is read or parsed.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::history::{Change, Grant, History, PastQuestion};
+use crate::peer::{Outcome, Peer};
+use crate::workload::Role;
+
+/// The changes, and the questions.
+pub struct Replay<'a> {
+    history: &'a History,
+    questions: &'a [PastQuestion],
+}
+
+/// What is so at the instant that was reached.
+#[derive(Default)]
+struct State {
+    present: HashSet<usize>,
+    granted: HashMap<(usize, usize), Role>,
+}
+
+impl State {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Joined(principal) => {
+                self.present.insert(principal);
+            }
+            Change::Left(principal) => {
+                self.present.remove(&principal);
+            }
+            Change::Granted(Grant { environment, principal, role }) => {
+                self.granted.insert((environment, principal), role);
+            }
+            Change::Revoked(environment, principal) => {
+                self.granted.remove(&(environment, principal));
+            }
+        }
+    }
+}
+
+impl<'a> Replay<'a> {
+    /// A replay of a history, for questions.
+    pub const fn new(history: &'a History, questions: &'a [PastQuestion]) -> Self {
+        Self { history, questions }
+    }
+}
+
+impl Peer for Replay<'_> {
+    fn name(&self) -> String {
+        "replay from the start".to_owned()
+    }
+
+    fn decide(&mut self, question: usize) -> Outcome<bool> {
+        let PastQuestion { principal, environment, action, at } = &self.questions[question];
+        let mut state = State::default();
+        let until = self.history.changes.partition_point(|(time, _)| time <= at);
+        self.history.changes[..until].iter().for_each(|(_, change)| state.apply(*change));
+        let workspace = &self.history.workspace;
+        let is_open = workspace.environments[*environment].restriction.is_none();
+        let manages = workspace.principals[*principal].standing.manages();
+        let granted = state.granted.get(&(*environment, *principal)).copied().unwrap_or(Role::NoAccess);
+        Ok(state.present.contains(principal) && (is_open || manages || granted >= Role::required(action)))
+    }
+}

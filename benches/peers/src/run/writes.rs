@@ -1,0 +1,97 @@
+//! Durable changes: one at a time, by 64 at once, over HTTP and in process.
+
+use serde_json::json;
+use tenure::domain::time::Instant;
+
+use super::Run;
+use crate::durable::submissions::{FAR_MICROS, PLACE};
+use crate::durable::{CALLERS, cqrs, disk, inserts, rows, submissions};
+use crate::load::{rate, request};
+use crate::measure::middle;
+use crate::ours;
+use crate::peer::Outcome;
+use crate::server::{Server, credential};
+use crate::table::{Bar, Value};
+use crate::workload::Workspace;
+
+const HTTP: &str = "durable changes over HTTP, 64 connections, one workspace";
+
+impl Run {
+    /// Durable changes.
+    pub(super) fn writes(&mut self) -> Outcome<()> {
+        let (alone, together, disk) = self.over_http()?;
+        let one = "one durable change at a time, over one connection";
+        self.table.beside(one, alone, "the disk's append + fdatasync", disk, Bar::Ratio(0.5));
+        // Fewer are asked of a disk that syncs less than 5,000 times a second.
+        let Value::Nanos(sync_nanos) = disk else { return Err("a time was expected".into()) };
+        let least = 12_000.0 * (1e9 / sync_nanos / 5_000.0).min(1.0);
+        self.table.alone(HTTP, together, Bar::AtLeast(Value::PerSecond(least)));
+        self.postgres_inserts(together)?;
+        let theirs = (0..self.rounds).map(|_| cqrs::rate(&self.runtime, self.time)).collect::<Outcome<_>>()?;
+        let theirs = Value::PerSecond(middle(theirs));
+        self.table.beside(HTTP, together, "cqrs-es on SQLite, synchronous=FULL, 64 callers", theirs, Bar::Ratio(5.0));
+        self.in_process()
+    }
+
+    /// A workspace of its own, and the rates at 1 and at 64 connections, with the disk's time in turn.
+    fn over_http(&self) -> Outcome<(Value, Value, Value)> {
+        let data = self.folder.path().join("changed");
+        ours::store(&data, [self.workspaces[0].lines()])?;
+        let (server, _) = Server::tenure(&data)?;
+        let owner = self.owners_token(&server)?;
+        let (mut alone, mut together, mut disk) = (Vec::new(), Vec::new(), Vec::new());
+        let workspace = self.workspaces[0].name.as_str();
+        for round in 0..self.rounds {
+            let next = |connection, sent| change((workspace, &owner), 2 * round, connection, sent);
+            alone.push(1e9 / rate(server.address, 1, self.time, &next)?);
+            disk.push(disk::append_and_sync()?);
+            let next = |connection, sent| change((workspace, &owner), 2 * round + 1, connection, sent);
+            together.push(rate(server.address, CALLERS, self.time, &next)?);
+        }
+        Ok((Value::Nanos(middle(alone)), Value::PerSecond(middle(together)), Value::Nanos(middle(disk))))
+    }
+
+    /// The token of the first workspace's owner, who makes the changes.
+    fn owners_token(&self, server: &Server) -> Outcome<String> {
+        let Workspace { name, principals, .. } = &self.workspaces[0];
+        let path = format!("/v1/workspaces/{name}/members/{}/tokens", principals[0].name);
+        let made = server.call("POST", &path, Some(&json!({})))?;
+        credential(&made, "token")
+    }
+
+    fn postgres_inserts(&mut self, together: Value) -> Outcome<()> {
+        let Some(parameters) = self.options.text("postgres").map(str::to_owned) else {
+            self.table.skip("PostgreSQL's INSERTs", "no server was started (`--postgres`)");
+            return Ok(());
+        };
+        let theirs = (0..self.rounds).map(|_| inserts::rate(&self.runtime, &parameters, self.time));
+        let theirs = Value::PerSecond(middle(theirs.collect::<Outcome<_>>()?));
+        let name = "tokio-postgres, one INSERT a transaction, 64 connections";
+        self.table.beside(HTTP, together, name, theirs, Bar::Ratio(1.2));
+        Ok(())
+    }
+
+    fn in_process(&mut self) -> Outcome<()> {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 0..self.rounds {
+            let data = self.folder.path().join(format!("submitted{round}"));
+            let ids = ours::store(&data, [self.workspaces[0].lines()])?;
+            ours.push(submissions::rate(&self.runtime, &data, ids[0], self.time)?);
+            theirs.push(rows::rate(&data)?);
+        }
+        let what = "durable changes in process, 64 callers, one workspace";
+        let (ours, theirs) = (Value::PerSecond(middle(ours)), Value::PerSecond(middle(theirs)));
+        self.table.beside(what, ours, "the same rows in bare SQLite, 100 a transaction", theirs, Bar::Ratio(0.8));
+        Ok(())
+    }
+}
+
+/// A change of a grant's end; no two are alike, in whatever round.
+fn change((workspace, credential): (&str, &str), round: usize, connection: usize, sent: usize) -> Vec<u8> {
+    let (environment, first) = PLACE;
+    let micros = i64::try_from(round * 100_000_000 + sent).unwrap_or_default();
+    let principal = first + connection;
+    let path = format!("/v1/workspaces/{workspace}/environments/{environment}/grants/user:m{principal:04}");
+    let body = json!({"role": "contributor", "expires_at": Instant::from_micros(FAR_MICROS + micros)});
+    request("PUT", &path, Some(credential), Some(&body))
+}
