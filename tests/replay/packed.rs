@@ -57,7 +57,7 @@ fn every_history_comes_back_as_it_was_packed() {
 #[test]
 fn a_long_history_comes_back_as_it_was_packed() {
     let history = HISTORIES.iter().max_by_key(|history| history.events.len()).unwrap();
-    let again = history.events.iter().cycle().take(2_500);
+    let again = history.events.iter().cycle().take(5_000);
     let events: Vec<_> = (1..)
         .zip(again)
         .map(|(revision, event)| {

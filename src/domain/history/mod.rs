@@ -25,7 +25,7 @@ use super::id::{CommandId, WorkspaceId};
 use super::time::{Instant, Revision};
 
 /// How many events are packed together: the more, the less each takes, and the longer the last of them keep whoever packs.
-const BLOCK_LEN: usize = 1_024;
+const BLOCK_LEN: usize = 2_048;
 
 /// The events of a workspace's log after a revision.
 #[derive(Debug, Clone)]
