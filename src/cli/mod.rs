@@ -35,6 +35,7 @@ mod serve;
 mod served;
 mod session;
 mod tenures;
+mod verdict;
 mod verify;
 mod what_if;
 mod when;

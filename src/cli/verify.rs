@@ -11,12 +11,13 @@ use super::failure::Failure;
 use super::output::{Format, Output, remark};
 use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
+use super::verdict::{Unverified, same_key, verified};
 use crate::config;
 use crate::domain::id::WorkspaceId;
-use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
+use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
-use crate::log::verify::{Verifier, VerifyError};
+use crate::log::verify::Verifier;
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::{Checkpoint, Signer};
 use crate::proof::note::VerifierKey;
@@ -76,29 +77,6 @@ impl std::str::FromStr for KeyGiven {
             return read.parse().map(Self).map_err(|_| format!("there is no verifier key in that file: {form}"));
         }
         text.parse().map(Self).map_err(|_| format!("it is neither a verifier key nor a file that is there: {form}"))
-    }
-}
-
-/// Why something is not verified: because of what is wrong with it, or because it cannot be said.
-pub(super) enum Unverified {
-    /// The first thing that is wrong.
-    Flawed(String),
-    /// It cannot be said.
-    Failed(Failure),
-}
-
-impl From<Failure> for Unverified {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<VerifyError> for Unverified {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Flawed(flaw) => Self::Flawed(flaw.to_string()),
-            error => Self::Failed(Failure::usage(error.to_string())),
-        }
     }
 }
 
@@ -167,18 +145,6 @@ fn read_small(file: &Path) -> Result<String, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::usage(format!("`{}` cannot be read: {why}", file.display()));
     let bytes = read_regular(file, SMALL_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
     String::from_utf8(bytes).map_err(|_| failed(&"it is no text"))
-}
-
-/// Makes sure that a key that came with a log is the one that was given apart from it.
-pub(super) fn same_key(folder: &LogFolder, key: &VerifierKey) -> Result<(), Unverified> {
-    match folder.file(KEY_FILE) {
-        Ok(bytes) if bytes == format!("{key}\n").as_bytes() => Ok(()),
-        Ok(_) => Err(Unverified::Flawed(format!("the folder's file `{KEY_FILE}` holds another key than `{key}`"))),
-        // A mirror of a served log has none.
-        Err(FileError::Missing) => Ok(()),
-        Err(FileError::Foreign(what)) => Err(Unverified::Flawed(format!("`{KEY_FILE}` is {what}"))),
-        Err(error) => Err(Failure::usage(format!("`{KEY_FILE}` cannot be read: {error}")).into()),
-    }
 }
 
 fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<ServedLog, Failure> {
@@ -251,16 +217,6 @@ fn verify_log(log: &dyn PublishedLog, verifier: &Verifier<'_>) -> Result<String,
     let checkpoint = verifier.verify(log, &mut |_| Ok(()), &progress);
     bar.finish_and_clear();
     Ok(verified(verifier, &checkpoint?))
-}
-
-/// What is known of a log now.
-pub(super) fn verified(verifier: &Verifier<'_>, checkpoint: &Checkpoint) -> String {
-    let (workspace, tree) = (verifier.workspace(), checkpoint.tree());
-    let grew = match verifier.since() {
-        Some(kept) => format!(", grown from the {} that were kept", kept.tree().size),
-        None => String::new(),
-    };
-    format!("verified: workspace {workspace}, {} events{grew}, root {}", tree.size, tree.root)
 }
 
 /// How far the log is verified; shown on a terminal only.

@@ -15,7 +15,7 @@ use super::folder::{
 use super::question::{Answer, Question};
 use crate::audit::evidence::Evidence as Told;
 use crate::cli::failure::Failure;
-use crate::cli::verify::{Unverified, same_key, verified};
+use crate::cli::verdict::{Unverified, same_key, verified};
 use crate::domain::event::Event;
 use crate::domain::json;
 use crate::domain::time::Revision;
