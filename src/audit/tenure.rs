@@ -77,29 +77,89 @@ fn reached(moments: &[Moment]) -> impl Iterator<Item = (Instant, Revision)> {
 
 /// Every tenure of a principal in an environment, of `no_access` too, as far as the view reaches; in order.
 pub fn tenures(view: &View, environment: EnvironmentId, principal: &Principal) -> Vec<Tenure> {
-    let moments = moments(view, environment, principal);
-    let states: Vec<Option<Held>> = reached(&moments)
-        .map(|(instant, revision)| held_in(&view.partway(revision, instant), environment, principal))
-        .collect();
-    let mut tenures: Vec<Tenure> = Vec::new();
-    let mut before = None;
-    let both = moments.chunk_by(|one, other| one.0 == other.0);
-    let mut rest = states.as_slice();
-    for happened in both {
-        let (states, later) = rest.split_at(happened.len().min(rest.len()));
-        rest = later;
-        let after = states.last().copied().flatten();
+    tenures_in(view, environment, principal, Span::ALWAYS)
+}
+
+/// Those of the [`tenures`] that overlap a span. Nothing is judged before the first of them began, nor after the last ended.
+pub fn tenures_in(view: &View, environment: EnvironmentId, principal: &Principal, span: Span) -> Vec<Tenure> {
+    let course = Course::of(view, environment, principal);
+    let begun = course.turns.partition_point(|turn| turn.at <= span.from());
+    let mut before = begun.checked_sub(1).and_then(|last| course.after(last));
+    let mut tenures = Vec::new();
+    if let Some(held) = before {
+        let other = (0..begun).rev().find(|turn| course.after(*turn) != before);
+        tenures.extend(course.opened(held, other.map_or(0, |other| other + 1)));
+    }
+    for (turn, Turn { at, .. }) in course.turns.iter().enumerate().skip(begun) {
+        let is_later = span.until().is_some_and(|until| *at >= until);
+        let open = tenures.last_mut().filter(|last: &&mut Tenure| last.until.is_none());
+        if is_later && open.is_none() {
+            break;
+        }
+        let after = course.after(turn);
         if after == before {
             continue;
         }
-        let Some((from, cause)) = happened.get(first_of_the_last(states)).copied() else { continue };
-        if let Some(last) = tenures.last_mut().filter(|last| last.until.is_none()) {
-            (last.until, last.closed_by) = (Some(from), Some(cause));
+        if let Some(last) = open {
+            (last.until, last.closed_by) = (Some(*at), course.cause(turn));
         }
-        tenures.extend(after.map(|held| Tenure { held, from, until: None, opened_by: cause, closed_by: None }));
+        tenures.extend(after.filter(|_| !is_later).and_then(|held| course.opened(held, turn)));
         before = after;
     }
+    tenures.retain(|tenure| span.overlaps(tenure.from, tenure.until));
     tenures
+}
+
+/// All moments of one instant.
+struct Turn {
+    at: Instant,
+    /// What happened, in order, and the newest of the events up to it.
+    happened: Vec<(Cause, Revision)>,
+}
+
+/// What a principal's access in an environment rested on, from turn to turn. What they held after one is judged when it is asked.
+struct Course<'a> {
+    view: &'a View,
+    environment: EnvironmentId,
+    principal: &'a Principal,
+    turns: Vec<Turn>,
+}
+
+impl<'a> Course<'a> {
+    fn of(view: &'a View, environment: EnvironmentId, principal: &'a Principal) -> Self {
+        let moments = moments(view, environment, principal);
+        let mut turns: Vec<Turn> = Vec::new();
+        for ((at, cause), (_, revision)) in moments.iter().zip(reached(&moments)) {
+            match turns.last_mut().filter(|turn| turn.at == *at) {
+                Some(turn) => turn.happened.push((*cause, revision)),
+                None => turns.push(Turn { at: *at, happened: vec![(*cause, revision)] }),
+            }
+        }
+        Self { view, environment, principal, turns }
+    }
+
+    fn held(&self, at: Instant, revision: Revision) -> Option<Held> {
+        held_in(&self.view.partway(revision, at), self.environment, self.principal)
+    }
+
+    /// What they held after a turn.
+    fn after(&self, turn: usize) -> Option<Held> {
+        let turn = self.turns.get(turn)?;
+        self.held(turn.at, turn.happened.last()?.1)
+    }
+
+    /// What made the difference in a turn.
+    fn cause(&self, turn: usize) -> Option<Cause> {
+        let Turn { at, happened } = self.turns.get(turn)?;
+        let states: Vec<Option<Held>> = happened.iter().map(|(_, revision)| self.held(*at, *revision)).collect();
+        happened.get(first_of_the_last(&states)).map(|(cause, _)| *cause)
+    }
+
+    /// The tenure that begins in a turn.
+    fn opened(&self, held: Held, turn: usize) -> Option<Tenure> {
+        let (from, opened_by) = (self.turns.get(turn)?.at, self.cause(turn)?);
+        Some(Tenure { held, from, until: None, opened_by, closed_by: None })
+    }
 }
 
 /// Where the last unbroken run of equal states begins.
@@ -181,9 +241,7 @@ impl Tenures {
 
     fn asks_for(&self, tenure: &Tenure) -> bool {
         let held = tenure.held.role;
-        held > EnvironmentRole::NoAccess
-            && self.role.is_none_or(|role| role == held)
-            && self.span.overlaps(tenure.from, tenure.until)
+        held > EnvironmentRole::NoAccess && self.role.is_none_or(|role| role == held)
     }
 }
 
@@ -222,7 +280,7 @@ impl Question for Tenures {
 
     fn rows(&self, candidate: usize) -> Vec<TenureRow> {
         let Some((environment, principal)) = self.pairs.get(candidate) else { return Vec::new() };
-        let found = tenures(&self.view, environment, principal);
+        let found = tenures_in(&self.view, environment, principal, self.span);
         let asked_for = found.iter().filter(|tenure| self.asks_for(tenure));
         asked_for.map(|tenure| self.row(environment, principal, tenure)).collect()
     }

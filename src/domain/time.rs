@@ -162,6 +162,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// All of time.
+    pub const ALWAYS: Self = Self { from: Instant::EARLIEST, until: None };
+
     /// The span between two instants; without the first it has no beginning, without the second no end.
     ///
     /// # Errors
