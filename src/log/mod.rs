@@ -219,7 +219,7 @@ pub trait EventLog: Send + Sync {
     /// The right edge of the tree over a workspace's log; none if it never began.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `Unavailable`, or `Unreadable` if what is stored is the edge of no tree.
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError>;
 
     /// As many of the hashes of a tile as there are, up to its width; of a bundle of entries, their leaves.

@@ -8,12 +8,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::tiles::LogTiles;
 use super::{EventLog, LogError};
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::proof::checkpoint::{Checkpoint, Signer};
 use crate::proof::hash::{TreeHash, read_hashes, write_hashes};
-use crate::proof::tile::{Tile, TileKind, TileSource, write_entries};
+use crate::proof::tile::{Tile, TileKind, TileSource};
 
 /// The file with the newest checkpoint.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
@@ -113,27 +114,13 @@ impl<'a> StoredLog<'a> {
     pub const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
-
-    fn entries(&self, tile: Tile) -> Result<Vec<u8>, FileError> {
-        let (start, width) = (tile.start(), usize::try_from(tile.width).unwrap_or(usize::MAX));
-        let stored = self.log.read(self.workspace, Revision(start), width).map_err(|error| unreadable(&error))?;
-        let places = (start + 1..).map(Revision).take(width);
-        let mut found = stored.iter();
-        for expected in places {
-            match found.next() {
-                Some(event) if event.revision == expected => {}
-                _ => return Err(FileError::Damaged { revision: expected, what: "there is no event of it".to_owned() }),
-            }
-        }
-        write_entries(stored.iter().map(|event| event.bytes.as_slice())).ok_or(FileError::Damaged {
-            revision: Revision(start + 1),
-            what: "an event there is longer than any that is stored".to_owned(),
-        })
-    }
 }
 
-fn unreadable(error: &LogError) -> FileError {
-    FileError::Unreadable(error.to_string())
+fn unreadable(error: LogError) -> FileError {
+    match error {
+        LogError::Unreadable { revision, why, .. } => FileError::Damaged { revision, what: why },
+        error => FileError::Unreadable(error.to_string()),
+    }
 }
 
 impl PublishedLog for StoredLog<'_> {
@@ -143,19 +130,21 @@ impl PublishedLog for StoredLog<'_> {
         }
         let tile: Tile = path.parse().map_err(|_| FileError::Missing)?;
         match tile.kind {
-            TileKind::Entries => self.entries(tile),
+            TileKind::Entries => {
+                LogTiles { log: self.log, workspace: self.workspace }.entries(tile).map_err(unreadable)
+            }
             TileKind::Hashes(_) => {
-                let hashes = self.log.tile_hashes(self.workspace, tile).map_err(|error| unreadable(&error))?;
+                let hashes = self.log.tile_hashes(self.workspace, tile).map_err(unreadable)?;
                 Ok(write_hashes(&hashes))
             }
         }
     }
 
     fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
-        let after = self.log.read(self.workspace, Revision(size), 1).map_err(|error| unreadable(&error))?;
+        let after = self.log.read(self.workspace, Revision(size), 1).map_err(unreadable)?;
         let Some(event) = after.first() else { return Ok(None) };
         // A server may have the store open: what it appends meanwhile is in the tree that it has then.
-        let tree = self.log.tree(self.workspace).map_err(|error| unreadable(&error))?;
+        let tree = self.log.tree(self.workspace).map_err(unreadable)?;
         let is_stray = tree.is_none_or(|tree| tree.size() < event.revision.0);
         Ok(is_stray.then(|| format!("revision {}", event.revision)))
     }

@@ -5,8 +5,9 @@
 
 use super::{EventLog, LogError};
 use crate::domain::id::WorkspaceId;
+use crate::domain::time::Revision;
 use crate::proof::hash::TreeHash;
-use crate::proof::tile::{Tile, TileSource};
+use crate::proof::tile::{Tile, TileSource, write_entries};
 
 /// The tiles of the tree over a workspace's log.
 pub struct LogTiles<'a> {
@@ -21,5 +22,26 @@ impl TileSource for LogTiles<'_> {
 
     fn hashes(&self, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
         self.log.tile_hashes(self.workspace, tile)
+    }
+}
+
+impl LogTiles<'_> {
+    /// The bytes of a bundle of entries.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Unreadable` at the first revision of it that is not there.
+    pub fn entries(&self, bundle: Tile) -> Result<Vec<u8>, LogError> {
+        let (start, width) = (bundle.start(), usize::try_from(bundle.width).unwrap_or(usize::MAX));
+        let stored = self.log.read(self.workspace, Revision(start), width)?;
+        let unreadable =
+            |revision, why: &str| LogError::Unreadable { workspace: self.workspace, revision, why: why.to_owned() };
+        let mut found = stored.iter();
+        for expected in (start + 1..).map(Revision).take(width) {
+            if found.next().is_none_or(|event| event.revision != expected) {
+                return Err(unreadable(expected, "there is no event of it"));
+            }
+        }
+        let too_long = || unreadable(Revision(start + 1), "an event there is longer than any that is stored");
+        write_entries(stored.iter().map(|event| event.bytes.as_slice())).ok_or_else(too_long)
     }
 }

@@ -13,7 +13,7 @@ use crate::proof::frontier::TreeHead;
 use crate::proof::hash::{TreeHash, write_hashes};
 use crate::proof::path;
 use crate::proof::receipt::Receipt;
-use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, write_entries};
+use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, TileSource};
 
 /// Two sizes of a log's tree, and the proof that the later one only added to the earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,15 +90,13 @@ fn grown(nodes: &mut Nodes<'_, LogTiles<'_>>, from: u64) -> Result<Growth, NodeE
 }
 
 fn tile_bytes(log: &dyn EventLog, workspace: WorkspaceId, tile: Tile) -> Result<Vec<u8>, LogError> {
-    let short = || unreadable(workspace, NodeError::Short(tile));
-    let width = usize::try_from(tile.width).unwrap_or(usize::MAX);
+    let tiles = LogTiles { log, workspace };
     if tile.kind == TileKind::Entries {
-        let entries = log.read(workspace, Revision(tile.start()), width)?;
-        let bundle = write_entries(entries.iter().map(|entry| entry.bytes.as_slice()));
-        return bundle.filter(|_| entries.len() == width).ok_or_else(short);
+        return tiles.entries(tile);
     }
-    let hashes = log.tile_hashes(workspace, tile)?;
-    if hashes.len() == width { Ok(write_hashes(&hashes)) } else { Err(short()) }
+    let hashes = tiles.hashes(tile)?;
+    let is_whole = usize::try_from(tile.width).is_ok_and(|width| hashes.len() == width);
+    if is_whole { Ok(write_hashes(&hashes)) } else { Err(unreadable(workspace, NodeError::Short(tile))) }
 }
 
 fn unreadable(workspace: WorkspaceId, error: NodeError<LogError>) -> LogError {
