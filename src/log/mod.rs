@@ -180,6 +180,13 @@ pub struct Appended {
     pub trees: BTreeMap<WorkspaceId, TreeHead>,
 }
 
+impl Appended {
+    /// Whether every part was appended, but for new workspaces whose names were taken.
+    pub fn is_as_expected(&self) -> bool {
+        self.outcomes.iter().all(|outcome| *outcome != Outcome::Conflict)
+    }
+}
+
 /// A durable store of event streams.
 ///
 /// # Contract

@@ -2,7 +2,8 @@
 //!
 //! What is applied ahead is only a newer root of a persistent value. If the commit fails the group is dropped, and nothing
 //! needs undoing. Nobody is answered from here before the commit, the refused neither: they were judged on facts that were
-//! not durable yet.
+//! not durable yet. While a group is committed, the next is judged on what it leaves ([`Ahead`]); whoever commits drops the next
+//! with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::cache::Slot;
+use super::desk::Next;
 use super::mint::{Mint, MintedEventIds, Secret, command_id};
 use super::submission::{Accepted, Answer, Retry, Submission, SubmitError};
 use crate::domain::command::Command;
@@ -26,6 +28,10 @@ use crate::log::{
     Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
     codec,
 };
+
+/// How many jobs, and about how many events, share a commit at most.
+const JOBS_MAX: usize = 1_024;
+const EVENTS_MAX: usize = 32_768;
 
 /// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
 pub(super) const ANSWER_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
@@ -69,9 +75,17 @@ struct Head {
     parts: Vec<usize>,
 }
 
+/// What a group leaves that is being committed, for the next.
+#[derive(Default)]
+struct Ahead {
+    roots: HashMap<WorkspaceId, Arc<Workspace>>,
+    kept: HashMap<(String, String), KeptAnswer>,
+}
+
 /// Changes that share one commit.
 #[derive(Default)]
 pub(super) struct Group {
+    ahead: Ahead,
     heads: HashMap<WorkspaceId, Head>,
     parts: Vec<Append>,
     kept: HashMap<(String, String), (KeptAnswer, usize)>,
@@ -91,9 +105,33 @@ pub(super) struct Judge<'a> {
 type Judged = (Result<Answer, SubmitError>, Option<usize>);
 
 impl Group {
-    /// How many events wait for the commit.
-    pub(super) const fn events_len(&self) -> usize {
-        self.events_len
+    /// Whether it should be committed before it takes more.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() + self.notes.len() >= JOBS_MAX || self.events_len >= EVENTS_MAX
+    }
+
+    /// How it stands. A group that only answers, and writes nothing, is to be settled too.
+    pub(super) fn standing(&self) -> Next {
+        if self.is_full() {
+            Next::Full
+        } else if self.parts.is_empty() && self.waiting.is_empty() {
+            Next::Empty
+        } else {
+            Next::Begun
+        }
+    }
+
+    /// Takes the group out, to be committed; what stays is the next one, still empty, ahead of which it is.
+    pub(super) fn take(&mut self) -> Self {
+        let taken = std::mem::take(self);
+        self.ahead.roots = taken.heads.iter().map(|(id, head)| (*id, Arc::clone(&head.root))).collect();
+        self.ahead.kept = taken.kept.iter().map(|(key, (kept, _))| (key.clone(), kept.clone())).collect();
+        taken
+    }
+
+    /// Takes note that what it was judged on is durable, and published.
+    pub(super) fn settled(&mut self) {
+        self.ahead = Ahead::default();
     }
 
     /// What is to be written.
@@ -155,7 +193,9 @@ impl Group {
             return Err(LogError::Unavailable("the workspace is loaded anew: try again".to_owned()).into());
         }
         let published = slot.root().ok_or(SubmitError::UnknownWorkspace)?;
-        Ok(self.heads.get(&published.id()).map_or(published, |head| Arc::clone(&head.root)))
+        let id = published.id();
+        let pending = self.heads.get(&id).map(|head| &head.root).or_else(|| self.ahead.roots.get(&id));
+        Ok(pending.map_or(published, Arc::clone))
     }
 
     /// The last part of the group that what is known of a workspace rests on.
@@ -166,9 +206,11 @@ impl Group {
     /// The answer of the same request before, in this group or in the store.
     fn answered_before(&self, retry: Option<&Retry>, judge: &Judge<'_>) -> Result<Option<Judged>, SubmitError> {
         let Some(retry) = retry else { return Ok(None) };
-        let pending = self.kept.get(&(retry.scope.clone(), retry.key.clone()));
+        let key = (retry.scope.clone(), retry.key.clone());
+        let ahead = || self.ahead.kept.get(&key).map(|kept| (kept.clone(), None));
+        let pending = self.kept.get(&key).map(|(kept, part)| (kept.clone(), Some(*part))).or_else(ahead);
         let found = match pending {
-            Some((kept, part)) => Some((kept.clone(), Some(*part))),
+            Some(pending) => Some(pending),
             None => judge.log.kept_answer(&retry.scope, &retry.key, Instant::EARLIEST)?.map(|kept| (kept, None)),
         };
         Ok(found.map(|(kept, part)| {

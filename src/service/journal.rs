@@ -29,7 +29,7 @@ impl Service {
         // Nobody waits for the answer; a commit that fails is logged by the writer.
         let (reply, _) = oneshot::channel();
         let job = Job::Notes(workspace, vec![Note::RecordRead(Box::new(read))], reply);
-        if self.queue.try_send(job).is_err() {
+        if self.writer.hand_in(job).is_err() {
             tracing::warn!(%workspace, read = %id, "the rows of an answer could not be recorded");
         }
     }

@@ -4,6 +4,7 @@
 //! HTTP or of how the log is stored.
 
 mod cache;
+mod desk;
 mod directory;
 pub mod feed;
 mod group;
@@ -15,18 +16,18 @@ mod snapshots;
 pub mod submission;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 pub use directory::Presented;
 pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
+use desk::NotTaken;
 use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
 use mint::{Mint, Secret};
@@ -46,8 +47,6 @@ use crate::log::{CredentialHolder, EventLog, KeptAnswer, LogError, Note, Present
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
-/// How many changes may wait for the writer.
-const QUEUE_JOBS_MAX: usize = 4_096;
 /// How often what expired, and what was used, is recorded.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
 /// How many workspaces are looked through for a page of them.
@@ -95,8 +94,7 @@ pub struct Service {
     operator: crate::domain::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
     directory: Directory,
-    queue: mpsc::Sender<Job>,
-    undecided: Arc<AtomicBool>,
+    writer: Arc<Writer>,
     /// How many pieces of audits run at a time.
     audits: Arc<Semaphore>,
     signer: Signer,
@@ -111,18 +109,11 @@ impl Service {
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
         let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
-        let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
-        let undecided = Arc::new(AtomicBool::new(false));
-        let writer = Writer {
-            log: Arc::clone(&log),
-            clock: Arc::clone(&clock),
-            mint: Arc::clone(&mint),
-            workspaces: Arc::clone(&workspaces),
-            queue: jobs,
-            undecided: Arc::clone(&undecided),
-        };
+        let writer =
+            Writer::new(Arc::clone(&log), Arc::clone(&clock), Arc::clone(&mint), Arc::clone(&workspaces));
+        let writer = Arc::new(writer);
         let (stop, stopped) = channel();
         let directory = Directory::new(Arc::clone(&log));
         let operator = operator.digest();
@@ -133,20 +124,19 @@ impl Service {
             operator,
             workspaces,
             directory,
-            queue,
-            undecided,
+            writer: Arc::clone(&writer),
             audits: Arc::new(Semaphore::new(audits_max())),
             signer,
             threads: Mutex::default(),
         });
-        let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
+        let judge = Arc::clone(&writer);
+        let judge = spawn("judge", move || judge.run_judge())?;
+        let committer = spawn("committer", move || writer.run_committer())?;
         let housekeeper = Arc::downgrade(&service);
         let runtime = tokio::runtime::Handle::current();
-        let housekeeping = std::thread::Builder::new()
-            .name("housekeeping".to_owned())
-            .spawn(move || keep_house_until(&stopped, &housekeeper, &runtime))?;
+        let housekeeping = spawn("housekeeping", move || keep_house_until(&stopped, &housekeeper, &runtime))?;
         *service.threads.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Threads { stop, handles: vec![housekeeping, writer] });
+            Some(Threads { stop, handles: vec![housekeeping, judge, committer] });
         Ok(service)
     }
 
@@ -158,8 +148,7 @@ impl Service {
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
         }
-        // Fails only if the writer is gone already.
-        let _ = self.queue.send(Job::Stop).await;
+        self.writer.close();
         let joined = tokio::task::spawn_blocking(|| handles.into_iter().all(|handle| handle.join().is_ok())).await;
         if !matches!(joined, Ok(true)) {
             tracing::error!("a thread of the service ended in a panic");
@@ -173,7 +162,7 @@ impl Service {
 
     /// Whether the writer takes changes, and knows what became of those before.
     pub fn is_ready(&self) -> bool {
-        !self.queue.is_closed() && !self.undecided.load(Ordering::Acquire)
+        self.writer.is_ready()
     }
 
     /// The store, for what is read beside the facts.
@@ -210,9 +199,9 @@ impl Service {
             .map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
         let (reply, answer) = oneshot::channel();
         let change = Change::of(submission, slot, fresh, reply);
-        self.queue.try_send(Job::Change(Box::new(change))).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => stopping().into(),
+        self.writer.hand_in_or_do(Job::Change(Box::new(change))).map_err(|error| match error {
+            NotTaken::Full => SubmitError::Overloaded,
+            NotTaken::Closed => stopping().into(),
         })?;
         answer.await.map_err(|_| stopping())?
     }
@@ -220,7 +209,7 @@ impl Service {
     /// Writes beside the log, through the writer.
     async fn write(&self, workspace: WorkspaceId, notes: Vec<Note>) -> Result<(), LogError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Job::Notes(workspace, notes, reply)).await.map_err(|_| stopping())?;
+        self.writer.hand_in(Job::Notes(workspace, notes, reply)).map_err(not_taken)?;
         answer.await.map_err(|_| stopping())?
     }
 
@@ -380,7 +369,7 @@ impl Service {
         let now = self.now();
         for id in self.reading(move |log| log.due(now)).await? {
             match self.slot(id).await {
-                Ok(Some(slot)) => self.queue.send(Job::Expire(slot)).await.map_err(|_| stopping())?,
+                Ok(Some(slot)) => self.writer.hand_in(Job::Expire(slot)).map_err(not_taken)?,
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
             }
@@ -412,6 +401,17 @@ impl Service {
 /// Half of the processors, at least one: decisions keep the others.
 fn audits_max() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+fn not_taken(why: NotTaken) -> LogError {
+    match why {
+        NotTaken::Full => LogError::Unavailable(SubmitError::Overloaded.to_string()),
+        NotTaken::Closed => stopping(),
+    }
 }
 
 fn stopping() -> LogError {

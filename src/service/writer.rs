@@ -1,30 +1,32 @@
-//! The writer: one thread, through which every change goes.
+//! The writer: through which every change goes.
 //!
-//! It takes all changes that wait, judges them one after the other ahead of durability, commits them together, publishes, and
-//! only then answers. So an answer means durable, and the cost of a commit is shared by all who wait for it. If it is not
-//! known whether a commit was done, the log is opened anew and asked, before anything else is judged.
+//! One thread judges the changes that wait, one after the other, ahead of durability; another commits them together, publishes,
+//! and only then answers. So an answer means durable, and the cost of a commit is shared by all who wait for it. While a group
+//! is committed the next is judged, on the facts that the first will leave; if it does not leave them, nothing that was judged on
+//! them is written. A change that finds both at rest is judged and committed by the thread that hands it in, which is woken by
+//! nobody. If it is not known whether a commit was done, the log is opened anew and asked, before anything else is judged.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
 
 use super::cache::{Slot, Workspaces};
+use super::desk::{Desk, Due, NotTaken, Whose};
 use super::group::{Change, Group, Judge};
 use super::mint::Mint;
 use crate::clock::Clock;
 use crate::domain::id::WorkspaceId;
 use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
 
-/// How many jobs, and about how many events, share a commit at most.
-const GROUP_JOBS_MAX: usize = 1_024;
-const GROUP_EVENTS_MAX: usize = 32_768;
 /// How long to wait before asking a log again that could not be opened.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
 /// How many times it is asked before those who wait are told that nothing is known.
 const TRIES_WAITED: u32 = 25;
+
+const NOT_MADE: &str = "the change could not be made durable, and was not made: try again";
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -34,41 +36,108 @@ pub(super) enum Job {
     Expire(Arc<Slot>),
     /// Write beside the log.
     Notes(WorkspaceId, Vec<Note>, oneshot::Sender<Result<(), LogError>>),
-    /// Finish what was asked before this, and end.
-    Stop,
 }
 
-/// The thread's own.
+/// What the threads share, and those who hand in changes.
 pub(super) struct Writer {
-    pub(super) log: Arc<dyn EventLog>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) mint: Arc<dyn Mint>,
-    pub(super) workspaces: Arc<Workspaces>,
-    pub(super) queue: mpsc::Receiver<Job>,
-    /// Whether it is not known what became of a commit.
-    pub(super) undecided: Arc<AtomicBool>,
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    mint: Arc<dyn Mint>,
+    workspaces: Arc<Workspaces>,
+    desk: Desk,
+    /// What is committed next.
+    next: Mutex<Group>,
+}
+
+/// Held by whoever is at work: what a panic leaves half-done is dropped, and nothing more is taken.
+struct AtWork<'a>(&'a Writer);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.desk.abandon();
+            *self.0.next() = Group::default();
+        }
+    }
 }
 
 impl Writer {
-    /// Works until it is told to stop, or nobody is left to ask.
-    pub(super) fn run(mut self) {
-        while let Some(job) = self.queue.blocking_recv() {
-            let mut group = Group::default();
-            let mut open = self.take(job, &mut group);
-            let mut jobs = 1;
-            while open && jobs < GROUP_JOBS_MAX && group.events_len() < GROUP_EVENTS_MAX {
-                let Ok(job) = self.queue.try_recv() else { break };
-                open = self.take(job, &mut group);
-                jobs += 1;
-            }
-            if !self.commit(group) || !open {
-                self.queue.close();
+    /// A writer at whose desk nobody is yet.
+    pub(super) fn new(
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        mint: Arc<dyn Mint>,
+        workspaces: Arc<Workspaces>,
+    ) -> Self {
+        Self { log, clock, mint, workspaces, desk: Desk::default(), next: Mutex::default() }
+    }
+
+    /// Hands in a job, to be done soon.
+    pub(super) fn hand_in(&self, job: Job) -> Result<(), NotTaken> {
+        self.desk.hand_in(job, false).map(|_| ())
+    }
+
+    /// Hands in a job and, where nobody is at work and the runtime lets this thread block, does it.
+    pub(super) fn hand_in_or_do(&self, job: Job) -> Result<(), NotTaken> {
+        let may_block = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
+        let whose = self.desk.hand_in(job, Handle::try_current().is_ok_and(may_block))?;
+        if whose == Whose::Yours {
+            tokio::task::block_in_place(|| {
+                let _at_work = AtWork(self);
+                self.judge(1);
+                self.commit();
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes nothing more. What was handed in is still done.
+    pub(super) fn close(&self) {
+        self.desk.close();
+    }
+
+    /// Whether changes are taken, and it is known what became of those before.
+    pub(super) fn is_ready(&self) -> bool {
+        self.desk.is_ready()
+    }
+
+    /// Judges what is handed in, until the desk is closed.
+    pub(super) fn run_judge(&self) {
+        let _at_work = AtWork(self);
+        while let Some(waiting) = self.desk.wait_to_judge() {
+            self.judge(waiting);
+        }
+    }
+
+    /// Commits what was judged, until the desk is closed and nothing is left to do.
+    pub(super) fn run_committer(&self) {
+        let _at_work = AtWork(self);
+        while let Some(due) = self.desk.wait_to_commit() {
+            match due {
+                Due::Commit => self.commit(),
+                Due::LookUp(group) => self.look_up(*group),
             }
         }
     }
 
-    /// Judges one job; false if it is the last.
-    fn take(&self, job: Job, group: &mut Group) -> bool {
+    fn next(&self) -> MutexGuard<'_, Group> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges so many of the jobs that wait, fewer if the group is full.
+    fn judge(&self, waiting: usize) {
+        let mut next = self.next();
+        for _ in 0..waiting {
+            let Some(job) = self.desk.take() else { break };
+            self.add(job, &mut next);
+            if next.is_full() {
+                break;
+            }
+        }
+        self.desk.judged(next.standing());
+    }
+
+    fn add(&self, job: Job, group: &mut Group) {
         let judge = Judge { log: self.log.as_ref(), mint: self.mint.as_ref(), now: self.clock.now() };
         match job {
             // Whoever has gone away is taken to have thought better of it.
@@ -80,33 +149,55 @@ impl Writer {
                     tracing::error!(%error, "an expiry could not be recorded");
                 }
             }
-            Job::Stop => return false,
         }
-        true
     }
 
-    /// Commits, publishes and answers; false if the writer was told to stop while it did not know what became of a commit.
-    fn commit(&mut self, mut group: Group) -> bool {
-        let appended = match self.append(group.parts()) {
+    /// Commits the next group, publishes and answers; and begins another one.
+    fn commit(&self) {
+        let group = {
+            let mut next = self.next();
+            let group = next.take();
+            self.desk.begin_next();
+            group
+        };
+        match self.append(group.parts()) {
             Err(LogError::OutcomeUnknown(why)) => {
                 tracing::error!(%why, "the outcome of a commit is unknown: opening the log anew");
-                let Some(found) = self.outcomes_found(&mut group) else { return false };
-                Ok(found)
+                self.desk.leave(group);
             }
-            appended => appended,
-        };
+            appended => self.conclude(group, appended),
+        }
+    }
+
+    /// Publishes and answers what is known of a group, and lets the next be committed.
+    fn conclude(&self, mut group: Group, appended: Result<Appended, LogError>) {
         match appended {
-            Ok(appended) => group.settle(
-                &appended,
-                |slot, root| self.workspaces.publish(slot, root),
-                |id| self.workspaces.forget(id),
-            ),
+            Ok(appended) => {
+                if !appended.is_as_expected() {
+                    self.drop_next(NOT_MADE);
+                }
+                group.settle(
+                    &appended,
+                    |slot, root| self.workspaces.publish(slot, root),
+                    |id| self.workspaces.forget(id),
+                );
+            }
             Err(error) => {
                 tracing::error!(%error, "a commit failed");
-                group.fail("the change could not be made durable, and was not made: try again");
+                self.drop_next(NOT_MADE);
+                group.fail(NOT_MADE);
             }
         }
-        true
+        self.next().settled();
+        self.desk.committed();
+    }
+
+    /// Drops what was judged on facts that did not come to be.
+    fn drop_next(&self, why: &str) {
+        let mut next = self.next();
+        next.fail(why);
+        *next = Group::default();
+        self.desk.begin_next();
     }
 
     fn append(&self, parts: &[Append]) -> Result<Appended, LogError> {
@@ -120,32 +211,28 @@ impl Writer {
         result
     }
 
-    /// What is found in the log of each part of a group, once it can be read again; none if told to stop before. Until then
-    /// nothing else is judged: who asks meanwhile is refused, and who waits for the group is after a while.
-    fn outcomes_found(&mut self, group: &mut Group) -> Option<Appended> {
-        let mut tries = 0;
-        loop {
-            match self.look_up(group.parts()) {
-                Ok(found) => {
-                    self.undecided.store(false, Ordering::Release);
-                    return Some(found);
-                }
+    /// Finds out what became of a group, once the log can be read again. Until then nothing else is judged: who asks meanwhile is
+    /// refused, and who waits for the group is after a while.
+    fn look_up(&self, mut group: Group) {
+        for tries in 1_u32.. {
+            match self.found(group.parts()) {
+                Ok(found) => return self.conclude(group, Ok(found)),
                 Err(error) => tracing::error!(%error, "the log cannot be opened: trying again"),
             }
-            self.undecided.store(true, Ordering::Release);
-            tries += 1;
             if tries == TRIES_WAITED {
                 group.fail("the change could not be made durable: look whether it was made, and try again");
             }
-            if !self.refuse_waiting() {
-                group.fail("the server stopped before the change was known to be durable: look whether it was made");
-                return None;
+            self.refuse_waiting();
+            if self.desk.is_closed() {
+                break;
             }
             std::thread::sleep(REOPEN_PAUSE);
         }
+        group.fail("the server stopped before the change was known to be durable: look whether it was made");
+        self.desk.committed();
     }
 
-    fn look_up(&self, parts: &[Append]) -> Result<Appended, LogError> {
+    fn found(&self, parts: &[Append]) -> Result<Appended, LogError> {
         self.log.reopen()?;
         let mut found = Appended::default();
         for part in parts {
@@ -158,18 +245,17 @@ impl Writer {
         Ok(found)
     }
 
-    /// Refuses every job that waits; false if one of them is to stop.
-    fn refuse_waiting(&mut self) -> bool {
+    /// Refuses every job that waits, and what was judged already.
+    fn refuse_waiting(&self) {
         let unavailable = || LogError::Unavailable("the log cannot be written: try again later".to_owned());
-        while let Ok(job) = self.queue.try_recv() {
+        for job in self.desk.set_undecided() {
             // Whoever asked may have gone away.
             match job {
                 Job::Change(change) => drop(change.reply.send(Err(unavailable().into()))),
                 Job::Notes(_, _, reply) => drop(reply.send(Err(unavailable()))),
                 Job::Expire(_) => {}
-                Job::Stop => return false,
             }
         }
-        true
+        self.drop_next(NOT_MADE);
     }
 }

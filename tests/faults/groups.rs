@@ -163,13 +163,16 @@ fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
         let mut life = Life::new(None, &[]);
         life.done(&[found("acme")], None).await;
         let held = life.log.hold();
-        let lost = change(&life, vec![add_member("bob", WorkspaceRole::Member)], None);
+        let (service, lost) = (Arc::clone(&life.service), vec![add_member("bob", WorkspaceRole::Member)]);
+        let lost = life.submission(lost, None);
+        // By another thread: nobody is busy, so whoever hands it in commits it, and is held.
+        let lost = tokio::spawn(async move { Told::from(service.submit(lost).await) });
         held.reached();
         let waiting = change(&life, vec![add_member("chloe", WorkspaceRole::Member)], None);
         life.log.fail_next(Fault::NotStored(1));
         let held_again = life.log.hold();
         drop(held);
-        assert_eq!(lost.await, Told::TryAgain);
+        assert_eq!(lost.await.unwrap(), Told::TryAgain);
         let loaded = life.served().await.head();
         assert_eq!(loaded, life.log.store.head(life.id.unwrap()).unwrap().unwrap());
         drop(held_again);

@@ -1,0 +1,228 @@
+//! The desk: what waits to be judged, and who is at work on it.
+//!
+//! At most one thread judges at a time, and at most one commits; both may be at work at once. Everything here is held for a
+//! moment only: nobody who hands in a change waits for one who judges or commits.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::group::Group;
+use super::writer::Job;
+
+/// How many jobs may wait.
+const JOBS_MAX: usize = 4_096;
+
+/// Why a job is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Too many wait.
+    Full,
+    /// Nobody works here any more.
+    Closed,
+}
+
+/// Who does a job that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Whoever is at work here.
+    Theirs,
+    /// Who handed it in: nobody else is at work, and from now on they are.
+    Yours,
+}
+
+/// How the next group stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing is in it.
+    #[default]
+    Empty,
+    /// It may be committed.
+    Begun,
+    /// It must be committed before it takes more.
+    Full,
+}
+
+/// What there is to do for who commits.
+pub(super) enum Due {
+    /// The next group.
+    Commit,
+    /// What became of this group has to be found out.
+    LookUp(Box<Group>),
+}
+
+/// How the commit before the next one stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Commit {
+    /// Nothing is being committed.
+    #[default]
+    Done,
+    /// Someone is at it, or has to find out what became of it.
+    UnderWay,
+    /// What became of it could not be found out at once: nothing is judged until it is.
+    Undecided,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    is_judging: bool,
+    next: Next,
+    commit: Commit,
+    /// A group of which it is not known whether it was committed.
+    unknown: Option<Box<Group>>,
+    is_closed: bool,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && !self.is_judging && self.next == Next::Empty && self.commit == Commit::Done
+    }
+
+    fn may_judge(&self) -> bool {
+        let wanted = !self.is_judging && self.next != Next::Full && self.commit != Commit::Undecided;
+        wanted && !self.jobs.is_empty()
+    }
+
+    fn may_commit(&self) -> bool {
+        self.unknown.is_some() || (self.next != Next::Empty && self.commit == Commit::Done)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_closed && self.is_idle()
+    }
+}
+
+/// Where changes are handed in.
+#[derive(Default)]
+pub(super) struct Desk {
+    state: Mutex<State>,
+    /// There may be something to judge.
+    judge: Condvar,
+    /// There may be something to commit.
+    committer: Condvar,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those at work of what has changed.
+    fn tell(&self, state: &State) {
+        if state.may_judge() || state.is_closed {
+            self.judge.notify_one();
+        }
+        if state.may_commit() || state.is_closed {
+            self.committer.notify_one();
+        }
+    }
+
+    /// Hands in a job. Who may do it themselves is told to where nobody is at work: then both judging and committing are theirs.
+    pub(super) fn hand_in(&self, job: Job, may_do_it: bool) -> Result<Whose, NotTaken> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(NotTaken::Closed);
+        }
+        if state.jobs.len() >= JOBS_MAX {
+            return Err(NotTaken::Full);
+        }
+        let yours = may_do_it && state.is_idle();
+        state.jobs.push_back(job);
+        if yours {
+            (state.is_judging, state.commit) = (true, Commit::UnderWay);
+            return Ok(Whose::Yours);
+        }
+        // Whoever judges looks here again by themselves.
+        if state.may_judge() && state.jobs.len() == 1 {
+            self.judge.notify_one();
+        }
+        Ok(Whose::Theirs)
+    }
+
+    /// The job that waits longest, for whoever has the right to judge.
+    pub(super) fn take(&self) -> Option<Job> {
+        self.lock().jobs.pop_front()
+    }
+
+    /// Waits until there is something to judge, takes the right to, and gives how many jobs wait; none if there never will be.
+    pub(super) fn wait_to_judge(&self) -> Option<usize> {
+        let nothing = |state: &mut State| !(state.may_judge() || (state.is_closed && state.jobs.is_empty()));
+        let mut state = self.judge.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
+        state.is_judging = state.may_judge();
+        state.is_judging.then(|| state.jobs.len())
+    }
+
+    /// Gives back the right to judge, and says how that left the next group. Called by who holds that group.
+    pub(super) fn judged(&self, next: Next) {
+        let mut state = self.lock();
+        (state.is_judging, state.next) = (false, next);
+        self.tell(&state);
+    }
+
+    /// Waits until there is something to commit, and takes the right to; none if there never will be.
+    pub(super) fn wait_to_commit(&self) -> Option<Due> {
+        let nothing = |state: &mut State| !(state.may_commit() || state.is_over());
+        let mut state = self.committer.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = state.unknown.take() {
+            return Some(Due::LookUp(group));
+        }
+        if state.is_over() {
+            return None;
+        }
+        state.commit = Commit::UnderWay;
+        Some(Due::Commit)
+    }
+
+    /// Says that the next group was taken for a commit: another begins. Called by who holds that group.
+    pub(super) fn begin_next(&self) {
+        let mut state = self.lock();
+        state.next = Next::Empty;
+        self.tell(&state);
+    }
+
+    /// Leaves a group, of which it is not known whether it was committed, to be looked up.
+    pub(super) fn leave(&self, group: Group) {
+        let mut state = self.lock();
+        state.unknown = Some(Box::new(group));
+        self.tell(&state);
+    }
+
+    /// Gives back the right to commit.
+    pub(super) fn committed(&self) {
+        let mut state = self.lock();
+        state.commit = Commit::Done;
+        self.tell(&state);
+    }
+
+    /// Says that it could not be found out what became of a commit, and takes all jobs that wait: nobody judges until it is.
+    pub(super) fn set_undecided(&self) -> Vec<Job> {
+        let mut state = self.lock();
+        state.commit = Commit::Undecided;
+        state.jobs.drain(..).collect()
+    }
+
+    /// Takes nothing more. What was handed in is still done.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        self.tell(&state);
+    }
+
+    /// Drops everything: someone at work here has panicked.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        *state = State { is_closed: true, ..State::default() };
+        self.tell(&state);
+    }
+
+    /// Whether jobs are taken no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// Whether jobs are taken and will be done soon.
+    pub(super) fn is_ready(&self) -> bool {
+        let state = self.lock();
+        !state.is_closed && state.commit != Commit::Undecided
+    }
+}
