@@ -79,7 +79,7 @@ fn append(log: &SqliteLog, writer: &mut Writer, count: usize) {
         let (first, workspace) = (&events[0], writer.workspace);
         let expected = Revision(first.revision.0 - 1);
         let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
-        let part = Append { workspace, expected, command: first.command, events: bytes, notes: Vec::new() };
+        let part = Append { workspace, expected, events: bytes, notes: Vec::new() };
         log.append(&[part]).unwrap();
     }
 }

@@ -58,8 +58,7 @@ impl Stage {
         let first = &events[0];
         let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
         let expected = Revision(first.revision.0 - 1);
-        let part =
-            Append { workspace: first.workspace, expected, command: first.command, events: bytes, notes: Vec::new() };
+        let part = Append { workspace: first.workspace, expected, events: bytes, notes: Vec::new() };
         self.log.append(&[part]).unwrap();
     }
 

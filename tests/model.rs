@@ -224,9 +224,9 @@ fn ids_of_its_own() -> Counter {
 ///
 /// Some of them come from a snapshot, taken anywhere.
 fn restart(writer: &mut Writer, drawn: u16) {
-    let (workspace, command) = (writer.workspace.id(), writer.events[0].command);
+    let workspace = writer.workspace.id();
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
-    let group = [Append { workspace, expected: Revision::ZERO, command, events, notes: Vec::new() }];
+    let group = [Append { workspace, expected: Revision::ZERO, events, notes: Vec::new() }];
     assert_eq!(store().append(&group).unwrap().outcomes, [Outcome::Appended]);
     store().reopen().unwrap();
     let replayed = replay(store(), workspace).unwrap().unwrap();

@@ -20,7 +20,7 @@ use journal::{ReadFilter, ReadRecord, StoredRead};
 
 use crate::domain::command::Profile;
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{AccessKeyId, CommandId, ProxyTokenId, TokenId, UserId, WorkspaceId};
+use crate::domain::id::{AccessKeyId, ProxyTokenId, TokenId, UserId, WorkspaceId};
 use crate::domain::name::WorkspaceName;
 use crate::domain::principal::Principal;
 use crate::domain::role::AccessKeyRole;
@@ -48,7 +48,7 @@ pub enum LogError {
     /// The store did not do it, and nothing of it was done; it may be tried again.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
-    /// The store cannot say whether it was done: reopen the log and look the commands up.
+    /// The store cannot say whether it was done: reopen the log and look for the events.
     #[error("the outcome of a commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// Another process has the data folder.
@@ -134,7 +134,7 @@ pub enum Note {
     SetProfile(UserId, Profile),
     /// The profile directory forgets the person in the workspace.
     EraseProfile(UserId),
-    /// The earliest instant at which something in the workspace expires; replaces the one before.
+    /// The earliest instant at which something in the workspace may expire; replaces the one before.
     NextExpiry(Option<Instant>),
     /// An answer to give again.
     KeepAnswer(KeptAnswer),
@@ -151,8 +151,6 @@ pub struct Append {
     pub workspace: WorkspaceId,
     /// The revision the log must be at; [`Revision::ZERO`] for a log that begins here. Not looked at where `events` is empty.
     pub expected: Revision,
-    /// The command that the events came from.
-    pub command: CommandId,
     /// The events' exact bytes, for the revisions after `expected`.
     pub events: Vec<Vec<u8>>,
     /// What goes with them.
@@ -242,11 +240,15 @@ pub trait EventLog: Send + Sync {
     /// `Unavailable`.
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
 
-    /// Whether a command's events are in a workspace's log.
+    /// Whether the events of a part are in its log, where it says: no two events are alike. A part without events is nowhere.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn has_command(&self, workspace: WorkspaceId, command: CommandId) -> Result<bool, LogError>;
+    fn holds(&self, part: &Append) -> Result<bool, LogError> {
+        let Some(first) = part.events.first() else { return Ok(false) };
+        let found = self.read(part.workspace, part.expected, 1)?;
+        Ok(found.first().is_some_and(|stored| stored.bytes == *first))
+    }
 
     /// The live workspace of a name.
     ///

@@ -17,7 +17,7 @@ use super::submission::{Accepted, Answer, Retry, Submission, SubmitError};
 use crate::domain::command::Command;
 use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
 use crate::domain::event::{Event, EventData};
-use crate::domain::id::{CommandId, Fresh, WorkspaceId};
+use crate::domain::id::{Fresh, WorkspaceId};
 use crate::domain::name::Reason;
 use crate::domain::principal::{Actor, Caller};
 use crate::domain::rejection::Rejection;
@@ -145,17 +145,20 @@ impl Group {
         workspace: WorkspaceId,
         notes: Vec<Note>,
         reply: oneshot::Sender<Result<(), LogError>>,
-        judge: &Judge<'_>,
     ) {
-        let command = command_id(judge.mint);
-        self.parts.push(Append { workspace, expected: Revision::ZERO, command, events: Vec::new(), notes });
+        self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes });
         self.notes.push((reply, self.parts.len() - 1));
     }
 
-    /// Takes note of what has expired in a workspace.
+    /// Takes note of what has expired in a workspace; where nothing has yet, of when something may.
     pub(super) fn add_expiry(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<(), SubmitError> {
-        let root = self.root(slot)?;
-        self.expire(slot, root, judge).map(|_| ())
+        let before = self.root(slot)?;
+        let (root, _) = self.expire(slot, Arc::clone(&before), judge)?;
+        if root.head() == before.head() {
+            let (workspace, notes) = (root.id(), vec![Note::NextExpiry(root.next_expiry())]);
+            self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes });
+        }
+        Ok(())
     }
 
     /// Judges a change and applies it ahead.
@@ -242,7 +245,8 @@ impl Group {
             let decided = expire(&root, &stamp, &mut MintedEventIds(judge.mint));
             root = Arc::clone(&decided.workspace);
             let events = encode_all(&decided.events)?;
-            self.push(slot, &decided, stamp.command, events, Vec::new());
+            // What the store was told has come.
+            self.push(slot, &decided, events, vec![Note::NextExpiry(root.next_expiry())]);
         }
     }
 
@@ -268,25 +272,18 @@ impl Group {
         if events.is_empty() && notes.is_empty() {
             return Ok((Ok(Answer::Done(Box::new(accepted))), self.rests_on(slot)));
         }
-        self.push(slot, decided, stamp.command, events, notes);
+        self.push(slot, decided, events, notes);
         Ok((Ok(Answer::Done(Box::new(accepted))), Some(part)))
     }
 
-    fn push(
-        &mut self,
-        slot: &Arc<Slot>,
-        decided: &Decided,
-        command: CommandId,
-        events: Vec<Vec<u8>>,
-        mut notes: Vec<Note>,
-    ) {
+    fn push(&mut self, slot: &Arc<Slot>, decided: &Decided, events: Vec<Vec<u8>>, mut notes: Vec<Note>) {
         let root = &decided.workspace;
         let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let expected = Revision(root.head().0.saturating_sub(appended));
         self.events_len += events.len();
-        // The store has what the part before left, so only another instant is told.
+        // The store is told of an earlier instant only: when the one that it has comes, it is looked at again.
         let before = self.root(slot).ok().and_then(|root| root.next_expiry());
-        if root.next_expiry() != before {
+        if root.next_expiry().is_some_and(|end| before.is_none_or(|before| end < before)) {
             notes.push(Note::NextExpiry(root.next_expiry()));
         }
         let head = self.heads.entry(root.id()).or_insert_with(|| Head {
@@ -296,7 +293,7 @@ impl Group {
         });
         head.root = Arc::clone(root);
         head.parts.push(self.parts.len());
-        self.parts.push(Append { workspace: root.id(), expected, command, events, notes });
+        self.parts.push(Append { workspace: root.id(), expected, events, notes });
     }
 
     /// Tells everyone what became of the group, after publishing what was appended.

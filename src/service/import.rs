@@ -14,7 +14,7 @@ use super::mint::{self, Mint, MintedEventIds, NoRandomness, command_id};
 use crate::clock::Clock;
 use crate::domain::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
 use crate::domain::decide::{Decided, Stamp, decide_all, expire};
-use crate::domain::id::{CommandId, WorkspaceId};
+use crate::domain::id::WorkspaceId;
 use crate::domain::json;
 use crate::domain::name::{InvalidText, Reason, WorkspaceName};
 use crate::domain::principal::{Actor, Caller};
@@ -271,7 +271,7 @@ impl<'a> Import<'a> {
         while let Some(end) = self.root.next_expiry().filter(|end| *end <= time) {
             let stamp = self.stamp(end, Actor::System, None);
             let decided = expire(&self.root, &stamp, &mut MintedEventIds(self.mint));
-            self.push(decided, stamp.command, Vec::new())?;
+            self.push(decided, Vec::new())?;
         }
         Ok(())
     }
@@ -305,7 +305,7 @@ impl<'a> Import<'a> {
         let decided = decide_all(&self.root, &caller, &commands, &stamp, &mut MintedEventIds(self.mint));
         let refused = |index, rejection| LineError::Refused { place: place(index), rejection };
         let decided = decided.map_err(|error| refused(error.index, error.rejection))?;
-        self.push(decided, stamp.command, profiles)
+        self.push(decided, profiles)
     }
 
     fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> Stamp {
@@ -313,7 +313,7 @@ impl<'a> Import<'a> {
     }
 
     /// Only what has events is a part: a part without any would be written even if those before it were not.
-    fn push(&mut self, decided: Decided, command: CommandId, mut notes: Vec<Note>) -> Result<(), LineError> {
+    fn push(&mut self, decided: Decided, mut notes: Vec<Note>) -> Result<(), LineError> {
         if decided.events.is_empty() {
             return Ok(());
         }
@@ -321,7 +321,7 @@ impl<'a> Import<'a> {
         let events = decided.events.iter().map(|event| codec::encode(event)).collect::<Result<_, _>>()?;
         notes.extend(decided.events.iter().flat_map(|event| directory_notes(event)));
         self.root = decided.workspace;
-        self.parts.push(Append { workspace: self.root.id(), expected, command, events, notes });
+        self.parts.push(Append { workspace: self.root.id(), expected, events, notes });
         Ok(())
     }
 
@@ -377,6 +377,5 @@ fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
 fn look_up(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
     log.reopen()?;
     let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
-    let began = log.has_command(first.workspace, first.command)?;
-    Ok(if began { Outcome::Appended } else { Outcome::Conflict })
+    Ok(if log.holds(first)? { Outcome::Appended } else { Outcome::Conflict })
 }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use moka::sync::Cache;
 use tokio::sync::{Semaphore, oneshot};
 
 pub use directory::Presented;
@@ -49,6 +50,8 @@ use crate::proof::frontier::TreeHead;
 
 /// How often what expired, and what was used, is recorded.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
+/// How many names of workspaces are known without asking the store.
+const NAMES_MAX: u64 = 100_000;
 /// How many workspaces are looked through for a page of them.
 const WORKSPACES_PAGE: usize = 1_000;
 /// Stands for the instance where a workspace is named and none is meant.
@@ -94,6 +97,8 @@ pub struct Service {
     operator: crate::domain::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
     directory: Directory,
+    /// Which workspace bore a name when the store was last asked; looked at in its facts before it is believed.
+    names: Cache<String, WorkspaceId>,
     writer: Arc<Writer>,
     /// How many pieces of audits run at a time.
     audits: Arc<Semaphore>,
@@ -111,8 +116,7 @@ impl Service {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
-        let writer =
-            Writer::new(Arc::clone(&log), Arc::clone(&clock), Arc::clone(&mint), Arc::clone(&workspaces));
+        let writer = Writer::new(Arc::clone(&log), Arc::clone(&clock), Arc::clone(&mint), Arc::clone(&workspaces));
         let writer = Arc::new(writer);
         let (stop, stopped) = channel();
         let directory = Directory::new(Arc::clone(&log));
@@ -124,6 +128,7 @@ impl Service {
             operator,
             workspaces,
             directory,
+            names: Cache::new(NAMES_MAX),
             writer: Arc::clone(&writer),
             audits: Arc::new(Semaphore::new(audits_max())),
             signer,
@@ -266,8 +271,24 @@ impl Service {
         if let Ok(id) = name_or_id.parse() {
             return Ok(Some(id));
         }
+        if let Some(id) = self.names.get(name_or_id)
+            && self.is_named(id, name_or_id).await?
+        {
+            return Ok(Some(id));
+        }
         let name = name_or_id.to_owned();
-        self.reading(move |log| log.workspace_named(&name)).await
+        let found = self.reading(move |log| log.workspace_named(&name)).await?;
+        if let Some(id) = found {
+            self.names.insert(name_or_id.to_owned(), id);
+        }
+        Ok(found)
+    }
+
+    /// Whether a workspace lives and bears a name. Only one does, so whoever knows that needs not ask the store.
+    async fn is_named(&self, id: WorkspaceId, name: &str) -> Result<bool, LogError> {
+        let Some(root) = self.workspace(id).await? else { return Ok(false) };
+        let view = View::now(root, self.now());
+        Ok(view.description().is_some_and(|description| description.name.as_str() == name))
     }
 
     /// Up to a page of workspaces after one of them, in the order of their ids; fewer only at the end.

@@ -143,7 +143,7 @@ impl Writer {
             // Whoever has gone away is taken to have thought better of it.
             Job::Change(change) if change.reply.is_closed() => {}
             Job::Change(change) => group.add(*change, &judge),
-            Job::Notes(workspace, notes, reply) => group.add_notes(workspace, notes, reply, &judge),
+            Job::Notes(workspace, notes, reply) => group.add_notes(workspace, notes, reply),
             Job::Expire(slot) => {
                 if let Err(error) = group.add_expiry(&slot, &judge) {
                     tracing::error!(%error, "an expiry could not be recorded");
@@ -236,7 +236,7 @@ impl Writer {
         self.log.reopen()?;
         let mut found = Appended::default();
         for part in parts {
-            let is_there = !part.events.is_empty() && self.log.has_command(part.workspace, part.command)?;
+            let is_there = self.log.holds(part)?;
             found.outcomes.push(if is_there { Outcome::Appended } else { Outcome::Conflict });
             if is_there && let Some(tree) = self.log.tree(part.workspace)? {
                 found.trees.insert(part.workspace, tree.head());

@@ -182,7 +182,7 @@ fn a_commit_of_unknown_outcome_that_was_stored_is_found_and_acknowledged() {
 
 #[test]
 fn an_outcome_is_looked_up_until_the_log_can_be_read_again() {
-    let then = ["reopen", "reopen", "has_command", "tree"];
+    let then = ["reopen", "reopen", "read", "tree"];
     let (undisturbed, _) = run(live(None, &[]));
     assert_eq!(run(live(Some(Fault::Stored(2)), &then)), (undisturbed.clone(), true));
     assert_eq!(run(live(Some(Fault::NotStored(2)), &then[..3])), (undisturbed, true));
@@ -191,7 +191,7 @@ fn an_outcome_is_looked_up_until_the_log_can_be_read_again() {
 #[test]
 fn an_import_whose_outcome_cannot_be_looked_up_says_so() {
     for fault in [Fault::Stored(1), Fault::NotStored(1)] {
-        for then in ["reopen", "has_command"] {
+        for then in ["reopen", "read"] {
             let life = run(async { Life::new(Some(fault), &[then]) });
             bring_in_the_past(&life);
             assert!(life.log.struck(), "{fault:?} {then}");

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 
 use tenure::domain::command::Profile;
-use tenure::domain::id::{CommandId, UserId, WorkspaceId};
+use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
@@ -177,7 +177,6 @@ impl EventLog for FaultyLog {
         tree(workspace: WorkspaceId) -> Option<Frontier>;
         tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
         feed(after: u64, limit: usize) -> Vec<StoredEvent>;
-        has_command(workspace: WorkspaceId, command: CommandId) -> bool;
         workspace_named(name: &str) -> Option<WorkspaceId>;
         workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
         credential(id: PresentedId) -> Option<CredentialRow>;

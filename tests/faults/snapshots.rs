@@ -22,9 +22,9 @@ const LONG: usize = 5_100;
 fn long_log() -> (TempDir, WorkspaceId) {
     let folder = tempfile::tempdir().unwrap();
     let events: Vec<Arc<Event>> = Writer::new(SMALL, 3).events(LONG);
-    let (workspace, command) = (events[0].workspace, events[0].command);
+    let workspace = events[0].workspace;
     let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
-    let part = Append { workspace, expected: Revision::ZERO, command, events: bytes, notes: Vec::new() };
+    let part = Append { workspace, expected: Revision::ZERO, events: bytes, notes: Vec::new() };
     open(folder.path()).append(&[part]).unwrap();
     (folder, workspace)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tenure::domain::command::Profile;
-use tenure::domain::id::{CommandId, UserId, WorkspaceId};
+use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
@@ -62,7 +62,6 @@ impl EventLog for CountingLog {
         tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
         head(workspace: WorkspaceId) -> Option<Revision>;
         feed(after: u64, limit: usize) -> Vec<StoredEvent>;
-        has_command(workspace: WorkspaceId, command: CommandId) -> bool;
         workspace_named(name: &str) -> Option<WorkspaceId>;
         workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
         credential(id: PresentedId) -> Option<CredentialRow>;

@@ -16,7 +16,7 @@ use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 use crate::support::{
-    ALL_READS, Store, answer, append_one, appended, at, claim, command, credential, head_over, notes, part, read,
+    ALL_READS, Store, answer, append_one, appended, at, claim, credential, head_over, notes, part, read,
     read_all, recorded, token, user, verify_tree, with, workspace,
 };
 
@@ -58,7 +58,7 @@ macro_rules! contract {
             a_tree_has_every_tile_where_tiles_fill
             a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
             a_workspace_is_due_from_its_earliest_expiry_on
-            a_command_is_found_in_the_log_it_was_appended_to_only
+            a_part_is_found_in_the_log_it_was_appended_to_only
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
             reads_see_all_of_a_part_or_none_while_others_write
             what_cannot_be_decoded_names_the_workspace_and_the_revision
@@ -82,7 +82,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
     appended(&log, with(part(1, 0, 2, 1), everything));
     let look = |log: &dyn EventLog| {
         assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(2)));
-        assert!(log.has_command(workspace(1), command(1)).unwrap());
+        assert!(log.holds(&part(1, 0, 2, 1)).unwrap());
         assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
         assert!(log.credential(token(1)).unwrap().is_some());
         assert_eq!(log.last_used(&[token(1)]).unwrap(), [Some(at(5))]);
@@ -149,7 +149,7 @@ pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(2)));
     assert_eq!(log.workspace_named("acme").unwrap(), None);
     assert!(log.credential(token(1)).unwrap().is_none());
-    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+    assert!((0..4).all(|expected| !log.holds(&part(1, expected, 1, 2)).unwrap()));
 }
 
 pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
@@ -186,7 +186,7 @@ pub(crate) fn a_part_without_events_does_not_look_at_the_revision(store: &impl S
     let kept = with(part(1, 77, 0, 2), [Note::KeepAnswer(answer("ws", "key", 5))]);
     appended(&log, kept);
     assert!(log.kept_answer("ws", "key", at(0)).unwrap().is_some());
-    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+    assert!(!log.holds(&part(1, 77, 0, 2)).unwrap());
     appended(&log, notes(2, [Note::Used(token(1), at(1))]));
     assert_eq!(log.workspaces(None, 10).unwrap(), [workspace(1)], "a log begins with its first event");
 }
@@ -239,7 +239,7 @@ pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
     let outcomes = log.append(&group).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended, Outcome::Appended]);
     assert_eq!(append_one(&log, notes(2, [kept("b", "key")])), Outcome::Conflict);
-    assert!(!log.has_command(workspace(1), command(2)).unwrap());
+    assert!(!log.holds(&group[1]).unwrap());
 }
 
 pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl Store) {
@@ -423,15 +423,16 @@ pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store)
     assert_eq!(log.due(at(29)).unwrap(), [workspace(2), workspace(1)]);
 }
 
-pub(crate) fn a_command_is_found_in_the_log_it_was_appended_to_only(store: &impl Store) {
+pub(crate) fn a_part_is_found_in_the_log_it_was_appended_to_only(store: &impl Store) {
     let log = store.open();
     log.append(&[part(1, 0, 3, 1), part(1, 3, 2, 2), part(2, 0, 1, 3), part(2, 0, 1, 4)]).unwrap();
-    for found in [1, 2] {
-        assert!(log.has_command(workspace(1), command(found)).unwrap());
-        assert!(!log.has_command(workspace(2), command(found)).unwrap());
+    for (expected, by) in [(0, 1), (3, 2)] {
+        assert!(log.holds(&part(1, expected, 1, by)).unwrap());
+        assert!(!log.holds(&part(2, expected, 1, by)).unwrap());
     }
-    assert!(log.has_command(workspace(2), command(3)).unwrap());
-    assert!(!log.has_command(workspace(2), command(4)).unwrap(), "it was refused");
+    assert!(!log.holds(&part(1, 0, 1, 2)).unwrap(), "it is elsewhere");
+    assert!(log.holds(&part(2, 0, 1, 3)).unwrap());
+    assert!(!log.holds(&part(2, 0, 1, 4)).unwrap(), "it was refused");
 }
 
 pub(crate) fn workspaces_are_listed_in_the_order_of_their_ids_page_by_page(store: &impl Store) {

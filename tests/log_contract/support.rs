@@ -93,12 +93,11 @@ pub(crate) fn recorded(read: ReadRecord) -> Note {
 pub(crate) const ALL_READS: ReadFilter =
     ReadFilter { after: 0, until_sequence: u64::MAX, from: None, until: None, reader: None };
 
-/// A part of `count` events for a workspace whose log is at `expected`; the command's number is the part's own.
+/// A part of `count` events for a workspace whose log is at `expected`; the number of the command is in each event.
 pub(crate) fn part(stream: u128, expected: u64, count: usize, by: u128) -> Append {
     Append {
         workspace: workspace(stream),
         expected: Revision(expected),
-        command: command(by),
         events: (0..count).map(|n| format!("event {n} of command {by}").into_bytes()).collect(),
         notes: Vec::new(),
     }

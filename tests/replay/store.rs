@@ -20,7 +20,6 @@ fn appends(history: &History) -> Vec<Append> {
         Append {
             workspace: first.workspace,
             expected: Revision(first.revision.0 - 1),
-            command: first.command,
             events: history.lines[start..start + events.len()].to_vec(),
             notes: Vec::new(),
         }

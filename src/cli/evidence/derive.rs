@@ -58,10 +58,9 @@ pub(super) fn derive(question: &Question, events: &[Arc<Event>]) -> Result<Answe
 fn append(log: &SqliteLog, workspace: WorkspaceId, events: &[Arc<Event>]) -> Result<(), Failure> {
     let mut expected = Revision::ZERO;
     for events in events.chunks(APPENDED_EVENTS) {
-        let Some(first) = events.first() else { break };
         let bytes: Result<Vec<_>, _> = events.iter().map(|event| codec::encode(event)).collect();
         let bytes = bytes.map_err(|error| Failure::usage(error.to_string()))?;
-        let part = Append { workspace, expected, command: first.command, events: bytes, notes: Vec::new() };
+        let part = Append { workspace, expected, events: bytes, notes: Vec::new() };
         if log.append(&[part])?.outcomes != [Outcome::Appended] {
             return Err(Failure::usage("the copy of the log could not be made: try again"));
         }

@@ -104,14 +104,13 @@ fn write_events(connection: &Connection, trees: &mut Growing<'_>, part: &Append)
     if part.expected == Revision::ZERO && !part.events.is_empty() {
         execute(connection, "INSERT INTO workspaces (id) VALUES (?1)", [part.workspace])?;
     }
-    let mut insert = connection
-        .prepare_cached("INSERT INTO events (workspace, revision, command, leaf, event) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO events (workspace, revision, leaf, event) VALUES (?1, ?2, ?3, ?4)")?;
     let mut revision = part.expected;
-    let mut command = Some(part.command);
     for event in &part.events {
         revision = revision.next();
         let leaf = trees.push(part.workspace, event)?;
-        insert.execute(params![part.workspace, revision, command.take(), leaf, event])?;
+        insert.execute(params![part.workspace, revision, leaf, event])?;
     }
     Ok(())
 }

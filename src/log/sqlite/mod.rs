@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use super::journal::{ReadFilter, StoredRead};
 use super::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
 use crate::domain::command::Profile;
-use crate::domain::id::{CommandId, UserId, WorkspaceId};
+use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::proof::frontier::Frontier;
 use crate::proof::hash::TreeHash;
@@ -183,10 +183,6 @@ impl EventLog for SqliteLog {
 
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
         self.ask(|connection| read::feed(connection, after, limit))
-    }
-
-    fn has_command(&self, workspace: WorkspaceId, command: CommandId) -> Result<bool, LogError> {
-        self.ask(|connection| read::has_command(connection, workspace, command))
     }
 
     fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::values::Count;
 use crate::domain::command::Profile;
-use crate::domain::id::{CommandId, UserId, WorkspaceId};
+use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::log::journal::{ReadFilter, ReadRecord, StoredRead};
 use crate::log::{CredentialRow, KeptAnswer, PresentedId, StoredEvent};
@@ -60,15 +60,6 @@ pub(super) fn events(
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
     let sql = "SELECT position, workspace, revision, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
     all(connection, sql, params![Count(after), at_most(limit)], stored_event)
-}
-
-pub(super) fn has_command(
-    connection: &Connection,
-    workspace: WorkspaceId,
-    command: CommandId,
-) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM events WHERE command = ?1 AND workspace = ?2 LIMIT 1";
-    one(connection, sql, params![command, workspace], |_| Ok(())).map(|found| found.is_some())
 }
 
 pub(super) fn workspace_named(connection: &Connection, name: &str) -> rusqlite::Result<Option<WorkspaceId>> {

@@ -20,6 +20,7 @@ const MIGRATIONS: &[Migration] = &[
         tree::grow_all(store)?;
         store.execute_batch(include_str!("../migrations/0003_trees_grown.sql"))
     },
+    |store| store.execute_batch(include_str!("../migrations/0004_no_commands.sql")),
 ];
 
 /// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
