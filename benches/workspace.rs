@@ -190,8 +190,10 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
     };
     let rolls = Rolls::holding(1 << 30);
     let found = |(environment, span): (EnvironmentId, Span)| rolls.who_had_access(&view, environment, span).len();
+    let events = usize::try_from(root.head().0).unwrap();
     let mut day = |place: usize| {
-        let at = root.event(Revision(1 + u64::try_from(writer.below(root.head().0 as usize)).unwrap())).unwrap().time;
+        let revision = Revision(u64::try_from(1 + writer.below(events)).unwrap());
+        let at = root.event(revision).unwrap().time;
         let until = Instant::from_micros(at.micros() + DAY_MICROS);
         (environments[place % ROLLED], Span::new(Some(at), Some(until)).unwrap())
     };

@@ -22,15 +22,17 @@ use std::sync::Arc;
 use model::generate::{History, Known, Mix, histories};
 use model::runs::{EVERYTHING, Moment, config, instant, moments};
 use proptest::prelude::*;
-use support::{Writer, after};
+use support::commands::{add_member, create_environment, create_workspace, disable_rbac};
+use support::{Counter, Writer, after};
 use tenure::audit::Question as _;
 use tenure::audit::pairs::Pairs;
 use tenure::audit::rolls::Rolls;
 use tenure::audit::tenure::{Tenure, Tenures, tenures_in};
 use tenure::audit::what_if::foresee;
+use tenure::domain::command::Command;
 use tenure::domain::id::EnvironmentId;
 use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::EnvironmentRole;
+use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::state::State;
 use tenure::domain::time::{Revision, Span};
 use tenure::domain::view::{At, View};
@@ -85,6 +87,7 @@ fn follow(history: &History, moments: &[Moment]) {
             check(&rolls, &foreseen.after, Span::ALWAYS);
         }
         let before = writer.now();
+        let mut fork = writer.clone();
         writer.submit(&caller, &commands);
         if first % 3 > 0 {
             continue;
@@ -95,8 +98,25 @@ fn follow(history: &History, moments: &[Moment]) {
             check(&forgetful, &view, span);
         }
         check(&rolls, &before, span);
+        if first % 2 > 0 {
+            part(&mut fork, &writer.ids, &caller, &commands);
+            check(&rolls, &fork.now(), Span::ALWAYS);
+        }
         check(&rolls, &writer.now(), Span::ALWAYS);
     }
+    let grows = writer.now().environments_of_all_time().count() > 0;
+    assert!(!grows || rolls.bytes() > 0, "nothing was asked of a roll");
+    assert_eq!(forgetful.bytes(), 0);
+}
+
+/// A log goes on in another way than it does, under ids of its own: as after a copy from before was put back.
+fn part(fork: &mut Writer, ids: &Counter, caller: &Caller, commands: &[Command]) {
+    fork.ids = Counter::starting_at(1 << 100 | ids.clone().uuid().as_u128());
+    fork.clock = after(fork.clock, 1);
+    for command in commands.iter().rev() {
+        fork.submit(caller, std::slice::from_ref(command));
+    }
+    fork.submit(&Caller::Operator, &[disable_rbac()]);
 }
 
 fn span(writer: &Writer, first: u16, second: u16) -> Span {
@@ -153,4 +173,37 @@ fn through(rolls: Option<&Rolls>, view: &View, environment: EnvironmentId, span:
     };
     let rows = (0..question.candidates()).flat_map(|candidate| question.rows(candidate));
     rows.map(|row| serde_json::to_string(&row).unwrap()).collect()
+}
+
+/// A workspace of one owner and some environments.
+fn workspace(environments: usize) -> Writer {
+    let mut writer = Writer::new();
+    let start = create_workspace("acme", WorkspaceKind::Shared, Plan::Team, "alice");
+    let more = (1..environments).map(|place| create_environment(&format!("env-{place}")));
+    for command in std::iter::once(start).chain(more) {
+        writer.submit(&Caller::Operator, &[command]).outcome.unwrap();
+    }
+    writer
+}
+
+#[test]
+fn no_more_is_kept_than_may_be() {
+    let (writer, rolls, few) = (workspace(64), Rolls::holding(BYTES), Rolls::holding(1_024));
+    for environment in writer.now().environments_of_all_time() {
+        for rolls in [&rolls, &few] {
+            assert_eq!(rolls.who_had_access(&writer.now(), environment, Span::ALWAYS).len(), 1);
+        }
+    }
+    assert!(few.bytes() <= 1_024, "{} bytes", few.bytes());
+    assert!(rolls.bytes() > 4 * 1_024, "{} bytes for 64 environments", rolls.bytes());
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_only_foreseen() {
+    let (writer, rolls) = (workspace(1), Rolls::holding(BYTES));
+    let environment = writer.now().environments_of_all_time().next().unwrap();
+    let command = add_member("bob", WorkspaceRole::Member);
+    let foreseen = foresee(&writer.workspace, &Caller::Operator, vec![command], None, writer.clock).unwrap();
+    assert_eq!(rolls.who_had_access(&foreseen.after, environment, Span::ALWAYS).len(), 2);
+    assert_eq!(rolls.bytes(), 0);
 }

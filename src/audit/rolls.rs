@@ -33,26 +33,25 @@ impl Rolls {
         Self { kept: Cache::builder().weigher(weigh).max_capacity(bytes).build() }
     }
 
+    /// About how many bytes they take.
+    pub fn bytes(&self) -> u64 {
+        self.kept.run_pending_tasks();
+        self.kept.weighted_size()
+    }
+
     /// Everyone who had access to an environment at some instant of a span, above `no_access`, with each of their tenures in it: in the
     /// order of principals, then of time.
     pub fn who_had_access(&self, view: &View, environment: EnvironmentId, span: Span) -> Vec<(Principal, Tenure)> {
-        let mut found = Vec::new();
         let Some(open) = self.open(view, environment) else {
-            for principal in view.principals_of_all_time() {
-                let own = judged(view, environment, &principal, span);
-                found.extend(own.map(|tenure| (principal.clone(), tenure)));
-            }
-            return found;
+            let everyone = view.principals_of_all_time();
+            return everyone.flat_map(|principal| judged(view, environment, &principal, span)).collect();
         };
+        let mut found = Vec::new();
         for (place, principal) in open.roll.principals().iter().enumerate() {
-            match open.line(place) {
-                Some(line) => {
-                    found.extend(line.within(open.known, span).map(|tenure| (principal.clone(), tenure)));
-                }
-                None => {
-                    let own = judged(view, environment, principal, span);
-                    found.extend(own.map(|tenure| (principal.clone(), tenure)));
-                }
+            if let Some(line) = open.line(place) {
+                found.extend(line.within(open.known, span).map(|tenure| (principal.clone(), tenure)));
+            } else {
+                found.extend(judged(view, environment, principal, span));
             }
         }
         found
@@ -99,14 +98,17 @@ fn whole(view: &View) -> Option<View> {
     (is_plain && from_the_first.is_ok()).then(|| View::now(Arc::clone(workspace), Instant::EARLIEST))
 }
 
+/// What a principal had, found out without a roll.
 fn judged(
     view: &View,
     environment: EnvironmentId,
     principal: &Principal,
     span: Span,
-) -> impl Iterator<Item = Tenure> + use<> {
+) -> impl Iterator<Item = (Principal, Tenure)> + use<> {
     let found = tenures_in(view, environment, principal, span).into_iter();
-    found.filter(|tenure| tenure.held.role > EnvironmentRole::NoAccess)
+    let above = found.filter(|tenure| tenure.held.role > EnvironmentRole::NoAccess);
+    let principal = principal.clone();
+    above.map(move |tenure| (principal.clone(), tenure))
 }
 
 /// A roll, and the view that it is read at.

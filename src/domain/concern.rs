@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::event::{Event, EventData};
-use super::id::{EnvironmentId, ProxyTokenId, UserId};
+use super::id::{EnvironmentId, ProxyTokenId};
 use super::principal::Principal;
 use super::time::Revision;
 use super::workspace::Workspace;
@@ -33,17 +33,17 @@ impl Event {
             | EventData::WorkspaceDeleted(..)
             | EventData::RbacEnabled(..)
             | EventData::RbacDisabled(..) => Affected::Everyone,
-            EventData::MemberAdded(user, _) | EventData::MemberRoleChanged(user, _) => user_affected(user),
-            EventData::MemberRemoved(user, _) => user_affected(user),
-            EventData::ServiceUserCreated(id, _) => Affected::One(Principal::ServiceUser(*id)),
-            EventData::ServiceUserDeleted(id, _) => Affected::One(Principal::ServiceUser(*id)),
-            EventData::EnvironmentCreated(id, _) => only(id, Affected::Everyone),
-            EventData::EnvironmentRestricted(id, _) | EventData::EnvironmentDefaultRoleChanged(id, _) => {
-                only(id, Affected::Everyone)
+            EventData::MemberAdded(user, _)
+            | EventData::MemberRoleChanged(user, _)
+            | EventData::MemberRemoved(user, _) => Affected::One(Principal::User(user.clone())),
+            EventData::ServiceUserCreated(id, _) | EventData::ServiceUserDeleted(id, _) => {
+                Affected::One(Principal::ServiceUser(*id))
             }
-            EventData::EnvironmentUnrestricted(id, _) | EventData::EnvironmentDeleted(id, _) => {
-                only(id, Affected::Everyone)
-            }
+            EventData::EnvironmentCreated(id, _)
+            | EventData::EnvironmentRestricted(id, _)
+            | EventData::EnvironmentDefaultRoleChanged(id, _)
+            | EventData::EnvironmentUnrestricted(id, _)
+            | EventData::EnvironmentDeleted(id, _) => only(id, Affected::Everyone),
             EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
                 only(id, Affected::One(terms.principal.clone()))
             }
@@ -68,10 +68,6 @@ impl Event {
             | EventData::ResourceRemoved(..) => Affected::Nobody,
         }
     }
-}
-
-fn user_affected(user: &UserId) -> Affected {
-    Affected::One(Principal::User(user.clone()))
 }
 
 impl Workspace {
