@@ -209,6 +209,18 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         "who had access to an environment on one day: {judging:.2} ms where it is judged, {first:.1} ms where the roll is made, \
          {then:.3} ms from rolls, {rows} rows"
     );
+    let bytes = rolls.bytes() as f64 / (ROLLED * principals.len()) as f64;
+    let mut newer = Workspace::clone(root);
+    let mut after: Vec<f64> = days
+        .iter()
+        .map(|(environment, span)| {
+            newer.evolve(&Arc::new(writer.event()));
+            let view = View::now(Arc::new(newer.clone()), Instant::EARLIEST);
+            median_nanos(1, 1, || drop(black_box(rolls.who_had_access(&view, *environment, *span)))) / 1e6
+        })
+        .collect();
+    after.sort_by(f64::total_cmp);
+    println!("rolls: {bytes:.0} bytes a principal; asked after each change: {:.3} ms", after[after.len() / 2]);
 }
 
 fn service(log: &Arc<SqliteLog>) -> Arc<Service> {

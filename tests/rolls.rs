@@ -89,7 +89,7 @@ fn follow(history: &History, moments: &[Moment]) {
         let before = writer.now();
         let mut fork = writer.clone();
         writer.submit(&caller, &commands);
-        if first % 3 > 0 {
+        if !first.is_multiple_of(6) {
             continue;
         }
         let span = span(&writer, *first, *second);
@@ -98,7 +98,7 @@ fn follow(history: &History, moments: &[Moment]) {
             check(&forgetful, &view, span);
         }
         check(&rolls, &before, span);
-        if first % 2 > 0 {
+        if second.is_multiple_of(2) {
             part(&mut fork, &writer.ids, &caller, &commands);
             check(&rolls, &fork.now(), Span::ALWAYS);
         }
@@ -111,7 +111,7 @@ fn follow(history: &History, moments: &[Moment]) {
 
 /// A log goes on in another way than it does, under ids of its own: as after a copy from before was put back.
 fn part(fork: &mut Writer, ids: &Counter, caller: &Caller, commands: &[Command]) {
-    fork.ids = Counter::starting_at(1 << 100 | ids.clone().uuid().as_u128());
+    fork.ids = Counter::starting_at(ids.clone().uuid().as_u128() << 64);
     fork.clock = after(fork.clock, 1);
     for command in commands.iter().rev() {
         fork.submit(caller, std::slice::from_ref(command));
@@ -121,8 +121,8 @@ fn part(fork: &mut Writer, ids: &Counter, caller: &Caller, commands: &[Command])
 
 fn span(writer: &Writer, first: u16, second: u16) -> Span {
     let (one, other) = (instant(writer, first), instant(writer, second));
-    let from = (first % 5 > 0).then_some(one.min(other));
-    let until = (second % 5 > 0).then_some(one.max(other));
+    let from = (!first.is_multiple_of(5)).then_some(one.min(other));
+    let until = (!second.is_multiple_of(5)).then_some(one.max(other));
     Span::new(from, until).unwrap()
 }
 
@@ -138,8 +138,9 @@ fn views(writer: &Writer, drawn: u16) -> Vec<View> {
     let views = at.into_iter().filter_map(|at| View::new(Arc::clone(root), at, now).ok());
     let mut restored =
         Workspace::restore(&State::of(&View::new(Arc::clone(root), At::Revision(revision), now).unwrap()));
-    let rest = writer.events.iter().filter(|event| event.revision > restored.head()).cloned().collect::<Vec<_>>();
-    rest.iter().for_each(|event| restored.evolve(event));
+    for event in root.events(restored.head(), root.head()) {
+        restored.evolve(&event);
+    }
     let ours = [View::now(Arc::clone(root), later), writer.now(), View::now(Arc::new(restored), now)];
     views.chain(ours).collect()
 }

@@ -131,6 +131,8 @@ pub(super) struct Roll {
     /// The line of each, in the same order, once it was asked for.
     lines: Box<[OnceLock<Line>]>,
     bytes: AtomicUsize,
+    /// What it took when it was weighed last.
+    weighed: AtomicUsize,
 }
 
 impl Roll {
@@ -149,7 +151,7 @@ impl Roll {
         let lines: Box<[OnceLock<Line>]> = principals.iter().enumerate().map(line).collect();
         let known: usize = lines.iter().filter_map(OnceLock::get).map(Line::bytes).sum();
         let bytes = size_of_val(&*principals).saturating_add(size_of_val(&*lines)).saturating_add(known);
-        Self { environment, mark, principals, lines, bytes: AtomicUsize::new(bytes) }
+        Self { environment, mark, principals, lines, bytes: AtomicUsize::new(bytes), weighed: AtomicUsize::new(bytes) }
     }
 
     /// The same as far as a newer revision of its log: without the lines that an event since then, or the clock, may have changed. None
@@ -190,8 +192,16 @@ impl Roll {
     }
 
     /// What it takes in memory, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    pub(super) fn weigh(&self) -> usize {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.weighed.store(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// Whether it takes an eighth more than when it was weighed.
+    fn is_outgrown(&self) -> bool {
+        let weighed = self.weighed.load(Ordering::Relaxed);
+        self.bytes.load(Ordering::Relaxed) > weighed.saturating_add(weighed / 8)
     }
 
     /// Every principal that ever was, in order.
@@ -204,8 +214,9 @@ impl Roll {
         self.principals.binary_search(principal).ok()
     }
 
-    /// The line of a place. `whole` is the view of the roll's revision at its own time; `grown` hears that a line was worked out.
-    pub(super) fn line(&self, place: usize, whole: &View, grown: impl FnOnce()) -> Option<&Line> {
+    /// The line of a place. `whole` is the view of the roll's revision at its own time; `outgrown` hears that the roll should be
+    /// weighed again.
+    pub(super) fn line(&self, place: usize, whole: &View, outgrown: impl FnOnce()) -> Option<&Line> {
         let (line, principal) = (self.lines.get(place)?, self.principals.get(place)?);
         if let Some(known) = line.get() {
             return Some(known);
@@ -215,7 +226,9 @@ impl Roll {
             self.bytes.fetch_add(made.bytes(), Ordering::Relaxed);
             made
         });
-        grown();
+        if self.is_outgrown() {
+            outgrown();
+        }
         Some(made)
     }
 }

@@ -17,8 +17,6 @@ use crate::domain::view::{At, View};
 
 /// The most pairs that a question is worth answering through rolls: the rolls of more would push each other out.
 pub const PAIRS_MAX: usize = 131_072;
-/// By how many bytes a roll grows before it is weighed again.
-const WEIGHED_BYTES: usize = 65_536;
 
 /// The rolls of environments, of whatever workspace. Copies share them.
 #[derive(Debug, Clone)]
@@ -29,7 +27,7 @@ pub struct Rolls {
 impl Rolls {
     /// None yet; about so many bytes of them will be kept.
     pub fn holding(bytes: u64) -> Self {
-        let weigh = |_: &_, roll: &Arc<Roll>| u32::try_from(roll.bytes()).unwrap_or(u32::MAX);
+        let weigh = |_: &_, roll: &Arc<Roll>| u32::try_from(roll.weigh()).unwrap_or(u32::MAX);
         Self { kept: Cache::builder().weigher(weigh).max_capacity(bytes).build() }
     }
 
@@ -131,12 +129,7 @@ impl OpenRoll {
 
     /// The line of a place, unless a grant has passed its end since and no event says so yet.
     fn line(&self, place: usize) -> Option<&Line> {
-        let before = self.roll.bytes() / WEIGHED_BYTES;
-        let grown = || {
-            if self.roll.bytes() / WEIGHED_BYTES != before {
-                self.rolls.keep(self.whole.workspace().id(), &self.roll);
-            }
-        };
-        self.roll.line(place, &self.whole, grown).filter(|line| line.lasts_until(self.known))
+        let outgrown = || self.rolls.keep(self.whole.workspace().id(), &self.roll);
+        self.roll.line(place, &self.whole, outgrown).filter(|line| line.lasts_until(self.known))
     }
 }
