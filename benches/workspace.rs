@@ -189,7 +189,11 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         (0..question.candidates()).map(|candidate| question.found(candidate).len()).sum::<usize>()
     };
     let rolls = Rolls::holding(1 << 30);
-    let found = |(environment, span): (EnvironmentId, Span)| rolls.who_had_access(&view, environment, span).len();
+    let found = |(environment, span): (EnvironmentId, Span)| {
+        let mut rows = Vec::new();
+        rolls.who_had_access(&view, environment, span, |_, tenure| rows.push(tenure));
+        black_box(&rows).len()
+    };
     let events = usize::try_from(root.head().0).unwrap();
     let mut day = |place: usize| {
         let revision = Revision(u64::try_from(1 + writer.below(events)).unwrap());
@@ -216,7 +220,11 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         .map(|(environment, span)| {
             newer.evolve(&Arc::new(writer.event()));
             let view = View::now(Arc::new(newer.clone()), Instant::EARLIEST);
-            median_nanos(1, 1, || drop(black_box(rolls.who_had_access(&view, *environment, *span)))) / 1e6
+            median_nanos(1, 1, || {
+                rolls.who_had_access(&view, *environment, *span, |_, tenure| {
+                    black_box(tenure);
+                })
+            }) / 1e6
         })
         .collect();
     after.sort_by(f64::total_cmp);

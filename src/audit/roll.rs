@@ -78,6 +78,27 @@ fn steps(tenures: &[Tenure]) -> Arc<[Step]> {
     each.flatten().collect()
 }
 
+/// From when until when a log has events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogTime {
+    first: Instant,
+    last: Instant,
+}
+
+impl LogTime {
+    /// That of the log that a view of its newest revision, at its own time, is of.
+    pub(super) fn of(whole: &View) -> Self {
+        Self { first: whole.time_of(Revision(1)), last: whole.instant() }
+    }
+
+    /// How many of so many things would be there at an instant if they came evenly; at most all.
+    fn share_of(self, count: usize, instant: Instant) -> usize {
+        let each = self.last.micros().abs_diff(self.first.micros()) / u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+        let past = instant.max(self.first).micros().abs_diff(self.first.micros());
+        usize::try_from(past / each.saturating_add(1)).unwrap_or(count).min(count)
+    }
+}
+
 /// What a principal held, and what the clock alone will change about it.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
@@ -102,10 +123,28 @@ impl Line {
         self.grant_until.is_none_or(|end| instant < end)
     }
 
+    /// How many steps there are up to an instant. They come about evenly over the time of a log, so they are counted from where that would
+    /// have it, and most of a long line is never read.
+    fn count_until(&self, instant: Instant, time: LogTime) -> usize {
+        let is_before = |place: usize| self.steps.get(place).is_some_and(|step| step.at <= instant);
+        let guess = time.share_of(self.steps.len(), instant);
+        let (mut low, mut stride) = (guess, 1_usize);
+        while low > 0 && !is_before(low.saturating_sub(1)) {
+            low = low.saturating_sub(stride);
+            stride = stride.saturating_mul(2);
+        }
+        let (mut high, mut stride) = (guess, 1_usize);
+        while is_before(high) {
+            high = high.saturating_add(stride);
+            stride = stride.saturating_mul(2);
+        }
+        let between = self.steps.get(low..high.min(self.steps.len())).unwrap_or_default();
+        low.saturating_add(between.partition_point(|step| step.at <= instant))
+    }
+
     /// The tenures above `no_access` that overlap a span, as they were at an instant that the line lasts until, in order.
-    pub(super) fn within(&self, known: Instant, span: Span) -> impl Iterator<Item = Tenure> {
-        let first = span.from().min(known);
-        let begun = self.steps.partition_point(|step| step.at <= first);
+    pub(super) fn within(&self, known: Instant, span: Span, time: LogTime) -> impl Iterator<Item = Tenure> {
+        let begun = self.count_until(span.from().min(known), time);
         let steps = self.steps.get(begun.saturating_sub(1)..).unwrap_or_default();
         let ends = steps.iter().skip(1).map(Some).chain([None]);
         let is_known = move |step: &Step| step.at <= known;

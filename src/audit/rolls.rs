@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use super::roll::{Line, Mark, Roll};
+use super::roll::{Line, LogTime, Mark, Roll};
 use super::tenure::{Tenure, tenures_in};
 use crate::domain::id::{EnvironmentId, WorkspaceId};
 use crate::domain::principal::Principal;
@@ -37,22 +37,25 @@ impl Rolls {
         self.kept.weighted_size()
     }
 
-    /// Everyone who had access to an environment at some instant of a span, above `no_access`, with each of their tenures in it: in the
-    /// order of principals, then of time.
-    pub fn who_had_access(&self, view: &View, environment: EnvironmentId, span: Span) -> Vec<(Principal, Tenure)> {
+    /// Tells of everyone who had access to an environment at some instant of a span, above `no_access`, each of their tenures in it: in
+    /// the order of principals, then of time.
+    pub fn who_had_access(
+        &self,
+        view: &View,
+        environment: EnvironmentId,
+        span: Span,
+        mut tell: impl FnMut(&Principal, Tenure),
+    ) {
         let Some(open) = self.open(view, environment) else {
             let everyone = view.principals_of_all_time();
-            return everyone.flat_map(|principal| judged(view, environment, &principal, span)).collect();
+            return everyone.for_each(|principal| judge_all(view, environment, &principal, span, &mut tell));
         };
-        let mut found = Vec::new();
         for (place, principal) in open.roll.principals().iter().enumerate() {
-            if let Some(line) = open.line(place) {
-                found.extend(line.within(open.known, span).map(|tenure| (principal.clone(), tenure)));
-            } else {
-                found.extend(judged(view, environment, principal, span));
+            match open.line(place) {
+                Some(line) => line.within(open.known, span, open.time).for_each(|tenure| tell(principal, tenure)),
+                None => judge_all(view, environment, principal, span, &mut tell),
             }
         }
-        found
     }
 
     /// The roll of an environment, at a view; none where it could not say what holds in that view.
@@ -60,7 +63,8 @@ impl Rolls {
         let whole = whole(view)?;
         let mark = Mark::of(&whole, whole.revision())?;
         let roll = self.roll(&whole, mark, environment)?;
-        Some(OpenRoll { rolls: self.clone(), roll, whole, known: view.instant() })
+        let time = LogTime::of(&whole);
+        Some(OpenRoll { rolls: self.clone(), roll, whole, time, known: view.instant() })
     }
 
     /// The roll of an environment, as far as the newest revision; none if it has been brought further already.
@@ -96,17 +100,17 @@ fn whole(view: &View) -> Option<View> {
     (is_plain && from_the_first.is_ok()).then(|| View::now(Arc::clone(workspace), Instant::EARLIEST))
 }
 
-/// What a principal had, found out without a roll.
-fn judged(
+/// Tells of what a principal had, found out without a roll.
+fn judge_all(
     view: &View,
     environment: EnvironmentId,
     principal: &Principal,
     span: Span,
-) -> impl Iterator<Item = (Principal, Tenure)> + use<> {
+    tell: &mut impl FnMut(&Principal, Tenure),
+) {
     let found = tenures_in(view, environment, principal, span).into_iter();
     let above = found.filter(|tenure| tenure.held.role > EnvironmentRole::NoAccess);
-    let principal = principal.clone();
-    above.map(move |tenure| (principal.clone(), tenure))
+    above.for_each(|tenure| tell(principal, tenure));
 }
 
 /// A roll, and the view that it is read at.
@@ -116,6 +120,7 @@ pub(super) struct OpenRoll {
     roll: Arc<Roll>,
     /// The view of the roll's revision, at its own time.
     whole: View,
+    time: LogTime,
     /// The instant of the view that is asked about: what happened later is not known.
     known: Instant,
 }
@@ -124,7 +129,7 @@ impl OpenRoll {
     /// The tenures above `no_access` of a principal that overlap a span, in order; none if the roll cannot say.
     pub(super) fn tenures_in(&self, principal: &Principal, span: Span) -> Option<Vec<Tenure>> {
         let line = self.line(self.roll.place_of(principal)?)?;
-        Some(line.within(self.known, span).collect())
+        Some(line.within(self.known, span, self.time).collect())
     }
 
     /// The line of a place, unless a grant has passed its end since and no event says so yet.

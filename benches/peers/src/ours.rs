@@ -147,13 +147,13 @@ pub fn held(root: &Arc<Workspace>, rolls: &Rolls, history: &History, span: &Span
     let environment = view.environment_named(name).ok_or("no such environment")?;
     let (from, until) = (Instant::from_micros(span.from), Instant::from_micros(span.until));
     let within = Span::new(Some(from), Some(until)).map_err(|_| "the span ends before it begins")?;
-    let found = rolls.who_had_access(&view, environment, within).into_iter();
-    let held = found.map(|(principal, tenure)| {
+    let mut held = Vec::new();
+    rolls.who_had_access(&view, environment, within, |principal, tenure| {
         let rank = if tenure.held.role == EnvironmentRole::Contributor { 2 } else { 1 };
         let until = tenure.until.map_or(span.until, Instant::micros).min(span.until);
-        (reference(&view, &principal), rank, tenure.from.micros().max(span.from), until)
+        held.push((reference(&view, principal), rank, tenure.from.micros().max(span.from), until));
     });
-    Ok(held.collect())
+    Ok(held)
 }
 
 fn reference(view: &View, principal: &Principal) -> String {
