@@ -28,9 +28,11 @@ use std::time::Instant as Stopwatch;
 use history::{LARGE, MIDDLE, SMALL, Shape, Writer};
 use tenure::audit::Question as _;
 use tenure::audit::pairs::Pairs;
+use tenure::audit::rolls::Rolls;
 use tenure::audit::tenure::Tenures;
 use tenure::clock::SystemClock;
 use tenure::domain::access::{Question, Resource, Subject, judge};
+use tenure::domain::id::EnvironmentId;
 use tenure::domain::principal::Principal;
 use tenure::domain::time::{Instant, Revision, Span};
 use tenure::domain::view::{At, View};
@@ -48,6 +50,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 31;
 const ASKED: usize = 4_096;
+/// How many environments have rolls.
+const ROLLED: usize = 16;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// What the process holds that is its own, in bytes, whether it is in memory or was moved out of it.
@@ -145,7 +149,7 @@ fn large(events: usize) {
     let packed = root.packed().len() as f64 / events as f64;
     println!("memory of facts and history: {held:.1} bytes an event, of which packed events {packed:.1}");
     decide("a million changes, 240,000 grants", &mut writer, &root);
-    who_had_access(&writer, &root);
+    who_had_access(&mut writer, &root);
     drop((root, log));
     verify(folder.path(), &writer, events);
 }
@@ -173,19 +177,58 @@ fn verify(data: &Path, writer: &Writer, events: usize) {
     }
 }
 
-/// Who had access to an environment on one day, in process.
-fn who_had_access(writer: &Writer, root: &Arc<Workspace>) {
+/// Who had access to an environment on one day, in process: as it is judged, from rolls that are made as they are asked, and from
+/// those then.
+fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
     let view = View::now(Arc::clone(root), root.head_time().next());
-    let middle = root.event(Revision(root.head().0 / 2)).unwrap().time;
-    let span = Span::new(Some(middle), Some(Instant::from_micros(middle.micros() + DAY_MICROS))).unwrap();
+    let environments: Vec<_> = (1..=ROLLED).map(|place| writer.environments[4 * place]).collect();
     let principals: Vec<_> = view.principals_of_all_time().collect();
+    let judged = |(environment, span): (EnvironmentId, Span)| {
+        let pairs = Pairs::all([environment], principals.clone());
+        let question = Tenures::new(view.clone(), span, None, pairs);
+        (0..question.candidates()).map(|candidate| question.found(candidate).len()).sum::<usize>()
+    };
+    let rolls = Rolls::holding(1 << 30);
+    let found = |(environment, span): (EnvironmentId, Span)| {
+        let mut rows = Vec::new();
+        rolls.who_had_access(&view, environment, span, |_, tenure| rows.push(tenure));
+        black_box(&rows).len()
+    };
+    let events = usize::try_from(root.head().0).unwrap();
+    let mut day = |place: usize| {
+        let revision = Revision(u64::try_from(1 + writer.below(events)).unwrap());
+        let at = root.event(revision).unwrap().time;
+        let until = Instant::from_micros(at.micros() + DAY_MICROS);
+        (environments[place % ROLLED], Span::new(Some(at), Some(until)).unwrap())
+    };
+    let days: Vec<_> = (0..64).map(&mut day).collect();
     let mut rows = 0;
-    let nanos = median_nanos(5, 1, || {
-        let pairs = Pairs::all([writer.environments[4]], principals.clone());
-        let question = Tenures { view: view.clone(), span, role: None, pairs };
-        rows = (0..question.candidates()).map(|candidate| question.rows(candidate).len()).sum();
-    });
-    println!("who had access to an environment on one day: {:.2} ms, {rows} rows", nanos / 1e6);
+    let mut over = |rounds, answer: &dyn Fn((EnvironmentId, Span)) -> usize| {
+        let mut asked = days.iter().cycle();
+        median_nanos(rounds, 1, || rows = black_box(answer(*asked.next().unwrap()))) / 1e6
+    };
+    let (judging, first, then) = (over(ROLLED, &judged), over(ROLLED, &found), over(1_024, &found));
+    assert!(days.iter().all(|day| judged(*day) == found(*day)));
+    println!(
+        "who had access to an environment on one day: {judging:.2} ms where it is judged, {first:.1} ms where the roll is made, \
+         {then:.3} ms from rolls, {rows} rows"
+    );
+    let bytes = rolls.bytes() as f64 / (ROLLED * principals.len()) as f64;
+    let mut newer = Workspace::clone(root);
+    let mut after: Vec<f64> = days
+        .iter()
+        .map(|(environment, span)| {
+            newer.evolve(&Arc::new(writer.event()));
+            let view = View::now(Arc::new(newer.clone()), Instant::EARLIEST);
+            median_nanos(1, 1, || {
+                rolls.who_had_access(&view, *environment, *span, |_, tenure| {
+                    black_box(tenure);
+                })
+            }) / 1e6
+        })
+        .collect();
+    after.sort_by(f64::total_cmp);
+    println!("rolls: {bytes:.0} bytes a principal; asked after each change: {:.3} ms", after[after.len() / 2]);
 }
 
 fn service(log: &Arc<SqliteLog>) -> Arc<Service> {

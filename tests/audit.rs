@@ -129,7 +129,7 @@ fn everyone_everywhere(view: &View) -> Pairs {
 }
 
 fn tenures_of(view: &View, span: Span, role: Option<EnvironmentRole>) -> Vec<TenureRow> {
-    all_rows(&Tenures { view: view.clone(), span, role, pairs: everyone_everywhere(view) })
+    all_rows(&Tenures::new(view.clone(), span, role, everyone_everywhere(view)))
 }
 
 fn cause(shown: &ShownCause) -> naive::Cause {

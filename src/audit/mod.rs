@@ -10,6 +10,8 @@ pub mod evidence;
 pub mod pairs;
 pub mod reasons;
 pub mod report;
+mod roll;
+pub mod rolls;
 pub mod roster;
 pub mod search;
 pub mod tenure;

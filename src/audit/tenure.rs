@@ -4,12 +4,15 @@
 //! the grant, RBAC and the workspace, and the ends that were set for grants. The role is judged at each of these moments by the same
 //! function that decides; a tenure is a run of moments at which role and rule are the same. So tenures and decisions cannot disagree.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Question;
 use super::evidence::{ShownCause, principal_name};
 use super::pairs::Pairs;
+use super::rolls::{OpenRoll, Rolls};
 use crate::domain::access::{Held, Rule, held};
 use crate::domain::id::EnvironmentId;
 use crate::domain::name::EnvironmentName;
@@ -182,14 +185,13 @@ pub fn since(view: &View, environment: EnvironmentId, principal: &Principal) -> 
 
 /// Who had access to what at any time of a span.
 pub struct Tenures {
-    /// What is known: the newest revision and instant that count.
-    pub view: View,
-    /// When.
-    pub span: Span,
-    /// Only this role.
-    pub role: Option<EnvironmentRole>,
-    /// Who and where.
-    pub pairs: Pairs,
+    view: View,
+    span: Span,
+    role: Option<EnvironmentRole>,
+    pairs: Pairs,
+    rolls: Option<Rolls>,
+    /// The roll of the environment that was asked about last, if it has one.
+    open: Mutex<Option<(EnvironmentId, Option<Arc<OpenRoll>>)>>,
 }
 
 /// A tenure, as it is shown.
@@ -220,6 +222,37 @@ pub struct TenureRow {
 }
 
 impl Tenures {
+    /// Who of these pairs had access, perhaps only in one role, at any time of a span; what is known is as far as the view reaches.
+    pub fn new(view: View, span: Span, role: Option<EnvironmentRole>, pairs: Pairs) -> Self {
+        Self { view, span, role, pairs, rolls: None, open: Mutex::default() }
+    }
+
+    /// The same question, answered from the rolls of its environments: worth it where it is about everyone in them.
+    #[must_use]
+    pub fn through(self, rolls: Rolls) -> Self {
+        Self { rolls: Some(rolls), ..self }
+    }
+
+    fn open(&self, environment: EnvironmentId) -> Option<Arc<OpenRoll>> {
+        let rolls = self.rolls.as_ref()?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = open.as_ref().filter(|(known, _)| *known == environment) {
+            return known.clone();
+        }
+        let found = rolls.open(&self.view, environment).map(Arc::new);
+        *open = Some((environment, found.clone()));
+        found
+    }
+
+    /// The tenures of a candidate, without what is only shown.
+    pub fn found(&self, candidate: usize) -> Vec<Tenure> {
+        let Some((environment, principal)) = self.pairs.get(candidate) else { return Vec::new() };
+        let known = self.open(environment).and_then(|roll| roll.tenures_in(principal, self.span));
+        let mut found = known.unwrap_or_else(|| tenures_in(&self.view, environment, principal, self.span));
+        found.retain(|tenure| self.asks_for(tenure));
+        found
+    }
+
     fn row(&self, environment: EnvironmentId, principal: &Principal, tenure: &Tenure) -> TenureRow {
         let view = &self.view;
         let grant = view.environment(environment).and_then(|found| view.grant(&found, principal));
@@ -280,8 +313,6 @@ impl Question for Tenures {
 
     fn rows(&self, candidate: usize) -> Vec<TenureRow> {
         let Some((environment, principal)) = self.pairs.get(candidate) else { return Vec::new() };
-        let found = tenures_in(&self.view, environment, principal, self.span);
-        let asked_for = found.iter().filter(|tenure| self.asks_for(tenure));
-        asked_for.map(|tenure| self.row(environment, principal, tenure)).collect()
+        self.found(candidate).iter().map(|tenure| self.row(environment, principal, tenure)).collect()
     }
 }

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
+use crate::audit::rolls::Rolls;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::http::attempts::Attempts;
@@ -30,6 +31,8 @@ use crate::telemetry;
 
 /// How much memory workspaces may take if nobody says, in MiB.
 const CACHE_MIB_DEFAULT: u64 = 512;
+/// Rolls may take this part of what workspaces may, beside them.
+const ROLLS_PART: u64 = 8;
 /// How often what was measured is put together.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -131,6 +134,7 @@ pub(super) fn settings(
 /// A service with an address.
 pub(super) struct Server {
     pub(super) service: Arc<Service>,
+    rolls: Rolls,
     listener: TcpListener,
     address: SocketAddr,
     base_url: Option<BaseUrl>,
@@ -149,9 +153,10 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
+        let rolls = Rolls::holding(settings.cache_bytes / ROLLS_PART);
         let service = Service::start(settings).map_err(|error| Failure::server(error.to_string()))?;
         let trusted_proxies = TrustedProxies::default();
-        Ok(Self { service, listener, address, base_url, trusted_proxies, metrics })
+        Ok(Self { service, rolls, listener, address, base_url, trusted_proxies, metrics })
     }
 
     /// Where it listens.
@@ -161,7 +166,7 @@ impl Server {
 
     /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { service, listener, address, base_url, trusted_proxies, metrics } = self;
+        let Self { service, rolls, listener, address, base_url, trusted_proxies, metrics } = self;
         if base_url.is_none() && address.ip().is_unspecified() {
             tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
         }
@@ -169,7 +174,7 @@ impl Server {
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
         let metrics = Box::new(move || metrics.render());
         let (streams, attempts) = (Streams::default(), Attempts::default());
-        let app = App { service: Arc::clone(&service), base_url, metrics, streams, attempts, trusted_proxies };
+        let app = App { service: Arc::clone(&service), rolls, base_url, metrics, streams, attempts, trusted_proxies };
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
         service.stop().await;

@@ -1,12 +1,74 @@
-//! Which environments an event changes something about. What a proxy token was valid for before stands in no event, so the
-//! facts are asked.
+//! What an event concerns: which environments it changes something about, and whose role in one. What a proxy token was valid for
+//! before stands in no event, so the facts are asked.
 
 use std::collections::BTreeSet;
 
 use super::event::{Event, EventData};
 use super::id::{EnvironmentId, ProxyTokenId};
+use super::principal::Principal;
 use super::time::Revision;
 use super::workspace::Workspace;
+
+/// Whose role in an environment an event may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Affected {
+    /// No principal's.
+    Nobody,
+    /// One principal's.
+    One(Principal),
+    /// That of every principal.
+    Everyone,
+}
+
+impl Event {
+    /// Whose role in an environment the event may change. Nobody else's ever rests on it: what
+    /// [`View::bearing`](super::view::View::bearing) names for a principal is an event that affects them.
+    // INVARIANT: rolls are brought forward by it (tests/rolls.rs). No wildcard, so that a new event is thought of here.
+    pub fn affected_in(&self, environment: EnvironmentId) -> Affected {
+        let only = |id: &EnvironmentId, affected: Affected| {
+            if *id == environment { affected } else { Affected::Nobody }
+        };
+        match &self.data {
+            EventData::WorkspaceCreated(..)
+            | EventData::WorkspaceDeleted(..)
+            | EventData::RbacEnabled(..)
+            | EventData::RbacDisabled(..) => Affected::Everyone,
+            EventData::MemberAdded(user, _)
+            | EventData::MemberRoleChanged(user, _)
+            | EventData::MemberRemoved(user, _) => Affected::One(Principal::User(user.clone())),
+            EventData::ServiceUserCreated(id, _) | EventData::ServiceUserDeleted(id, _) => {
+                Affected::One(Principal::ServiceUser(*id))
+            }
+            EventData::EnvironmentCreated(id, _)
+            | EventData::EnvironmentRestricted(id, _)
+            | EventData::EnvironmentDefaultRoleChanged(id, _)
+            | EventData::EnvironmentUnrestricted(id, _)
+            | EventData::EnvironmentDeleted(id, _) => only(id, Affected::Everyone),
+            EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
+                only(id, Affected::One(terms.principal.clone()))
+            }
+            EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => {
+                only(id, Affected::One(end.principal.clone()))
+            }
+            EventData::PlanChanged(..)
+            | EventData::EnvironmentRenamed(..)
+            | EventData::TokenIssued(..)
+            | EventData::TokenRevoked(..)
+            | EventData::TokenExpired(..)
+            | EventData::ProxyTokenCreated(..)
+            | EventData::ProxyTokenScoped(..)
+            | EventData::ProxyTokenRevoked(..)
+            | EventData::ProxyTokenExpired(..)
+            | EventData::AccessKeyIssued(..)
+            | EventData::AccessKeyRevoked(..)
+            | EventData::AccessKeyExpired(..)
+            | EventData::ResourceTypeDefined(..)
+            | EventData::ResourcePlaced(..)
+            | EventData::ResourceMoved(..)
+            | EventData::ResourceRemoved(..) => Affected::Nobody,
+        }
+    }
+}
 
 impl Workspace {
     /// Whether an event of this workspace changes something about an environment: itself, a grant in it, which proxy tokens are

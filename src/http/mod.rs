@@ -27,6 +27,7 @@ use axum::http::request::Parts;
 
 use problem::Problem;
 
+use crate::audit::rolls::Rolls;
 use crate::service::{Presented, Service};
 
 pub use server::serve;
@@ -38,6 +39,8 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub struct App {
     /// The service that answers.
     pub service: Arc<Service>,
+    /// What was found out about who had access over spans of time.
+    pub rolls: Rolls,
     /// Where the server is reached, as outsiders write it.
     pub base_url: String,
     /// Gives the metrics, in the text format of Prometheus.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tenure::audit::rolls::Rolls;
 use tenure::clock::{Clock, SystemClock};
 use tenure::http::attempts::Attempts;
 use tenure::http::client_address::TrustedProxies;
@@ -135,7 +136,8 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let base_url = format!("http://{address}");
         let (metrics, attempts) = (Box::new(String::new), Attempts::default());
-        let app = App { service: Arc::clone(&service), base_url, metrics, streams, attempts, trusted_proxies };
+        let (service_of_app, rolls) = (Arc::clone(&service), Rolls::holding(8 << 20));
+        let app = App { service: service_of_app, rolls, base_url, metrics, streams, attempts, trusted_proxies };
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;

@@ -4,13 +4,12 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use tenure::audit::Question as _;
-use tenure::audit::pairs::Pairs;
-use tenure::audit::tenure::Tenures;
+use tenure::audit::rolls::Rolls;
 use tenure::clock::SystemClock;
 use tenure::domain::access::{Decision, Question, Resource, Subject, judge};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::principal::Principal;
+use tenure::domain::role::EnvironmentRole;
 use tenure::domain::time::{Instant, Span};
 use tenure::domain::view::{At, View};
 use tenure::domain::workspace::Workspace;
@@ -138,33 +137,31 @@ impl Peer for Past {
 /// Who held what, from when until when, cut to a span: what every peer must give alike.
 pub type Held = (String, i16, i64, i64);
 
-/// Who had access to an environment within a span, in order.
+/// Who had access to an environment within a span, in the order of principals.
 ///
 /// # Errors
 /// The environment or the span is none.
-pub fn held(root: &Arc<Workspace>, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
+pub fn held(root: &Arc<Workspace>, rolls: &Rolls, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
     let name = &history.workspace.environments[span.environment].name;
     let view = View::now(Arc::clone(root), Instant::EARLIEST);
     let environment = view.environment_named(name).ok_or("no such environment")?;
     let (from, until) = (Instant::from_micros(span.from), Instant::from_micros(span.until));
     let within = Span::new(Some(from), Some(until)).map_err(|_| "the span ends before it begins")?;
-    let principals = view.principals_of_all_time().collect();
-    let question = Tenures { view, span: within, role: None, pairs: Pairs::all([environment], principals) };
-    let rows = (0..question.candidates()).flat_map(|candidate| question.rows(candidate));
-    let mut held: Vec<Held> = rows
-        .map(|row| {
-            let rank = if row.role.as_str() == "contributor" { 2 } else { 1 };
-            let until = row.until.map_or(span.until, Instant::micros).min(span.until);
-            (reference(&row.principal, &row.principal_name), rank, row.from.micros().max(span.from), until)
-        })
-        .collect();
-    held.sort_unstable();
+    let mut held = Vec::new();
+    rolls.who_had_access(&view, environment, within, |principal, tenure| {
+        let rank = if tenure.held.role == EnvironmentRole::Contributor { 2 } else { 1 };
+        let until = tenure.until.map_or(span.until, Instant::micros).min(span.until);
+        held.push((reference(&view, principal), rank, tenure.from.micros().max(span.from), until));
+    });
     Ok(held)
 }
 
-fn reference(principal: &Principal, name: &str) -> String {
+fn reference(view: &View, principal: &Principal) -> String {
     match principal {
-        Principal::User(_) => format!("user:{name}"),
-        Principal::ServiceUser(_) => format!("service_user:{name}"),
+        Principal::User(user) => ["user:", user.as_str()].concat(),
+        Principal::ServiceUser(id) => {
+            let name = view.service_user_name(*id).map(|name| name.as_str());
+            ["service_user:", name.unwrap_or_default()].concat()
+        }
     }
 }

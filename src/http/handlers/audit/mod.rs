@@ -10,6 +10,7 @@ use crate::audit::Question;
 use crate::audit::credentials::{AnyCredential, CredentialRow, Credentials};
 use crate::audit::diff::Diff;
 use crate::audit::pairs::Pairs;
+use crate::audit::rolls::PAIRS_MAX;
 use crate::audit::roster::Roster;
 use crate::audit::tenure::Tenures;
 use crate::domain::command::{EnvironmentRef, PrincipalRef};
@@ -157,9 +158,11 @@ pub async fn tenures(mut request: InWorkspace) -> Answered {
     let principals = principals.unwrap_or_else(|| view.principals_of_all_time().collect());
     let pairs = Pairs::all(environments, principals);
     let About { workspace, revision, at, query } = About::of(&view, query);
-    let role = query.role;
+    let is_of_everyone = query.pairs.principal.is_none() && pairs.len() <= PAIRS_MAX;
+    let question = Tenures::new(view, span, query.role, pairs);
+    let question = if is_of_everyone { question.through(request.asked.app.rolls.clone()) } else { question };
     let about = AboutSpan { workspace, revision, at, from, until, query };
-    rows::answer(&request, paging, about, Tenures { view, span, role, pairs }).await
+    rows::answer(&request, paging, about, question).await
 }
 
 /// Compares the views at two instants.
