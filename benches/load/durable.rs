@@ -26,8 +26,8 @@ use crate::table::{Table, median, per_second, quantiles, ratio};
 const APPENDED_BYTES: usize = 1_100;
 const CALLERS: usize = 64;
 
-/// An event's workspace, revision, command, leaf and bytes.
-type Row = (Vec<u8>, i64, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
+/// An event's workspace, revision, leaf and bytes.
+type Row = (Vec<u8>, i64, Vec<u8>, Vec<u8>);
 
 const ROWS_A_TRANSACTION: usize = 100;
 
@@ -136,9 +136,9 @@ async fn workspace(service: &Service) -> WorkspaceId {
 fn inserted(written: &Path, empty: &Path) -> f64 {
     drop(SqliteLog::open(empty).unwrap());
     let from = Connection::open(written.join("tenure.db")).unwrap();
-    let columns = "workspace, revision, command, leaf, event";
+    let columns = "workspace, revision, leaf, event";
     let mut select = from.prepare(&format!("SELECT {columns} FROM events ORDER BY position")).unwrap();
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let rows = select.query_map([], row).unwrap();
     let rows: Vec<Row> = rows.map(Result::unwrap).collect();
     let mut to = Connection::open(empty.join("tenure.db")).unwrap();
@@ -146,10 +146,10 @@ fn inserted(written: &Path, empty: &Path) -> f64 {
     let started = Instant::now();
     for some in rows.chunks(ROWS_A_TRANSACTION) {
         let transaction = to.transaction().unwrap();
-        let sql = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4, ?5)");
+        let sql = format!("INSERT INTO events ({columns}) VALUES (?1, ?2, ?3, ?4)");
         let mut insert = transaction.prepare_cached(&sql).unwrap();
-        for (workspace, revision, command, leaf, event) in some {
-            insert.execute(params![workspace, revision, command, leaf, event]).unwrap();
+        for (workspace, revision, leaf, event) in some {
+            insert.execute(params![workspace, revision, leaf, event]).unwrap();
         }
         drop(insert);
         transaction.commit().unwrap();
