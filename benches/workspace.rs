@@ -223,7 +223,7 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
             median_nanos(1, 1, || {
                 rolls.who_had_access(&view, *environment, *span, |_, tenure| {
                     black_box(tenure);
-                })
+                });
             }) / 1e6
         })
         .collect();

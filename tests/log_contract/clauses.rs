@@ -16,8 +16,8 @@ use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 use crate::support::{
-    ALL_READS, Store, answer, append_one, appended, at, claim, credential, head_over, notes, part, read,
-    read_all, recorded, token, user, verify_tree, with, workspace,
+    ALL_READS, Store, answer, append_one, appended, at, claim, credential, head_over, notes, part, read, read_all,
+    recorded, token, user, verify_tree, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
