@@ -1,7 +1,8 @@
 //! One workspace in process: decisions now and in the past, what a loaded history takes in memory, how soon a cold one is there, and
 //! how fast its log is verified.
 //!
-//! `cargo bench --bench workspace` prints one figure a line, and stops by itself after a minute or two.
+//! `cargo bench --bench workspace` prints one figure a line, and stops by itself after a minute or two. With `-- PART [EVENTS]` it does
+//! one part only: `small`, `large`, `cold` or `start`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -88,43 +89,69 @@ fn append(log: &SqliteLog, writer: &mut Writer, count: usize) {
     }
 }
 
-/// Questions by name: a principal, an action, an environment.
-fn questions(writer: &mut Writer) -> Vec<Question> {
-    let question = |_| {
-        let (who, place) = (writer.below(writer.principals.len()), writer.below(writer.environments.len()));
-        let subject = match &writer.principals[who] {
-            Principal::User(user) => Subject::new("user", user.as_str()),
-            Principal::ServiceUser(_) => Subject::new("service_user", &format!("robot-{}", who - writer.shape.members)),
-        };
-        let action = ["view", "deploy"][writer.below(2)].to_owned();
-        Question { subject, action, resource: Resource::new("environment", &format!("env-{place}"), None) }
+/// A question by names: a principal, an action, an environment.
+fn question(writer: &mut Writer) -> Question {
+    let (who, place) = (writer.below(writer.principals.len()), writer.below(writer.environments.len()));
+    let subject = match &writer.principals[who] {
+        Principal::User(user) => Subject::new("user", user.as_str()),
+        Principal::ServiceUser(_) => Subject::new("service_user", &format!("robot-{}", who - writer.shape.members)),
     };
-    (0..ASKED).map(question).collect()
+    let action = ["read", "deploy"][writer.below(2)].to_owned();
+    Question { subject, action, resource: Resource::new("environment", &format!("env-{place}"), None) }
 }
 
-fn decide(name: &str, writer: &mut Writer, root: &Arc<Workspace>) {
-    let asked = questions(writer);
-    let (first, now) = (root.event(Revision(1)).unwrap().time.micros(), root.head_time().next());
-    let span = usize::try_from(now.micros() - first).unwrap();
-    let instants: Vec<_> = asked.iter().map(|_| Instant::from_micros(first + writer.below(span) as i64)).collect();
-    let at_now = median_nanos(ROUNDS, ASKED, || {
-        for question in &asked {
-            let view = View::now(Arc::clone(root), now);
-            black_box(judge(&view, black_box(question)));
+/// Questions about the facts of workspaces.
+#[derive(Default)]
+struct Asked {
+    roots: Vec<Arc<Workspace>>,
+    /// Each question, when in the history it is about, and the place of its workspace.
+    questions: Vec<(usize, Instant, Question)>,
+}
+
+impl Asked {
+    /// So many questions about a workspace, at instants anywhere in its history.
+    fn about(&mut self, root: &Arc<Workspace>, writer: &mut Writer, count: usize) {
+        let (first, now) = (root.event(Revision(1)).unwrap().time.micros(), root.head_time().next());
+        let span = usize::try_from(now.micros() - first).unwrap();
+        for _ in 0..count {
+            let instant = Instant::from_micros(first + writer.below(span) as i64);
+            self.questions.push((self.roots.len(), instant, question(writer)));
         }
-    });
-    let in_the_past = median_nanos(ROUNDS, ASKED, || {
-        for (question, instant) in asked.iter().zip(&instants) {
-            let view = View::new(Arc::clone(root), At::Instant(*instant), now).unwrap();
-            black_box(judge(&view, black_box(question)));
-        }
-    });
-    println!("{name}: a decision now {at_now:.0} ns, at a random instant {in_the_past:.0} ns");
+        self.roots.push(Arc::clone(root));
+    }
+
+    fn judge(&self, (root, _, question): &(usize, Instant, Question)) {
+        let view = View::now(Arc::clone(&self.roots[*root]), Instant::EARLIEST);
+        black_box(judge(&view, black_box(question)));
+    }
+
+    fn judge_past(&self, (root, instant, question): &(usize, Instant, Question)) {
+        let view = View::new(Arc::clone(&self.roots[*root]), At::Instant(*instant), *instant).unwrap();
+        black_box(judge(&view, black_box(question)));
+    }
+
+    /// The same, each about another workspace than the one before: workspace after workspace would find each in the caches.
+    fn in_turn(mut self) -> Self {
+        let each = self.questions.len() / self.roots.len();
+        let mut places: Vec<_> = self.questions.into_iter().enumerate().collect();
+        places.sort_by_key(|(place, (root, ..))| (place % each, root * 37 % 100));
+        // Made again one after the other, so that what is asked lies as a caller would have it.
+        self.questions =
+            places.iter().map(|(_, (root, instant, question))| (*root, *instant, question.clone())).collect();
+        self
+    }
+
+    fn measure(&self, name: &str) {
+        let each = self.questions.len();
+        let at_now = median_nanos(ROUNDS, each, || self.questions.iter().for_each(|asked| self.judge(asked)));
+        let past = median_nanos(ROUNDS, each, || self.questions.iter().for_each(|asked| self.judge_past(asked)));
+        println!("{name}: a decision now {at_now:.0} ns, at a random instant {past:.0} ns ({:.2} ×)", past / at_now);
+    }
 }
 
 /// Ten grants in each restricted environment.
-fn small() {
-    let mut writer = Writer::new(SMALL, 7);
+fn small_workspace(seed: u64) -> (Writer, Arc<Workspace>) {
+    let mut writer = Writer::new(SMALL, seed);
     let mut workspace = Workspace::empty(writer.workspace);
     writer.begin().iter().for_each(|event| workspace.evolve(event));
     for place in (0..SMALL.environments).step_by(2) {
@@ -132,7 +159,20 @@ fn small() {
             workspace.evolve(&Arc::new(writer.grant_of(place, 5 + place * 10 + who)));
         }
     }
-    decide("100 members, 10 environments", &mut writer, &Arc::new(workspace));
+    (writer, Arc::new(workspace))
+}
+
+fn small() {
+    let (mut one, mut hundred) = (Asked::default(), Asked::default());
+    let (mut writer, root) = small_workspace(7);
+    one.about(&root, &mut writer, ASKED);
+    one.measure("100 members, 10 environments");
+    for seed in 0..100 {
+        let (mut writer, root) = small_workspace(100 + seed);
+        hundred.about(&root, &mut writer, ASKED / 100);
+    }
+    // More than the caches nearest to a core hold.
+    hundred.in_turn().measure("the same in 100 workspaces in turn");
 }
 
 fn large(events: usize) {
@@ -148,7 +188,9 @@ fn large(events: usize) {
     let held = (own_memory() - before) / events as f64;
     let packed = root.packed().len() as f64 / events as f64;
     println!("memory of facts and history: {held:.1} bytes an event, of which packed events {packed:.1}");
-    decide("a million changes, 240,000 grants", &mut writer, &root);
+    let mut asked = Asked::default();
+    asked.about(&root, &mut writer, ASKED);
+    asked.measure("a million changes, 240,000 grants");
     who_had_access(&mut writer, &root);
     drop((root, log));
     verify(folder.path(), &writer, events);
@@ -245,7 +287,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
 
 /// The first question to a workspace that is not loaded.
 async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
-    let question = questions(writer).remove(0);
+    let question = question(writer);
     let service = service(log);
     let start = Stopwatch::now();
     let root = service.workspace(writer.workspace).await.unwrap().unwrap();
@@ -295,13 +337,21 @@ async fn start(workspaces: u64) {
 }
 
 fn main() {
-    let number = |place, default| {
-        let given = std::env::args().filter(|text| !text.starts_with('-')).nth(place);
-        given.and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    small();
-    large(number(1, 1_000_000));
+    let given: Vec<_> = std::env::args().skip(1).filter(|text| !text.starts_with('-')).collect();
+    let number = |default| given.iter().find_map(|text| text.parse().ok()).unwrap_or(default);
+    let part = given.iter().find(|text| text.parse::<usize>().is_err());
+    let wants = |name: &str| part.is_none_or(|part| part == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(cold(MIDDLE, 100_000));
-    runtime.block_on(start(u64::try_from(number(2, 10_000)).unwrap()));
+    if wants("small") {
+        small();
+    }
+    if wants("large") {
+        large(number(1_000_000));
+    }
+    if wants("cold") {
+        runtime.block_on(cold(MIDDLE, 100_000));
+    }
+    if wants("start") {
+        runtime.block_on(start(10_000));
+    }
 }

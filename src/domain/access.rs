@@ -8,6 +8,7 @@ use super::command::{EnvironmentRef, PrincipalRef};
 use super::grounds::Grounds;
 use super::id::EnvironmentId;
 use super::principal::Principal;
+use super::registry::PrincipalFacts;
 use super::role::{EnvironmentRole, WorkspaceRole};
 use super::time::Revision;
 use super::timeline::Since;
@@ -204,7 +205,10 @@ impl Decision {
 
     /// The same, resting on one more event.
     fn resting_on(self, event: Option<Revision>) -> Self {
-        Self { evidence: event.map_or(self.evidence, |event| self.evidence.and(event)), ..self }
+        match event {
+            Some(event) => Self { evidence: self.evidence.and(event), ..self },
+            None => self,
+        }
     }
 }
 
@@ -255,7 +259,7 @@ fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decisio
     Decision { required: required_role, ..decision }
 }
 
-fn judge_workspace_role(principal: &Present, required: Option<WorkspaceRole>) -> Decision {
+fn judge_workspace_role(principal: &Present<'_>, required: Option<WorkspaceRole>) -> Decision {
     let role = principal.role.map(|role| role.value);
     let (allowed, rule) = match required {
         None => (true, Rule::AnyPrincipal),
@@ -307,13 +311,19 @@ impl Decision {
     }
 }
 
-fn judge_role(view: &View, environment: &EnvironmentView<'_>, principal: &Present, role: EnvironmentRole) -> Decision {
-    let (held, third) = first_that_applies(view, environment, &principal.principal, principal.role);
-    let evidence = [Some(principal.since), Some(environment.mode.since), third];
+fn judge_role(
+    view: &View,
+    environment: &EnvironmentView<'_>,
+    principal: &Present<'_>,
+    role: EnvironmentRole,
+) -> Decision {
+    let (held, third) = first_that_applies(view, environment, Some(principal.facts), principal.role);
     Decision {
+        allowed: held.role >= role,
         role: Some(AnyRole::Environment(held.role)),
         required: Some(AnyRole::Environment(role)),
-        ..Decision::new(held.role >= role, held.rule, evidence.into_iter().flatten())
+        rule: held.rule,
+        evidence: Grounds::of([principal.since, environment.mode.since, third.unwrap_or(Revision::ZERO)]),
     }
 }
 
@@ -339,42 +349,40 @@ pub struct Access {
 
 /// The role of a principal that exists in an environment that exists.
 pub fn held(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Held {
-    first_that_applies(view, environment, principal, workspace_role(view, principal)).0
+    let facts = view.workspace().registry.principal(principal);
+    first_that_applies(view, environment, facts, facts.and_then(|facts| view.role(facts))).0
 }
 
 /// As [`held`], with the events that it rests on.
 pub fn access(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Access {
-    let found = view.presence(principal);
-    let member = found.as_ref().and_then(|found| found.role);
-    let (Held { role, rule }, third) = first_that_applies(view, environment, principal, member);
+    let facts = view.workspace().registry.principal(principal);
+    let found = facts.and_then(|facts| view.present_of(facts));
+    let (Held { role, rule }, third) = first_that_applies(view, environment, facts, found.and_then(|found| found.role));
     let evidence = [found.map(|found| found.since), Some(environment.mode.since), third];
     Access { role, rule, evidence: evidence.into_iter().flatten().collect() }
 }
 
-fn workspace_role(view: &View, principal: &Principal) -> Option<Since<WorkspaceRole>> {
-    match principal {
-        Principal::User(user) => view.member(user),
-        Principal::ServiceUser(_) => None,
-    }
-}
-
 /// The first rule that applies, and the event that it rests on beside the principal's and the environment's own.
+// A grant is looked for last: most answers do not depend on it.
 fn first_that_applies(
     view: &View,
     environment: &EnvironmentView<'_>,
-    principal: &Principal,
+    principal: Option<&PrincipalFacts>,
     member: Option<Since<WorkspaceRole>>,
 ) -> (Held, Option<Revision>) {
     const CONTRIBUTOR: EnvironmentRole = EnvironmentRole::Contributor;
     let rbac = view.rbac();
-    let grant = view.grant_trace(environment, principal);
-    let live_grant = grant.as_ref().and_then(|grant| view.live_grant(grant));
-    let (role, rule, third) = match (environment.mode.value, rbac.value, member, live_grant) {
+    let (role, rule, third) = match (environment.mode.value, rbac.value, member) {
         (Mode::Unrestricted | Mode::Ended, ..) => (CONTRIBUTOR, Rule::Unrestricted, None),
-        (_, false, ..) => (CONTRIBUTOR, Rule::RbacOff, Some(rbac.since)),
-        (_, _, Some(member), _) if member.value.administers() => (CONTRIBUTOR, Rule::WorkspaceRole, Some(rbac.since)),
-        (_, _, _, Some(grant)) => (grant.value.role, Rule::Grant, Some(grant.since)),
-        (Mode::Restricted(role), ..) => (role, Rule::DefaultRole, grant.map(|ended| ended.since)),
+        (_, false, _) => (CONTRIBUTOR, Rule::RbacOff, Some(rbac.since)),
+        (_, _, Some(member)) if member.value.administers() => (CONTRIBUTOR, Rule::WorkspaceRole, Some(rbac.since)),
+        (Mode::Restricted(default), ..) => {
+            let grant = principal.and_then(|principal| view.grant_trace_of(environment, principal));
+            match grant.as_ref().and_then(|grant| view.live_grant(grant)) {
+                Some(live) => (live.value.role, Rule::Grant, Some(live.since)),
+                None => (default, Rule::DefaultRole, grant.map(|ended| ended.since)),
+            }
+        }
     };
     (Held { role, rule }, third)
 }
@@ -412,7 +420,7 @@ pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: Environment
     }
 }
 
-fn find_principal(view: &View, reference: &PrincipalRef) -> Result<Present, Decision> {
+fn find_principal<'a>(view: &'a View, reference: &PrincipalRef) -> Result<Present<'a>, Decision> {
     view.present(reference).ok_or_else(|| match reference.0.split_once(':') {
         Some(("service_user", named)) => {
             let trace = view.last_service_user_named(named).and_then(|id| view.service_user_trace(id));
@@ -430,7 +438,7 @@ pub(super) fn find_environment<'a>(
     view: &'a View,
     reference: &EnvironmentRef,
 ) -> Result<EnvironmentView<'a>, Decision> {
-    view.find_environment(reference).map_err(|_| {
+    view.present_environment(reference).ok_or_else(|| {
         let ended = view.last_environment_named(reference).and_then(|id| view.environment_trace(id));
         Decision::new(false, Rule::NoSuchEnvironment, ended.map(|ended| ended.since))
     })

@@ -23,24 +23,41 @@ impl Grounds {
     // INVARIANT: no rule rests on more than `GROUNDS_MAX` events. Kept by `tests/model.rs`, which meets every rule.
     #[must_use]
     pub fn and(mut self, revision: Revision) -> Self {
-        let place = self.iter().take_while(|before| **before < revision).count();
-        if revision == Revision::ZERO || self.get(place) == Some(&revision) {
-            return self;
-        }
-        if let Some(later) = self.revisions.get_mut(place..) {
-            later.rotate_right(1);
-        }
-        if let Some(free) = self.revisions.get_mut(place) {
-            *free = revision;
-            self.len += 1;
-        }
+        self.add(revision);
         self
+    }
+
+    /// These events.
+    pub fn of<const N: usize>(revisions: [Revision; N]) -> Self {
+        revisions.into_iter().collect()
+    }
+
+    #[inline]
+    fn add(&mut self, revision: Revision) {
+        let mut moved = revision;
+        for place in &mut self.revisions {
+            if moved == Revision::ZERO || *place == moved {
+                return;
+            }
+            if *place == Revision::ZERO {
+                *place = moved;
+                self.len += 1;
+                return;
+            }
+            // It stands here, and what stood here after it.
+            if moved < *place {
+                std::mem::swap(place, &mut moved);
+            }
+        }
     }
 }
 
 impl FromIterator<Revision> for Grounds {
+    #[inline]
     fn from_iter<I: IntoIterator<Item = Revision>>(revisions: I) -> Self {
-        revisions.into_iter().fold(Self::default(), Self::and)
+        let mut grounds = Self::default();
+        revisions.into_iter().for_each(|revision| grounds.add(revision));
+        grounds
     }
 }
 

@@ -226,11 +226,11 @@ impl EnvironmentName {
 
     /// Looks something up by the key of a text; none if the text cannot be a name. Nothing is allocated for it: every decision
     /// looks a name up.
-    pub fn look_up<T>(text: &str, look: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub fn look_up<T>(text: &str, look: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut key = [0; NAME_CHARS_MAX];
-        let key = key.get_mut(..text.len())?;
-        key.copy_from_slice(text.as_bytes());
+        key.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        // All of it, since that takes fewer steps than to stop where the text ends.
         key.make_ascii_lowercase();
-        look(std::str::from_utf8(key).ok()?)
+        look(key.get(..text.len())?)
     }
 }

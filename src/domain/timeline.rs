@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::search::{part, search_from};
 use super::time::Revision;
 
 /// How many values are kept in one piece. A copy of a timeline copies one piece at most, and pointers to the others.
@@ -35,6 +36,9 @@ pub struct Timeline<T> {
 /// Some values; never changed, so that copies share it.
 type Piece<T> = Arc<[Since<T>]>;
 
+/// A piece, and its first revision.
+type Dated<T> = (Revision, Piece<T>);
+
 /// The values before the newest.
 #[derive(Debug, Clone)]
 enum Earlier<T> {
@@ -44,46 +48,60 @@ enum Earlier<T> {
     One(Since<T>),
     /// Up to a piece.
     Few(Piece<T>),
-    /// Whole pieces, and the one that is not whole yet.
-    Many(Box<(Vec<Piece<T>>, Piece<T>)>),
+    /// Pieces, each with its first revision, of which the last one may not be whole yet.
+    Many(Arc<[Dated<T>]>),
+}
+
+/// The newest of some values that held at a revision, those having come between two others.
+fn last_at<T>(values: &[Since<T>], revision: Revision, begun: Revision, ended: Revision) -> Option<&Since<T>> {
+    let (passed, whole) = (revision.0.saturating_sub(begun.0), ended.0.saturating_sub(begun.0));
+    let holds = |place: usize| values.get(place).is_some_and(|entry| entry.since <= revision);
+    values.get(search_from(part(values.len(), passed, whole), 1, values.len(), holds).checked_sub(1)?)
 }
 
 impl<T: Clone> Earlier<T> {
-    fn parts(&self) -> (&[Piece<T>], &[Since<T>]) {
+    /// The pieces of many values; or else, the few that there are.
+    fn parts(&self) -> (&[Dated<T>], &[Since<T>]) {
         match self {
             Self::None => (&[], &[]),
             Self::One(value) => (&[], std::slice::from_ref(value)),
             Self::Few(values) => (&[], values),
-            Self::Many(pieces) => (&pieces.0, &pieces.1),
+            Self::Many(pieces) => (pieces, &[]),
         }
     }
 
     fn push(&mut self, value: Since<T>) {
         let longer = |values: &[Since<T>], value| values.iter().cloned().chain([value]).collect();
+        let since = value.since;
         match self {
             Self::None => *self = Self::One(value),
             Self::One(first) => *self = Self::Few([first.clone(), value].into()),
             Self::Few(values) if values.len() < PIECE_LEN => *values = longer(values, value),
-            Self::Few(values) => *self = Self::Many(Box::new((vec![Arc::clone(values)], [value].into()))),
-            Self::Many(pieces) if pieces.1.len() < PIECE_LEN => pieces.1 = longer(&pieces.1, value),
-            Self::Many(pieces) => {
-                let whole = std::mem::replace(&mut pieces.1, [value].into());
-                pieces.0.push(whole);
+            Self::Few(values) => {
+                let first = values.first().map_or(Revision::ZERO, |first| first.since);
+                *self = Self::Many([(first, Arc::clone(values)), (since, [value].into())].into());
             }
+            Self::Many(pieces) => match Arc::make_mut(pieces).last_mut() {
+                Some((_, last)) if last.len() < PIECE_LEN => *last = longer(last, value),
+                _ => *pieces = pieces.iter().cloned().chain([(since, [value].into())]).collect(),
+            },
         }
     }
 
-    fn at(&self, revision: Revision) -> Option<&Since<T>> {
-        let (whole, last) = self.parts();
-        let piece = match last.first() {
-            Some(first) if first.since <= revision => last,
-            _ => {
-                let after = whole.partition_point(|piece| piece.first().is_some_and(|first| first.since <= revision));
-                whole.get(after.checked_sub(1)?)?
+    /// The value that held at a revision that is before `newest`, the one that set the value after these.
+    fn at(&self, revision: Revision, newest: Revision) -> Option<&Since<T>> {
+        match self {
+            Self::None => None,
+            Self::One(value) => Some(value).filter(|value| value.since <= revision),
+            // Most facts that change a few times have been there almost from the start.
+            Self::Few(values) => last_at(values, revision, Revision::ZERO, newest),
+            Self::Many(pieces) => {
+                let begun = pieces.partition_point(|(first, _)| *first <= revision);
+                let (first, piece) = pieces.get(begun.checked_sub(1)?)?;
+                let next = pieces.get(begun).map_or(newest, |(next, _)| *next);
+                last_at(piece, revision, *first, next)
             }
-        };
-        let after = piece.partition_point(|entry| entry.since <= revision);
-        piece.get(after.checked_sub(1)?)
+        }
     }
 }
 
@@ -107,8 +125,13 @@ impl<T: Clone> Timeline<T> {
     }
 
     /// The value that held at the revision, none before the first.
+    #[inline]
     pub fn at(&self, revision: Revision) -> Option<&Since<T>> {
-        self.newest.as_ref().filter(|newest| newest.since <= revision).or_else(|| self.earlier.at(revision))
+        match &self.newest {
+            Some(newest) if newest.since <= revision => Some(newest),
+            Some(newest) => self.earlier.at(revision, newest.since),
+            None => None,
+        }
     }
 
     /// The newest value.
@@ -119,7 +142,7 @@ impl<T: Clone> Timeline<T> {
     /// The oldest value.
     pub fn first(&self) -> Option<&Since<T>> {
         let (whole, last) = self.earlier.parts();
-        whole.first().and_then(|piece| piece.first()).or(last.first()).or(self.newest.as_ref())
+        whole.first().and_then(|(_, piece)| piece.first()).or(last.first()).or(self.newest.as_ref())
     }
 
     /// The first revision of the unbroken run of values, up to a revision, for all of which a condition holds.
@@ -132,7 +155,7 @@ impl<T: Clone> Timeline<T> {
     /// Every value, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Since<T>> {
         let (whole, last) = self.earlier.parts();
-        whole.iter().flat_map(|piece| piece.iter()).chain(last).chain(&self.newest)
+        whole.iter().flat_map(|(_, piece)| piece.iter()).chain(last).chain(&self.newest)
     }
 }
 

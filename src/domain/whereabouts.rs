@@ -39,7 +39,7 @@ impl Knowledge<'_> {
         match self {
             Self::Everything => find_environment(view, named),
             Self::Own { .. } => {
-                let found = view.find_environment(named).ok().filter(|place| self.reaches(view, place));
+                let found = view.present_environment(named).filter(|place| self.reaches(view, place));
                 found.ok_or_else(|| Decision::denied(Rule::NoSuchEnvironment))
             }
         }

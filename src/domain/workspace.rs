@@ -13,6 +13,7 @@ use super::history::History;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use super::name::{EnvironmentName, ServiceUserName};
 use super::principal::{Actor, Principal};
+use super::registry::{Presence, PrincipalFacts, Registry};
 use super::resource::ResourceFacts;
 use super::role::{EnvironmentRole, Plan, WorkspaceRole};
 use super::time::{Instant, Revision};
@@ -60,10 +61,10 @@ pub(super) struct Credential<T> {
 }
 
 impl<T> Credential<T> {
-    fn new(members: &Members, event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
+    fn new(registry: &Registry, event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
         let (issued, issued_at) = (event.revision, event.time);
         let issued_by = match &event.actor {
-            Actor::User(user) => Actor::User(known_user(members, user)),
+            Actor::User(user) => Actor::User(registry.known_user(user)),
             other => other.clone(),
         };
         Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
@@ -75,23 +76,6 @@ pub(super) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
 
 /// What a proxy token was made as, and its scope since.
 pub(super) type ScopedTerms = (ProxyTokenTerms, Timeline<Scope>);
-
-/// Each user that ever was a member, with the role.
-pub(super) type Members = OrdMap<UserId, Arc<Timeline<Option<WorkspaceRole>>>>;
-
-#[derive(Debug, Clone)]
-pub(super) struct ServiceUserFacts {
-    pub(super) name: ServiceUserName,
-    pub(super) alive: Timeline<bool>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct EnvironmentFacts {
-    pub(super) name: Timeline<EnvironmentName>,
-    pub(super) mode: Timeline<Mode>,
-    pub(super) grants: OrdMap<Principal, Arc<Timeline<Option<Grant>>>>,
-    pub(super) live_grants: usize,
-}
 
 /// What can pass its `expires_at`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,13 +112,7 @@ pub struct Workspace {
     pub(super) alive: Timeline<bool>,
     pub(super) plan: Timeline<Plan>,
     pub(super) rbac: Timeline<bool>,
-    pub(super) members: Members,
-    pub(super) service_users: OrdMap<ServiceUserId, Arc<ServiceUserFacts>>,
-    pub(super) service_user_names: OrdMap<ServiceUserName, Arc<Timeline<Option<ServiceUserId>>>>,
-    pub(super) environments: OrdMap<EnvironmentId, Arc<EnvironmentFacts>>,
-    pub(super) environment_names: OrdMap<Arc<str>, Arc<Timeline<Option<EnvironmentId>>>>,
-    /// Where each principal ever had a grant.
-    pub(super) granted: OrdMap<Principal, OrdSet<EnvironmentId>>,
+    pub(super) registry: Registry,
     pub(super) tokens: OrdMap<TokenId, Arc<Credential<TokenTerms>>>,
     /// Every token ever issued, by holder.
     pub(super) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
@@ -158,12 +136,7 @@ impl Workspace {
             alive: Timeline::default(),
             plan: Timeline::default(),
             rbac: Timeline::default(),
-            members: OrdMap::new(),
-            service_users: OrdMap::new(),
-            service_user_names: OrdMap::new(),
-            environments: OrdMap::new(),
-            environment_names: OrdMap::new(),
-            granted: OrdMap::new(),
+            registry: Registry::default(),
             tokens: OrdMap::new(),
             tokens_of: OrdMap::new(),
             proxy_tokens: OrdMap::new(),
@@ -292,9 +265,11 @@ impl Workspace {
     }
 
     pub(super) fn set_member(&mut self, at: Revision, user: &UserId, role: Option<WorkspaceRole>) {
-        let timeline = Arc::make_mut(self.members.entry(user.clone()).or_default());
-        let before = timeline.last().and_then(|entry| entry.value);
-        timeline.set(at, role);
+        let principal = Principal::User(user.clone());
+        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.presence);
+        let Some(Presence::User(roles)) = facts else { return };
+        let before = roles.last().and_then(|entry| entry.value);
+        roles.set(at, role);
         let owner = |role: Option<WorkspaceRole>| usize::from(role == Some(WorkspaceRole::Owner));
         let member = |role: Option<WorkspaceRole>| usize::from(role.is_some());
         self.census.owners = (self.census.owners + owner(role)).saturating_sub(owner(before));
@@ -302,38 +277,40 @@ impl Workspace {
     }
 
     pub(super) fn add_service_user(&mut self, at: Revision, id: ServiceUserId, name: &ServiceUserName) {
-        let facts = ServiceUserFacts { name: name.clone(), alive: Timeline::starting(at, true) };
-        self.service_users.insert(id, Arc::new(facts));
-        Arc::make_mut(self.service_user_names.entry(name.clone()).or_default()).set(at, Some(id));
+        let Some(facts) = self.registry.principal_mut(&Principal::ServiceUser(id)) else { return };
+        facts.presence = Presence::ServiceUser(Timeline::starting(at, true), Some(name.clone()));
+        let number = facts.number;
+        self.registry.service_user_names.set(at, name.as_str(), Some(number));
         self.census.principals += 1;
     }
 
     pub(super) fn end_service_user(&mut self, at: Revision, id: ServiceUserId) {
-        let Some(facts) = self.service_users.get_mut(&id) else { return };
-        let facts = Arc::make_mut(facts);
-        facts.alive.set(at, false);
-        Arc::make_mut(self.service_user_names.entry(facts.name.clone()).or_default()).set(at, None);
+        let principal = Principal::ServiceUser(id);
+        if self.registry.principal(&principal).and_then(PrincipalFacts::service_user).is_none() {
+            return;
+        }
+        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.presence);
+        let Some(Presence::ServiceUser(alive, Some(name))) = facts else { return };
+        alive.set(at, false);
+        let name = name.clone();
+        self.registry.service_user_names.set(at, name.as_str(), None);
         self.census.principals = self.census.principals.saturating_sub(1);
     }
 
     pub(super) fn add_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
-        let facts = EnvironmentFacts {
-            name: Timeline::starting(at, name.clone()),
-            mode: Timeline::starting(at, Mode::Unrestricted),
-            ..EnvironmentFacts::default()
-        };
-        self.environments.insert(id, Arc::new(facts));
+        let mode = Timeline::starting(at, Mode::Unrestricted);
+        self.registry.begin_environment(id, Timeline::starting(at, name.clone()), mode);
         self.set_environment_name(at, name, Some(id));
         self.census.environments += 1;
     }
 
-    pub(super) fn set_environment_name(&mut self, at: Revision, name: &EnvironmentName, holder: Option<EnvironmentId>) {
-        Arc::make_mut(self.environment_names.entry(name.key()).or_default()).set(at, holder);
+    pub(super) fn set_environment_name(&mut self, at: Revision, name: &EnvironmentName, bearer: Option<EnvironmentId>) {
+        let number = bearer.map(|id| self.registry.environment_number(id));
+        self.registry.environment_names.set(at, &name.key(), number);
     }
 
     fn rename_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
-        let Some(facts) = self.environments.get_mut(&id) else { return };
-        let facts = Arc::make_mut(facts);
+        let Some(facts) = self.registry.environment_mut(id) else { return };
         let before = facts.name.last().map(|entry| entry.value.clone());
         facts.name.set(at, name.clone());
         if let Some(before) = before.filter(|before| before.key() != name.key()) {
@@ -343,14 +320,14 @@ impl Workspace {
     }
 
     pub(super) fn set_mode(&mut self, at: Revision, id: EnvironmentId, mode: Mode) {
-        if let Some(facts) = self.environments.get_mut(&id) {
-            Arc::make_mut(facts).mode.set(at, mode);
+        if let Some(facts) = self.registry.environment_mut(id) {
+            facts.mode.set(at, mode);
         }
     }
 
     fn end_environment(&mut self, at: Revision, id: EnvironmentId) {
         self.set_mode(at, id, Mode::Ended);
-        let name = self.environments.get(&id).and_then(|facts| facts.name.last()).map(|entry| entry.value.clone());
+        let name = self.registry.environment(id).and_then(|facts| facts.name.last()).map(|entry| entry.value.clone());
         if let Some(name) = name {
             self.set_environment_name(at, &name, None);
         }
@@ -363,24 +340,10 @@ impl Workspace {
     }
 
     pub(super) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
-        let Some(facts) = self.environments.get_mut(&id) else { return };
-        let facts = Arc::make_mut(facts);
-        let before = if let Some(timeline) = facts.grants.get_mut(principal) {
-            let timeline = Arc::make_mut(timeline);
-            let before = timeline.last().and_then(|entry| entry.value);
-            timeline.set(at, grant);
-            before
-        } else {
-            let principal = known(&self.members, principal);
-            facts.grants.insert(principal.clone(), Arc::new(Timeline::starting(at, grant)));
-            self.granted.entry(principal).or_default().insert(id);
-            None
-        };
-        let held = |grant: Option<Grant>| usize::from(grant.is_some());
-        facts.live_grants = (facts.live_grants + held(grant)).saturating_sub(held(before));
+        let Some(before) = self.registry.set_grant(at, id, principal, grant) else { return };
         let (before, after) = (before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at));
         if before.is_some() || after.is_some() {
-            self.reschedule(before, after, Expiring::Grant(id, known(&self.members, principal)));
+            self.reschedule(before, after, Expiring::Grant(id, self.registry.known(principal)));
         }
     }
 
@@ -394,21 +357,21 @@ impl Workspace {
     }
 
     fn add_token(&mut self, event: &Event, id: TokenId, terms: &TokenTerms) {
-        let terms = TokenTerms { holder: known(&self.members, &terms.holder), ..terms.clone() };
+        let terms = TokenTerms { holder: self.registry.known(&terms.holder), ..terms.clone() };
         self.tokens_of.entry(terms.holder.clone()).or_default().insert(id);
         let expires_at = terms.expires_at;
-        self.tokens.insert(id, Credential::new(&self.members, event, terms, expires_at));
+        self.tokens.insert(id, Credential::new(&self.registry, event, terms, expires_at));
         self.credential_added(expires_at, Expiring::Token(id));
     }
 
     fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
         let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
-        self.proxy_tokens.insert(id, Credential::new(&self.members, event, (terms.clone(), scope), terms.expires_at));
+        self.proxy_tokens.insert(id, Credential::new(&self.registry, event, (terms.clone(), scope), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::ProxyToken(id));
     }
 
     fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
-        self.access_keys.insert(id, Credential::new(&self.members, event, terms.clone(), terms.expires_at));
+        self.access_keys.insert(id, Credential::new(&self.registry, event, terms.clone(), terms.expires_at));
         self.credential_added(terms.expires_at, Expiring::AccessKey(id));
     }
 
@@ -445,18 +408,6 @@ impl Workspace {
             Arc::make_mut(token).terms.1.set(at, Some(Arc::new(environments.clone())));
         }
     }
-}
-
-/// The principal, by the text of its id that the facts hold already, so that they hold it once.
-fn known(members: &Members, principal: &Principal) -> Principal {
-    match principal {
-        Principal::User(user) => Principal::User(known_user(members, user)),
-        Principal::ServiceUser(id) => Principal::ServiceUser(*id),
-    }
-}
-
-fn known_user(members: &Members, user: &UserId) -> UserId {
-    members.get_key_value(user).map_or(user, |(known, _)| known).clone()
 }
 
 /// Ends a credential; gives the expiry it had.

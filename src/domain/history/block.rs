@@ -12,7 +12,11 @@ use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
 use crate::domain::principal::{Actor, CredentialId};
+use crate::domain::search::{part, search_from};
 use crate::domain::time::{Instant, Revision};
+
+/// Of so many events, when the first one happened stands in the samples.
+const SAMPLED: usize = 64;
 
 /// What an event has or is made by: which of these bits are set says what stands in its row.
 mod marks {
@@ -34,6 +38,10 @@ pub(super) struct Block {
     pub(super) first_time: Instant,
     /// How many there are.
     pub(super) len: usize,
+    /// How wide its column of times is, which begins its bytes: so that one place in memory is read for a time, and not two.
+    time_width: u8,
+    /// How long after the first one every [`SAMPLED`]th happened: a few of them lie together, where the whole column does not.
+    samples: Arc<[u64]>,
     /// The columns, the tables and the rows.
     pub(super) bytes: Arc<[u8]>,
 }
@@ -52,6 +60,14 @@ pub(super) struct Parts<'a> {
 }
 
 impl Block {
+    /// A block of this many events, the first of which has this place and time.
+    pub(super) fn new(first: u64, first_time: Instant, len: usize, bytes: Arc<[u8]>) -> Self {
+        let time_width = bytes.first().copied().unwrap_or_default();
+        let times = times_in(&bytes, time_width, len);
+        let samples = (0..len).step_by(SAMPLED).map_while(|offset| times?.get(offset)).collect();
+        Self { first, first_time, len, time_width, samples, bytes }
+    }
+
     /// Packs events, of which the first has this place in the history.
     pub(super) fn pack<'a>(first: u64, events: impl Iterator<Item = &'a Event> + Clone, users: &'a mut Users) -> Self {
         let first_time = events.clone().next().map_or(Instant::EARLIEST, |event| event.time);
@@ -67,7 +83,7 @@ impl Block {
         packer.put_tables(&mut bytes);
         put_column(&mut bytes, &row_ends);
         bytes.extend_from_slice(&packer.rows);
-        Self { first, first_time, len: row_ends.len(), bytes: bytes.into() }
+        Self::new(first, first_time, row_ends.len(), bytes.into())
     }
 
     /// The place after its last event.
@@ -76,7 +92,7 @@ impl Block {
     }
 
     fn times(&self) -> Option<Column<'_>> {
-        Bytes(&self.bytes).column(self.len)
+        times_in(&self.bytes, self.time_width, self.len)
     }
 
     /// When its event at an offset happened.
@@ -90,8 +106,17 @@ impl Block {
         let Some(times) = self.times().filter(|_| self.first_time <= instant) else { return 0 };
         let since_first = |instant: Instant| instant.micros().wrapping_sub(self.first_time.micros()).cast_unsigned();
         let passed = since_first(instant);
-        let guess = part(self.len, passed, end.map_or(0, since_first));
-        search_from(guess, self.len, |offset| times.get(offset).is_some_and(|of_event| of_event <= passed))
+        let end = end.map_or(0, since_first);
+        let sampled = |place: usize| self.samples.get(place).is_some_and(|of_event| *of_event <= passed);
+        let begun = search_from(part(self.samples.len(), passed, end), 1, self.samples.len(), sampled);
+        let Some(place) = begun.checked_sub(1) else { return 0 };
+        let (from, until) = (self.samples.get(place), self.samples.get(begun));
+        let (from, until) = (from.map_or(0, |from| *from), until.map_or(end, |until| *until));
+        let first = place * SAMPLED;
+        let len = self.len.saturating_sub(first).min(SAMPLED);
+        let guess = part(len, passed.saturating_sub(from), until.saturating_sub(from));
+        let happened = |offset: usize| times.get(first + offset).is_some_and(|of_event| of_event <= passed);
+        first + search_from(guess, 2, len, happened)
     }
 
     /// The command that its event at an offset came from.
@@ -114,47 +139,8 @@ impl Block {
     }
 }
 
-/// As much of a length as `passed` is of `whole`, and never more than it.
-fn part(len: usize, passed: u64, whole: u64) -> usize {
-    // So that the product cannot overflow: a length has few bits, and a block is not so long that much is lost.
-    let bits = (u64::BITS - whole.leading_zeros()).saturating_sub(32);
-    let product = (passed >> bits).saturating_mul(count(len));
-    product.checked_div(whole >> bits).and_then(|part| usize::try_from(part).ok()).map_or(len, |part| part.min(len))
-}
-
-/// How many offsets a condition holds for that holds for all before one and for none from it on. Looks near a guess first: events
-/// come about evenly, so theirs is seldom far off, and little memory is read on the way.
-fn search_from(guess: usize, len: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut before, mut after, mut step) = (0, len, 8);
-    let is_before = guess < len && holds(guess);
-    if is_before {
-        before = guess + 1;
-    } else {
-        after = guess;
-    }
-    while before < after {
-        let probe =
-            if is_before { before.saturating_add(step).min(after - 1) } else { after.saturating_sub(step).max(before) };
-        let found = holds(probe);
-        if found {
-            before = probe + 1;
-        } else {
-            after = probe;
-        }
-        if found != is_before {
-            break;
-        }
-        step *= 2;
-    }
-    while before < after {
-        let middle = before.midpoint(after);
-        if holds(middle) {
-            before = middle + 1;
-        } else {
-            after = middle;
-        }
-    }
-    before
+fn times_in(bytes: &[u8], width: u8, len: usize) -> Option<Column<'_>> {
+    Bytes(bytes.get(1..)?).column_of(width, len)
 }
 
 fn later(micros: i64, passed: u64) -> Instant {
@@ -307,28 +293,5 @@ fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<Creden
         marks::WITH_OPERATOR => Some(Some(CredentialId::Operator)),
         marks::WITH_TOKEN => TokenId::unpack(from).map(|token| Some(CredentialId::Token(token))),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{part, search_from};
-
-    #[test]
-    fn a_search_finds_the_place_from_wherever_it_begins() {
-        for len in 0..40 {
-            for place in 0..=len {
-                for guess in 0..=len {
-                    assert_eq!(search_from(guess, len, |offset| offset < place), place, "{guess} of {len}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_part_is_never_more_than_the_whole() {
-        for (passed, whole, expected) in [(0, 0, 100), (5, 10, 50), (u64::MAX, 7, 100), (1 << 62, u64::MAX, 25)] {
-            assert_eq!(part(100, passed, whole), expected, "{passed} of {whole}");
-        }
     }
 }

@@ -109,7 +109,13 @@ impl<'a> Bytes<'a> {
 
     /// What [`put_column`] wrote.
     pub(super) fn column(&mut self, len: usize) -> Option<Column<'a>> {
-        let width = usize::from(self.byte()?);
+        let width = self.byte()?;
+        self.column_of(width, len)
+    }
+
+    /// As [`Self::column`], where its first byte, the width, was read already.
+    pub(super) fn column_of(&mut self, width: u8, len: usize) -> Option<Column<'a>> {
+        let width = usize::from(width);
         let bytes = self.take(len.checked_mul(width)?)?;
         (width <= 8).then_some(Column { width, bytes })
     }

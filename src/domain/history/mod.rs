@@ -22,10 +22,16 @@ pub use stored::PackedHistory;
 
 use super::event::Event;
 use super::id::{CommandId, WorkspaceId};
+use super::search::{part, search_from};
 use super::time::{Instant, Revision};
 
 /// How many events are packed together: the more, the less each takes, and the longer the last of them keep whoever packs.
 const BLOCK_LEN: usize = 2_048;
+
+/// How long after one instant another is, in microseconds; nothing for one that is before it.
+fn passed(since: Instant, instant: Instant) -> u64 {
+    u64::try_from(instant.micros().saturating_sub(since.micros())).unwrap_or_default()
+}
 
 /// The events of a workspace's log after a revision.
 #[derive(Debug, Clone)]
@@ -36,16 +42,19 @@ pub(super) struct History {
     blocks: Arc<Vec<Block>>,
     users: Users,
     packed_len: u64,
-    /// Those that are not packed yet, each beside when it happened, so that a search by time reads no event.
-    open: Vector<(Instant, Arc<Event>)>,
+    /// Those that are not packed yet.
+    open: Vector<Arc<Event>>,
+    /// When each of those happened, so that a search by time reads no event.
+    open_times: Arc<Vec<Instant>>,
     last_time: Option<Instant>,
 }
 
 impl History {
     /// The history of a workspace from after a revision on, before its first event.
     pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
-        let (blocks, users, open) = (Arc::default(), Users::default(), Vector::new());
-        Self { workspace, base, blocks, users, packed_len: 0, open, last_time: None }
+        let (blocks, users) = (Arc::default(), Users::default());
+        let (open, open_times) = (Vector::new(), Arc::default());
+        Self { workspace, base, blocks, users, packed_len: 0, open, open_times, last_time: None }
     }
 
     /// The revision that it begins after.
@@ -64,7 +73,7 @@ impl History {
     }
 
     fn len(&self) -> u64 {
-        self.packed_len.saturating_add(pack::count(self.open.len()))
+        self.packed_len.saturating_add(pack::count(self.open_times.len()))
     }
 
     /// The revision after which so many events came.
@@ -80,7 +89,8 @@ impl History {
     /// Takes in the next event.
     pub(super) fn push(&mut self, event: &Arc<Event>) {
         self.last_time = Some(event.time);
-        self.open.push_back((event.time, Arc::clone(event)));
+        self.open.push_back(Arc::clone(event));
+        Arc::make_mut(&mut self.open_times).push(event.time);
         if self.open.len() >= BLOCK_LEN {
             self.settle();
         }
@@ -91,10 +101,11 @@ impl History {
         if self.open.is_empty() {
             return;
         }
-        let block = Block::pack(self.packed_len, self.open.iter().map(|(_, event)| event.as_ref()), &mut self.users);
+        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
         self.packed_len = block.end();
         Arc::make_mut(&mut self.blocks).push(block);
         self.open = Vector::new();
+        self.open_times = Arc::default();
     }
 
     /// The block that holds a place, if it is packed.
@@ -110,7 +121,7 @@ impl History {
     }
 
     fn open_event(&self, place: u64) -> Option<&Arc<Event>> {
-        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?).map(|(_, event)| event)
+        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?)
     }
 
     /// What a block, with the offset in it, or an open event says of a place.
@@ -145,21 +156,30 @@ impl History {
 
     /// The newest revision whose event happened at or before an instant.
     pub(super) fn revision_at(&self, instant: Instant) -> Revision {
-        let open = match self.open.front() {
-            Some((first, _)) if *first <= instant => {
-                let order = |(time, _): &(Instant, Arc<Event>)| time.cmp(&instant).then(std::cmp::Ordering::Less);
-                self.open.binary_search_by(order).unwrap_or_else(|end| end)
+        let open = match self.open_times.first().zip(self.last_time) {
+            Some((first, last)) if *first <= instant => {
+                let happened = |place: usize| self.open_times.get(place).is_some_and(|time| *time <= instant);
+                let len = self.open_times.len();
+                search_from(part(len, passed(*first, instant), passed(*first, last)), 4, len, happened)
             }
             _ => 0,
         };
         if open > 0 {
             return self.revision(self.packed_len.saturating_add(pack::count(open)));
         }
-        let begun = self.blocks.partition_point(|block| block.first_time <= instant);
+        let begun = self.blocks_begun(instant);
         let last = begun.checked_sub(1).and_then(|last| self.blocks.get(last));
         let end = self.blocks.get(begun).map(|next| next.first_time).or(self.last_time);
         let count = |block: &Block| block.first.saturating_add(pack::count(block.count_until(instant, end)));
         self.revision(last.map_or(0, count))
+    }
+
+    /// How many blocks have an event that happened at or before an instant.
+    fn blocks_begun(&self, instant: Instant) -> usize {
+        let begun = |place: usize| self.blocks.get(place).is_some_and(|block| block.first_time <= instant);
+        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else { return 0 };
+        let whole = passed(first.first_time, last.first_time);
+        search_from(part(self.blocks.len(), passed(first.first_time, instant), whole), 1, self.blocks.len(), begun)
     }
 
     /// The last revision of the command that the revision belongs to.

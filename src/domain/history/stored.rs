@@ -96,5 +96,5 @@ fn take_block(bytes: &mut Bytes<'_>, first: u64) -> Option<Block> {
     let len = bytes.count().filter(|len| (1..=BLOCK_LEN).contains(len))?;
     let first_time = Instant::from_micros(i64::from_le_bytes(bytes.array()?));
     let packed_len = bytes.count()?;
-    Some(Block { first, first_time, len, bytes: bytes.take(packed_len)?.into() })
+    Some(Block::new(first, first_time, len, bytes.take(packed_len)?.into()))
 }

@@ -10,12 +10,14 @@ use super::{
     Past, ProxyTokenState, RoleBefore, ServiceUserState, State, TokenState, WorkspaceState,
 };
 use crate::domain::id::EnvironmentId;
+use crate::domain::numbered::Number;
 use crate::domain::principal::Principal;
+use crate::domain::registry::EnvironmentFacts;
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::{Since, Timeline};
 use crate::domain::view::View;
-use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace};
+use crate::domain::workspace::{Credential, Grant, Mode, Workspace};
 
 /// A record, and whether it is live in the view.
 pub(super) type Found<T> = (bool, T);
@@ -126,8 +128,8 @@ impl<'a> Reader<'a> {
     }
 
     fn members(&self) -> impl Iterator<Item = Found<MemberState>> {
-        self.workspace.members.iter().filter_map(|(user, timeline)| {
-            let Tenure { held, before, ended } = tenure(timeline, self.revision, |role| *role, |_, _| true)?;
+        self.workspace.registry.users().filter_map(|(user, facts)| {
+            let Tenure { held, before, ended } = tenure(facts.roles()?, self.revision, |role| *role, |_, _| true)?;
             let before =
                 before.into_iter().map(|before| RoleBefore { role: before.value, since: before.since }).collect();
             let member = MemberState { user: user.clone(), role: held.value, since: held.since, before, ended };
@@ -136,17 +138,18 @@ impl<'a> Reader<'a> {
     }
 
     fn service_users(&self) -> impl Iterator<Item = Found<ServiceUserState>> {
-        self.workspace.service_users.iter().filter_map(|(id, facts)| {
-            let alive = tenure(&facts.alive, self.revision, |alive| alive.then_some(()), |(), ()| true)?;
+        self.workspace.registry.service_users().filter_map(|(id, facts)| {
+            let (alive, name) = facts.service_user()?;
+            let alive = tenure(alive, self.revision, |alive| alive.then_some(()), |(), ()| true)?;
             let (since, ended) = (alive.held.since, alive.ended);
-            let service_user = ServiceUserState { id: *id, name: facts.name.clone(), since, ended };
+            let service_user = ServiceUserState { id, name: name.clone(), since, ended };
             Some((self.is_live(ended, None), service_user))
         })
     }
 
     fn environments(&self) -> impl Iterator<Item = Found<EnvironmentState>> {
-        self.workspace.environments.iter().filter_map(|(id, facts)| {
-            let environment = self.environment(*id, facts)?;
+        self.workspace.registry.environments().filter_map(|(id, facts)| {
+            let environment = self.environment(id, facts)?;
             Some((self.is_live(environment.ended, None), environment))
         })
     }
@@ -173,8 +176,8 @@ impl<'a> Reader<'a> {
     }
 
     fn grants(&self, facts: &'a EnvironmentFacts) -> impl Iterator<Item = Found<GrantState>> {
-        facts.grants.iter().filter_map(|(principal, timeline)| {
-            let grant = self.grant(principal, timeline)?;
+        self.workspace.registry.granted(facts).into_iter().filter_map(|holder| {
+            let grant = self.grant(&holder.principal, holder.grants.get(facts.number)?)?;
             Some((self.is_live(grant.ended, grant.expires_at), grant))
         })
     }
@@ -198,22 +201,22 @@ impl<'a> Reader<'a> {
     fn former_grants(&self) -> Vec<FormerGrant> {
         let ended =
             |facts: &EnvironmentFacts| facts.mode.at(self.revision).is_none_or(|mode| mode.value == Mode::Ended);
-        let environments = self.workspace.environments.iter().filter(|(_, facts)| !ended(facts));
-        let grants = environments.flat_map(|(id, facts)| self.grants(facts).map(|found| (*id, found)));
+        let environments = self.workspace.registry.environments().filter(|(_, facts)| !ended(facts));
+        let grants = environments.flat_map(|(id, facts)| self.grants(facts).map(move |found| (id, found)));
         let former = grants.filter(|(_, (live, _))| !live);
         former.map(|(environment, (_, grant))| FormerGrant { environment, grant }).collect()
     }
 
     fn former_names(&self) -> Vec<FormerName> {
-        let names = self.workspace.environment_names.iter();
+        let names = self.workspace.registry.environment_names.all().into_iter();
         names.flat_map(|(key, timeline)| self.former_bearers(key, timeline)).collect()
     }
 
-    fn former_bearers(&self, key: &str, timeline: &Timeline<Option<EnvironmentId>>) -> Vec<FormerName> {
+    fn former_bearers(&self, key: &str, timeline: &Timeline<Option<Number>>) -> Vec<FormerName> {
         let entries: Vec<_> = timeline.iter().take_while(|entry| entry.since <= self.revision).collect();
         let former = entries.windows(2).filter_map(|pair| match pair {
             [bearer, next] if bearer.value != next.value => {
-                let (name, environment) = (key.parse().ok()?, bearer.value?);
+                let (name, environment) = (key.parse().ok()?, self.workspace.registry.environment_id(bearer.value?)?);
                 Some(FormerName { name, environment, since: bearer.since, until: next.since })
             }
             _ => None,

@@ -17,7 +17,7 @@ use crate::domain::history::History;
 use crate::domain::id::EnvironmentId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Timeline;
-use crate::domain::workspace::{Census, Credential, EnvironmentFacts, Expiring, Grant, Mode, Workspace};
+use crate::domain::workspace::{Census, Credential, Expiring, Grant, Mode, Workspace};
 
 impl Workspace {
     /// The facts as of a state's revision, from which [`evolve`](Self::evolve) goes on with the events after it. Total: a state
@@ -125,12 +125,8 @@ impl Workspace {
 
     fn restore_environment(&mut self, environment: &EnvironmentState) {
         let EnvironmentState { id, name, named, ended, .. } = environment;
-        let facts = EnvironmentFacts {
-            name: Timeline::starting(*named, name.clone()),
-            mode: restored_mode(environment),
-            ..EnvironmentFacts::default()
-        };
-        self.environments.insert(*id, Arc::new(facts));
+        let bears = Timeline::starting(*named, name.clone());
+        self.registry.begin_environment(*id, bears, restored_mode(environment));
         if ended.is_none() {
             self.set_environment_name(*named, name, Some(*id));
             self.census.environments += 1;

@@ -16,11 +16,12 @@ use crate::domain::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescripti
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
 use crate::domain::name::{EnvironmentName, ServiceUserName};
 use crate::domain::principal::{Actor, Principal};
+use crate::domain::registry::{EnvironmentFacts, PrincipalFacts};
 use crate::domain::rejection::Rejection;
 use crate::domain::role::{EnvironmentRole, Plan, WorkspaceRole};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
-use crate::domain::workspace::{Credential, EnvironmentFacts, Grant, Mode, Workspace, newest};
+use crate::domain::workspace::{Credential, Grant, Mode, Workspace, newest};
 
 pub(super) use names::Present;
 pub use past::TokenLife;
@@ -195,59 +196,70 @@ impl View {
     }
 
     /// The member of a text that may be a user id.
-    fn member_named(&self, user: &str) -> Option<(&UserId, Since<WorkspaceRole>)> {
-        let (user, timeline) = self.workspace.members.get_key_value(user)?;
-        let entry = timeline.at(self.revision)?;
-        Some((user, entry.with(entry.value.filter(|_| self.exists())?)))
+    fn member_named(&self, user: &str) -> Option<(&PrincipalFacts, Since<WorkspaceRole>)> {
+        let facts = self.workspace.registry.user(user)?;
+        Some((facts, self.role(facts)?))
+    }
+
+    /// The role of a member.
+    pub(super) fn role(&self, facts: &PrincipalFacts) -> Option<Since<WorkspaceRole>> {
+        let entry = facts.roles()?.at(self.revision)?;
+        Some(entry.with(entry.value.filter(|_| self.exists())?))
     }
 
     /// What was last said of a user's membership, even that it ended.
     pub fn member_trace(&self, user: &UserId) -> Option<Since<Option<WorkspaceRole>>> {
-        newest(self.workspace.members.get(user)?, self.revision)
+        newest(self.workspace.registry.user(user.as_str())?.roles()?, self.revision)
     }
 
     /// Every member, in the order of their ids.
     pub fn members(&self) -> impl Iterator<Item = (&UserId, Since<WorkspaceRole>)> {
-        let exists = self.exists();
-        self.workspace.members.iter().filter(move |_| exists).filter_map(|(user, timeline)| {
-            let entry = timeline.at(self.revision)?;
-            Some((user, entry.with(entry.value?)))
-        })
+        self.workspace.registry.users().filter_map(|(user, facts)| Some((user, self.role(facts)?)))
     }
 
     /// A service user.
     pub fn service_user(&self, id: ServiceUserId) -> Option<ServiceUserView<'_>> {
-        let facts = self.workspace.service_users.get(&id).filter(|_| self.exists())?;
-        let alive = facts.alive.at(self.revision)?;
-        alive.value.then_some(ServiceUserView { id, name: &facts.name, created: alive.since })
+        self.service_user_view(id, self.workspace.registry.principal(&Principal::ServiceUser(id))?)
+    }
+
+    fn service_user_view<'a>(&self, id: ServiceUserId, facts: &'a PrincipalFacts) -> Option<ServiceUserView<'a>> {
+        let (alive, name) = facts.service_user().filter(|_| self.exists())?;
+        let alive = alive.at(self.revision)?;
+        alive.value.then_some(ServiceUserView { id, name, created: alive.since })
     }
 
     /// Whether a service user was last said to be there, and by which event.
     pub fn service_user_trace(&self, id: ServiceUserId) -> Option<Since<bool>> {
-        newest(&self.workspace.service_users.get(&id)?.alive, self.revision)
+        let facts = self.workspace.registry.principal(&Principal::ServiceUser(id))?;
+        newest(facts.service_user()?.0, self.revision)
     }
 
     /// Every service user, in the order of their ids.
     pub fn service_users(&self) -> impl Iterator<Item = ServiceUserView<'_>> {
-        self.workspace.service_users.keys().filter_map(|id| self.service_user(*id))
+        self.workspace.registry.service_users().filter_map(|(id, facts)| self.service_user_view(id, facts))
     }
 
     /// Whether the principal exists, and the event that it rests on.
     pub fn principal(&self, principal: &Principal) -> Option<Revision> {
-        match principal {
-            Principal::User(user) => self.member(user).map(|member| member.since),
-            Principal::ServiceUser(id) => self.service_user(*id).map(|service_user| service_user.created),
-        }
+        self.presence(principal).map(|found| found.since)
     }
 
     /// The principal, if it exists, with what makes it one.
-    pub(super) fn presence(&self, principal: &Principal) -> Option<Present> {
-        let role = match principal {
-            Principal::User(user) => Some(self.member(user)?),
-            Principal::ServiceUser(_) => None,
-        };
-        let since = role.map_or_else(|| self.principal(principal), |role| Some(role.since))?;
-        Some(Present { principal: principal.clone(), since, role })
+    pub(super) fn presence(&self, principal: &Principal) -> Option<Present<'_>> {
+        self.present_of(self.workspace.registry.principal(principal)?)
+    }
+
+    pub(super) fn present_of<'a>(&self, facts: &'a PrincipalFacts) -> Option<Present<'a>> {
+        match &facts.principal {
+            Principal::User(_) => {
+                let role = self.role(facts)?;
+                Some(Present { facts, since: role.since, role: Some(role) })
+            }
+            Principal::ServiceUser(id) => {
+                let since = self.service_user_view(*id, facts)?.created;
+                Some(Present { facts, since, role: None })
+            }
+        }
     }
 
     /// Every principal: members, then service users.
@@ -258,37 +270,34 @@ impl View {
 
     /// An environment.
     pub fn environment(&self, id: EnvironmentId) -> Option<EnvironmentView<'_>> {
-        let facts = self.workspace.environments.get(&id).filter(|_| self.exists())?;
-        self.environment_view(id, facts)
+        self.environment_view(self.workspace.registry.environment(id)?)
     }
 
-    fn environment_view<'a>(&self, id: EnvironmentId, facts: &'a EnvironmentFacts) -> Option<EnvironmentView<'a>> {
-        let mode = newest(&facts.mode, self.revision).filter(|mode| mode.value != Mode::Ended)?;
-        let created = facts.mode.first()?.since;
-        Some(EnvironmentView { id, name: &facts.name.at(self.revision)?.value, mode, created, facts })
+    fn environment_view<'a>(&self, facts: &'a EnvironmentFacts) -> Option<EnvironmentView<'a>> {
+        let mode = newest(&facts.mode, self.revision).filter(|mode| self.exists() && mode.value != Mode::Ended)?;
+        let name = &facts.name.at(self.revision)?.value;
+        Some(EnvironmentView { id: facts.id, name, mode, created: facts.created, facts })
     }
 
     /// What was last said of an environment, even that it ended.
     pub fn environment_trace(&self, id: EnvironmentId) -> Option<Since<Mode>> {
-        newest(&self.workspace.environments.get(&id)?.mode, self.revision)
+        newest(&self.workspace.registry.environment(id)?.mode, self.revision)
     }
 
     /// The name that an environment had when it was last there.
     pub fn environment_name(&self, id: EnvironmentId) -> Option<&EnvironmentName> {
-        Some(&self.workspace.environments.get(&id)?.name.at(self.revision)?.value)
+        Some(&self.workspace.registry.environment(id)?.name.at(self.revision)?.value)
     }
 
     /// The name of a service user, also of one that is gone.
     pub fn service_user_name(&self, id: ServiceUserId) -> Option<&ServiceUserName> {
-        self.service_user_trace(id)?;
-        self.workspace.service_users.get(&id).map(|facts| &facts.name)
+        let (alive, name) = self.workspace.registry.principal(&Principal::ServiceUser(id))?.service_user()?;
+        alive.at(self.revision).map(|_| name)
     }
 
     /// Every environment, in the order of their ids.
     pub fn environments(&self) -> impl Iterator<Item = EnvironmentView<'_>> {
-        let exists = self.exists();
-        let facts = self.workspace.environments.iter().filter(move |_| exists);
-        facts.filter_map(|(id, facts)| self.environment_view(*id, facts))
+        self.workspace.registry.environments().filter_map(|(_, facts)| self.environment_view(facts))
     }
 
     /// A principal's grant in an environment, if it still gives something.
@@ -302,12 +311,21 @@ impl View {
         environment: &EnvironmentView<'_>,
         principal: &Principal,
     ) -> Option<Since<Option<Grant>>> {
-        newest(environment.facts.grants.get(principal)?, self.revision)
+        self.grant_trace_of(environment, self.workspace.registry.principal(principal)?)
+    }
+
+    /// As [`Self::grant_trace`].
+    pub(super) fn grant_trace_of(
+        &self,
+        environment: &EnvironmentView<'_>,
+        principal: &PrincipalFacts,
+    ) -> Option<Since<Option<Grant>>> {
+        newest(principal.grants.get(environment.facts.number)?, self.revision)
     }
 
     /// The newest grant that a principal ever had in an environment, as far as the view reaches, even if it ended.
     pub fn last_grant(&self, environment: EnvironmentId, principal: &Principal) -> Option<Since<Grant>> {
-        let grants = self.workspace.environments.get(&environment)?.grants.get(principal)?;
+        let grants = self.workspace.registry.grants(environment, principal)?;
         let mut known = grants.iter().rev().filter(|entry| entry.since <= self.revision);
         known.find_map(|entry| entry.value.map(|grant| entry.with(grant)))
     }
@@ -322,9 +340,11 @@ impl View {
         &'a self,
         environment: &EnvironmentView<'a>,
     ) -> impl Iterator<Item = (&'a Principal, Since<Grant>)> + use<'a> {
-        environment.facts.grants.iter().filter_map(|(principal, timeline)| {
-            let grant = self.live_grant(timeline.at(self.revision)?)?;
-            Some((principal, grant))
+        let facts = environment.facts;
+        let holders = self.workspace.registry.granted(facts).into_iter();
+        holders.filter_map(|holder| {
+            let grant = self.live_grant(holder.grants.get(facts.number)?.at(self.revision)?)?;
+            Some((&holder.principal, grant))
         })
     }
 
@@ -335,12 +355,18 @@ impl View {
 
     /// Every environment in which the principal has a grant, in the order of their ids.
     pub fn granted(&self, principal: &Principal) -> Vec<EnvironmentId> {
-        let environments = self.workspace.granted.get(principal).into_iter().flatten();
-        environments
-            .filter_map(|id| self.environment(*id))
-            .filter(|environment| self.grant(environment, principal).is_some())
+        let registry = &self.workspace.registry;
+        let Some(facts) = registry.principal(principal) else { return Vec::new() };
+        let environments = facts.grants.numbers().into_iter().filter_map(|number| registry.environment_of(number));
+        let mut granted: Vec<_> = environments
+            .filter_map(|environment| self.environment_view(environment))
+            .filter(|environment| {
+                self.grant_trace_of(environment, facts).is_some_and(|grant| self.live_grant(&grant).is_some())
+            })
             .map(|environment| environment.id)
-            .collect()
+            .collect();
+        granted.sort_unstable();
+        granted
     }
 
     fn live<'a, I, T, U>(

@@ -6,18 +6,20 @@ use crate::domain::command::{
 };
 use crate::domain::event::{AccessKeyTerms, TokenTerms};
 use crate::domain::id::{AccessKeyId, EnvironmentId, ServiceUserId, TokenId, UserId};
-use crate::domain::name::{EnvironmentName, ServiceUserName};
+use crate::domain::name::EnvironmentName;
+use crate::domain::numbered::Number;
 use crate::domain::principal::Principal;
+use crate::domain::registry::PrincipalFacts;
 use crate::domain::rejection::Rejection;
 use crate::domain::role::WorkspaceRole;
 use crate::domain::time::{Revision, Span};
 use crate::domain::timeline::{Since, Timeline};
 
 /// A principal that is there.
-#[derive(Debug, Clone)]
-pub(in crate::domain) struct Present {
-    /// Who.
-    pub(in crate::domain) principal: Principal,
+#[derive(Debug, Clone, Copy)]
+pub(in crate::domain) struct Present<'a> {
+    /// Who, and all that is known of it.
+    pub(in crate::domain) facts: &'a PrincipalFacts,
     /// The event that its being there rests on.
     pub(in crate::domain) since: Revision,
     /// A member's role.
@@ -31,7 +33,10 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_member(&self, user: &UserRef) -> Result<(UserId, Since<WorkspaceRole>), Rejection> {
-        let found = self.member_named(&user.0).map(|(user, role)| (user.clone(), role));
+        let found = self.member_named(&user.0).and_then(|(facts, role)| match &facts.principal {
+            Principal::User(user) => Some((user.clone(), role)),
+            Principal::ServiceUser(_) => None,
+        });
         found.ok_or_else(|| Rejection::not_found("member", &user.0))
     }
 
@@ -45,17 +50,31 @@ impl View {
     }
 
     fn service_user_of(&self, reference: &str) -> Option<ServiceUserView<'_>> {
-        let named = self.workspace.service_user_names.get(reference).and_then(|bearers| bearers.at(self.revision));
-        let id = named.and_then(|bearer| bearer.value).or_else(|| reference.parse().ok());
-        self.service_user(id?)
+        let facts = self.service_user_facts(reference)?;
+        match facts.principal {
+            Principal::ServiceUser(id) => self.service_user_view(id, facts),
+            Principal::User(_) => None,
+        }
+    }
+
+    fn service_user_facts(&self, reference: &str) -> Option<&PrincipalFacts> {
+        let registry = &self.workspace.registry;
+        let bearers = registry.service_user_names.bearers(reference.as_bytes());
+        match bearers.and_then(|bearers| bearers.at(self.revision)?.value) {
+            Some(number) => registry.principal_of(number),
+            None => registry.principal(&Principal::ServiceUser(reference.parse().ok()?)),
+        }
     }
 
     /// The service user that an id names or that bore a name last, also one that is gone.
     pub(in crate::domain) fn last_service_user_named(&self, named: &str) -> Option<ServiceUserId> {
-        let names = named.parse::<ServiceUserName>().ok().and_then(|name| self.workspace.service_user_names.get(&name));
-        let bearers = names.into_iter().flat_map(|timeline| timeline.iter());
+        let registry = &self.workspace.registry;
+        let bearers = registry.service_user_names.bearers(named.as_bytes()).into_iter().flat_map(Timeline::iter);
         let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
-        last.or_else(|| named.parse().ok())
+        match last.and_then(|number| registry.principal_of(number)).map(|facts| &facts.principal) {
+            Some(Principal::ServiceUser(id)) => Some(*id),
+            _ => named.parse().ok(),
+        }
     }
 
     /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
@@ -63,23 +82,17 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
-        let found = self.present(reference).map(|found| found.principal);
+        let found = self.present(reference).map(|found| found.facts.principal.clone());
         found.ok_or_else(|| Rejection::not_found("principal", &reference.0))
     }
 
     /// The principal of `user:ID` or `service_user:NAME-OR-ID`, with what makes it one.
-    pub(in crate::domain) fn present(&self, reference: &PrincipalRef) -> Option<Present> {
-        match reference.0.split_once(':')? {
-            ("user", user) => {
-                let (user, role) = self.member_named(user)?;
-                Some(Present { principal: Principal::User(user.clone()), since: role.since, role: Some(role) })
-            }
-            ("service_user", named) => {
-                let found = self.service_user_of(named)?;
-                Some(Present { principal: Principal::ServiceUser(found.id), since: found.created, role: None })
-            }
-            _ => None,
-        }
+    pub(in crate::domain) fn present(&self, reference: &PrincipalRef) -> Option<Present<'_>> {
+        let facts = match reference.0.strip_prefix("user:") {
+            Some(user) => self.workspace.registry.user(user)?,
+            None => self.service_user_facts(reference.0.strip_prefix("service_user:")?)?,
+        };
+        self.present_of(facts)
     }
 
     /// The environment of a name, in any case, or id.
@@ -87,28 +100,43 @@ impl View {
     /// # Errors
     /// `not_found`.
     pub fn find_environment(&self, reference: &EnvironmentRef) -> Result<EnvironmentView<'_>, Rejection> {
-        let by_id = || reference.0.parse().ok();
-        self.environment_named(&reference.0)
-            .or_else(by_id)
-            .and_then(|id| self.environment(id))
-            .ok_or_else(|| Rejection::not_found("environment", &reference.0))
+        self.present_environment(reference).ok_or_else(|| Rejection::not_found("environment", &reference.0))
     }
 
-    /// Which environments bore a name, in any case.
-    fn bearers(&self, name: &str) -> Option<&Timeline<Option<EnvironmentId>>> {
-        EnvironmentName::look_up(name, |key| self.workspace.environment_names.get(key)).map(AsRef::as_ref)
+    /// As [`Self::find_environment`], for whoever has no use for a rejection.
+    pub(in crate::domain) fn present_environment(&self, reference: &EnvironmentRef) -> Option<EnvironmentView<'_>> {
+        let registry = &self.workspace.registry;
+        let facts = match self.environment_number(&reference.0) {
+            Some(number) => registry.environment_of(number)?,
+            None => registry.environment(reference.0.parse().ok()?)?,
+        };
+        self.environment_view(facts)
+    }
+
+    /// The numbers of the environments that bore a name, in any case.
+    fn bearers(&self, name: &str) -> Option<&Timeline<Option<Number>>> {
+        EnvironmentName::look_up(name, |key| self.workspace.registry.environment_names.bearers(key))
+    }
+
+    fn environment_number(&self, name: &str) -> Option<Number> {
+        self.bearers(name)?.at(self.revision)?.value
+    }
+
+    fn environment_id(&self, number: Number) -> Option<EnvironmentId> {
+        self.workspace.registry.environment_id(number)
     }
 
     /// The live environment that bears a name.
     pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
-        self.bearers(name)?.at(self.revision)?.value
+        self.environment_id(self.environment_number(name)?)
     }
 
     /// Every environment that an id names or that ever bore a name, as far as the view reaches.
     pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
         let names = self.bearers(&reference.0);
         let bearers = names.into_iter().flat_map(Timeline::iter);
-        let named = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value);
+        let known = bearers.filter(|entry| entry.since <= self.revision);
+        let named = known.filter_map(|entry| self.environment_id(entry.value?));
         let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
         found.sort_unstable();
@@ -130,10 +158,12 @@ impl View {
             }
             Some(("service_user", named)) => {
                 let by_id = named.parse().ok();
-                let found = self.workspace.service_users.iter().filter(|(id, facts)| {
-                    (by_id == Some(**id) || facts.name.as_str() == named) && facts.alive.at(self.revision).is_some()
+                let found = self.workspace.registry.service_users().filter(|(id, facts)| {
+                    facts.service_user().is_some_and(|(alive, name)| {
+                        (by_id == Some(*id) || name.as_str() == named) && alive.at(self.revision).is_some()
+                    })
                 });
-                found.map(|(id, _)| Principal::ServiceUser(*id)).collect()
+                found.map(|(id, _)| Principal::ServiceUser(id)).collect()
             }
             _ => Vec::new(),
         }
@@ -143,6 +173,7 @@ impl View {
     pub fn environments_within(&self, reference: &EnvironmentRef, span: &Span) -> Vec<EnvironmentId> {
         let names = self.bearers(&reference.0);
         let named = names.into_iter().flat_map(|timeline| self.within(timeline, span)).flatten();
+        let named = named.filter_map(|number| self.environment_id(number));
         let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
         found.sort_unstable();
@@ -155,9 +186,9 @@ impl View {
         let mut found = self.principals_ever(reference);
         found.retain(|principal| match principal {
             Principal::User(_) => true,
-            Principal::ServiceUser(id) => {
-                let facts = self.workspace.service_users.get(id);
-                facts.is_some_and(|facts| self.within(&facts.alive, span).into_iter().any(|alive| alive))
+            Principal::ServiceUser(_) => {
+                let facts = self.workspace.registry.principal(principal).and_then(PrincipalFacts::service_user);
+                facts.is_some_and(|(alive, _)| self.within(alive, span).into_iter().any(|alive| alive))
             }
         });
         found
@@ -176,7 +207,7 @@ impl View {
         let names = self.bearers(&reference.0);
         let bearers = names.into_iter().flat_map(Timeline::iter);
         let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
-        last.or_else(|| reference.0.parse().ok())
+        last.and_then(|number| self.environment_id(number)).or_else(|| reference.0.parse().ok())
     }
 
     /// The API token of an id.

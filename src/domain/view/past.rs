@@ -3,6 +3,7 @@
 use super::View;
 use crate::domain::id::{EnvironmentId, TokenId, UserId};
 use crate::domain::principal::Principal;
+use crate::domain::registry::{Presence, PrincipalFacts};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::{Since, Timeline};
 use crate::domain::workspace::Mode;
@@ -28,7 +29,7 @@ impl View {
 
     /// When a user became a member, role changes since then apart.
     pub fn member_since(&self, user: &UserId) -> Option<Revision> {
-        self.workspace.members.get(user)?.run_start(self.revision, Option::is_some)
+        self.workspace.registry.user(user.as_str())?.roles()?.run_start(self.revision, Option::is_some)
     }
 
     /// The view of an earlier instant that knows no more than this one; of this one's instant for a later one.
@@ -60,19 +61,15 @@ impl View {
         let workspace = &self.workspace;
         let mut revisions = self.revisions(&workspace.alive);
         revisions.extend(self.revisions(&workspace.rbac));
-        match principal {
-            Principal::User(user) => {
-                revisions.extend(workspace.members.get(user).into_iter().flat_map(|role| self.revisions(role)));
-            }
-            Principal::ServiceUser(id) => {
-                let facts = workspace.service_users.get(id).into_iter();
-                revisions.extend(facts.flat_map(|facts| self.revisions(&facts.alive)));
-            }
+        match workspace.registry.principal(principal).map(|facts| &facts.presence) {
+            Some(Presence::User(roles)) => revisions.extend(self.revisions(roles)),
+            Some(Presence::ServiceUser(alive, _)) => revisions.extend(self.revisions(alive)),
+            None => {}
         }
-        if let Some(facts) = workspace.environments.get(&environment) {
-            revisions.extend(self.revisions(&facts.mode));
-            revisions.extend(facts.grants.get(principal).into_iter().flat_map(|grant| self.revisions(grant)));
-        }
+        let mode = workspace.registry.environment(environment).map(|facts| &facts.mode);
+        revisions.extend(mode.into_iter().flat_map(|mode| self.revisions(mode)));
+        let grants = workspace.registry.grants(environment, principal);
+        revisions.extend(grants.into_iter().flat_map(|grants| self.revisions(grants)));
         revisions.sort_unstable();
         revisions.dedup();
         revisions
@@ -85,8 +82,7 @@ impl View {
     /// Every end, up to the view's instant, that was ever set for a grant of the principal in the environment, with the event
     /// that set it.
     pub fn grant_ends(&self, environment: EnvironmentId, principal: &Principal) -> Vec<Since<Instant>> {
-        let facts = self.workspace.environments.get(&environment);
-        let Some(grants) = facts.and_then(|facts| facts.grants.get(principal)) else { return Vec::new() };
+        let Some(grants) = self.workspace.registry.grants(environment, principal) else { return Vec::new() };
         let known = grants.iter().take_while(|entry| entry.since <= self.revision);
         let ends = known.filter_map(|entry| Some(entry.with(entry.value?.expires_at?)));
         ends.filter(|end| end.value <= self.instant).collect()
@@ -94,15 +90,20 @@ impl View {
 
     /// Every principal that ever was, as far as the view reaches: users, then service users, in the order of their ids.
     pub fn principals_of_all_time(&self) -> impl Iterator<Item = Principal> {
-        let users = self.workspace.members.keys().filter(|user| self.member_trace(user).is_some());
-        let service_users = self.workspace.service_users.keys().filter(|id| self.service_user_trace(**id).is_some());
-        let users = users.map(|user| Principal::User(user.clone()));
-        users.chain(service_users.map(|id| Principal::ServiceUser(*id)))
+        let registry = &self.workspace.registry;
+        let known = |facts: &PrincipalFacts| match &facts.presence {
+            Presence::User(roles) => roles.at(self.revision).is_some(),
+            Presence::ServiceUser(alive, _) => alive.at(self.revision).is_some(),
+        };
+        let users = registry.users().map(|(_, facts)| facts);
+        let all = users.chain(registry.service_users().map(|(_, facts)| facts));
+        all.filter(move |facts| known(facts)).map(|facts| facts.principal.clone())
     }
 
     /// Every environment that ever was, as far as the view reaches, in the order of their ids.
     pub fn environments_of_all_time(&self) -> impl Iterator<Item = EnvironmentId> {
-        self.workspace.environments.keys().copied().filter(|id| self.environment_trace(*id).is_some())
+        let known = self.workspace.registry.environments().filter(|(_, facts)| facts.mode.at(self.revision).is_some());
+        known.map(|(id, _)| id)
     }
 
     /// Every API token that a principal ever held, as far as the view reaches, in the order of their ids.
