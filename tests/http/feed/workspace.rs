@@ -280,7 +280,7 @@ fn a_stream_ends_where_another_writer_has_been_and_goes_on_with_what_they_wrote(
     let (id, leaf) = (workspace.uuid().as_bytes().to_vec(), TreeHash::of_leaf(theirs.as_bytes()));
     let mut tree = acme.server.service.log().tree(workspace).unwrap().unwrap();
     assert_eq!(tree.push(leaf).next().unwrap().1, leaf);
-    let sql = "INSERT INTO events (workspace, revision, command, leaf, event) VALUES (?1, ?2, NULL, ?3, ?4)";
+    let sql = "INSERT INTO events (workspace, revision, leaf, event) VALUES (?1, ?2, ?3, ?4)";
     store.execute(sql, (&id, revision, leaf.0, theirs.as_bytes())).unwrap();
     let sql = "UPDATE trees SET size = ?2, frontier = ?3 WHERE workspace = ?1";
     store.execute(sql, (&id, revision, tree.to_bytes())).unwrap();
