@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
-/// How many bits of a number choose among the parts of a node.
-const BITS: u32 = 5;
+/// How many bits of a number choose among the parts of a node: the more, the fewer nodes there are on the way to a value, and the
+/// more is copied with it when it changes.
+const BITS: u32 = 4;
+/// How many parts a node has at most.
+const PARTS: u32 = 1 << BITS;
 
 /// The number that something has in its workspace, from 0 on in the order in which each was first heard of. It stands for it in
 /// memory only, and is never shown or stored.
@@ -23,7 +26,7 @@ impl Number {
 
 /// Values by their numbers, of which any may have none.
 ///
-/// A tree whose nodes hold up to 32 parts: those that there are, and which these are. As high as the largest number needs, so most
+/// A tree whose nodes hold up to [`PARTS`]: those that there are, and which these are. As high as the largest number needs, so most
 /// values of a small workspace are one step from its root.
 #[derive(Debug, Clone)]
 pub(super) struct Numbered<T> {
@@ -40,7 +43,7 @@ enum Node<T> {
 
 /// The bit of a number's part in a node of this height.
 fn part(number: Number, height: u32) -> u32 {
-    1 << ((number.0 >> (height & 31)) & 31)
+    1 << ((number.0 >> (height & 31)) & (PARTS - 1))
 }
 
 /// How many of the parts that are there come before the one of this bit.
@@ -119,7 +122,7 @@ impl<T: Clone> Node<T> {
 
     fn visit<'a>(&'a self, above: u32, height: u32, each: &mut impl FnMut(Number, &'a T)) {
         let (Self::Values(held, _) | Self::Nodes(held, _)) = self;
-        let parts = (0..32).filter(|bit| held & (1 << bit) != 0).map(|bit| (above << BITS) | bit);
+        let parts = (0..PARTS).filter(|bit| held & (1 << bit) != 0).map(|bit| (above << BITS) | bit);
         match self {
             Self::Values(_, values) => parts.zip(values.iter()).for_each(|(number, value)| each(Number(number), value)),
             Self::Nodes(_, nodes) => {
@@ -138,7 +141,7 @@ impl<T: Clone> Numbered<T> {
     /// The value of a number.
     pub(super) fn get(&self, number: Number) -> Option<&T> {
         // What is above the root's bits must be nothing.
-        if number.0 >> (self.height & 31) >= 32 {
+        if number.0 >> (self.height & 31) >= PARTS {
             return None;
         }
         self.root.get(number, self.height)
@@ -146,7 +149,7 @@ impl<T: Clone> Numbered<T> {
 
     /// The value of a number, to be changed.
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut T> {
-        if number.0 >> (self.height & 31) >= 32 {
+        if number.0 >> (self.height & 31) >= PARTS {
             return None;
         }
         self.root.get_mut(number, self.height)

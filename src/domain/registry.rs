@@ -319,7 +319,10 @@ impl Registry {
             facts.grants.insert(number, Timeline::starting(at, grant));
             None
         };
-        self.environments.get_mut(number)?.count(holder, before, grant);
+        // What is not changed is not copied.
+        if before.is_some() != grant.is_some() || self.environments.get(number)?.granted.get(holder).is_none() {
+            self.environments.get_mut(number)?.count(holder, before, grant);
+        }
         Some(before)
     }
 

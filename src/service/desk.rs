@@ -1,7 +1,8 @@
 //! The desk: what waits to be judged, and who is at work on it.
 //!
-//! At most one thread judges at a time, and at most one commits; both may be at work at once. Everything here is held for a
-//! moment only: nobody who hands in a change waits for one who judges or commits.
+//! At most one thread judges at a time, and at most one commits. Whoever is about to commit judges first what waits; only where much
+//! waits while a commit is under way does another thread judge it meanwhile, since to wake it for each change would cost more than to
+//! judge it. Everything here is held for a moment only: nobody who hands in a change waits for one who judges or commits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,8 @@ use super::writer::Job;
 
 /// How many jobs may wait.
 const JOBS_MAX: usize = 4_096;
+/// How many must wait while a commit is under way for them to be judged meanwhile.
+const JUDGED_AHEAD_MIN: usize = 8;
 
 /// Why a job is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,9 @@ pub(super) enum Next {
 
 /// What there is to do for who commits.
 pub(super) enum Due {
-    /// The next group.
+    /// To judge so many jobs, and to commit the next group.
+    JudgeAndCommit(usize),
+    /// To commit the next group: whoever is judging adds to it.
     Commit,
     /// What became of this group has to be found out.
     LookUp(Box<Group>),
@@ -70,6 +75,8 @@ struct State {
     commit: Commit,
     /// A group of which it is not known whether it was committed.
     unknown: Option<Box<Group>>,
+    /// Whether others came along with the last change that was committed.
+    is_busy: bool,
     is_closed: bool,
 }
 
@@ -79,12 +86,16 @@ impl State {
     }
 
     fn may_judge(&self) -> bool {
-        let wanted = !self.is_judging && self.next != Next::Full && self.commit != Commit::Undecided;
-        wanted && !self.jobs.is_empty()
+        !self.is_judging && self.next != Next::Full && !self.jobs.is_empty()
+    }
+
+    fn may_judge_ahead(&self) -> bool {
+        self.may_judge() && self.commit == Commit::UnderWay && self.jobs.len() >= JUDGED_AHEAD_MIN
     }
 
     fn may_commit(&self) -> bool {
-        self.unknown.is_some() || (self.next != Next::Empty && self.commit == Commit::Done)
+        let something = self.next != Next::Empty || self.may_judge();
+        self.unknown.is_some() || (something && self.commit == Commit::Done)
     }
 
     fn is_over(&self) -> bool {
@@ -96,7 +107,7 @@ impl State {
 #[derive(Default)]
 pub(super) struct Desk {
     state: Mutex<State>,
-    /// There may be something to judge.
+    /// There may be something to judge ahead.
     judge: Condvar,
     /// There may be something to commit.
     committer: Condvar,
@@ -109,7 +120,7 @@ impl Desk {
 
     /// Tells those at work of what has changed.
     fn tell(&self, state: &State) {
-        if state.may_judge() || state.is_closed {
+        if state.may_judge_ahead() || state.is_closed {
             self.judge.notify_one();
         }
         if state.may_commit() || state.is_closed {
@@ -126,14 +137,16 @@ impl Desk {
         if state.jobs.len() >= JOBS_MAX {
             return Err(NotTaken::Full);
         }
-        let yours = may_do_it && state.is_idle();
+        let yours = may_do_it && state.is_idle() && !state.is_busy;
         state.jobs.push_back(job);
         if yours {
             (state.is_judging, state.commit) = (true, Commit::UnderWay);
             return Ok(Whose::Yours);
         }
-        // Whoever judges looks here again by themselves.
-        if state.may_judge() && state.jobs.len() == 1 {
+        // Whoever is at work looks here again by themselves.
+        if state.may_commit() && state.jobs.len() == 1 {
+            self.committer.notify_one();
+        } else if state.may_judge_ahead() && state.jobs.len() == JUDGED_AHEAD_MIN {
             self.judge.notify_one();
         }
         Ok(Whose::Theirs)
@@ -144,12 +157,14 @@ impl Desk {
         self.lock().jobs.pop_front()
     }
 
-    /// Waits until there is something to judge, takes the right to, and gives how many jobs wait; none if there never will be.
+    /// Waits until there is something to judge ahead, takes the right to, and gives how many jobs wait; none if there never will be.
     pub(super) fn wait_to_judge(&self) -> Option<usize> {
-        let nothing = |state: &mut State| !(state.may_judge() || (state.is_closed && state.jobs.is_empty()));
+        let nothing = |state: &mut State| !(state.may_judge_ahead() || state.is_closed);
         let mut state = self.judge.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
-        state.is_judging = state.may_judge();
-        state.is_judging.then(|| state.jobs.len())
+        // What still waits when the desk is closed is judged by whoever commits it.
+        let ahead = state.may_judge_ahead();
+        state.is_judging |= ahead;
+        ahead.then(|| state.jobs.len())
     }
 
     /// Gives back the right to judge, and says how that left the next group. Called by who holds that group.
@@ -170,13 +185,17 @@ impl Desk {
             return None;
         }
         state.commit = Commit::UnderWay;
-        Some(Due::Commit)
+        if !state.may_judge() {
+            return Some(Due::Commit);
+        }
+        state.is_judging = true;
+        Some(Due::JudgeAndCommit(state.jobs.len()))
     }
 
-    /// Says that the next group was taken for a commit: another begins. Called by who holds that group.
-    pub(super) fn begin_next(&self) {
+    /// Says that the next group, of so many changes, was taken: another begins. Called by who holds that group.
+    pub(super) fn begin_next(&self, len: usize) {
         let mut state = self.lock();
-        state.next = Next::Empty;
+        (state.next, state.is_busy) = (Next::Empty, len > 1);
         self.tell(&state);
     }
 

@@ -107,7 +107,12 @@ type Judged = (Result<Answer, SubmitError>, Option<usize>);
 impl Group {
     /// Whether it should be committed before it takes more.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() + self.notes.len() >= JOBS_MAX || self.events_len >= EVENTS_MAX
+        self.waiting_len() >= JOBS_MAX || self.events_len >= EVENTS_MAX
+    }
+
+    /// How many wait for it.
+    pub(super) const fn waiting_len(&self) -> usize {
+        self.waiting.len() + self.notes.len()
     }
 
     /// How it stands. A group that only answers, and writes nothing, is to be settled too.

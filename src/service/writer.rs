@@ -1,10 +1,9 @@
 //! The writer: through which every change goes.
 //!
-//! One thread judges the changes that wait, one after the other, ahead of durability; another commits them together, publishes,
-//! and only then answers. So an answer means durable, and the cost of a commit is shared by all who wait for it. While a group
-//! is committed the next is judged, on the facts that the first will leave; if it does not leave them, nothing that was judged on
-//! them is written. A change that finds both at rest is judged and committed by the thread that hands it in, which is woken by
-//! nobody. If it is not known whether a commit was done, the log is opened anew and asked, before anything else is judged.
+//! The changes that wait are judged, one after the other, ahead of durability, then committed together, published, and only then
+//! answered. So an answer means durable, and the cost of a commit is shared by all who wait for it. While a group is committed the
+//! next is judged, on the facts that the first will leave; if it does not leave them, nothing that was judged on them is written.
+//! A change that comes alone is judged and committed by the thread that hands it in, which has to be woken by nobody. If it is not known whether a commit was done, the log is opened anew and asked, before anything else is judged.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -101,7 +100,7 @@ impl Writer {
         self.desk.is_ready()
     }
 
-    /// Judges what is handed in, until the desk is closed.
+    /// Judges ahead of commits, until the desk is closed.
     pub(super) fn run_judge(&self) {
         let _at_work = AtWork(self);
         while let Some(waiting) = self.desk.wait_to_judge() {
@@ -109,11 +108,15 @@ impl Writer {
         }
     }
 
-    /// Commits what was judged, until the desk is closed and nothing is left to do.
+    /// Judges and commits what is handed in, until the desk is closed and nothing is left to do.
     pub(super) fn run_committer(&self) {
         let _at_work = AtWork(self);
         while let Some(due) = self.desk.wait_to_commit() {
             match due {
+                Due::JudgeAndCommit(waiting) => {
+                    self.judge(waiting);
+                    self.commit();
+                }
                 Due::Commit => self.commit(),
                 Due::LookUp(group) => self.look_up(*group),
             }
@@ -157,7 +160,7 @@ impl Writer {
         let group = {
             let mut next = self.next();
             let group = next.take();
-            self.desk.begin_next();
+            self.desk.begin_next(group.waiting_len());
             group
         };
         match self.append(group.parts()) {
@@ -197,7 +200,7 @@ impl Writer {
         let mut next = self.next();
         next.fail(why);
         *next = Group::default();
-        self.desk.begin_next();
+        self.desk.begin_next(0);
     }
 
     fn append(&self, parts: &[Append]) -> Result<Appended, LogError> {

@@ -16,7 +16,7 @@ use crate::domain::search::{part, search_from};
 use crate::domain::time::{Instant, Revision};
 
 /// Of so many events, when the first one happened stands in the samples.
-const SAMPLED: usize = 64;
+const SAMPLED: usize = 16;
 
 /// What an event has or is made by: which of these bits are set says what stands in its row.
 mod marks {

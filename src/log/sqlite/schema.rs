@@ -30,14 +30,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// A commit is on the disk when it returns (`synchronous`, and `fullfsync` where the system has both kinds of sync); what is
-/// erased is overwritten, and does not linger in free pages (`secure_delete`); a checkpoint comes after 16 MiB of WAL, so that what
-/// many commits write again, as they do the ends of tables, is seldom copied; and a long burst does not leave a long WAL.
+/// erased is overwritten, and does not linger in free pages (`secure_delete`); and a long burst does not leave a long WAL.
 const WRITER_PRAGMAS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
     PRAGMA checkpoint_fullfsync = ON;
     PRAGMA secure_delete = ON;
-    PRAGMA wal_autocheckpoint = 4096;
     PRAGMA journal_size_limit = 67108864;
 ";
 
