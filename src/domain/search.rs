@@ -35,6 +35,15 @@ pub(super) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(
         }
         step *= 2;
     }
+    search_between(before, after, holds)
+}
+
+/// As [`search_from`], by halves: for a row that is so short that a guess costs more than it saves.
+pub(super) fn search(len: usize, holds: impl Fn(usize) -> bool) -> usize {
+    search_between(0, len, holds)
+}
+
+fn search_between(mut before: usize, mut after: usize, holds: impl Fn(usize) -> bool) -> usize {
     while before < after {
         let middle = before.midpoint(after);
         if holds(middle) {
@@ -48,12 +57,13 @@ pub(super) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(
 
 #[cfg(test)]
 mod tests {
-    use super::{part, search_from};
+    use super::{part, search, search_from};
 
     #[test]
     fn a_search_finds_the_place_from_wherever_it_begins() {
         for len in 0..40 {
             for place in 0..=len {
+                assert_eq!(search(len, |offset| offset < place), place, "{len}");
                 for (guess, near) in (0..=len).flat_map(|guess| [(guess, 0), (guess, 1), (guess, 8)]) {
                     assert_eq!(search_from(guess, near, len, |offset| offset < place), place, "{guess} of {len}");
                 }

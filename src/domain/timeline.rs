@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::search::{part, search_from};
+use super::search::{part, search, search_from};
 use super::time::Revision;
 
 /// How many values are kept in one piece. A copy of a timeline copies one piece at most, and pointers to the others.
 const PIECE_LEN: usize = 32;
+/// Among how many values one is looked for by halves, without a guess where it is.
+const HALVED_LEN_MAX: usize = 8;
 
 /// A value and the revision that set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,11 @@ enum Earlier<T> {
 
 /// The newest of some values that held at a revision, those having come between two others.
 fn last_at<T>(values: &[Since<T>], revision: Revision, begun: Revision, ended: Revision) -> Option<&Since<T>> {
-    let (passed, whole) = (revision.0.saturating_sub(begun.0), ended.0.saturating_sub(begun.0));
     let holds = |place: usize| values.get(place).is_some_and(|entry| entry.since <= revision);
+    if values.len() <= HALVED_LEN_MAX {
+        return values.get(search(values.len(), holds).checked_sub(1)?);
+    }
+    let (passed, whole) = (revision.0.saturating_sub(begun.0), ended.0.saturating_sub(begun.0));
     values.get(search_from(part(values.len(), passed, whole), 1, values.len(), holds).checked_sub(1)?)
 }
 

@@ -12,7 +12,7 @@ use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
 use crate::domain::principal::{Actor, CredentialId};
-use crate::domain::search::{part, search_from};
+use crate::domain::search::{part, search, search_from};
 use crate::domain::time::{Instant, Revision};
 
 /// Of so many events, when the first one happened stands in the samples.
@@ -110,13 +110,10 @@ impl Block {
         let sampled = |place: usize| self.samples.get(place).is_some_and(|of_event| *of_event <= passed);
         let begun = search_from(part(self.samples.len(), passed, end), 1, self.samples.len(), sampled);
         let Some(place) = begun.checked_sub(1) else { return 0 };
-        let (from, until) = (self.samples.get(place), self.samples.get(begun));
-        let (from, until) = (from.map_or(0, |from| *from), until.map_or(end, |until| *until));
         let first = place * SAMPLED;
         let len = self.len.saturating_sub(first).min(SAMPLED);
-        let guess = part(len, passed.saturating_sub(from), until.saturating_sub(from));
         let happened = |offset: usize| times.get(first + offset).is_some_and(|of_event| of_event <= passed);
-        first + search_from(guess, 2, len, happened)
+        first + search(len, happened)
     }
 
     /// The command that its event at an offset came from.

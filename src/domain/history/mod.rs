@@ -45,7 +45,7 @@ pub(super) struct History {
     /// Those that are not packed yet.
     open: Vector<Arc<Event>>,
     /// When each of those happened, so that a search by time reads no event.
-    open_times: Arc<Vec<Instant>>,
+    open_times: Vector<Instant>,
     last_time: Option<Instant>,
 }
 
@@ -53,7 +53,7 @@ impl History {
     /// The history of a workspace from after a revision on, before its first event.
     pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
         let (blocks, users) = (Arc::default(), Users::default());
-        let (open, open_times) = (Vector::new(), Arc::default());
+        let (open, open_times) = (Vector::new(), Vector::new());
         Self { workspace, base, blocks, users, packed_len: 0, open, open_times, last_time: None }
     }
 
@@ -90,7 +90,7 @@ impl History {
     pub(super) fn push(&mut self, event: &Arc<Event>) {
         self.last_time = Some(event.time);
         self.open.push_back(Arc::clone(event));
-        Arc::make_mut(&mut self.open_times).push(event.time);
+        self.open_times.push_back(event.time);
         if self.open.len() >= BLOCK_LEN {
             self.settle();
         }
@@ -105,7 +105,7 @@ impl History {
         self.packed_len = block.end();
         Arc::make_mut(&mut self.blocks).push(block);
         self.open = Vector::new();
-        self.open_times = Arc::default();
+        self.open_times = Vector::new();
     }
 
     /// The block that holds a place, if it is packed.
@@ -156,7 +156,7 @@ impl History {
 
     /// The newest revision whose event happened at or before an instant.
     pub(super) fn revision_at(&self, instant: Instant) -> Revision {
-        let open = match self.open_times.first().zip(self.last_time) {
+        let open = match self.open_times.front().zip(self.last_time) {
             Some((first, last)) if *first <= instant => {
                 let happened = |place: usize| self.open_times.get(place).is_some_and(|time| *time <= instant);
                 let len = self.open_times.len();
