@@ -49,6 +49,8 @@ pub(crate) struct FaultyLog {
     broken: Mutex<&'static [&'static str]>,
     calls: AtomicUsize,
     appends: AtomicUsize,
+    /// How many keys of requests were looked up.
+    keys: AtomicUsize,
     /// Whether an outcome was unknown.
     was_unknown: AtomicBool,
     /// Whether it has to be reopened before anything is appended.
@@ -70,10 +72,16 @@ impl FaultyLog {
             broken: Mutex::default(),
             calls: AtomicUsize::default(),
             appends: AtomicUsize::default(),
+            keys: AtomicUsize::default(),
             was_unknown: AtomicBool::default(),
             undecided: AtomicBool::default(),
             holds: Mutex::default(),
         }
+    }
+
+    /// How many keys of requests were looked up: each change with one is judged right after that.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.load(Ordering::SeqCst)
     }
 
     /// Whether all that was to fail has failed.
@@ -124,6 +132,7 @@ impl FaultyLog {
     /// Counts a call; an error if it is to fail.
     fn count(&self, name: &'static str) -> Result<(), LogError> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        self.keys.fetch_add(usize::from(name == "kept_answer"), Ordering::SeqCst);
         let mut then = lock(&self.then);
         let follows = self.was_unknown.load(Ordering::SeqCst) && then.last() == Some(&name);
         if follows {

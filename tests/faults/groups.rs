@@ -10,6 +10,7 @@ use tenure::domain::time::Revision;
 use tenure::log::{EventLog, LogError};
 use tenure::service::Service;
 use tenure::service::submission::{Answer, SubmitError};
+use tokio::task::JoinHandle;
 
 use crate::every_call::found;
 use crate::faulty::Fault;
@@ -49,6 +50,16 @@ fn hand_in(ask: impl Future<Output = Told> + 'static) -> Waiting {
 fn change(life: &Life, commands: Vec<Command>, key: Option<&str>) -> Waiting {
     let (service, submission) = (Arc::clone(&life.service), life.submission(commands, key));
     hand_in(async move { service.submit(submission).await.into() })
+}
+
+/// A change by another thread: where nobody is busy, whoever hands it in commits it, and is held.
+fn elsewhere(life: &Life, commands: Vec<Command>) -> JoinHandle<Told> {
+    let (service, submission) = (Arc::clone(&life.service), life.submission(commands, None));
+    tokio::spawn(async move { service.submit(submission).await.into() })
+}
+
+async fn change_now(life: &Life, commands: Vec<Command>, key: &str) -> Told {
+    life.service.submit(life.submission(commands, Some(key))).await.into()
 }
 
 fn making(life: &Life, name: &str) -> Waiting {
@@ -156,6 +167,46 @@ fn a_commit_that_is_refused_by_the_store_refuses_all_who_rest_on_it() {
     });
 }
 
+#[test]
+fn what_is_judged_while_a_commit_is_under_way_shares_its_fate() {
+    use Told::{Done, Kept, TryAgain};
+    for (fault, told, again) in
+        [(None, Done, Kept), (Some(Fault::NotStored(1)), TryAgain, Done), (Some(Fault::Stored(1)), Done, Kept)]
+    {
+        run(async {
+            let mut life = Life::new(None, &[]);
+            life.done(&[found("acme"), enable_rbac()], None).await;
+            let held = life.log.hold();
+            let first = elsewhere(&life, vec![add_member("bob", WorkspaceRole::Member)]);
+            held.reached();
+            let (users, before) = ((0..12).map(|number| format!("user{number}")), life.log.keys());
+            let join = |user: String| change(&life, vec![add_member(&user, WorkspaceRole::Member)], Some(&user));
+            let waiting: Vec<_> = users.clone().map(join).collect();
+            // So many that the first of them, at least, are judged before the commit is done.
+            while life.log.keys() < before + 8 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(fault) = fault {
+                life.log.fail_next(fault);
+            }
+            drop(held);
+            assert_eq!(first.await.unwrap(), told, "{fault:?}");
+            for (place, waiting) in waiting.into_iter().enumerate() {
+                let found = waiting.await;
+                // Those that are judged only after that rest on nothing that was lost.
+                assert!(found == told || (place >= 8 && found == Done), "{fault:?}: {place} was told {found:?}");
+            }
+            life.agrees().await;
+            for user in users.take(8) {
+                let asked = change_now(&life, vec![add_member(&user, WorkspaceRole::Member)], &user).await;
+                assert_eq!(asked, again, "{fault:?}: {user}");
+            }
+            life.agrees().await;
+            life.end().await;
+        });
+    }
+}
+
 /// A change that was handed in before the outcome of another was unknown, and is judged after it, while readers load the workspace.
 #[test]
 fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
@@ -163,10 +214,7 @@ fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
         let mut life = Life::new(None, &[]);
         life.done(&[found("acme")], None).await;
         let held = life.log.hold();
-        let (service, lost) = (Arc::clone(&life.service), vec![add_member("bob", WorkspaceRole::Member)]);
-        let lost = life.submission(lost, None);
-        // By another thread: nobody is busy, so whoever hands it in commits it, and is held.
-        let lost = tokio::spawn(async move { Told::from(service.submit(lost).await) });
+        let lost = elsewhere(&life, vec![add_member("bob", WorkspaceRole::Member)]);
         held.reached();
         let waiting = change(&life, vec![add_member("chloe", WorkspaceRole::Member)], None);
         life.log.fail_next(Fault::NotStored(1));
