@@ -14,6 +14,7 @@ use crate::domain::concern::Affected;
 use crate::domain::id::{CommandId, EnvironmentId, EventId};
 use crate::domain::principal::Principal;
 use crate::domain::role::EnvironmentRole;
+use crate::domain::search::{part, search_from};
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
 
@@ -93,9 +94,8 @@ impl LogTime {
 
     /// How many of so many things would be there at an instant if they came evenly; at most all.
     fn share_of(self, count: usize, instant: Instant) -> usize {
-        let each = self.last.micros().abs_diff(self.first.micros()) / u64::try_from(count.max(1)).unwrap_or(u64::MAX);
-        let past = instant.max(self.first).micros().abs_diff(self.first.micros());
-        usize::try_from(past / each.saturating_add(1)).unwrap_or(count).min(count)
+        let since_first = |instant: Instant| instant.max(self.first).micros().abs_diff(self.first.micros());
+        part(count, since_first(instant), since_first(self.last))
     }
 }
 
@@ -123,23 +123,10 @@ impl Line {
         self.grant_until.is_none_or(|end| instant < end)
     }
 
-    /// How many steps there are up to an instant. They come about evenly over the time of a log, so they are counted from where that would
-    /// have it, and most of a long line is never read.
+    /// How many steps there are up to an instant, counted from where they would be if they came evenly over the time of the log.
     fn count_until(&self, instant: Instant, time: LogTime) -> usize {
-        let is_before = |place: usize| self.steps.get(place).is_some_and(|step| step.at <= instant);
-        let guess = time.share_of(self.steps.len(), instant);
-        let (mut low, mut stride) = (guess, 1_usize);
-        while low > 0 && !is_before(low.saturating_sub(1)) {
-            low = low.saturating_sub(stride);
-            stride = stride.saturating_mul(2);
-        }
-        let (mut high, mut stride) = (guess, 1_usize);
-        while is_before(high) {
-            high = high.saturating_add(stride);
-            stride = stride.saturating_mul(2);
-        }
-        let between = self.steps.get(low..high.min(self.steps.len())).unwrap_or_default();
-        low.saturating_add(between.partition_point(|step| step.at <= instant))
+        let happened = |place: usize| self.steps.get(place).is_some_and(|step| step.at <= instant);
+        search_from(time.share_of(self.steps.len(), instant), 1, self.steps.len(), happened)
     }
 
     /// The tenures above `no_access` that overlap a span, as they were at an instant that the line lasts until, in order.

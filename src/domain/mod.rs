@@ -24,7 +24,7 @@ mod registry;
 pub mod rejection;
 pub mod resource;
 pub mod role;
-mod search;
+pub(crate) mod search;
 pub mod state;
 pub mod time;
 pub mod timeline;

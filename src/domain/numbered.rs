@@ -187,3 +187,33 @@ impl<T: Clone> Numbered<T> {
         values
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Number, Numbered, PARTS};
+
+    #[test]
+    fn a_number_has_the_value_that_was_set_last_however_far_from_others_it_is() {
+        let numbers = [0, 1, PARTS - 1, PARTS, 300, 299, 5_000, 4_095, 4_096, 70_000, 65_536, u32::MAX - 1];
+        let mut values = Numbered::default();
+        let mut copies = Vec::new();
+        for (count, number) in numbers.into_iter().enumerate() {
+            assert_eq!(values.get(Number(number)), None, "{number}");
+            assert_eq!(values.get_mut(Number(number)), None, "{number}");
+            copies.push((count, values.clone()));
+            values.insert(Number(number), number);
+        }
+        for number in numbers {
+            assert!(values.get_mut(Number(number)).is_some_and(|value| std::mem::replace(value, !number) == number));
+        }
+        let mut sorted = numbers.map(Number);
+        sorted.sort_unstable();
+        assert_eq!(values.numbers(), sorted);
+        assert_eq!(values.values(), sorted.map(|Number(number)| !number).each_ref());
+        for (count, copy) in copies {
+            let held = numbers.map(|number| copy.get(Number(number)).copied());
+            let expected = |(place, number): (usize, u32)| (place < count).then_some(number);
+            assert!(numbers.into_iter().enumerate().map(expected).eq(held), "a copy of {count} values changed");
+        }
+    }
+}

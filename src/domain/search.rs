@@ -4,7 +4,7 @@
 //! workspace has in rows came about evenly, so that the place can be guessed, and is looked for near the guess.
 
 /// As much of a length as `passed` is of `whole`, and never more than it.
-pub(super) fn part(len: usize, passed: u64, whole: u64) -> usize {
+pub(crate) fn part(len: usize, passed: u64, whole: u64) -> usize {
     // So that the product cannot overflow: a length has few bits, and a block is not so long that much is lost.
     let bits = (u64::BITS - whole.leading_zeros()).saturating_sub(32);
     let product = (passed >> bits).saturating_mul(u64::try_from(len).unwrap_or(u64::MAX));
@@ -13,7 +13,7 @@ pub(super) fn part(len: usize, passed: u64, whole: u64) -> usize {
 
 /// How many offsets a condition holds for that holds for all before one and for none from it on. Looks near a guess first: what
 /// is looked for comes about evenly, so it is seldom further off than `near`, and little memory is read on the way.
-pub(super) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut before, mut after, mut step) = (0, len, near.max(1));
     let is_before = guess < len && holds(guess);
     if is_before {
@@ -39,7 +39,7 @@ pub(super) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(
 }
 
 /// As [`search_from`], by halves: for a row that is so short that a guess costs more than it saves.
-pub(super) fn search(len: usize, holds: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn search(len: usize, holds: impl Fn(usize) -> bool) -> usize {
     search_between(0, len, holds)
 }
 

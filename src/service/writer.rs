@@ -176,14 +176,15 @@ impl Writer {
     fn conclude(&self, mut group: Group, appended: Result<Appended, LogError>) {
         match appended {
             Ok(appended) => {
-                if !appended.is_as_expected() {
-                    self.drop_next(NOT_MADE);
-                }
                 group.settle(
                     &appended,
                     |slot, root| self.workspaces.publish(slot, root),
                     |id| self.workspaces.forget(id),
                 );
+                // Only now: what is judged until a workspace is forgotten still rests on what the store does not have.
+                if !appended.is_as_expected() {
+                    self.drop_next(NOT_MADE);
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "a commit failed");
