@@ -112,8 +112,9 @@ async fn checkpoint(
     Ok(tree.map(NamedCheckpoint::from))
 }
 
+/// Says which request made a change. The log holds the change itself, so this is for whoever looks for a request, and no more.
 fn note(asked: &Asked, accepted: &Accepted) {
-    tracing::info!(
+    tracing::debug!(
         request_id = asked.request_id(),
         workspace = %accepted.view.workspace().id(),
         revision = %accepted.view.revision(),

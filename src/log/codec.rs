@@ -146,7 +146,11 @@ fn envelope<'a>(event: &'a Event, data: &'a RawValue) -> Envelope<'a> {
 /// # Errors
 /// [`DecodeError`] says what is the first thing that is wrong with them.
 pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
-    let stored: Envelope<'_> = serde_json::from_slice(bytes)?;
+    // Once for all of its texts; what is no UTF-8 is refused where it stands.
+    let stored: Envelope<'_> = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(bytes)?,
+    };
     if stored.specversion != SPEC_VERSION {
         return Err(DecodeError::SpecVersion(stored.specversion.into_owned()));
     }

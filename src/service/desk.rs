@@ -2,7 +2,8 @@
 //!
 //! At most one thread judges at a time, and at most one commits. Whoever is about to commit judges first what waits; only where much
 //! waits while a commit is under way does another thread judge it meanwhile, since to wake it for each change would cost more than to
-//! judge it. Everything here is held for a moment only: nobody who hands in a change waits for one who judges or commits.
+//! judge it. A group takes no more than its share of them: were all in one, everyone would wait for its commit, and nobody would be at
+//! work meanwhile. Everything here is held for a moment only: nobody who hands in a change waits for one who judges or commits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ use super::writer::Job;
 const JOBS_MAX: usize = 4_096;
 /// How many must wait while a commit is under way for them to be judged meanwhile.
 const JUDGED_AHEAD_MIN: usize = 8;
+/// How many groups those who wait are shared out to: while one is committed, those who were answered with the other come back.
+const GROUPS_IN_TURN: usize = 2;
 
 /// Why a job is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +38,13 @@ pub(super) enum Whose {
 
 /// How the next group stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Nothing is in it.
-    #[default]
-    Empty,
-    /// It may be committed.
-    Begun,
-    /// It must be committed before it takes more.
-    Full,
+pub(super) struct Next {
+    /// How many wait for it.
+    pub(super) waiting: usize,
+    /// Whether there is something to commit, if only answers.
+    pub(super) is_begun: bool,
+    /// Whether it must be committed before it takes more.
+    pub(super) is_full: bool,
 }
 
 /// What there is to do for who commits.
@@ -73,28 +75,35 @@ struct State {
     is_judging: bool,
     next: Next,
     commit: Commit,
+    /// How many waited for the group before the next one, which may still be under way.
+    before: usize,
     /// A group of which it is not known whether it was committed.
     unknown: Option<Box<Group>>,
-    /// Whether others came along with the last change that was committed.
-    is_busy: bool,
     is_closed: bool,
 }
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && !self.is_judging && self.next == Next::Empty && self.commit == Commit::Done
+        self.jobs.is_empty() && !self.is_judging && !self.next.is_begun && self.commit == Commit::Done
+    }
+
+    /// How many of the jobs that wait the next group may take.
+    fn room(&self) -> usize {
+        let all = self.before + self.next.waiting + self.jobs.len();
+        let share = all.div_ceil(GROUPS_IN_TURN).max(JUDGED_AHEAD_MIN);
+        if self.next.is_full { 0 } else { share.saturating_sub(self.next.waiting).min(self.jobs.len()) }
     }
 
     fn may_judge(&self) -> bool {
-        !self.is_judging && self.next != Next::Full && !self.jobs.is_empty()
+        !self.is_judging && self.room() > 0
     }
 
     fn may_judge_ahead(&self) -> bool {
-        self.may_judge() && self.commit == Commit::UnderWay && self.jobs.len() >= JUDGED_AHEAD_MIN
+        !self.is_judging && self.commit == Commit::UnderWay && self.room() >= JUDGED_AHEAD_MIN
     }
 
     fn may_commit(&self) -> bool {
-        let something = self.next != Next::Empty || self.may_judge();
+        let something = self.next.is_begun || self.may_judge();
         self.unknown.is_some() || (something && self.commit == Commit::Done)
     }
 
@@ -137,7 +146,8 @@ impl Desk {
         if state.jobs.len() >= JOBS_MAX {
             return Err(NotTaken::Full);
         }
-        let yours = may_do_it && state.is_idle() && !state.is_busy;
+        // Where others came along with the last one, they will again.
+        let yours = may_do_it && state.is_idle() && state.before <= 1;
         state.jobs.push_back(job);
         if yours {
             (state.is_judging, state.commit) = (true, Commit::UnderWay);
@@ -146,7 +156,7 @@ impl Desk {
         // Whoever is at work looks here again by themselves.
         if state.may_commit() && state.jobs.len() == 1 {
             self.committer.notify_one();
-        } else if state.may_judge_ahead() && state.jobs.len() == JUDGED_AHEAD_MIN {
+        } else if state.may_judge_ahead() && state.room() == JUDGED_AHEAD_MIN {
             self.judge.notify_one();
         }
         Ok(Whose::Theirs)
@@ -157,14 +167,14 @@ impl Desk {
         self.lock().jobs.pop_front()
     }
 
-    /// Waits until there is something to judge ahead, takes the right to, and gives how many jobs wait; none if there never will be.
+    /// Waits until there is something to judge ahead, takes the right to, and gives how many jobs to judge; none if there never will be.
     pub(super) fn wait_to_judge(&self) -> Option<usize> {
         let nothing = |state: &mut State| !(state.may_judge_ahead() || state.is_closed);
         let mut state = self.judge.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
         // What still waits when the desk is closed is judged by whoever commits it.
         let ahead = state.may_judge_ahead();
         state.is_judging |= ahead;
-        ahead.then(|| state.jobs.len())
+        ahead.then(|| state.room())
     }
 
     /// Gives back the right to judge, and says how that left the next group. Called by who holds that group.
@@ -189,13 +199,20 @@ impl Desk {
             return Some(Due::Commit);
         }
         state.is_judging = true;
-        Some(Due::JudgeAndCommit(state.jobs.len()))
+        Some(Due::JudgeAndCommit(state.room()))
     }
 
     /// Says that the next group, of so many changes, was taken: another begins. Called by who holds that group.
     pub(super) fn begin_next(&self, len: usize) {
         let mut state = self.lock();
-        (state.next, state.is_busy) = (Next::Empty, len > 1);
+        (state.next, state.before) = (Next::default(), len);
+        self.tell(&state);
+    }
+
+    /// Says that the next group was dropped: another begins. Called by who holds that group.
+    pub(super) fn drop_next(&self) {
+        let mut state = self.lock();
+        state.next = Next::default();
         self.tell(&state);
     }
 

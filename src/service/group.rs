@@ -117,13 +117,8 @@ impl Group {
 
     /// How it stands. A group that only answers, and writes nothing, is to be settled too.
     pub(super) fn standing(&self) -> Next {
-        if self.is_full() {
-            Next::Full
-        } else if self.parts.is_empty() && self.waiting.is_empty() {
-            Next::Empty
-        } else {
-            Next::Begun
-        }
+        let is_begun = !(self.parts.is_empty() && self.waiting.is_empty());
+        Next { waiting: self.waiting_len(), is_begun, is_full: self.is_full() }
     }
 
     /// Takes the group out, to be committed; what stays is the next one, still empty, ahead of which it is.

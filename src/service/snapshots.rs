@@ -13,10 +13,10 @@ use crate::log::snapshot::{self, BadSnapshot};
 use crate::log::{EventLog, LogError};
 use crate::proof::note::LogKey;
 
-/// How many events are read from the log at a time.
-const PAGE_EVENTS: usize = 1_024;
+/// How many events are read from the log at a time: few enough that they are still in the processor's cache when they are decoded.
+const PAGE_EVENTS: usize = 256;
 /// How many pages are read ahead of those that are taken in.
-const PAGES_AHEAD: usize = 4;
+const PAGES_AHEAD: usize = 8;
 /// How many events a log must have grown by before a snapshot of it is worth writing, and by which part of what the last one held.
 const GROWN_EVENTS_MIN: u64 = 5_000;
 const GROWN_PART: u64 = 4;

@@ -3,7 +3,8 @@
 //! The changes that wait are judged, one after the other, ahead of durability, then committed together, published, and only then
 //! answered. So an answer means durable, and the cost of a commit is shared by all who wait for it. While a group is committed the
 //! next is judged, on the facts that the first will leave; if it does not leave them, nothing that was judged on them is written.
-//! A change that comes alone is judged and committed by the thread that hands it in, which has to be woken by nobody. If it is not known whether a commit was done, the log is opened anew and asked, before anything else is judged.
+//! A change that comes alone is judged and committed by the thread that hands it in, which has to be woken by nobody. If it is not
+//! known whether a commit was done, the log is opened anew and asked, before anything else is judged.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -201,7 +202,7 @@ impl Writer {
         let mut next = self.next();
         next.fail(why);
         *next = Group::default();
-        self.desk.begin_next(0);
+        self.desk.drop_next();
     }
 
     fn append(&self, parts: &[Append]) -> Result<Appended, LogError> {

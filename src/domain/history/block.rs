@@ -7,16 +7,21 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::BLOCK_LEN;
 use super::bytes::{Bytes, Column, folded, put_column, unfolded};
 use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
 use crate::domain::principal::{Actor, CredentialId};
-use crate::domain::search::{part, search, search_from};
+use crate::domain::search::{part, search_from};
 use crate::domain::time::{Instant, Revision};
 
+/// How many samples a block has, so that they stand in one line of a processor's cache.
+const SAMPLES: usize = 8;
 /// Of so many events, when the first one happened stands in the samples.
-const SAMPLED: usize = 16;
+const SAMPLED: usize = BLOCK_LEN / SAMPLES;
+/// How far from where it would be, did they come evenly, an event is at first looked for among so many.
+const NEAR: usize = 4;
 
 /// What an event has or is made by: which of these bits are set says what stands in its row.
 mod marks {
@@ -40,8 +45,9 @@ pub(super) struct Block {
     pub(super) len: usize,
     /// How wide its column of times is, which begins its bytes: so that one place in memory is read for a time, and not two.
     time_width: u8,
-    /// How long after the first one every [`SAMPLED`]th happened: a few of them lie together, where the whole column does not.
-    samples: Arc<[u64]>,
+    /// How long after the first one every [`SAMPLED`]th happened, and the greatest number where there is none: what leads to a place in
+    /// the column near which the others are not read.
+    samples: [u64; SAMPLES],
     /// The columns, the tables and the rows.
     pub(super) bytes: Arc<[u8]>,
 }
@@ -64,7 +70,8 @@ impl Block {
     pub(super) fn new(first: u64, first_time: Instant, len: usize, bytes: Arc<[u8]>) -> Self {
         let time_width = bytes.first().copied().unwrap_or_default();
         let times = times_in(&bytes, time_width, len);
-        let samples = (0..len).step_by(SAMPLED).map_while(|offset| times?.get(offset)).collect();
+        let sample = |place| times.filter(|_| place * SAMPLED < len)?.get(place * SAMPLED);
+        let samples = std::array::from_fn(|place| sample(place).unwrap_or(u64::MAX));
         Self { first, first_time, len, time_width, samples, bytes }
     }
 
@@ -106,14 +113,14 @@ impl Block {
         let Some(times) = self.times().filter(|_| self.first_time <= instant) else { return 0 };
         let since_first = |instant: Instant| instant.micros().wrapping_sub(self.first_time.micros()).cast_unsigned();
         let passed = since_first(instant);
-        let end = end.map_or(0, since_first);
-        let sampled = |place: usize| self.samples.get(place).is_some_and(|of_event| *of_event <= passed);
-        let begun = search_from(part(self.samples.len(), passed, end), 1, self.samples.len(), sampled);
+        let begun = self.samples.iter().filter(|sample| **sample <= passed).count();
         let Some(place) = begun.checked_sub(1) else { return 0 };
-        let first = place * SAMPLED;
+        let next = self.samples.get(begun).copied().unwrap_or(u64::MAX).min(end.map_or(0, since_first));
+        let (first, from) = (place * SAMPLED, self.samples.get(place).copied().unwrap_or_default());
         let len = self.len.saturating_sub(first).min(SAMPLED);
+        let guess = part(len, passed.saturating_sub(from), next.saturating_sub(from));
         let happened = |offset: usize| times.get(first + offset).is_some_and(|of_event| of_event <= passed);
-        first + search(len, happened)
+        first.min(self.len) + search_from(guess, NEAR, len, happened)
     }
 
     /// The command that its event at an offset came from.
