@@ -208,17 +208,9 @@ impl StreamDecoder {
     /// # Errors
     /// `Unreadable` names the first revision that is wrong and the first thing that is wrong with it; asking again for the
     /// same event gives the same answer.
-    pub fn decode(&mut self, stored: &StoredEvent) -> Result<Event, LogError> {
+    pub fn decode(&mut self, stored: &StoredEvent<impl AsRef<[u8]>>) -> Result<Event, LogError> {
         let (workspace, revision) = (self.workspace, self.next);
         self.checked(stored).map_err(|why| LogError::Unreadable { workspace, revision, why })
-    }
-
-    /// The next events of the log.
-    ///
-    /// # Errors
-    /// As [`Self::decode`], for the first event that is wrong.
-    pub fn decode_all(&mut self, stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
-        stored.iter().map(|event| self.decode(event)).collect()
     }
 
     /// Takes the next event of the log, decoded already.
@@ -235,9 +227,9 @@ impl StreamDecoder {
         Ok(event)
     }
 
-    fn checked(&mut self, stored: &StoredEvent) -> Result<Event, String> {
+    fn checked(&mut self, stored: &StoredEvent<impl AsRef<[u8]>>) -> Result<Event, String> {
         self.check_place("stored", stored.workspace, stored.revision)?;
-        self.follow(decode(&stored.bytes).map_err(|error| error.to_string())?)
+        self.follow(decode(stored.bytes.as_ref()).map_err(|error| error.to_string())?)
     }
 
     fn check_place(&self, how: &str, workspace: WorkspaceId, revision: Revision) -> Result<(), String> {

@@ -56,9 +56,9 @@ pub enum LogError {
     Locked(String),
 }
 
-/// An event as stored.
+/// An event as stored; its bytes may be looked at where the store has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEvent {
+pub struct StoredEvent<Bytes = Vec<u8>> {
     /// Whose log it stands in.
     pub workspace: WorkspaceId,
     /// Its number there.
@@ -66,7 +66,15 @@ pub struct StoredEvent {
     /// Its place in the feed of the whole store: within a workspace it grows with the revision.
     pub position: u64,
     /// The exact bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
+}
+
+impl StoredEvent<&[u8]> {
+    /// The same, for longer than the store has the bytes there.
+    pub fn to_owned(&self) -> StoredEvent {
+        let Self { workspace, revision, position, bytes } = *self;
+        StoredEvent { workspace, revision, position, bytes: bytes.to_vec() }
+    }
 }
 
 /// The id of a credential that someone can present.
@@ -185,6 +193,9 @@ impl Appended {
     }
 }
 
+/// What events are handed to.
+pub type EachEvent<'a> = &'a mut dyn FnMut(StoredEvent<&[u8]>) -> Result<(), LogError>;
+
 /// A durable store of event streams.
 ///
 /// # Contract
@@ -215,11 +226,25 @@ pub trait EventLog: Send + Sync {
     /// `Unavailable`.
     fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError>;
 
+    /// Hands up to `limit` events of a workspace after a revision to `each`, in order, where the store has them.
+    ///
+    /// # Errors
+    /// `Unavailable`, or the first error that `each` gives, after which it is handed nothing more.
+    fn visit(&self, workspace: WorkspaceId, after: Revision, limit: usize, each: EachEvent<'_>)
+    -> Result<(), LogError>;
+
     /// Up to `limit` events of a workspace after a revision, in order.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
+    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+        let mut events = Vec::new();
+        self.visit(workspace, after, limit, &mut |event| {
+            events.push(event.to_owned());
+            Ok(())
+        })?;
+        Ok(events)
+    }
 
     /// The right edge of the tree over a workspace's log; none if it never began.
     ///

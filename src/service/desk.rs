@@ -262,3 +262,53 @@ impl Desk {
         !state.is_closed && state.commit != Commit::Undecided
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn hand_in(desk: &Desk, count: usize) {
+        (0..count).for_each(|_| assert_eq!(desk.hand_in(Job::Expire(Arc::default()), false), Ok(Whose::Theirs)));
+    }
+
+    /// Judges jobs into a group that so many wait for already.
+    fn judge(desk: &Desk, waiting: usize, count: usize) {
+        assert!((0..count).all(|_| desk.take().is_some()));
+        desk.judged(Next { waiting: waiting + count, is_begun: true, is_full: false });
+    }
+
+    fn due(desk: &Desk) -> usize {
+        let Some(Due::JudgeAndCommit(count)) = desk.wait_to_commit() else { panic!("there is something to judge") };
+        count
+    }
+
+    #[test]
+    fn two_groups_take_turns_where_many_wait() {
+        let desk = Desk::default();
+        hand_in(&desk, 64);
+        assert_eq!(due(&desk), 32);
+        judge(&desk, 0, 32);
+        desk.begin_next(32);
+        assert_eq!(desk.wait_to_judge(), Some(32), "the others are judged meanwhile");
+        judge(&desk, 0, 32);
+        hand_in(&desk, 10);
+        assert!(!desk.lock().may_judge_ahead(), "who comes then has to wait for the turn after that");
+        desk.committed();
+        assert_eq!(due(&desk), 5, "but for what makes the turns even");
+    }
+
+    #[test]
+    fn a_few_share_a_commit() {
+        let desk = Desk::default();
+        for count in [1, 2, JUDGED_AHEAD_MIN] {
+            hand_in(&desk, count);
+            assert_eq!(due(&desk), count);
+            judge(&desk, 0, count);
+            desk.begin_next(count);
+            desk.committed();
+        }
+    }
+}

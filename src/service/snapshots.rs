@@ -179,7 +179,11 @@ impl<'a> Pages<'a> {
 
     /// The next page; not a whole one at the end.
     fn next(&mut self) -> Result<Vec<Event>, LogError> {
-        let events = self.decoder.decode_all(&self.log.read(self.workspace, self.after, PAGE_EVENTS)?)?;
+        let mut events = Vec::with_capacity(PAGE_EVENTS);
+        self.log.visit(self.workspace, self.after, PAGE_EVENTS, &mut |stored| {
+            events.push(self.decoder.decode(&stored)?);
+            Ok(())
+        })?;
         self.after = events.last().map_or(self.after, |event| event.revision);
         Ok(events)
     }

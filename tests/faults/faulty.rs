@@ -10,7 +10,9 @@ use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use tenure::log::{
+    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent,
+};
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::tile::Tile;
@@ -180,9 +182,19 @@ impl EventLog for FaultyLog {
         Ok(())
     }
 
+    fn visit(
+        &self,
+        workspace: WorkspaceId,
+        after: Revision,
+        limit: usize,
+        each: EachEvent<'_>,
+    ) -> Result<(), LogError> {
+        self.count("read")?;
+        self.store.visit(workspace, after, limit, each)
+    }
+
     count_and_pass_on! {
         head(workspace: WorkspaceId) -> Option<Revision>;
-        read(workspace: WorkspaceId, after: Revision, limit: usize) -> Vec<StoredEvent>;
         tree(workspace: WorkspaceId) -> Option<Frontier>;
         tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
         feed(after: u64, limit: usize) -> Vec<StoredEvent>;

@@ -44,7 +44,8 @@ impl Store {
 
     /// The events of what was imported, held to what a log must be.
     pub(crate) fn events(&self, imported: &Imported) -> Vec<Event> {
-        StreamDecoder::from_start(imported.workspace).decode_all(&self.stored(imported)).unwrap()
+        let mut decoder = StreamDecoder::from_start(imported.workspace);
+        self.stored(imported).iter().map(|event| decoder.decode(event).unwrap()).collect()
     }
 
     pub(crate) fn bytes(&self, imported: &Imported) -> String {

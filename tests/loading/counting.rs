@@ -9,7 +9,9 @@ use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use tenure::log::{
+    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent,
+};
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::tile::Tile;
@@ -44,11 +46,17 @@ macro_rules! pass_on {
 }
 
 impl EventLog for CountingLog {
-    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+    fn visit(
+        &self,
+        workspace: WorkspaceId,
+        after: Revision,
+        limit: usize,
+        each: EachEvent<'_>,
+    ) -> Result<(), LogError> {
         if after == Revision::ZERO {
             self.replays.fetch_add(1, Ordering::SeqCst);
         }
-        self.log.read(workspace, after, limit)
+        self.log.visit(workspace, after, limit, each)
     }
 
     fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {

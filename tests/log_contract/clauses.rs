@@ -123,6 +123,15 @@ pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
     assert_eq!(log.read(workspace(3), Revision::ZERO, 3).unwrap(), []);
     assert_eq!(log.head(workspace(3)).unwrap(), None);
 
+    let mut seen = Vec::new();
+    let enough = || LogError::Unavailable("enough".to_owned());
+    let stopped = log.visit(workspace(1), Revision::ZERO, usize::MAX, &mut |event| {
+        seen.push(event.to_owned());
+        if seen.len() < 2 { Ok(()) } else { Err(enough()) }
+    });
+    assert_eq!(stopped.unwrap_err().to_string(), enough().to_string());
+    assert_eq!(seen, read_all(&log, 1)[..2]);
+
     let whole = log.feed(0, usize::MAX).unwrap();
     let mut paged = Vec::new();
     loop {
@@ -477,7 +486,8 @@ pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store:
     let good = crate::codec::sample_bytes(workspace(1), Revision(1));
     let events = vec![good, b"{\"specversion\":\"1.0\"}".to_vec()];
     appended(&log, Append { events, ..part(1, 0, 0, 1) });
-    let error = StreamDecoder::from_start(workspace(1)).decode_all(&read_all(&log, 1)).unwrap_err();
+    let mut decoder = StreamDecoder::from_start(workspace(1));
+    let error = read_all(&log, 1).iter().find_map(|event| decoder.decode(event).err()).unwrap();
     let LogError::Unreadable { workspace: whose, revision, why } = error else { panic!("{error}") };
     assert_eq!((whose, revision), (workspace(1), Revision(2)));
     assert!(why.starts_with("missing field `id`"), "{why}");

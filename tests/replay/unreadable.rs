@@ -32,7 +32,8 @@ fn assert_stops(type_name: &str, spoil: impl Fn(&mut Vec<StoredEvent>, usize), w
         let Some(place) = history.events.iter().position(|event| event.data.type_name() == type_name) else { continue };
         let (workspace, mut log) = (history.events[0].workspace, stored(history));
         spoil(&mut log, place);
-        let error = StreamDecoder::from_start(workspace).decode_all(&log).unwrap_err();
+        let mut decoder = StreamDecoder::from_start(workspace);
+        let error = log.iter().find_map(|event| decoder.decode(event).err()).unwrap();
         let revision = place + 1;
         assert!(matches!(error, LogError::Unreadable { .. }), "{error:?}");
         let begins = format!("workspace {workspace} cannot be read at revision {revision}: ");

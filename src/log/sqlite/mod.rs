@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use super::journal::{ReadFilter, StoredRead};
-use super::{Append, Appended, CredentialRow, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use super::{Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
 use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
@@ -161,8 +161,14 @@ impl EventLog for SqliteLog {
         self.ask(|connection| read::head(connection, workspace))
     }
 
-    fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
-        self.ask(|connection| read::events(connection, workspace, after, limit))
+    fn visit(
+        &self,
+        workspace: WorkspaceId,
+        after: Revision,
+        limit: usize,
+        each: EachEvent<'_>,
+    ) -> Result<(), LogError> {
+        self.readers.load_full().with(|connection| read::visit(connection, workspace, after, limit, each))
     }
 
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use super::unavailable;
 use super::values::Count;
 use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::log::journal::{ReadFilter, ReadRecord, StoredRead};
-use crate::log::{CredentialRow, KeptAnswer, PresentedId, StoredEvent};
+use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent};
 
 fn one<T>(
     connection: &Connection,
@@ -32,12 +33,12 @@ fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+fn stored_event<'a>(row: &'a Row<'_>) -> rusqlite::Result<StoredEvent<&'a [u8]>> {
     Ok(StoredEvent {
         position: row.get::<_, Count>(0)?.0,
         workspace: row.get(1)?,
         revision: row.get(2)?,
-        bytes: row.get(3)?,
+        bytes: row.get_ref(3)?.as_blob()?,
     })
 }
 
@@ -46,20 +47,27 @@ pub(super) fn head(connection: &Connection, workspace: WorkspaceId) -> rusqlite:
     one(connection, sql, [workspace], |row| row.get(0)).map(Option::flatten)
 }
 
-pub(super) fn events(
+pub(super) fn visit(
     connection: &Connection,
     workspace: WorkspaceId,
     after: Revision,
     limit: usize,
-) -> rusqlite::Result<Vec<StoredEvent>> {
+    each: EachEvent<'_>,
+) -> Result<(), LogError> {
     let sql = "SELECT position, workspace, revision, event FROM events \
                WHERE workspace = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
-    all(connection, sql, params![workspace, after, at_most(limit)], stored_event)
+    let failed = |error| unavailable(&error);
+    let mut select = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = select.query(params![workspace, after, at_most(limit)]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        each(stored_event(row).map_err(failed)?)?;
+    }
+    Ok(())
 }
 
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
     let sql = "SELECT position, workspace, revision, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
-    all(connection, sql, params![Count(after), at_most(limit)], stored_event)
+    all(connection, sql, params![Count(after), at_most(limit)], |row| Ok(stored_event(row)?.to_owned()))
 }
 
 pub(super) fn workspace_named(connection: &Connection, name: &str) -> rusqlite::Result<Option<WorkspaceId>> {
