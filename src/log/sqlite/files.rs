@@ -57,12 +57,23 @@ fn absolute(path: &Path) -> Result<PathBuf, LogError> {
     std::path::absolute(path).map_err(|error| cannot("find", path, &error))
 }
 
-/// Takes the data folder for this process, until the file is dropped or the process ends, however it ends.
-pub(super) fn lock_folder(store: &Path) -> Result<File, LogError> {
+/// A data folder is this process's for as long as this is there.
+#[derive(Debug)]
+pub(super) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a child that another thread is just starting has it open too, until it runs its program.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the data folder for this process, until the lock is dropped or the process ends, however it ends.
+pub(super) fn lock_folder(store: &Path) -> Result<FolderLock, LogError> {
     let path = store.with_file_name(LOCK_FILE);
     let file = open_private(&path).map_err(|error| cannot_take(&path, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(LogError::Locked(folder_of(store).display().to_string())),
         Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
     }

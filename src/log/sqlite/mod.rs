@@ -12,11 +12,11 @@ mod schema;
 mod tree;
 mod values;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use files::FolderLock;
 use rusqlite::Connection;
 
 use super::journal::{ReadFilter, StoredRead};
@@ -99,7 +99,7 @@ pub struct SqliteLog {
     writer: Mutex<Writer>,
     readers: ArcSwap<Readers>,
     /// Held, never read: the folder is this process's for as long as it is open.
-    _folder_lock: Option<File>,
+    _folder_lock: Option<FolderLock>,
 }
 
 impl SqliteLog {
@@ -131,7 +131,7 @@ impl SqliteLog {
         files::find_store(folder).is_ok()
     }
 
-    fn new(file: PathBuf, writer: Writer, folder_lock: Option<File>) -> Self {
+    fn new(file: PathBuf, writer: Writer, folder_lock: Option<FolderLock>) -> Self {
         let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
         Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
     }
