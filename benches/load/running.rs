@@ -37,7 +37,7 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(path);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
-        // Log lines are written as they are by default: one for each change.
+        // Log lines are written as they are by default.
         let lines = std::fs::File::create(folder.path().join("lines")).unwrap();
         command.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env_remove("TENURE_LOG").stderr(lines);
         Self::start(command, folder)

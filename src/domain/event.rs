@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::credential::SecretDigest;
 use super::history::{Packed, Packer, Unpacker};
@@ -150,9 +151,9 @@ macro_rules! event_catalogue {
             ///
             /// # Errors
             /// None that can arise with the shapes of this catalogue; serialisation is fallible by type.
-            pub fn data_json(&self) -> serde_json::Result<String> {
+            pub fn data_json(&self) -> serde_json::Result<Box<RawValue>> {
                 match self {
-                    $(Self::$variant(_, data) => serde_json::to_string(data),)*
+                    $(Self::$variant(_, data) => serde_json::value::to_raw_value(data),)*
                 }
             }
 

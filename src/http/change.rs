@@ -5,9 +5,9 @@
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer::{self, NamedCheckpoint};
 use super::asked::{Asked, InWorkspace};
@@ -25,7 +25,35 @@ use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Retry, Submission};
 
 /// How the answer to a change is made from what the commands did, beside the revision and the events.
-pub type Render = fn(&Accepted, &[Command], Show) -> Map<String, Value>;
+pub type Render = fn(&Accepted, &[Command], Show) -> Fields;
+
+/// The fields of an answer in their order, each of them JSON already.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<(&'static str, Box<RawValue>)>);
+
+impl Fields {
+    fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+
+    /// Sets a field; one of its name keeps its place.
+    fn set(&mut self, name: &'static str, value: Option<Box<RawValue>>) {
+        let Some(value) = value else { return };
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Room for what stands around the events and entities of an answer, its checkpoint among it, in bytes.
+const AROUND_BYTES: usize = 192;
 
 /// Whether an answer may show secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,11 +201,15 @@ fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -
 }
 
 /// `{revision, events, KIND…}`, the events as they are stored, byte for byte: they are put together, not written again.
-fn body(accepted: &Accepted, rendered: &Map<String, Value>) -> Result<Vec<u8>, Problem> {
-    let mut body = format!("{{\"revision\":{},\"events\":[", accepted.view.revision()).into_bytes();
-    body.extend(accepted.stored.join(&b","[..]));
-    body.push(b']');
+fn body(accepted: &Accepted, rendered: &Fields) -> Result<Vec<u8>, Problem> {
     let rendered = answer::bytes(rendered)?;
+    let events = accepted.stored.join(&b","[..]);
+    let mut body = Vec::with_capacity(events.len() + rendered.len() + AROUND_BYTES);
+    body.extend_from_slice(b"{\"revision\":");
+    body.extend_from_slice(accepted.view.revision().to_string().as_bytes());
+    body.extend_from_slice(b",\"events\":[");
+    body.extend(events);
+    body.push(b']');
     match rendered.strip_prefix(b"{") {
         Some(kinds) if kinds != b"}" => {
             body.push(b',');
@@ -211,10 +243,13 @@ fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<
 }
 
 /// Where the new entity is, if the request made exactly one and asked for nothing else.
-fn location(accepted: &Accepted, commands: &[Command], rendered: &Map<String, Value>) -> Option<String> {
+fn location(accepted: &Accepted, commands: &[Command], rendered: &Fields) -> Option<String> {
     let [command] = commands else { return None };
     let workspace = format!("/v1/workspaces/{}", accepted.view.workspace().id());
-    let id = |kind: &str, field: &str| rendered.get(kind)?.get(field)?.as_str().map(ToOwned::to_owned);
+    let id = |kind: &str, field: &str| {
+        let entity: Value = serde_json::from_str(rendered.get(kind)?.get()).ok()?;
+        entity.get(field)?.as_str().map(ToOwned::to_owned)
+    };
     let made = |part: &str, kind: &str, field: &str| Some(format!("{workspace}/{part}/{}", id(kind, field)?));
     match command {
         Command::CreateWorkspace(_) => Some(workspace),
@@ -242,31 +277,43 @@ fn location(accepted: &Accepted, commands: &[Command], rendered: &Map<String, Va
 }
 
 /// The entities that one request's commands made or changed, each under its kind.
-pub fn entities(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    let each = commands.iter().enumerate().map(|(index, command)| entities_of(accepted, index, command, show));
-    each.flatten().collect()
+pub fn entities(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
+    let mut entities = Fields::default();
+    for (index, command) in commands.iter().enumerate() {
+        add_entities(&mut entities, accepted, index, command, show);
+    }
+    entities
 }
 
 /// What each command of a batch made or changed, in order; for a batch of one, under its kind too.
-pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    let of = |(index, command)| Value::Object(entities_of(accepted, index, command, show));
-    let results: Vec<Value> = commands.iter().enumerate().map(of).collect();
-    let mut body = if commands.len() == 1 { entities(accepted, commands, show) } else { Map::new() };
-    body.insert("results".to_owned(), Value::Array(results));
+pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
+    let of = |(index, command)| {
+        let mut entities = Fields::default();
+        add_entities(&mut entities, accepted, index, command, show);
+        entities
+    };
+    let results: Vec<Fields> = commands.iter().enumerate().map(of).collect();
+    let mut body = if commands.len() == 1 { entities(accepted, commands, show) } else { Fields::default() };
+    body.set("results", json(Some(results)));
     body
 }
 
 /// The workspace that was made, and its owner's first token.
-pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Map<String, Value> {
-    let mut made = entities(accepted, commands, show);
-    let kinds = ["workspace", "token"].into_iter();
-    kinds.filter_map(|kind| Some((kind.to_owned(), made.remove(kind)?))).collect()
+pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
+    let made = entities(accepted, commands, show);
+    let mut shown = Fields::default();
+    for kind in ["workspace", "token"] {
+        shown.set(kind, made.get(kind).map(ToOwned::to_owned));
+    }
+    shown
 }
 
 /// Only the environment that a request changed, whatever grants it gave there.
-pub fn only_environment(accepted: &Accepted, commands: &[Command], _: Show) -> Map<String, Value> {
-    let found = commands.iter().rev().find_map(|command| environment(&accepted.view, &place(command)?));
-    found.map(|found| ("environment".to_owned(), found)).into_iter().collect()
+pub fn only_environment(accepted: &Accepted, commands: &[Command], _: Show) -> Fields {
+    let mut shown = Fields::default();
+    let changed = commands.iter().rev().find_map(|command| environment(&accepted.view, &place(command)?));
+    shown.set("environment", changed);
+    shown
 }
 
 /// The environment that a command changes something in, by what it is called after that.
@@ -281,92 +328,85 @@ fn place(command: &Command) -> Option<EnvironmentRef> {
     }
 }
 
-fn entities_of(accepted: &Accepted, index: usize, command: &Command, show: Show) -> Map<String, Value> {
+fn add_entities(entities: &mut Fields, accepted: &Accepted, index: usize, command: &Command, show: Show) {
     let view = &accepted.view;
-    let events = accepted.events_of(index);
     let secret = accepted.secrets.get(index).and_then(Option::as_ref);
     let shown = shown(secret, show);
-    let mut entities = Map::new();
-    let mut add = |kind: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            entities.insert(kind.to_owned(), value);
-        }
-    };
-    for event in events {
-        let (kind, value) = made(view, &event.data, shown.as_ref());
-        add(kind, value);
+    for event in accepted.events_of(index) {
+        let (kind, entity) = made(view, &event.data, shown.as_ref());
+        entities.set(kind, entity);
     }
     let (kind, entity) = changed(view, command);
-    add(kind, entity);
+    entities.set(kind, entity);
     // What the profile directory may be asked to forget is not kept elsewhere: it is in the first answer only.
     if let (Command::AddMember(_), Show::Once, Some((user, profile))) = (command, show, command.profile()) {
-        add("member", value(entity::member(view, &user, profile)));
+        entities.set("member", json(entity::member(view, &user, profile)));
     }
-    entities
 }
 
 fn shown(secret: Option<&Secret>, show: Show) -> Option<ShownSecret> {
     secret.map(|secret| ShownSecret::new((show == Show::Once).then_some(secret)))
 }
 
-fn value(entity: Option<impl Serialize>) -> Option<Value> {
-    entity.map(|entity| json!(entity))
+/// An entity as JSON: none of them is of a shape that could not be written.
+fn json(entity: Option<impl Serialize>) -> Option<Box<RawValue>> {
+    to_raw_value(&entity?).ok()
 }
 
 /// What an event made, as the API shows it.
-fn made(view: &View, data: &EventData, secret: Option<&ShownSecret>) -> (&'static str, Option<Value>) {
+fn made(view: &View, data: &EventData, secret: Option<&ShownSecret>) -> (&'static str, Option<Box<RawValue>>) {
     match data {
-        EventData::TokenIssued(id, _) => ("token", value(entity::token(view, *id, secret.cloned()))),
+        EventData::TokenIssued(id, _) => ("token", json(entity::token(view, *id, secret.cloned()))),
         EventData::ServiceUserCreated(id, _) => {
-            ("service_user", value(view.service_user(*id).map(|found| entity::service_user(view, &found))))
+            ("service_user", json(view.service_user(*id).map(|found| entity::service_user(view, &found))))
         }
         EventData::EnvironmentCreated(id, _) => {
-            ("environment", value(view.environment(*id).map(|found| entity::environment(&found))))
+            ("environment", json(view.environment(*id).map(|found| entity::environment(&found))))
         }
         EventData::ProxyTokenCreated(id, _) => {
             let found = view.proxy_token(*id);
-            ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, secret.cloned()))))
+            ("proxy_token", json(found.map(|found| entity::proxy_token(view, &found, secret.cloned()))))
         }
-        EventData::AccessKeyIssued(id, _) => ("access_key", value(entity::access_key(view, *id, secret.cloned()))),
+        EventData::AccessKeyIssued(id, _) => ("access_key", json(entity::access_key(view, *id, secret.cloned()))),
         _ => ("", None),
     }
 }
 
 /// What a command changed, as it stands after it, also where nothing had to change.
-fn changed(view: &View, command: &Command) -> (&'static str, Option<Value>) {
+fn changed(view: &View, command: &Command) -> (&'static str, Option<Box<RawValue>>) {
     match command {
         Command::CreateWorkspace(_) | Command::ChangePlan(_) | Command::EnableRbac(_) | Command::DisableRbac(_) => {
-            ("workspace", value(entity::workspace(view)))
+            ("workspace", json(entity::workspace(view)))
         }
         Command::AddMember(command) => ("member", member(view, Some(command.user.clone()))),
         Command::ChangeMemberRole(command) => ("member", member(view, command.user.0.parse().ok())),
         Command::SetGrant(command) => ("grant", grant(view, &command.environment, &command.principal)),
         Command::SetProxyTokenEnvironments(command) => {
             let found = view.find_proxy_token(&command.proxy_token).ok();
-            ("proxy_token", value(found.map(|found| entity::proxy_token(view, &found, None))))
+            ("proxy_token", json(found.map(|found| entity::proxy_token(view, &found, None))))
         }
         Command::DefineResourceType(command) => {
-            ("resource_type", value(entity::resource_type(view, command.name.as_str())))
+            ("resource_type", json(entity::resource_type(view, command.name.as_str())))
         }
         Command::PlaceResource(PlaceResource { resource, .. }) => {
             let found = view.placement(&resource.resource_type.0, resource.id.as_str());
-            ("resource", value(found.and_then(|found| entity::resource(view, &found))))
+            ("resource", json(found.and_then(|found| entity::resource(view, &found))))
         }
         command => ("environment", place(command).and_then(|place| environment(view, &place))),
     }
 }
 
-fn member(view: &View, user: Option<UserId>) -> Option<Value> {
-    value(entity::member(view, &user?, crate::domain::command::Profile::default()))
+fn member(view: &View, user: Option<UserId>) -> Option<Box<RawValue>> {
+    json(entity::member(view, &user?, crate::domain::command::Profile::default()))
 }
 
-fn environment(view: &View, reference: &EnvironmentRef) -> Option<Value> {
-    value(view.find_environment(reference).ok().map(|found| entity::environment(&found)))
+fn environment(view: &View, reference: &EnvironmentRef) -> Option<Box<RawValue>> {
+    json(view.find_environment(reference).ok().map(|found| entity::environment(&found)))
 }
 
-fn grant(view: &View, environment: &EnvironmentRef, principal: &PrincipalRef) -> Option<Value> {
+fn grant(view: &View, environment: &EnvironmentRef, principal: &PrincipalRef) -> Option<Box<RawValue>> {
     let environment = view.find_environment(environment).ok()?;
     let principal = view.find_principal(principal).ok()?;
     let grant = view.grant(&environment, &principal)?;
-    value(Some(entity::grant(view, &environment, &principal, &grant)))
+    json(Some(entity::grant(view, &environment, &principal, &grant)))
 }

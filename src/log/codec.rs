@@ -21,6 +21,8 @@ use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE_PREFIX: &str = "/workspaces/";
+/// More than most events have, so that there is room for their bytes from the start.
+const EVENT_BYTES_USUAL: usize = 640;
 
 /// Why an event cannot be stored.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +120,9 @@ pub fn encode(event: &Event) -> Result<Vec<u8>, EncodeError> {
             return Err(EncodeError::Time(instant.micros()));
         }
     }
-    let data = RawValue::from_string(event.data.data_json()?)?;
-    let bytes = serde_json::to_vec(&envelope(event, &data))?;
+    let data = event.data.data_json()?;
+    let mut bytes = Vec::with_capacity(EVENT_BYTES_USUAL);
+    serde_json::to_writer(&mut bytes, &envelope(event, &data))?;
     if bytes.len() > EVENT_BYTES_MAX { Err(EncodeError::TooLarge(bytes.len())) } else { Ok(bytes) }
 }
 

@@ -107,7 +107,7 @@ pub fn lines<'a>(events: impl IntoIterator<Item = &'a EventData>, known: &BTreeS
 }
 
 fn line(data: &EventData, known: &BTreeSet<String>) -> String {
-    let mut particulars: serde_json::Value = serde_json::from_str(&data.data_json().unwrap()).unwrap();
+    let mut particulars: serde_json::Value = serde_json::from_str(data.data_json().unwrap().get()).unwrap();
     particulars.as_object_mut().unwrap().remove("sha256");
     let text = format!("{} {} {particulars}", data.type_name(), data.subject());
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';

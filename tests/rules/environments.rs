@@ -206,7 +206,7 @@ fn deleting_an_environment_ends_its_grants_and_takes_it_out_of_every_scope() {
     ]);
     let dev = world.environment("dev");
     let events = world.when(by("mo"), delete_environment("PROD")).events();
-    let said: Vec<_> = events.iter().map(|event| event.data.data_json().unwrap()).collect();
+    let said: Vec<_> = events.iter().map(|event| event.data.data_json().unwrap().get().to_owned()).collect();
     assert_eq!(
         crate::support::given::names(&events),
         ["grant.revoked", "proxy_token.scoped", "proxy_token.scoped", "environment.deleted"],

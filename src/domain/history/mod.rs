@@ -10,15 +10,15 @@ mod block;
 mod bytes;
 mod pack;
 mod stored;
+mod tail;
 
 use std::sync::Arc;
-
-use imbl::Vector;
 
 use block::Block;
 use pack::Users;
 pub(super) use pack::{Packed, Packer, Unpacker};
 pub use stored::PackedHistory;
+use tail::Tail;
 
 use super::event::Event;
 use super::id::{CommandId, WorkspaceId};
@@ -42,10 +42,8 @@ pub(super) struct History {
     blocks: Arc<Vec<Block>>,
     users: Users,
     packed_len: u64,
-    /// Those that are not packed yet.
-    open: Vector<Arc<Event>>,
-    /// When each of those happened, so that a search by time reads no event.
-    open_times: Vector<Instant>,
+    /// Those that are not packed yet, each beside when it happened, so that a search by time reads no event.
+    open: Tail<(Instant, Arc<Event>)>,
     last_time: Option<Instant>,
 }
 
@@ -53,8 +51,7 @@ impl History {
     /// The history of a workspace from after a revision on, before its first event.
     pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
         let (blocks, users) = (Arc::default(), Users::default());
-        let (open, open_times) = (Vector::new(), Vector::new());
-        Self { workspace, base, blocks, users, packed_len: 0, open, open_times, last_time: None }
+        Self { workspace, base, blocks, users, packed_len: 0, open: Tail::default(), last_time: None }
     }
 
     /// The revision that it begins after.
@@ -73,7 +70,7 @@ impl History {
     }
 
     fn len(&self) -> u64 {
-        self.packed_len.saturating_add(pack::count(self.open_times.len()))
+        self.packed_len.saturating_add(pack::count(self.open.len()))
     }
 
     /// The revision after which so many events came.
@@ -89,8 +86,7 @@ impl History {
     /// Takes in the next event.
     pub(super) fn push(&mut self, event: &Arc<Event>) {
         self.last_time = Some(event.time);
-        self.open.push_back(Arc::clone(event));
-        self.open_times.push_back(event.time);
+        self.open.push((event.time, Arc::clone(event)));
         if self.open.len() >= BLOCK_LEN {
             self.settle();
         }
@@ -98,14 +94,13 @@ impl History {
 
     /// Packs the newest events too, however few they are.
     pub(super) fn settle(&mut self) {
-        if self.open.is_empty() {
+        if self.open.len() == 0 {
             return;
         }
-        let block = Block::pack(self.packed_len, self.open.iter().map(AsRef::as_ref), &mut self.users);
+        let block = Block::pack(self.packed_len, self.open.iter().map(|(_, event)| event.as_ref()), &mut self.users);
         self.packed_len = block.end();
         Arc::make_mut(&mut self.blocks).push(block);
-        self.open = Vector::new();
-        self.open_times = Vector::new();
+        self.open = Tail::default();
     }
 
     /// The block that holds a place, if it is packed.
@@ -121,7 +116,7 @@ impl History {
     }
 
     fn open_event(&self, place: u64) -> Option<&Arc<Event>> {
-        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?)
+        self.open.get(usize::try_from(place.checked_sub(self.packed_len)?).ok()?).map(|(_, event)| event)
     }
 
     /// What a block, with the offset in it, or an open event says of a place.
@@ -156,11 +151,12 @@ impl History {
 
     /// The newest revision whose event happened at or before an instant.
     pub(super) fn revision_at(&self, instant: Instant) -> Revision {
-        let open = match self.open_times.front().zip(self.last_time) {
-            Some((first, last)) if *first <= instant => {
-                let happened = |place: usize| self.open_times.get(place).is_some_and(|time| *time <= instant);
-                let len = self.open_times.len();
-                search_from(part(len, passed(*first, instant), passed(*first, last)), 4, len, happened)
+        let time = |place: usize| self.open.get(place).map(|(time, _)| *time);
+        let open = match time(0).zip(self.last_time) {
+            Some((first, last)) if first <= instant => {
+                let happened = |place: usize| time(place).is_some_and(|time| time <= instant);
+                let len = self.open.len();
+                search_from(part(len, passed(first, instant), passed(first, last)), 4, len, happened)
             }
             _ => 0,
         };
