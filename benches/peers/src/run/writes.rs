@@ -16,39 +16,58 @@ use crate::workload::Workspace;
 
 const HTTP: &str = "durable changes over HTTP, 64 connections, one workspace";
 
+/// The figures of some rounds, each taken in turn, so that whatever slows the machine slows all of them.
+#[derive(Default)]
+struct Rounds {
+    alone: Vec<f64>,
+    disk: Vec<f64>,
+    together: Vec<f64>,
+    postgres: Vec<f64>,
+    cqrs: Vec<f64>,
+}
+
 impl Run {
     /// Durable changes.
     pub(super) fn writes(&mut self) -> Outcome<()> {
-        let (alone, together, disk) = self.over_http()?;
+        let Rounds { alone, disk, together, postgres, cqrs } = self.over_http()?;
+        let (alone, disk_nanos, together) =
+            (Value::Nanos(middle(alone)), middle(disk), Value::PerSecond(middle(together)));
         let one = "one durable change at a time, over one connection";
-        self.table.beside(one, alone, "the disk's append + fdatasync", disk, Bar::Ratio(0.5));
+        self.table.beside(one, alone, "the disk's append + fdatasync", Value::Nanos(disk_nanos), Bar::Ratio(0.5));
         // Fewer are asked of a disk that syncs less than 5,000 times a second.
-        let Value::Nanos(sync_nanos) = disk else { return Err("a time was expected".into()) };
-        let least = 12_000.0 * (1e9 / sync_nanos / 5_000.0).min(1.0);
+        let least = 12_000.0 * (1e9 / disk_nanos / 5_000.0).min(1.0);
         self.table.alone(HTTP, together, Bar::AtLeast(Value::PerSecond(least)));
-        self.postgres_inserts(together)?;
-        let theirs = (0..self.rounds).map(|_| cqrs::rate(&self.runtime, self.time)).collect::<Outcome<_>>()?;
-        let theirs = Value::PerSecond(middle(theirs));
-        self.table.beside(HTTP, together, "cqrs-es on SQLite, synchronous=FULL, 64 callers", theirs, Bar::Ratio(5.0));
+        if postgres.is_empty() {
+            self.table.skip("PostgreSQL's INSERTs", "no server was started (`--postgres`)");
+        } else {
+            let name = "tokio-postgres, one INSERT a transaction, 64 connections";
+            self.table.beside(HTTP, together, name, Value::PerSecond(middle(postgres)), Bar::Ratio(1.2));
+        }
+        let name = "cqrs-es on SQLite, synchronous=FULL, 64 callers";
+        self.table.beside(HTTP, together, name, Value::PerSecond(middle(cqrs)), Bar::Ratio(5.0));
         self.in_process()
     }
 
-    /// A workspace of its own, and the rates at 1 and at 64 connections, with the disk's time in turn.
-    fn over_http(&self) -> Outcome<(Value, Value, Value)> {
+    /// Changes of a workspace of its own at 1 and at 64 connections, the disk's time, and what others do at 64.
+    fn over_http(&self) -> Outcome<Rounds> {
         let data = self.folder.path().join("changed");
         ours::store(&data, [self.workspaces[0].lines()])?;
         let (server, _) = Server::tenure(&data)?;
         let owner = self.owners_token(&server)?;
-        let (mut alone, mut together, mut disk) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Rounds::default();
         let workspace = self.workspaces[0].name.as_str();
         for round in 0..self.rounds {
             let next = |connection, sent| change((workspace, &owner), 2 * round, connection, sent);
-            alone.push(1e9 / rate(server.address, 1, self.time, &next)?);
-            disk.push(disk::append_and_sync()?);
+            rounds.alone.push(1e9 / rate(server.address, 1, self.time, &next)?);
+            rounds.disk.push(disk::append_and_sync()?);
             let next = |connection, sent| change((workspace, &owner), 2 * round + 1, connection, sent);
-            together.push(rate(server.address, CALLERS, self.time, &next)?);
+            rounds.together.push(rate(server.address, CALLERS, self.time, &next)?);
+            if let Some(parameters) = self.options.text("postgres") {
+                rounds.postgres.push(inserts::rate(&self.runtime, parameters, self.time)?);
+            }
+            rounds.cqrs.push(cqrs::rate(&self.runtime, self.time)?);
         }
-        Ok((Value::Nanos(middle(alone)), Value::PerSecond(middle(together)), Value::Nanos(middle(disk))))
+        Ok(rounds)
     }
 
     /// The token of the first workspace's owner, who makes the changes.
@@ -57,18 +76,6 @@ impl Run {
         let path = format!("/v1/workspaces/{name}/members/{}/tokens", principals[0].name);
         let made = server.call("POST", &path, Some(&json!({})))?;
         credential(&made, "token")
-    }
-
-    fn postgres_inserts(&mut self, together: Value) -> Outcome<()> {
-        let Some(parameters) = self.options.text("postgres").map(str::to_owned) else {
-            self.table.skip("PostgreSQL's INSERTs", "no server was started (`--postgres`)");
-            return Ok(());
-        };
-        let theirs = (0..self.rounds).map(|_| inserts::rate(&self.runtime, &parameters, self.time));
-        let theirs = Value::PerSecond(middle(theirs.collect::<Outcome<_>>()?));
-        let name = "tokio-postgres, one INSERT a transaction, 64 connections";
-        self.table.beside(HTTP, together, name, theirs, Bar::Ratio(1.2));
-        Ok(())
     }
 
     fn in_process(&mut self) -> Outcome<()> {
