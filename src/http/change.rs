@@ -6,7 +6,6 @@
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer::{self, NamedCheckpoint};
@@ -192,7 +191,7 @@ fn stored(kept: Kept<Vec<u8>>) -> Option<Vec<u8>> {
 
 fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept<Vec<u8>>, Problem> {
     let rendered = render(accepted, commands, show);
-    let location = location(accepted, commands, &rendered);
+    let location = location(accepted, commands);
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
     let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
@@ -243,37 +242,27 @@ fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<
 }
 
 /// Where the new entity is, if the request made exactly one and asked for nothing else.
-fn location(accepted: &Accepted, commands: &[Command], rendered: &Fields) -> Option<String> {
+fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     let [command] = commands else { return None };
-    let workspace = format!("/v1/workspaces/{}", accepted.view.workspace().id());
-    let id = |kind: &str, field: &str| {
-        let entity: Value = serde_json::from_str(rendered.get(kind)?.get()).ok()?;
-        entity.get(field)?.as_str().map(ToOwned::to_owned)
-    };
-    let made = |part: &str, kind: &str, field: &str| Some(format!("{workspace}/{part}/{}", id(kind, field)?));
-    match command {
-        Command::CreateWorkspace(_) => Some(workspace),
-        Command::AddMember(_) => made("members", "member", "user"),
-        Command::CreateServiceUser(_) => made("service-users", "service_user", "id"),
-        Command::IssueToken(_) => made("tokens", "token", "id"),
-        Command::CreateEnvironment(_) => made("environments", "environment", "id"),
-        Command::CreateProxyToken(_) => made("proxy-tokens", "proxy_token", "id"),
-        Command::IssueAccessKey(_) => made("access-keys", "access_key", "id"),
-        Command::DefineResourceType(_) => {
-            let event =
-                accepted.events.iter().find(|event| matches!(event.data, EventData::ResourceTypeDefined(..)))?;
-            let name = id("resource_type", "name")?;
-            let new = accepted.view.resource_type(&name)?.defined == event.revision;
-            new.then(|| format!("{workspace}/resource-types/{name}"))
+    let view = &accepted.view;
+    let made = accepted.events.iter().find_map(|event| match (command, &event.data) {
+        (Command::CreateWorkspace(_), EventData::WorkspaceCreated(..)) => Some(String::new()),
+        (Command::AddMember(_), EventData::MemberAdded(user, _)) => Some(format!("/members/{user}")),
+        (Command::CreateServiceUser(_), EventData::ServiceUserCreated(id, _)) => Some(format!("/service-users/{id}")),
+        (Command::IssueToken(_), EventData::TokenIssued(id, _)) => Some(format!("/tokens/{id}")),
+        (Command::CreateEnvironment(_), EventData::EnvironmentCreated(id, _)) => Some(format!("/environments/{id}")),
+        (Command::CreateProxyToken(_), EventData::ProxyTokenCreated(id, _)) => Some(format!("/proxy-tokens/{id}")),
+        (Command::IssueAccessKey(_), EventData::AccessKeyIssued(id, _)) => Some(format!("/access-keys/{id}")),
+        (Command::DefineResourceType(_), EventData::ResourceTypeDefined(name, _)) => {
+            let new = view.resource_type(name.as_str())?.defined == event.revision;
+            new.then(|| format!("/resource-types/{name}"))
         }
-        Command::PlaceResource(_) => accepted.events.iter().find_map(|event| match &event.data {
-            EventData::ResourcePlaced(key, _) => {
-                Some(format!("{workspace}/resources/{}/{}", key.resource_type, answer::escaped(key.id.as_str())))
-            }
-            _ => None,
-        }),
+        (Command::PlaceResource(_), EventData::ResourcePlaced(key, _)) => {
+            Some(format!("/resources/{}/{}", key.resource_type, answer::escaped(key.id.as_str())))
+        }
         _ => None,
-    }
+    });
+    Some(format!("/v1/workspaces/{}{}", view.workspace().id(), made?))
 }
 
 /// The entities that one request's commands made or changed, each under its kind.

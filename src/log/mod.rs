@@ -71,8 +71,8 @@ pub struct StoredEvent<Bytes = Vec<u8>> {
 
 impl StoredEvent<&[u8]> {
     /// The same, for longer than the store has the bytes there.
-    pub fn to_owned(&self) -> StoredEvent {
-        let Self { workspace, revision, position, bytes } = *self;
+    pub fn into_owned(self) -> StoredEvent {
+        let Self { workspace, revision, position, bytes } = self;
         StoredEvent { workspace, revision, position, bytes: bytes.to_vec() }
     }
 }
@@ -240,7 +240,7 @@ pub trait EventLog: Send + Sync {
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
         let mut events = Vec::new();
         self.visit(workspace, after, limit, &mut |event| {
-            events.push(event.to_owned());
+            events.push(event.into_owned());
             Ok(())
         })?;
         Ok(events)

@@ -264,7 +264,7 @@ impl Desk {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#[allow(clippy::panic, reason = "tests fail by panicking")]
 mod tests {
     use std::sync::Arc;
 
@@ -274,10 +274,10 @@ mod tests {
         (0..count).for_each(|_| assert_eq!(desk.hand_in(Job::Expire(Arc::default()), false), Ok(Whose::Theirs)));
     }
 
-    /// Judges jobs into a group that so many wait for already.
-    fn judge(desk: &Desk, waiting: usize, count: usize) {
+    /// Judges jobs into a group that is empty.
+    fn judge(desk: &Desk, count: usize) {
         assert!((0..count).all(|_| desk.take().is_some()));
-        desk.judged(Next { waiting: waiting + count, is_begun: true, is_full: false });
+        desk.judged(Next { waiting: count, is_begun: true, is_full: false });
     }
 
     fn due(desk: &Desk) -> usize {
@@ -290,10 +290,10 @@ mod tests {
         let desk = Desk::default();
         hand_in(&desk, 64);
         assert_eq!(due(&desk), 32);
-        judge(&desk, 0, 32);
+        judge(&desk, 32);
         desk.begin_next(32);
         assert_eq!(desk.wait_to_judge(), Some(32), "the others are judged meanwhile");
-        judge(&desk, 0, 32);
+        judge(&desk, 32);
         hand_in(&desk, 10);
         assert!(!desk.lock().may_judge_ahead(), "who comes then has to wait for the turn after that");
         desk.committed();
@@ -306,7 +306,7 @@ mod tests {
         for count in [1, 2, JUDGED_AHEAD_MIN] {
             hand_in(&desk, count);
             assert_eq!(due(&desk), count);
-            judge(&desk, 0, count);
+            judge(&desk, count);
             desk.begin_next(count);
             desk.committed();
         }

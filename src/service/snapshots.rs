@@ -13,7 +13,7 @@ use crate::log::snapshot::{self, BadSnapshot};
 use crate::log::{EventLog, LogError};
 use crate::proof::note::LogKey;
 
-/// How many events are read from the log at a time: few enough that they are still in the processor's cache when they are decoded.
+/// How many events are read and decoded at a time: few enough that they are still in the processor's cache when they are taken in.
 const PAGE_EVENTS: usize = 256;
 /// How many pages are read ahead of those that are taken in.
 const PAGES_AHEAD: usize = 8;

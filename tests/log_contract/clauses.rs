@@ -126,7 +126,7 @@ pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
     let mut seen = Vec::new();
     let enough = || LogError::Unavailable("enough".to_owned());
     let stopped = log.visit(workspace(1), Revision::ZERO, usize::MAX, &mut |event| {
-        seen.push(event.to_owned());
+        seen.push(event.into_owned());
         if seen.len() < 2 { Ok(()) } else { Err(enough()) }
     });
     assert_eq!(stopped.unwrap_err().to_string(), enough().to_string());

@@ -139,3 +139,22 @@ pub(super) fn remove_derived(path: &Path) -> Result<(), LogError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_let_go_of_whoever_else_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = make_folder(folder.path()).unwrap();
+        let lock = lock_folder(&store).unwrap();
+        // As a child has it between fork and exec: the same open file.
+        let child = lock.0.try_clone().unwrap();
+        assert!(matches!(lock_folder(&store), Err(LogError::Locked(_))));
+        drop(lock);
+        lock_folder(&store).unwrap();
+        drop(child);
+    }
+}

@@ -67,7 +67,7 @@ pub(super) fn visit(
 
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
     let sql = "SELECT position, workspace, revision, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
-    all(connection, sql, params![Count(after), at_most(limit)], |row| Ok(stored_event(row)?.to_owned()))
+    all(connection, sql, params![Count(after), at_most(limit)], |row| Ok(stored_event(row)?.into_owned()))
 }
 
 pub(super) fn workspace_named(connection: &Connection, name: &str) -> rusqlite::Result<Option<WorkspaceId>> {
