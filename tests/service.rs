@@ -122,7 +122,7 @@ async fn take(service: &Service, id: WorkspaceId, clock: Instant, step: &model::
     let outcome = submit(service, Some(id), &caller, &commands).await;
     let expected = predicted.outcome.as_ref().map(|events| types(events.iter().flatten())).map_err(|error| *error);
     let found = match &outcome {
-        Ok(Answer::Done(done)) => Ok(types(done.events.iter().map(|event| &event.data))),
+        Ok(Answer::Done(done)) => Ok(types(done.decided.events.iter().map(|event| &event.data))),
         Err(SubmitError::Refused(refused)) => Err((refused.index, refused.rejection.code())),
         other => panic!("{other:?}"),
     };

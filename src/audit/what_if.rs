@@ -14,9 +14,9 @@ use super::diff::{Change, Diff};
 use crate::domain::access::accepts;
 use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
-use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
+use crate::domain::decide::{Decided, Recorder, Refused, Stamp, decide_all, expire};
 use crate::domain::event::Event;
-use crate::domain::id::{CommandId, EnvironmentId, EventId, EventIds, Fresh, ProxyTokenId};
+use crate::domain::id::{CommandId, EnvironmentId, EventId, Fresh, ProxyTokenId};
 use crate::domain::name::{EnvironmentName, Reason};
 use crate::domain::principal::{Actor, Caller};
 use crate::domain::time::Instant;
@@ -73,7 +73,7 @@ impl Counted {
     }
 }
 
-impl EventIds for Counted {
+impl Recorder for Counted {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -101,13 +101,14 @@ pub fn foresee(
     };
     let mut expired = Arc::clone(workspace);
     while expired.next_expiry().is_some_and(|end| end <= stamp.time) {
-        expired = expire(&expired, &stamp, &mut counted).workspace;
+        expire(&mut expired, &stamp, &mut counted).map_err(|rejection| Refused { index: 0, rejection })?;
         stamp.time = stamp.time.next();
     }
     let time = stamp.time;
     stamp = Stamp { actor: caller.actor(), credential: caller.credential(), reason, ..stamp };
     let commands: Vec<_> = commands.into_iter().map(|command| (command, counted.fresh())).collect();
-    let Decided { workspace: then, events, .. } = decide_all(&expired, caller, &commands, &stamp, &mut counted)?;
+    let mut then = Arc::clone(&expired);
+    let Decided { events, .. } = decide_all(&mut then, caller, &commands, &stamp, &mut counted)?;
     Ok(Foreseen { before: View::now(expired, time), after: View::now(then, time), events })
 }
 

@@ -244,9 +244,3 @@ pub struct Fresh {
     /// The SHA-256 of the secret of the credential that is made.
     pub digest: SecretDigest,
 }
-
-/// Where event ids come from: outside the rules.
-pub trait EventIds {
-    /// An id that was never given before.
-    fn next_event_id(&mut self) -> EventId;
-}

@@ -145,7 +145,7 @@ fn note(asked: &Asked, accepted: &Accepted) {
         request_id = asked.request_id(),
         workspace = %accepted.view.workspace().id(),
         revision = %accepted.view.revision(),
-        events = accepted.events.len(),
+        events = accepted.decided.events.len(),
         actor = %asked.caller.actor(),
         "changed"
     );
@@ -245,7 +245,7 @@ fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<
 fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     let [command] = commands else { return None };
     let view = &accepted.view;
-    let made = accepted.events.iter().find_map(|event| match (command, &event.data) {
+    let made = accepted.decided.events.iter().find_map(|event| match (command, &event.data) {
         (Command::CreateWorkspace(_), EventData::WorkspaceCreated(..)) => Some(String::new()),
         (Command::AddMember(_), EventData::MemberAdded(user, _)) => Some(format!("/members/{user}")),
         (Command::CreateServiceUser(_), EventData::ServiceUserCreated(id, _)) => Some(format!("/service-users/{id}")),
@@ -321,7 +321,7 @@ fn add_entities(entities: &mut Fields, accepted: &Accepted, index: usize, comman
     let view = &accepted.view;
     let secret = accepted.secrets.get(index).and_then(Option::as_ref);
     let shown = shown(secret, show);
-    for event in accepted.events_of(index) {
+    for event in accepted.decided.events_of(index) {
         let (kind, entity) = made(view, &event.data, shown.as_ref());
         entities.set(kind, entity);
     }

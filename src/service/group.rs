@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 
 use super::cache::Slot;
 use super::desk::Next;
-use super::mint::{Mint, MintedEventIds, Secret, command_id};
+use super::mint::{Mint, Secret, command_id};
+use super::recorder::StoredForms;
 use super::submission::{Accepted, Answer, Retry, Submission, SubmitError};
 use crate::domain::command::Command;
 use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
@@ -26,8 +27,8 @@ use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::log::{
     Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
-    codec,
 };
+use crate::proof::frontier::TreeHead;
 
 /// How many jobs, and about how many events, share a commit at most.
 const JOBS_MAX: usize = 1_024;
@@ -65,14 +66,45 @@ impl Change {
 /// Whoever waits for the commit, and what they are told if the part they rest on is appended.
 struct Waiting {
     reply: oneshot::Sender<Result<Answer, SubmitError>>,
-    result: Result<Answer, SubmitError>,
+    result: Result<Verdict, SubmitError>,
     part: Option<usize>,
 }
 
+/// A workspace that the group is about.
 struct Head {
     slot: Arc<Slot>,
+    /// Its facts, as the group leaves them so far. Once the group has changed them nobody else has them, so they are changed where
+    /// they are; what was answered before is a view of them at an earlier revision.
     root: Arc<Workspace>,
+    /// The parts of the group that are about it.
     parts: Vec<usize>,
+}
+
+/// What a change came to, before it is durable.
+#[derive(Clone)]
+struct Done {
+    workspace: WorkspaceId,
+    revision: Revision,
+    instant: Instant,
+    decided: Decided,
+    stored: Vec<Vec<u8>>,
+    secrets: Vec<Option<Secret>>,
+}
+
+impl Done {
+    /// The answer, on facts of the workspace that reach at least as far.
+    fn accepted(self, root: Arc<Workspace>, tree: Option<TreeHead>) -> Accepted {
+        let Self { revision, instant, decided, stored, secrets, .. } = self;
+        Accepted { view: View::seen_at(root, revision, instant), decided, stored, secrets, tree }
+    }
+}
+
+/// What someone who waits is told if the part that it rests on is appended.
+enum Verdict {
+    /// It was done.
+    Done(Box<Done>),
+    /// It had been done before.
+    Kept(Vec<u8>),
 }
 
 /// What a group leaves that is being committed, for the next.
@@ -102,7 +134,7 @@ pub(super) struct Judge<'a> {
 }
 
 /// A change that was judged: what it says to whoever asked, and the part it rests on.
-type Judged = (Result<Answer, SubmitError>, Option<usize>);
+type Judged = (Result<Verdict, SubmitError>, Option<usize>);
 
 impl Group {
     /// Whether it should be committed before it takes more.
@@ -152,9 +184,10 @@ impl Group {
 
     /// Takes note of what has expired in a workspace; where nothing has yet, of when something may.
     pub(super) fn add_expiry(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<(), SubmitError> {
-        let before = self.root(slot)?;
-        let (root, _) = self.expire(slot, Arc::clone(&before), judge)?;
-        if root.head() == before.head() {
+        let before = self.head(slot)?.root.head();
+        self.expire(slot, judge)?;
+        let root = &self.head(slot)?.root;
+        if root.head() == before {
             let (workspace, notes) = (root.id(), vec![Note::NextExpiry(root.next_expiry())]);
             self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes });
         }
@@ -173,9 +206,10 @@ impl Group {
         if let Some(judged) = self.answered_before(asked.retry.as_ref(), judge)? {
             return Ok(judged);
         }
-        let (root, time) = self.expire(slot, self.root(slot)?, judge)?;
-        if asked.expected.is_some_and(|expected| expected != root.head()) {
-            return Err(SubmitError::RevisionConflict(root.head()));
+        let time = self.expire(slot, judge)?;
+        let head = self.head(slot)?;
+        if asked.expected.is_some_and(|expected| expected != head.root.head()) {
+            return Err(SubmitError::RevisionConflict(head.root.head()));
         }
         let stamp = Stamp {
             command: command_id(judge.mint),
@@ -185,20 +219,28 @@ impl Group {
             credential: asked.caller.credential(),
             reason: asked.reason.clone(),
         };
-        let decided = decide_all(&root, &asked.caller, &asked.commands, &stamp, &mut MintedEventIds(judge.mint))
+        let expiry_before = head.root.next_expiry();
+        let mut stored = StoredForms::new(judge.mint);
+        let decided = decide_all(&mut head.root, &asked.caller, &asked.commands, &stamp, &mut stored)
             .map_err(SubmitError::Refused)?;
-        self.apply(slot, &decided, asked, &stamp)
+        let done = done(&head.root, decided, stored.bytes, &asked, time);
+        let root = Arc::clone(&head.root);
+        Ok(self.take_up(&root, done, asked, expiry_before))
     }
 
-    fn root(&self, slot: &Arc<Slot>) -> Result<Arc<Workspace>, SubmitError> {
+    /// The head of a workspace, as the group leaves it so far.
+    fn head(&mut self, slot: &Arc<Slot>) -> Result<&mut Head, SubmitError> {
         // What is published in a slot that was left is seen by nobody who asks after it.
         if slot.is_left() {
             return Err(LogError::Unavailable("the workspace is loaded anew: try again".to_owned()).into());
         }
         let published = slot.root().ok_or(SubmitError::UnknownWorkspace)?;
         let id = published.id();
-        let pending = self.heads.get(&id).map(|head| &head.root).or_else(|| self.ahead.roots.get(&id));
-        Ok(pending.map_or(published, Arc::clone))
+        let Self { heads, ahead, .. } = self;
+        Ok(heads.entry(id).or_insert_with(|| {
+            let root = ahead.roots.get(&id).map_or(published, Arc::clone);
+            Head { slot: Arc::clone(slot), root, parts: Vec::new() }
+        }))
     }
 
     /// The last part of the group that what is known of a workspace rests on.
@@ -218,21 +260,17 @@ impl Group {
         };
         Ok(found.map(|(kept, part)| {
             let same = kept.fingerprint == retry.fingerprint;
-            (if same { Ok(Answer::Kept(kept.answer)) } else { Err(SubmitError::KeyReused) }, part)
+            (if same { Ok(Verdict::Kept(kept.answer)) } else { Err(SubmitError::KeyReused) }, part)
         }))
     }
 
-    /// Appends what has expired, until nothing has by the time that the next command gets; gives the facts and that time.
-    fn expire(
-        &mut self,
-        slot: &Arc<Slot>,
-        mut root: Arc<Workspace>,
-        judge: &Judge<'_>,
-    ) -> Result<(Arc<Workspace>, Instant), SubmitError> {
+    /// Appends what has expired, until nothing has by the time that the next command gets; gives that time.
+    fn expire(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<Instant, SubmitError> {
         loop {
+            let root = &mut self.head(slot)?.root;
             let time = judge.now.max(root.head_time().next());
             if root.next_expiry().is_none_or(|end| end > time) {
-                return Ok((root, time));
+                return Ok(time);
             }
             let stamp = Stamp {
                 command: command_id(judge.mint),
@@ -242,58 +280,49 @@ impl Group {
                 credential: None,
                 reason: None,
             };
-            let decided = expire(&root, &stamp, &mut MintedEventIds(judge.mint));
-            root = Arc::clone(&decided.workspace);
-            let events = encode_all(&decided.events)?;
+            let mut stored = StoredForms::new(judge.mint);
+            let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
+            expire(root, &stamp, &mut stored).map_err(refused)?;
             // What the store was told has come.
-            self.push(slot, &decided, events, vec![Note::NextExpiry(root.next_expiry())]);
+            let (workspace, head, notes) = (root.id(), root.head(), vec![Note::NextExpiry(root.next_expiry())]);
+            self.push(workspace, head, stored.bytes, notes);
         }
     }
 
-    fn apply(
-        &mut self,
-        slot: &Arc<Slot>,
-        decided: &Decided,
-        asked: Asked,
-        stamp: &Stamp,
-    ) -> Result<Judged, SubmitError> {
-        let events = encode_all(&decided.events)?;
-        let mut notes: Vec<Note> = decided.events.iter().flat_map(|event| directory_notes(event)).collect();
+    /// Takes up what a change came to, with what goes beside its events; gives what it says, and the part that it rests on.
+    fn take_up(&mut self, root: &Arc<Workspace>, done: Done, asked: Asked, expiry_before: Option<Instant>) -> Judged {
+        let mut notes: Vec<Note> = done.decided.events.iter().flat_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
-        let accepted = accepted(decided, events.clone(), &asked, stamp.time);
-        let part = self.parts.len();
         if let Some(retry) = asked.retry {
             let Retry { scope, key, fingerprint, keep } = retry;
-            let kept = KeptAnswer { answer: keep(&accepted), at: stamp.time, scope, key, fingerprint };
-            self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), part));
+            let answer = keep(&done.clone().accepted(Arc::clone(root), None));
+            let kept = KeptAnswer { answer, at: done.instant, scope, key, fingerprint };
+            self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), self.parts.len()));
             notes.push(Note::KeepAnswer(kept));
         }
-        if events.is_empty() && notes.is_empty() {
-            return Ok((Ok(Answer::Done(Box::new(accepted))), self.rests_on(slot)));
+        let is_written = !(done.decided.events.is_empty() && notes.is_empty());
+        // The store is told of an earlier instant only: when the one that it has comes, it is looked at again.
+        let expiry = root.next_expiry();
+        if expiry.is_some_and(|end| expiry_before.is_none_or(|before| end < before)) {
+            notes.push(Note::NextExpiry(expiry));
         }
-        self.push(slot, decided, events, notes);
-        Ok((Ok(Answer::Done(Box::new(accepted))), Some(part)))
+        if is_written {
+            self.push(root.id(), root.head(), done.stored.clone(), notes);
+        }
+        let rests_on = self.heads.get(&root.id()).and_then(|head| head.parts.last().copied());
+        (Ok(Verdict::Done(Box::new(done))), rests_on)
     }
 
-    fn push(&mut self, slot: &Arc<Slot>, decided: &Decided, events: Vec<Vec<u8>>, mut notes: Vec<Note>) {
-        let root = &decided.workspace;
+    /// Adds a part that leads a workspace to a head.
+    fn push(&mut self, workspace: WorkspaceId, head: Revision, events: Vec<Vec<u8>>, notes: Vec<Note>) {
         let appended = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        let expected = Revision(root.head().0.saturating_sub(appended));
+        let expected = Revision(head.0.saturating_sub(appended));
         self.events_len += events.len();
-        // The store is told of an earlier instant only: when the one that it has comes, it is looked at again.
-        let before = self.root(slot).ok().and_then(|root| root.next_expiry());
-        if root.next_expiry().is_some_and(|end| before.is_none_or(|before| end < before)) {
-            notes.push(Note::NextExpiry(root.next_expiry()));
+        if let Some(head) = self.heads.get_mut(&workspace) {
+            head.parts.push(self.parts.len());
         }
-        let head = self.heads.entry(root.id()).or_insert_with(|| Head {
-            slot: Arc::clone(slot),
-            root: Arc::clone(root),
-            parts: Vec::new(),
-        });
-        head.root = Arc::clone(root);
-        head.parts.push(self.parts.len());
-        self.parts.push(Append { workspace: root.id(), expected, events, notes });
+        self.parts.push(Append { workspace, expected, events, notes });
     }
 
     /// Tells everyone what became of the group, after publishing what was appended.
@@ -305,19 +334,26 @@ impl Group {
     ) {
         let Appended { outcomes, trees } = appended;
         let is_appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
-        for (id, head) in self.heads {
+        for (id, head) in self.heads.iter().filter(|(_, head)| !head.parts.is_empty()) {
             if head.parts.iter().all(is_appended) {
-                publish(&head.slot, head.root);
+                publish(&head.slot, Arc::clone(&head.root));
             } else {
-                forget(id);
+                forget(*id);
             }
         }
         for Waiting { reply, result, part } in self.waiting {
             let outcome = part.and_then(|part| outcomes.get(part)).unwrap_or(&Outcome::Appended);
-            let tree = part.and_then(|part| trees.get(&self.parts.get(part)?.workspace));
+            let tree = part.and_then(|part| trees.get(&self.parts.get(part)?.workspace)).copied();
+            let answer = |verdict| match verdict {
+                Verdict::Kept(bytes) => Ok(Answer::Kept(bytes)),
+                Verdict::Done(done) => {
+                    let head = self.heads.get(&done.workspace).ok_or(SubmitError::UnknownWorkspace)?;
+                    Ok(Answer::Done(Box::new(done.accepted(Arc::clone(&head.root), tree))))
+                }
+            };
             // Whoever asked may have gone away; the change stands all the same.
             let _ = reply.send(match outcome {
-                Outcome::Appended => result.map(|answer| answer.resting_on(tree.copied())),
+                Outcome::Appended => result.and_then(answer),
                 Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
@@ -353,36 +389,23 @@ struct Asked {
     retry: Option<Retry>,
 }
 
-fn name_taken(result: &Result<Answer, SubmitError>) -> SubmitError {
+fn name_taken(result: &Result<Verdict, SubmitError>) -> SubmitError {
     let name = match result {
-        Ok(Answer::Done(accepted)) => accepted.view.description().map(|description| description.name.to_string()),
+        Ok(Verdict::Done(done)) => done.decided.events.iter().find_map(|event| match &event.data {
+            EventData::WorkspaceCreated(_, description) => Some(description.name.to_string()),
+            _ => None,
+        }),
         _ => None,
     };
     let rejection = Rejection::AlreadyExists { kind: "workspace", name: name.unwrap_or_default() };
     SubmitError::Refused(Refused { index: 0, rejection })
 }
 
-fn accepted(decided: &Decided, stored: Vec<Vec<u8>>, asked: &Asked, time: Instant) -> Accepted {
-    let mut accepted = Accepted {
-        view: View::now(Arc::clone(&decided.workspace), time),
-        events: decided.events.clone(),
-        stored,
-        ends: decided.ends.clone(),
-        secrets: Vec::new(),
-        tree: None,
-    };
-    let made_credential = |index: usize| accepted.events_of(index).iter().any(|event| credential(event).is_some());
+fn done(root: &Workspace, decided: Decided, stored: Vec<Vec<u8>>, asked: &Asked, instant: Instant) -> Done {
+    let made_credential = |index| decided.events_of(index).iter().any(|event| credential(event).is_some());
     let secrets = asked.secrets.iter().enumerate();
-    accepted.secrets = secrets.map(|(index, secret)| secret.clone().filter(|_| made_credential(index))).collect();
-    accepted
-}
-
-fn encode_all(events: &[Arc<Event>]) -> Result<Vec<Vec<u8>>, SubmitError> {
-    let too_large = |_| {
-        let rejection = Rejection::TooLarge { what: "bytes an event", max: crate::log::EVENT_BYTES_MAX };
-        SubmitError::Refused(Refused { index: 0, rejection })
-    };
-    events.iter().map(|event| codec::encode(event).map_err(too_large)).collect()
+    let secrets = secrets.map(|(index, secret)| secret.clone().filter(|_| made_credential(index))).collect();
+    Done { workspace: root.id(), revision: root.head(), instant, decided, stored, secrets }
 }
 
 /// What the directories are told of an event, in the same commit.

@@ -10,19 +10,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::group::directory_notes;
-use super::mint::{self, Mint, MintedEventIds, NoRandomness, command_id};
+use super::mint::{self, Mint, NoRandomness, command_id};
+use super::recorder::StoredForms;
 use crate::clock::Clock;
 use crate::domain::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
-use crate::domain::decide::{Decided, Stamp, decide_all, expire};
+use crate::domain::decide::{Stamp, decide_all, expire};
+use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
 use crate::domain::json;
 use crate::domain::name::{InvalidText, Reason, WorkspaceName};
 use crate::domain::principal::{Actor, Caller};
 use crate::domain::rejection::Rejection;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
-use crate::log::codec::{self, EncodeError};
 use crate::log::{Append, EventLog, LogError, Note, Outcome};
 
 /// The longest line, in bytes. A compressed file that unpacks without end stops here.
@@ -120,9 +121,6 @@ pub enum LineError {
         /// Why.
         rejection: Rejection,
     },
-    /// An event of it cannot be stored.
-    #[error("{0}")]
-    Encode(#[from] EncodeError),
     /// A secret cannot be made.
     #[error("{0}")]
     Secret(#[from] NoRandomness),
@@ -270,8 +268,10 @@ impl<'a> Import<'a> {
     fn expire_until(&mut self, time: Instant) -> Result<(), LineError> {
         while let Some(end) = self.root.next_expiry().filter(|end| *end <= time) {
             let stamp = self.stamp(end, Actor::System, None);
-            let decided = expire(&self.root, &stamp, &mut MintedEventIds(self.mint));
-            self.push(decided, Vec::new())?;
+            let mut stored = StoredForms::new(self.mint);
+            let refused = |rejection| LineError::Refused { place: "an expiry".to_owned(), rejection };
+            let events = expire(&mut self.root, &stamp, &mut stored).map_err(refused)?;
+            self.push(&events, stored.bytes, Vec::new());
         }
         Ok(())
     }
@@ -302,10 +302,12 @@ impl<'a> Import<'a> {
         // The secrets of what is made are dropped here: nobody ever has them.
         let fresh = |command| Ok((command, mint::fresh(self.mint)?.0));
         let commands = commands.into_iter().map(fresh).collect::<Result<Vec<_>, NoRandomness>>()?;
-        let decided = decide_all(&self.root, &caller, &commands, &stamp, &mut MintedEventIds(self.mint));
+        let mut stored = StoredForms::new(self.mint);
+        let decided = decide_all(&mut self.root, &caller, &commands, &stamp, &mut stored);
         let refused = |index, rejection| LineError::Refused { place: place(index), rejection };
         let decided = decided.map_err(|error| refused(error.index, error.rejection))?;
-        self.push(decided, profiles)
+        self.push(&decided.events, stored.bytes, profiles);
+        Ok(())
     }
 
     fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> Stamp {
@@ -313,16 +315,11 @@ impl<'a> Import<'a> {
     }
 
     /// Only what has events is a part: a part without any would be written even if those before it were not.
-    fn push(&mut self, decided: Decided, mut notes: Vec<Note>) -> Result<(), LineError> {
-        if decided.events.is_empty() {
-            return Ok(());
-        }
-        let expected = self.root.head();
-        let events = decided.events.iter().map(|event| codec::encode(event)).collect::<Result<_, _>>()?;
-        notes.extend(decided.events.iter().flat_map(|event| directory_notes(event)));
-        self.root = decided.workspace;
-        self.parts.push(Append { workspace: self.root.id(), expected, events, notes });
-        Ok(())
+    fn push(&mut self, events: &[Arc<Event>], stored: Vec<Vec<u8>>, mut notes: Vec<Note>) {
+        let Some(first) = events.first() else { return };
+        notes.extend(events.iter().flat_map(|event| directory_notes(event)));
+        let expected = Revision(first.revision.0.saturating_sub(1));
+        self.parts.push(Append { workspace: self.root.id(), expected, events: stored, notes });
     }
 
     /// Says early what the store would say in the end.

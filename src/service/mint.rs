@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{CommandId, EventId, EventIds, Fresh, ReadId, WorkspaceId};
+use crate::domain::id::{CommandId, Fresh, ReadId, WorkspaceId};
 
 /// Makes ids and secrets. Tests give one that counts.
 pub trait Mint: Send + Sync {
@@ -131,13 +131,4 @@ pub fn fresh_for(mint: &dyn Mint, command: &Command) -> Result<(Fresh, Option<Se
     }
     let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
     Ok((Fresh { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
-}
-
-/// Event ids from a mint.
-pub struct MintedEventIds<'a>(pub &'a dyn Mint);
-
-impl EventIds for MintedEventIds<'_> {
-    fn next_event_id(&mut self) -> EventId {
-        EventId::from_uuid(self.0.uuid())
-    }
 }

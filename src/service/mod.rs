@@ -12,6 +12,7 @@ pub mod import;
 mod journal;
 pub mod mint;
 pub mod proofs;
+mod recorder;
 mod snapshots;
 pub mod submission;
 mod writer;

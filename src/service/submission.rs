@@ -1,10 +1,7 @@
 //! What is handed to the writer, and what it answers.
 
-use std::sync::Arc;
-
 use crate::domain::command::Command;
-use crate::domain::decide::Refused;
-use crate::domain::event::Event;
+use crate::domain::decide::{Decided, Refused};
 use crate::domain::id::WorkspaceId;
 use crate::domain::name::Reason;
 use crate::domain::principal::Caller;
@@ -51,25 +48,14 @@ pub struct Retry {
 pub struct Accepted {
     /// The workspace right after it.
     pub view: View,
-    /// What it appended, in order.
-    pub events: Vec<Arc<Event>>,
-    /// The exact bytes of each, as they are stored.
+    /// What it appended.
+    pub decided: Decided,
+    /// The exact bytes of each event, as they are stored.
     pub stored: Vec<Vec<u8>>,
-    /// For each command, how many of the events are its own or of those before it.
-    pub ends: Vec<usize>,
     /// For each command, the secret of what it made, if it made a credential.
     pub secrets: Vec<Option<Secret>>,
     /// The head of the log's tree after the commit that it is durable with; none if that commit did not grow the tree.
     pub tree: Option<TreeHead>,
-}
-
-impl Accepted {
-    /// The events of one command of the batch.
-    pub fn events_of(&self, index: usize) -> &[Arc<Event>] {
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(index).copied().unwrap_or(start);
-        self.events.get(start..end).unwrap_or_default()
-    }
 }
 
 /// What a submission came to.
@@ -79,17 +65,6 @@ pub enum Answer {
     Done(Box<Accepted>),
     /// It had been done before: the answer that was kept then.
     Kept(Vec<u8>),
-}
-
-impl Answer {
-    /// The answer, naming the tree of the commit that it is durable with.
-    #[must_use]
-    pub(super) fn resting_on(mut self, tree: Option<TreeHead>) -> Self {
-        if let Self::Done(accepted) = &mut self {
-            accepted.tree = tree;
-        }
-        self
-    }
 }
 
 /// Why a submission was not done.

@@ -167,9 +167,9 @@ impl Life {
 
     /// Remembers what an answer says that is done.
     pub(crate) fn acknowledge(&mut self, accepted: &Accepted) {
-        let revisions = accepted.events.iter().map(|event| event.revision);
+        let revisions = accepted.decided.events.iter().map(|event| event.revision);
         self.acknowledged.extend(revisions.zip(accepted.stored.iter().cloned()));
-        self.credentials.extend((0..accepted.ends.len()).filter_map(|command| presented(accepted, command)));
+        self.credentials.extend((0..accepted.decided.ends.len()).filter_map(|command| presented(accepted, command)));
     }
 
     /// The events that are stored, by a reader who meets no fault.
@@ -250,7 +250,7 @@ pub(crate) async fn twice<T>(ask: impl AsyncFn() -> Result<T, LogError>) -> T {
 
 /// The credential that a command made.
 fn presented(accepted: &Accepted, command: usize) -> Option<Presented> {
-    let id = accepted.events_of(command).iter().find_map(|event| match &event.data {
+    let id = accepted.decided.events_of(command).iter().find_map(|event| match &event.data {
         EventData::TokenIssued(id, _) => Some(id.to_string()),
         EventData::AccessKeyIssued(id, _) => Some(id.to_string()),
         _ => None,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tenure::domain::command::Command;
 use tenure::domain::credential::SecretDigest;
-use tenure::domain::decide::{Refused, Stamp, decide_all, expire};
+use tenure::domain::decide::{Recorder, Refused, Stamp, decide_all, expire};
 use tenure::domain::event::Event;
-use tenure::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+use tenure::domain::id::{CommandId, EventId, Fresh, WorkspaceId};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::time::Instant;
 use tenure::domain::view::View;
@@ -50,7 +50,7 @@ impl Counter {
     }
 }
 
-impl EventIds for Counter {
+impl Recorder for Counter {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -101,16 +101,17 @@ impl Writer {
         let mut expired = Vec::new();
         while self.workspace.next_expiry().is_some_and(|end| end <= time) {
             let stamp = self.stamp(time, Actor::System, None);
-            let decided = expire(&self.workspace, &stamp, &mut self.ids);
-            expired.push(decided.events.clone());
-            self.take(decided.workspace, &decided.events);
+            let events =
+                expire(&mut self.workspace, &stamp, &mut self.ids).expect("nothing is refused to be taken down");
+            self.events.extend(events.iter().cloned());
+            expired.push(events);
             assert!(self.workspace.next_expiry().is_none_or(|end| end > time), "what is due is noted once");
             time = time.next();
         }
         let stamp = self.stamp(time, caller.actor(), Some(caller));
         let commands: Vec<_> = commands.iter().map(|command| (command.clone(), self.ids.fresh())).collect();
-        let outcome = decide_all(&self.workspace, caller, &commands, &stamp, &mut self.ids).map(|decided| {
-            self.take(decided.workspace, &decided.events);
+        let outcome = decide_all(&mut self.workspace, caller, &commands, &stamp, &mut self.ids).map(|decided| {
+            self.events.extend(decided.events.iter().cloned());
             let starts = std::iter::once(0).chain(decided.ends.iter().copied());
             starts.zip(&decided.ends).map(|(start, end)| decided.events[start..*end].to_vec()).collect()
         });
@@ -120,10 +121,5 @@ impl Writer {
     fn stamp(&mut self, time: Instant, actor: Actor, caller: Option<&Caller>) -> Stamp {
         let command = CommandId::from_uuid(self.ids.uuid());
         Stamp { command, time, recorded: None, actor, credential: caller.and_then(Caller::credential), reason: None }
-    }
-
-    fn take(&mut self, workspace: Arc<Workspace>, events: &[Arc<Event>]) {
-        self.workspace = workspace;
-        self.events.extend(events.iter().cloned());
     }
 }

@@ -11,8 +11,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tenure::domain::command::Command;
 use tenure::domain::credential::SecretDigest;
-use tenure::domain::decide::{Decided, Stamp, decide_all, expire};
-use tenure::domain::id::{CommandId, EventId, EventIds, Fresh, WorkspaceId};
+use tenure::domain::decide::{self, Stamp, decide_all, expire};
+use tenure::domain::event::Event;
+use tenure::domain::id::{CommandId, EventId, Fresh, WorkspaceId};
 use tenure::domain::principal::{Actor, Caller, Principal};
 use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::View;
@@ -48,7 +49,7 @@ impl Ids {
     }
 }
 
-impl EventIds for Ids {
+impl decide::Recorder for Ids {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -146,10 +147,10 @@ impl Recorder {
         self.clock = self.clock.max(self.workspace.head_time().next());
         let stamp = self.stamp(caller.actor(), &caller, reason);
         let commands: Vec<_> = commands.into_iter().map(|command| (command, self.ids.fresh())).collect();
-        let decided = decide_all(&self.workspace, &caller, &commands, &stamp, &mut self.ids)
+        let decided = decide_all(&mut self.workspace, &caller, &commands, &stamp, &mut self.ids)
             .unwrap_or_else(|refused| panic!("{at} {by} {commands:?}: {refused:?}"));
         assert!(!decided.events.is_empty(), "{at} {by} {commands:?} changed nothing");
-        self.append(decided);
+        self.append(&decided.events);
     }
 
     fn pass(&mut self, until: Instant) {
@@ -158,8 +159,8 @@ impl Recorder {
             let noted = if self.sweeping { soon } else { until };
             self.clock = noted.max(self.workspace.head_time().next());
             let stamp = self.stamp(Actor::System, &Caller::Vouched(Actor::System), "");
-            let decided = expire(&self.workspace, &stamp, &mut self.ids);
-            self.append(decided);
+            let events = expire(&mut self.workspace, &stamp, &mut self.ids).unwrap();
+            self.append(&events);
         }
         self.clock = until;
         self.sweeping = true;
@@ -191,8 +192,7 @@ impl Recorder {
         }
     }
 
-    fn append(&mut self, decided: Decided) {
-        self.recording.lines.extend(decided.events.iter().map(|event| encode(event).unwrap()));
-        self.workspace = decided.workspace;
+    fn append(&mut self, events: &[Arc<Event>]) {
+        self.recording.lines.extend(events.iter().map(|event| encode(event).unwrap()));
     }
 }

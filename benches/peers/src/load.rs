@@ -2,12 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::measure::middle;
 use crate::peer::Outcome;
+
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 1 << 18;
 
 /// A connection that sends one request after the other.
 pub struct Connection {
@@ -23,7 +29,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; 1 << 18] })
+        Ok(Self { stream, buffer: vec![0; ANSWER_BYTES_MAX] })
     }
 
     /// Sends a request and reads its whole answer; gives the status, and the body where there is one.
@@ -32,20 +38,34 @@ impl Connection {
     /// The connection broke, or what came is no answer of HTTP with a length.
     pub fn ask(&mut self, request: &[u8]) -> Outcome<(u16, &str)> {
         self.stream.write_all(request)?;
-        let (mut filled, mut expected) = (0, None);
+        let mut answer = Answer::default();
         loop {
-            let read = self.stream.read(&mut self.buffer[filled..])?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            filled += read;
-            if expected.is_none() {
-                expected = head(&self.buffer[..filled])?;
-            }
-            if let Some((status, start, end)) = expected.filter(|(_, _, end)| filled >= *end) {
+            let read = self.stream.read(&mut self.buffer[answer.filled..])?;
+            if let Some((status, start, end)) = answer.take(read, &self.buffer)? {
                 return Ok((status, std::str::from_utf8(&self.buffer[start..end])?));
             }
         }
+    }
+}
+
+/// An answer that is on its way.
+#[derive(Default)]
+struct Answer {
+    filled: usize,
+    head: Option<(u16, usize, usize)>,
+}
+
+impl Answer {
+    /// Takes in so many more bytes in a buffer; gives the status and where the body begins and ends, once it is whole.
+    fn take(&mut self, read: usize, buffer: &[u8]) -> Outcome<Option<(u16, usize, usize)>> {
+        if read == 0 {
+            return Err("the server closed the connection".into());
+        }
+        self.filled += read;
+        if self.head.is_none() {
+            self.head = head(&buffer[..self.filled])?;
+        }
+        Ok(self.head.filter(|(_, _, end)| self.filled >= *end))
     }
 }
 
@@ -72,53 +92,88 @@ pub fn request(method: &str, path: &str, credential: Option<&str>, body: Option<
         .into_bytes()
 }
 
-/// Requests a second over so many connections. `next` makes the next request of a connection, given the connection's number and
+/// What a load found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Answers a second.
+    pub rate: f64,
+    /// The median time of a request, in nanoseconds.
+    pub median: f64,
+}
+
+/// How many threads share the connections: an event loop each, which costs less of the cores that the server has too than a thread
+/// for each connection would.
+const THREADS: usize = 2;
+
+/// Sends requests over so many connections. `next` makes the next request of a connection, given the connection's number and
 /// how many it sent before; every answer must have the status 200.
 ///
 /// # Errors
 /// A connection broke, or an answer has another status.
-pub fn rate(
+pub fn load(
     address: SocketAddr,
     connections: usize,
     time: Duration,
     next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
-) -> Outcome<f64> {
-    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let started = Instant::now();
-    let outcomes: Vec<Outcome<()>> = std::thread::scope(|scope| {
-        let (stop, done) = (&stop, &done);
-        let start = |connection| scope.spawn(move || send_until(address, connection, stop, done, next));
-        let threads: Vec<_> = (0..connections).map(start).collect();
+) -> Outcome<Found> {
+    let (stop, started) = (&AtomicBool::new(false), Instant::now());
+    let threads = connections.min(THREADS);
+    let outcomes: Vec<Outcome<Vec<f64>>> = std::thread::scope(|scope| {
+        let start = |thread| {
+            let connections = (thread..connections).step_by(threads);
+            scope.spawn(move || send_over(address, connections, stop, next))
+        };
+        let started: Vec<_> = (0..threads).map(start).collect();
         std::thread::sleep(time);
         stop.store(true, Ordering::Relaxed);
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a connection's thread ended".into())))
-            .collect()
+        let join = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err("a thread of the load ended".into()))
+        };
+        started.into_iter().map(join).collect()
     });
-    let elapsed = started.elapsed();
-    outcomes.into_iter().collect::<Outcome<()>>()?;
-    Ok(f64::from(u32::try_from(done.into_inner())?) / elapsed.as_secs_f64())
+    let elapsed = started.elapsed().as_secs_f64();
+    let times = outcomes.into_iter().collect::<Outcome<Vec<_>>>()?.concat();
+    Ok(Found { rate: f64::from(u32::try_from(times.len())?) / elapsed, median: middle(times) })
 }
 
-fn send_until(
+/// Sends over some connections at a time, and gives how long each request took, in nanoseconds.
+fn send_over(
+    address: SocketAddr,
+    connections: impl Iterator<Item = usize>,
+    stop: &AtomicBool,
+    next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
+) -> Outcome<Vec<f64>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let sending = connections.map(|connection| send_until(address, connection, stop, next));
+    Ok(runtime.block_on(futures_util::future::try_join_all(sending))?.concat())
+}
+
+async fn send_until(
     address: SocketAddr,
     connection: usize,
     stop: &AtomicBool,
-    done: &AtomicUsize,
     next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
-) -> Outcome<()> {
-    let mut open = Connection::open(address)?;
-    let mut sent = 0;
+) -> Outcome<Vec<f64>> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut times, mut buffer) = (Vec::new(), vec![0; ANSWER_BYTES_MAX]);
     while !stop.load(Ordering::Relaxed) {
-        let (status, text) = open.ask(&next(connection, sent))?;
+        let request = next(connection, times.len());
+        let started = Instant::now();
+        stream.write_all(&request).await?;
+        let mut answer = Answer::default();
+        let (status, start, end) = loop {
+            let read = stream.read(&mut buffer[answer.filled..]).await?;
+            if let Some(whole) = answer.take(read, &buffer)? {
+                break whole;
+            }
+        };
         if status != 200 {
-            return Err(format!("{status}: {text}").into());
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&buffer[start..end])).into());
         }
-        sent += 1;
-        done.fetch_add(1, Ordering::Relaxed);
+        times.push(started.elapsed().as_secs_f64() * 1e9);
     }
-    Ok(())
+    Ok(times)
 }
 
 /// A server over HTTP as a peer: each question is a request, and the answer says `"decision":true` or not.
@@ -145,12 +200,11 @@ impl Asked {
     /// Its rate over so many connections, each of which asks all questions in turn, from another one on.
     ///
     /// # Errors
-    /// As [`rate`].
+    /// As [`load`].
     pub fn rate(&self, connections: usize, time: Duration) -> Outcome<f64> {
         let requests = &self.requests;
-        rate(self.address, connections, time, &|connection, sent| {
-            requests[(connection * 257 + sent) % requests.len()].clone()
-        })
+        let next = |connection: usize, sent: usize| requests[(connection * 257 + sent) % requests.len()].clone();
+        Ok(load(self.address, connections, time, &next)?.rate)
     }
 }
 

@@ -141,7 +141,7 @@ impl<'a> Story<'a> {
     }
 
     fn remember(&mut self, name: &'static str, accepted: &Accepted) {
-        let issued = accepted.events.iter().find_map(|event| match &event.data {
+        let issued = accepted.decided.events.iter().find_map(|event| match &event.data {
             EventData::TokenIssued(id, terms) => Some((terms.holder.clone(), *id)),
             _ => None,
         });

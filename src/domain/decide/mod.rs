@@ -19,7 +19,7 @@ pub use expiry::due;
 
 use super::command::Command;
 use super::event::{Event, EventData};
-use super::id::{CommandId, EventIds, Fresh};
+use super::id::{CommandId, EventId, Fresh};
 use super::name::Reason;
 use super::principal::{Actor, Caller, CredentialId};
 use super::rejection::Rejection;
@@ -108,15 +108,36 @@ pub struct Stamp {
     pub reason: Option<Reason>,
 }
 
-/// What a batch of commands comes to.
-#[derive(Debug, Clone)]
+/// Gives events their ids, and takes them down before they count.
+pub trait Recorder {
+    /// An id that was never given before.
+    fn next_event_id(&mut self) -> EventId;
+
+    /// Takes an event down.
+    ///
+    /// # Errors
+    /// It cannot be recorded, so what it is an event of is refused.
+    fn take_down(&mut self, _event: &Event) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+
+/// What a batch of commands came to.
+#[derive(Debug, Clone, Default)]
 pub struct Decided {
-    /// The facts after it.
-    pub workspace: Arc<Workspace>,
     /// What it appends, in order.
     pub events: Vec<Arc<Event>>,
     /// For each command, how many of the events are its own or of those before it.
     pub ends: Vec<usize>,
+}
+
+impl Decided {
+    /// The events of one command of the batch.
+    pub fn events_of(&self, index: usize) -> &[Arc<Event>] {
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(index).copied().unwrap_or(start);
+        self.events.get(start..end).unwrap_or_default()
+    }
 }
 
 /// Which command of a batch was refused, counted from 0, and why.
@@ -128,51 +149,78 @@ pub struct Refused {
     pub rejection: Rejection,
 }
 
-/// Judges commands one after the other, each against the facts that the ones before it left: all of them, or none.
+/// Judges commands one after the other, each against the facts that the ones before it left, and takes what they come to into the
+/// workspace: all of them, or none. It is changed where it is if nobody else has it, and copied if someone does.
 ///
 /// # Errors
-/// The first command that is refused.
+/// The first command that is refused; the workspace is as it was.
 pub fn decide_all(
-    workspace: &Arc<Workspace>,
+    workspace: &mut Arc<Workspace>,
     caller: &Caller,
     commands: &[(Command, Fresh)],
     stamp: &Stamp,
-    ids: &mut dyn EventIds,
+    recorder: &mut dyn Recorder,
 ) -> Result<Decided, Refused> {
-    let mut decided = Decided { workspace: Arc::clone(workspace), events: Vec::new(), ends: Vec::new() };
+    // A command alone leaves nothing behind when it is refused.
+    let before = (commands.len() > 1).then(|| Arc::clone(workspace));
+    let decided = decide_each(workspace, caller, commands, stamp, recorder);
+    if let (Err(_), Some(before)) = (&decided, before) {
+        *workspace = before;
+    }
+    decided
+}
+
+fn decide_each(
+    workspace: &mut Arc<Workspace>,
+    caller: &Caller,
+    commands: &[(Command, Fresh)],
+    stamp: &Stamp,
+    recorder: &mut dyn Recorder,
+) -> Result<Decided, Refused> {
+    let mut decided = Decided::default();
     let mut made = 0;
     for (index, (command, fresh)) in commands.iter().enumerate() {
         let refused = |rejection| Refused { index, rejection };
-        let view = View::now(Arc::clone(&decided.workspace), stamp.time);
+        let view = View::now(Arc::clone(workspace), stamp.time);
         let data = decide(&view, caller, command, fresh).map_err(refused)?;
         drop(view);
         made += data.iter().filter(|data| commands.len() > 1 || !data.is_end()).count();
         if made > EVENTS_MAX {
             return Err(refused(Rejection::TooLarge { what: "events a command", max: EVENTS_MAX }));
         }
-        record(&mut decided, data, stamp, ids);
+        decided.events.extend(record(workspace, data, stamp, recorder).map_err(refused)?);
         decided.ends.push(decided.events.len());
     }
     Ok(decided)
 }
 
-/// Takes note of what has expired by the stamp's time.
-pub fn expire(workspace: &Arc<Workspace>, stamp: &Stamp, ids: &mut dyn EventIds) -> Decided {
-    let mut decided = Decided { workspace: Arc::clone(workspace), events: Vec::new(), ends: Vec::new() };
-    record(&mut decided, due(workspace, stamp.time), stamp, ids);
-    decided
+/// Takes note of what has expired by the stamp's time; gives what it appends.
+///
+/// # Errors
+/// It cannot be recorded; the workspace is as it was.
+pub fn expire(
+    workspace: &mut Arc<Workspace>,
+    stamp: &Stamp,
+    recorder: &mut dyn Recorder,
+) -> Result<Vec<Arc<Event>>, Rejection> {
+    let data = due(workspace, stamp.time);
+    record(workspace, data, stamp, recorder)
 }
 
-fn record(decided: &mut Decided, data: Vec<EventData>, stamp: &Stamp, ids: &mut dyn EventIds) {
-    if data.is_empty() {
-        return;
-    }
-    let workspace = Arc::make_mut(&mut decided.workspace);
+fn record(
+    workspace: &mut Arc<Workspace>,
+    data: Vec<EventData>,
+    stamp: &Stamp,
+    recorder: &mut dyn Recorder,
+) -> Result<Vec<Arc<Event>>, Rejection> {
+    let mut revision = workspace.head();
+    let mut events = Vec::with_capacity(data.len());
     for data in data {
+        revision = revision.next();
         let event = Arc::new(Event {
-            id: ids.next_event_id(),
+            id: recorder.next_event_id(),
             workspace: workspace.id(),
-            revision: workspace.head().next(),
+            revision,
             time: stamp.time,
             recorded: stamp.recorded,
             actor: stamp.actor.clone(),
@@ -181,9 +229,17 @@ fn record(decided: &mut Decided, data: Vec<EventData>, stamp: &Stamp, ids: &mut 
             reason: stamp.reason.clone(),
             data,
         });
-        workspace.evolve(&event);
-        decided.events.push(event);
+        recorder.take_down(&event)?;
+        events.push(event);
     }
+    // Only now, so that nothing has to be undone.
+    if !events.is_empty() {
+        let workspace = Arc::make_mut(workspace);
+        for event in &events {
+            workspace.evolve(event);
+        }
+    }
+    Ok(events)
 }
 
 /// Refuses an end that is not in the future.

@@ -145,6 +145,11 @@ impl View {
         Self { workspace, revision, instant }
     }
 
+    /// The workspace as whoever judged at a revision saw it at an instant, on facts that reach at least as far.
+    pub(crate) const fn seen_at(workspace: Arc<Workspace>, revision: Revision, instant: Instant) -> Self {
+        Self { workspace, revision, instant }
+    }
+
     /// The facts that are looked at.
     pub const fn workspace(&self) -> &Arc<Workspace> {
         &self.workspace

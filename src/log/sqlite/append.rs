@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Params, params};
 
 use super::tree::Growing;
 use super::values::Count;
@@ -19,13 +19,41 @@ use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Ou
 const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
 
 /// Writes a group and commits it.
-pub(super) fn append(connection: &mut Connection, group: &[Append]) -> Result<Appended, LogError> {
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| unavailable(&error))?;
-    // If one part fails the transaction is dropped, which rolls back the parts before it too.
-    let appended = append_parts(&transaction, group).map_err(|error| unavailable(&error))?;
-    commit(&transaction)?;
+pub(super) fn append(connection: &Connection, group: &[Append]) -> Result<Appended, LogError> {
+    let begun = Begun::new(connection).map_err(|error| unavailable(&error))?;
+    // If one part fails, the parts before it are rolled back too.
+    let appended = append_parts(connection, group).map_err(|error| unavailable(&error))?;
+    begun.commit()?;
     Ok(appended)
+}
+
+/// A transaction, rolled back where it is left before it is committed. Its statements are compiled once a connection.
+struct Begun<'a>(&'a Connection);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // Where even this fails, whatever is tried next does too.
+            let _ = execute(self.0, "ROLLBACK", []);
+        }
+    }
+}
+
+impl<'a> Begun<'a> {
+    fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        execute(connection, "BEGIN IMMEDIATE", [])?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> Result<(), LogError> {
+        match execute(self.0, "COMMIT", []) {
+            Ok(()) => Ok(()),
+            // The transaction is still open, so nothing was written, and what was is rolled back.
+            Err(error) if !self.0.is_autocommit() => Err(unavailable(&error)),
+            // SQLite gave up on the transaction after it had begun to write the commit: what reached the disk may count.
+            Err(error) => Err(LogError::OutcomeUnknown(error.to_string())),
+        }
+    }
 }
 
 fn append_parts(connection: &Connection, group: &[Append]) -> rusqlite::Result<Appended> {
@@ -38,16 +66,6 @@ fn append_parts(connection: &Connection, group: &[Append]) -> rusqlite::Result<A
 pub(super) fn forget_answers(connection: &Connection, until: Instant) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
     connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
-}
-
-fn commit(transaction: &Transaction<'_>) -> Result<(), LogError> {
-    match transaction.execute_batch("COMMIT") {
-        Ok(()) => Ok(()),
-        // The transaction is still open, so nothing was written, and dropping it rolls it back.
-        Err(error) if !transaction.is_autocommit() => Err(unavailable(&error)),
-        // SQLite gave up on the transaction after it had begun to write the commit: what reached the disk may count.
-        Err(error) => Err(LogError::OutcomeUnknown(error.to_string())),
-    }
 }
 
 fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {

@@ -53,7 +53,7 @@ enum Writer {
 }
 
 impl Writer {
-    fn connection(&mut self) -> Result<&mut Connection, LogError> {
+    fn connection(&self) -> Result<&Connection, LogError> {
         let why = match self {
             Self::Ready(connection) => return Ok(connection),
             Self::Undecided => "it has to be reopened first",
@@ -218,7 +218,7 @@ impl EventLog for SqliteLog {
     fn forget_answers(&self, until: Instant) -> Result<(), LogError> {
         // The writer is let go of after each commit, so that appends come between.
         let forget_some = || {
-            let mut writer = lock(&self.writer);
+            let writer = lock(&self.writer);
             append::forget_answers(writer.connection()?, until).map_err(|error| unavailable(&error))
         };
         while forget_some()? > 0 {}
