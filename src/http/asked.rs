@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::body::{drain, read_body};
-use super::connection::Limits;
+use super::connection::{Came, Limits};
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
@@ -227,7 +227,7 @@ impl Asked {
 
     /// The request's id, for log lines.
     pub fn request_id(&self) -> &str {
-        self.parts.headers.get(super::REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+        self.parts.extensions.get::<Came>().map(|came| came.id.as_str()).unwrap_or_default()
     }
 
     /// The request's headers.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::connection::Connection;
+use super::connection::Came;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -75,8 +75,7 @@ impl TrustedProxies {
 
     /// The address of whoever asks: the nearest one that is not a trusted proxy.
     pub fn client(&self, parts: &Parts) -> IpAddr {
-        let peer =
-            parts.extensions.get::<Connection>().map_or(IpAddr::from([0, 0, 0, 0]), |connection| connection.peer);
+        let peer = parts.extensions.get::<Came>().map_or(IpAddr::from([0, 0, 0, 0]), |came| came.by.peer);
         let peer = peer.to_canonical();
         if !self.trust(peer) {
             return peer;
@@ -141,7 +140,7 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
-    use crate::http::connection::Limits;
+    use crate::http::connection::{Connection, Limits, RequestId};
 
     /// The client's address in a request from a peer, where these are trusted.
     fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
@@ -153,7 +152,8 @@ mod tests {
         });
         let (mut parts, ()) = request.into_parts();
         let limits = Limits::default();
-        parts.extensions.insert(Connection { peer: peer.parse().unwrap(), limits });
+        let by = Connection { peer: peer.parse().unwrap(), limits };
+        parts.extensions.insert(Came { by, id: RequestId::Made([b'0'; 32]) });
         trusted.client(&parts).to_string()
     }
 

@@ -1,4 +1,5 @@
-//! What a request knows of the connection that it came by: who is at its other end, and its time limits, all on one timer.
+//! What a request is told of by the server: its id, who is at the other end of its connection, and the time limits of that, all on
+//! one timer.
 //!
 //! A limit is set for every head and every body, and hardly any runs out; a timer of its own for each would cost more than a
 //! decision does. So the connection has one timer, which is left alone for as long as it ends no later than what waits, and set
@@ -11,16 +12,53 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::Extensions;
+use axum::http::{Extensions, HeaderValue};
 use tokio::time::Instant;
 
-/// A connection, as the server puts it on each of its requests.
+/// A connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// The address of its other end.
     pub peer: IpAddr,
     /// Its time limits.
     pub limits: Limits,
+}
+
+/// What the server puts on each request.
+#[derive(Debug, Clone)]
+pub struct Came {
+    /// By what it came.
+    pub by: Connection,
+    /// What it is known by in log lines, and in its answer.
+    pub id: RequestId,
+}
+
+/// What a request is known by.
+#[derive(Debug, Clone)]
+pub enum RequestId {
+    /// Its sender chose it.
+    Given(HeaderValue),
+    /// The server did: a UUID in hexadecimal digits.
+    Made([u8; 32]),
+}
+
+impl RequestId {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        let text = match self {
+            Self::Given(id) => id.as_bytes(),
+            Self::Made(digits) => digits,
+        };
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// As the value of a header.
+    pub fn into_header(self) -> HeaderValue {
+        match self {
+            Self::Given(id) => id,
+            Self::Made(digits) => HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown")),
+        }
+    }
 }
 
 /// The time limits of one connection. A copy is of the same connection.
@@ -30,17 +68,17 @@ pub struct Limits(Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>);
 impl Limits {
     /// Those of the connection that a request came by; of none, where it came by none.
     pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Connection>().map(|connection| connection.limits.clone()).unwrap_or_default()
+        extensions.get::<Came>().map(|came| came.by.limits.clone()).unwrap_or_default()
     }
 
-    /// Done when so much time has passed.
+    /// Done when so much time has passed since it was first waited for.
     pub fn after(&self, time: Duration) -> Limit {
-        self.at(Instant::now() + time)
+        Limit { time, end: None, limits: self.clone() }
     }
 
     /// Done from an instant on.
     pub fn at(&self, end: Instant) -> Limit {
-        Limit { end, limits: self.clone() }
+        Limit { time: Duration::ZERO, end: Some(end), limits: self.clone() }
     }
 
     fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
@@ -62,15 +100,19 @@ impl Limits {
 /// Done when its time has passed.
 #[derive(Debug)]
 pub struct Limit {
-    end: Instant,
+    time: Duration,
+    /// Once it is known. Hardly any limit is waited for, so the clock is not asked before.
+    end: Option<Instant>,
     limits: Limits,
 }
 
 impl Future for Limit {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.limits.poll(self.end, context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let time = self.time;
+        let end = *self.end.get_or_insert_with(|| Instant::now() + time);
+        self.limits.poll(end, context)
     }
 }
 

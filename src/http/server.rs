@@ -20,7 +20,7 @@ use tower::Service;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::body::drain;
-use super::connection::{Connection, Limits};
+use super::connection::{Came, Connection, Limits, RequestId};
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -64,31 +64,22 @@ async fn drain_refused(request: Request<Body>) {
 }
 
 /// Answers a request under an id, which its answer and its log lines carry.
-async fn answer(
-    mut router: Router,
-    connection: Connection,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
-    let id = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
-    let id = id.unwrap_or_else(new_request_id);
-    request.headers_mut().insert(ID_HEADER, id.clone());
-    request.extensions_mut().insert(connection);
+    let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
+    let id = given.map_or_else(|| RequestId::Made(crate::service::mint::request_id()), RequestId::Given);
+    request.extensions_mut().insert(Came { by, id: id.clone() });
     // It is always ready.
     let Ok(mut response) = router.call(request).await;
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(request_id = id.to_str().unwrap_or_default(), status = response.status().as_u16(), "failed");
+        tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");
     }
-    response.headers_mut().insert(ID_HEADER, id);
+    response.headers_mut().insert(ID_HEADER, id.into_header());
     Ok(response)
 }
 
 fn is_request_id(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-fn new_request_id() -> HeaderValue {
-    HeaderValue::try_from(crate::service::mint::request_id()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// Serves until `shutdown` is done; then accepts nothing more, ends the live streams, finishes what is in flight, and
@@ -118,6 +109,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         let mut uncut = uncut.clone();
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },

@@ -104,10 +104,11 @@ pub fn read_id(mint: &dyn Mint) -> ReadId {
     ReadId::from_uuid(mint.uuid())
 }
 
-/// An id for a request that came without one.
-pub fn request_id() -> String {
-    let mut text = [0; Simple::LENGTH];
-    Uuid::now_v7().simple().encode_lower(&mut text).to_owned()
+/// An id for a request that came without one, in hexadecimal digits.
+pub fn request_id() -> [u8; Simple::LENGTH] {
+    let mut digits = [0; Simple::LENGTH];
+    Uuid::now_v7().simple().encode_lower(&mut digits);
+    digits
 }
 
 /// What one command may need, and the secret whose digest is in it.
