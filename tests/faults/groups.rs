@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use crate::every_call::found;
 use crate::faulty::Fault;
 use crate::life::{Life, Outcome, run};
-use crate::support::commands::{add_member, create_restricted, enable_rbac, grant};
+use crate::support::commands::{add_member, create_restricted, enable_rbac, grant, revoke_grant, set_grant};
 
-type Waiting = Pin<Box<dyn Future<Output = Told>>>;
+type Waiting<T = Told> = Pin<Box<dyn Future<Output = T>>>;
 
 /// What one who waited was told.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ impl From<Outcome> for Told {
 }
 
 /// Hands something to the writer, who is busy.
-fn hand_in(ask: impl Future<Output = Told> + 'static) -> Waiting {
-    let mut waiting: Waiting = Box::pin(ask);
+fn hand_in<T>(ask: impl Future<Output = T> + 'static) -> Waiting<T> {
+    let mut waiting: Waiting<T> = Box::pin(ask);
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the writer is busy");
     waiting
 }
@@ -114,6 +114,44 @@ async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
     }
     life.agrees().await;
     told
+}
+
+/// What a change leaves the grant of `bob` in `prod` as, by its answer.
+fn granting(life: &Life, command: Command) -> Waiting<(Revision, Option<EnvironmentRole>)> {
+    let (service, submission) = (Arc::clone(&life.service), life.submission(vec![command], None));
+    hand_in(async move {
+        let Answer::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("it was never asked") };
+        let view = accepted.view;
+        let prod = view.find_environment(&"prod".into()).unwrap();
+        let bob = view.find_principal(&"user:bob".into()).unwrap();
+        (view.revision(), view.grant(&prod, &bob).map(|grant| grant.value.role))
+    })
+}
+
+#[test]
+fn each_of_those_that_share_a_commit_is_told_what_its_own_change_left() {
+    use EnvironmentRole::{Contributor, Viewer};
+    run(async {
+        let mut life = Life::new(None, &[]);
+        let prod = create_restricted("prod", EnvironmentRole::NoAccess, []);
+        life.done(&[found("acme"), enable_rbac()], None).await;
+        life.done(&[add_member("bob", WorkspaceRole::Member), prod], None).await;
+        let head = life.served().await.head();
+        let held = life.log.hold();
+        let busy = naming(&life, "alice");
+        held.reached();
+        let changes = [set_grant("prod", "user:bob", Viewer), set_grant("prod", "user:bob", Contributor)];
+        let revoked = revoke_grant("prod", "user:bob");
+        let waiting: Vec<_> = changes.into_iter().chain([revoked]).map(|change| granting(&life, change)).collect();
+        drop(held);
+        busy.await;
+        for (waiting, (revision, role)) in
+            waiting.into_iter().zip([(1, Some(Viewer)), (2, Some(Contributor)), (3, None)])
+        {
+            assert_eq!(waiting.await, (Revision(head.0 + revision), role));
+        }
+        life.agrees().await;
+    });
 }
 
 #[test]

@@ -1,11 +1,19 @@
+use std::sync::Arc;
+
+use tenure::domain::decide::{Recorder, Stamp, decide_all};
+use tenure::domain::event::Event;
+use tenure::domain::id::{CommandId, EventId};
+use tenure::domain::principal::{Actor, Caller};
+use tenure::domain::rejection::Rejection;
 use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
 use tenure::domain::role::Plan;
 use tenure::domain::role::WorkspaceRole::{Member, Owner};
 
+use crate::support::Counter;
 use crate::support::commands::{
     add_member, change_plan, change_role, create_environment, create_restricted, create_service_user,
-    delete_environment, delete_workspace, disable_rbac, enable_rbac, issue_token, remove_member, rename, restrict,
-    revoke_grant, revoke_token, set_grant,
+    delete_environment, delete_workspace, disable_rbac, enable_rbac, grant, issue_token, remove_member, rename,
+    restrict, revoke_grant, revoke_token, set_grant,
 };
 use crate::support::given::{OPERATOR, by, team};
 
@@ -42,6 +50,49 @@ fn one_refusal_undoes_the_whole_batch_and_says_which_it_was() {
         .refused_at(1, "environment_unrestricted");
     assert_eq!(after.writer.workspace.head(), head);
     assert!(after.writer.now().environment_named("dev").is_none());
+}
+
+/// Takes down so many events, and no more.
+struct Narrow {
+    ids: Counter,
+    room: usize,
+}
+
+impl Recorder for Narrow {
+    fn next_event_id(&mut self) -> EventId {
+        self.ids.next_event_id()
+    }
+
+    fn take_down(&mut self, _: &Event) -> Result<(), Rejection> {
+        self.room = self.room.checked_sub(1).ok_or(Rejection::TooLarge { what: "events", max: 0 })?;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_down_changes_nothing() {
+    let writer = team().writer;
+    let alone = [create_restricted("test", Viewer, [grant("user:bob", Contributor)])];
+    let batch = [create_environment("dev"), restrict("dev"), set_grant("dev", "user:bob", Contributor)];
+    for commands in [&alone[..], &batch[..]] {
+        for room in 0..=3 {
+            let mut recorder = Narrow { ids: Counter::starting_at(1 << 64), room };
+            let commands: Vec<_> = commands.iter().map(|command| (command.clone(), recorder.ids.fresh())).collect();
+            let stamp = Stamp {
+                command: CommandId::from_uuid(recorder.ids.uuid()),
+                time: writer.clock,
+                recorded: None,
+                actor: Actor::Operator,
+                credential: None,
+                reason: None,
+            };
+            let mut workspace = Arc::clone(&writer.workspace);
+            let decided = decide_all(&mut workspace, &Caller::Operator, &commands, &stamp, &mut recorder);
+            assert_eq!(decided.is_ok(), room == 3, "{room}: {decided:?}");
+            assert_eq!(Arc::ptr_eq(&workspace, &writer.workspace), room < 3, "{room}");
+        }
+    }
+    assert!(writer.now().environment_named("dev").is_none());
 }
 
 #[test]
