@@ -92,75 +92,73 @@ pub fn request(method: &str, path: &str, credential: Option<&str>, body: Option<
         .into_bytes()
 }
 
-/// What a load found.
-#[derive(Debug, Clone, Copy)]
-pub struct Found {
-    /// Answers a second.
-    pub rate: f64,
-    /// The median time of a request, in nanoseconds.
-    pub median: f64,
+/// Makes the next request of a connection, given the connection's number and how many it sent before.
+pub type Next<'a> = &'a (dyn Fn(usize, usize) -> Vec<u8> + Sync);
+
+/// The median time of a request, in nanoseconds, where one connection sends one after the other.
+///
+/// # Errors
+/// The connection broke, or an answer has another status than 200.
+pub fn alone(address: SocketAddr, time: Duration, next: Next<'_>) -> Outcome<f64> {
+    let (mut connection, mut times) = (Connection::open(address)?, Vec::new());
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let request = next(0, times.len());
+        let started = Instant::now();
+        let (status, text) = connection.ask(&request)?;
+        times.push(started.elapsed().as_secs_f64() * 1e9);
+        is_ok(status, text)?;
+    }
+    Ok(middle(times))
+}
+
+fn is_ok(status: u16, text: &str) -> Outcome<()> {
+    if status == 200 { Ok(()) } else { Err(format!("{status}: {text}").into()) }
 }
 
 /// How many threads share the connections: an event loop each, which costs less of the cores that the server has too than a thread
 /// for each connection would.
 const THREADS: usize = 2;
 
-/// Sends requests over so many connections. `next` makes the next request of a connection, given the connection's number and
-/// how many it sent before; every answer must have the status 200.
+/// Requests a second over so many connections.
 ///
 /// # Errors
-/// A connection broke, or an answer has another status.
-pub fn load(
-    address: SocketAddr,
-    connections: usize,
-    time: Duration,
-    next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
-) -> Outcome<Found> {
+/// A connection broke, or an answer has another status than 200.
+pub fn rate(address: SocketAddr, connections: usize, time: Duration, next: Next<'_>) -> Outcome<f64> {
     let (stop, started) = (&AtomicBool::new(false), Instant::now());
-    let threads = connections.min(THREADS);
-    let outcomes: Vec<Outcome<Vec<f64>>> = std::thread::scope(|scope| {
-        let start = |thread| {
-            let connections = (thread..connections).step_by(threads);
-            scope.spawn(move || send_over(address, connections, stop, next))
-        };
-        let started: Vec<_> = (0..threads).map(start).collect();
+    let outcomes: Vec<Outcome<u32>> = std::thread::scope(|scope| {
+        let start =
+            |thread| scope.spawn(move || send_over(address, (thread..connections).step_by(THREADS), stop, next));
+        let threads: Vec<_> = (0..THREADS).map(start).collect();
         std::thread::sleep(time);
         stop.store(true, Ordering::Relaxed);
         let join = |thread: ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|_| Err("a thread of the load ended".into()))
         };
-        started.into_iter().map(join).collect()
+        threads.into_iter().map(join).collect()
     });
     let elapsed = started.elapsed().as_secs_f64();
-    let times = outcomes.into_iter().collect::<Outcome<Vec<_>>>()?.concat();
-    Ok(Found { rate: f64::from(u32::try_from(times.len())?) / elapsed, median: middle(times) })
+    Ok(f64::from(outcomes.into_iter().sum::<Outcome<u32>>()?) / elapsed)
 }
 
-/// Sends over some connections at a time, and gives how long each request took, in nanoseconds.
+/// Sends over some connections at a time, and gives how many requests were answered.
 fn send_over(
     address: SocketAddr,
     connections: impl Iterator<Item = usize>,
     stop: &AtomicBool,
-    next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
-) -> Outcome<Vec<f64>> {
+    next: Next<'_>,
+) -> Outcome<u32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let sending = connections.map(|connection| send_until(address, connection, stop, next));
-    Ok(runtime.block_on(futures_util::future::try_join_all(sending))?.concat())
+    Ok(runtime.block_on(futures_util::future::try_join_all(sending))?.into_iter().sum())
 }
 
-async fn send_until(
-    address: SocketAddr,
-    connection: usize,
-    stop: &AtomicBool,
-    next: &(dyn Fn(usize, usize) -> Vec<u8> + Sync),
-) -> Outcome<Vec<f64>> {
+async fn send_until(address: SocketAddr, connection: usize, stop: &AtomicBool, next: Next<'_>) -> Outcome<u32> {
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (mut times, mut buffer) = (Vec::new(), vec![0; ANSWER_BYTES_MAX]);
+    let (mut sent, mut buffer) = (0, vec![0; ANSWER_BYTES_MAX]);
     while !stop.load(Ordering::Relaxed) {
-        let request = next(connection, times.len());
-        let started = Instant::now();
-        stream.write_all(&request).await?;
+        stream.write_all(&next(connection, usize::try_from(sent)?)).await?;
         let mut answer = Answer::default();
         let (status, start, end) = loop {
             let read = stream.read(&mut buffer[answer.filled..]).await?;
@@ -168,12 +166,10 @@ async fn send_until(
                 break whole;
             }
         };
-        if status != 200 {
-            return Err(format!("{status}: {}", String::from_utf8_lossy(&buffer[start..end])).into());
-        }
-        times.push(started.elapsed().as_secs_f64() * 1e9);
+        is_ok(status, std::str::from_utf8(&buffer[start..end])?)?;
+        sent += 1;
     }
-    Ok(times)
+    Ok(sent)
 }
 
 /// A server over HTTP as a peer: each question is a request, and the answer says `"decision":true` or not.
@@ -200,11 +196,11 @@ impl Asked {
     /// Its rate over so many connections, each of which asks all questions in turn, from another one on.
     ///
     /// # Errors
-    /// As [`load`].
+    /// As [`rate`].
     pub fn rate(&self, connections: usize, time: Duration) -> Outcome<f64> {
         let requests = &self.requests;
         let next = |connection: usize, sent: usize| requests[(connection * 257 + sent) % requests.len()].clone();
-        Ok(load(self.address, connections, time, &next)?.rate)
+        rate(self.address, connections, time, &next)
     }
 }
 

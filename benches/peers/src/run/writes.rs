@@ -6,7 +6,7 @@ use tenure::domain::time::Instant;
 use super::Run;
 use crate::durable::submissions::{FAR_MICROS, PLACE};
 use crate::durable::{CALLERS, cqrs, disk, inserts, rows, submissions};
-use crate::load::{load, request};
+use crate::load::{alone, rate, request};
 use crate::measure::middle;
 use crate::ours;
 use crate::peer::Outcome;
@@ -58,10 +58,10 @@ impl Run {
         let workspace = self.workspaces[0].name.as_str();
         for round in 0..self.rounds {
             let next = |connection, sent| change((workspace, &owner), 2 * round, connection, sent);
-            rounds.alone.push(load(server.address, 1, self.time, &next)?.median);
+            rounds.alone.push(alone(server.address, self.time, &next)?);
             rounds.disk.push(disk::append_and_sync()?);
             let next = |connection, sent| change((workspace, &owner), 2 * round + 1, connection, sent);
-            rounds.together.push(load(server.address, CALLERS, self.time, &next)?.rate);
+            rounds.together.push(rate(server.address, CALLERS, self.time, &next)?);
             if let Some(parameters) = self.options.text("postgres") {
                 rounds.postgres.push(inserts::rate(&self.runtime, parameters, self.time)?);
             }
