@@ -209,8 +209,8 @@ pub type EachEvent<'a> = &'a mut dyn FnMut(StoredEvent<&[u8]>) -> Result<(), Log
 /// 5. Reads see all of a commit or none, and never wait for one.
 /// 6. Nothing is ever updated or deleted in a stream.
 /// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
-/// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more than
-///    its frontier. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them.
+/// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more of it
+///    than its right edge. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them.
 /// 9. A snapshot comes back exactly as the last one of its workspace that was kept, or not at all. It may be lost, and whoever
 ///    can reach the store could have made it: it is for the reader to judge. No append waits for one.
 pub trait EventLog: Send + Sync {

@@ -46,7 +46,7 @@ impl Frontier {
     }
 
     /// Appends a leaf, and gives each node that is full with it, from the leaf upwards.
-    pub fn push(&mut self, leaf: TreeHash) -> impl Iterator<Item = (NodeId, TreeHash)> {
+    pub fn push(&mut self, leaf: TreeHash) -> impl Iterator<Item = (NodeId, TreeHash)> + use<> {
         let index = self.size;
         self.size += 1;
         let mut full = vec![(NodeId { level: 0, index }, leaf)];

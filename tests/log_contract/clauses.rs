@@ -55,6 +55,7 @@ macro_rules! contract {
             the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
             a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
+            a_tree_goes_on_from_wherever_it_was
             a_tree_has_every_tile_where_tiles_fill
             a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
             a_workspace_is_due_from_its_earliest_expiry_on
@@ -537,6 +538,19 @@ pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(sto
     let done = log.append(&[part(1, 306, 1, 11)]).unwrap();
     let found = head_over(read_all(&log, 1).iter().map(|event| event.bytes.as_slice()));
     assert_eq!(done.trees, [(workspace(1), found)].into(), "it goes on where it was");
+}
+
+pub(crate) fn a_tree_goes_on_from_wherever_it_was(store: &impl Store) {
+    let log = store.open();
+    for size in 0..50 {
+        let done = log.append(&[part(1, size, 1, size.into())]).unwrap();
+        let events = read_all(&log, 1);
+        assert_eq!(done.trees, [(workspace(1), head_over(events.iter().map(|event| event.bytes.as_slice())))].into());
+        verify_tree(&log, workspace(1), &events);
+        if size % 7 == 3 {
+            log.reopen().unwrap();
+        }
+    }
 }
 
 pub(crate) fn a_tree_has_every_tile_where_tiles_fill(store: &impl Store) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Params, params};
 
-use super::tree::Growing;
+use super::tree::{Growing, KnownTrees};
 use super::values::Count;
 use super::{read, unavailable};
 use crate::domain::command::Profile;
@@ -18,13 +18,36 @@ use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Ou
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
 const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
 
-/// Writes a group and commits it.
-pub(super) fn append(connection: &Connection, group: &[Append]) -> Result<Appended, LogError> {
-    let begun = Begun::new(connection).map_err(|error| unavailable(&error))?;
-    // If one part fails, the parts before it are rolled back too.
-    let appended = append_parts(connection, group).map_err(|error| unavailable(&error))?;
-    begun.commit()?;
-    Ok(appended)
+/// The one connection that writes, and the trees as its last commit left them.
+#[derive(Debug)]
+pub(super) struct Appender {
+    connection: Connection,
+    trees: KnownTrees,
+}
+
+impl Appender {
+    /// One that knows no tree yet.
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, trees: KnownTrees::default() }
+    }
+
+    /// Writes a group and commits it.
+    pub(super) fn append(&mut self, group: &[Append]) -> Result<Appended, LogError> {
+        // What fails leaves no tree that is known.
+        let known = std::mem::take(&mut self.trees);
+        let begun = Begun::new(&self.connection).map_err(|error| unavailable(&error))?;
+        // If one part fails, the parts before it are rolled back too.
+        let (appended, known) = append_parts(begun.0, known, group).map_err(|error| unavailable(&error))?;
+        begun.commit()?;
+        self.trees = known;
+        Ok(appended)
+    }
+
+    /// Forgets some answers given at or before an instant, and gives how many.
+    pub(super) fn forget_answers(&self, until: Instant) -> rusqlite::Result<usize> {
+        let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
+        self.connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
+    }
 }
 
 /// A transaction, rolled back where it is left before it is committed. Its statements are compiled once a connection.
@@ -56,16 +79,15 @@ impl<'a> Begun<'a> {
     }
 }
 
-fn append_parts(connection: &Connection, group: &[Append]) -> rusqlite::Result<Appended> {
-    let mut trees = Growing::new(connection);
+fn append_parts(
+    connection: &Connection,
+    known: KnownTrees,
+    group: &[Append],
+) -> rusqlite::Result<(Appended, KnownTrees)> {
+    let mut trees = Growing::new(connection, known)?;
     let outcomes = group.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
-    Ok(Appended { outcomes, trees: trees.finish()? })
-}
-
-/// Forgets some answers given at or before an instant, and gives how many.
-pub(super) fn forget_answers(connection: &Connection, until: Instant) -> rusqlite::Result<usize> {
-    let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
+    let (trees, known) = trees.finish()?;
+    Ok((Appended { outcomes, trees }, known))
 }
 
 fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {

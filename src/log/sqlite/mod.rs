@@ -15,6 +15,7 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use append::Appender;
 use arc_swap::ArcSwap;
 use files::FolderLock;
 use rusqlite::Connection;
@@ -45,7 +46,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 enum Writer {
     /// It can.
-    Ready(Connection),
+    Ready(Appender),
     /// A commit's outcome is unknown, or the last reopening failed: the next one decides.
     Undecided,
     /// It never could.
@@ -53,9 +54,13 @@ enum Writer {
 }
 
 impl Writer {
-    fn connection(&self) -> Result<&Connection, LogError> {
+    fn opened(connection: Connection) -> Self {
+        Self::Ready(Appender::new(connection))
+    }
+
+    fn ready(&mut self) -> Result<&mut Appender, LogError> {
         let why = match self {
-            Self::Ready(connection) => return Ok(connection),
+            Self::Ready(appender) => return Ok(appender),
             Self::Undecided => "it has to be reopened first",
             Self::ReadOnly => "it was opened for reading only",
         };
@@ -111,7 +116,7 @@ impl SqliteLog {
     pub fn open(folder: &Path) -> Result<Self, LogError> {
         let file = files::make_folder(folder)?;
         let folder_lock = files::lock_folder(&file)?;
-        let writer = Writer::Ready(schema::open_writer(&file)?);
+        let writer = Writer::opened(schema::open_writer(&file)?);
         Ok(Self::new(file, writer, Some(folder_lock)))
     }
 
@@ -149,7 +154,7 @@ impl SqliteLog {
 impl EventLog for SqliteLog {
     fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
         let mut writer = lock(&self.writer);
-        let appended = append::append(writer.connection()?, group);
+        let appended = writer.ready()?.append(group);
         if matches!(appended, Err(LogError::OutcomeUnknown(_))) {
             // Nothing may be written after it until it is decided whether it counts.
             *writer = Writer::Undecided;
@@ -173,14 +178,15 @@ impl EventLog for SqliteLog {
 
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
         let stored = self.ask(|connection| tree::stored(connection, workspace))?;
-        let read = stored.map(|(size, bytes)| {
+        let edge = stored.map_or(Ok(Frontier::default()), |(size, bytes)| {
             Frontier::from_bytes(size.0, &bytes).ok_or_else(|| LogError::Unreadable {
                 workspace,
                 revision: Revision(size.0),
                 why: format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0),
             })
-        });
-        read.transpose()
+        })?;
+        let edge = self.ask(|connection| tree::edge_after(connection, workspace, edge))?;
+        Ok((edge.size() > 0).then_some(edge))
     }
 
     fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
@@ -218,8 +224,8 @@ impl EventLog for SqliteLog {
     fn forget_answers(&self, until: Instant) -> Result<(), LogError> {
         // The writer is let go of after each commit, so that appends come between.
         let forget_some = || {
-            let writer = lock(&self.writer);
-            append::forget_answers(writer.connection()?, until).map_err(|error| unavailable(&error))
+            let mut writer = lock(&self.writer);
+            writer.ready()?.forget_answers(until).map_err(|error| unavailable(&error))
         };
         while forget_some()? > 0 {}
         Ok(())
@@ -261,7 +267,7 @@ impl EventLog for SqliteLog {
         }
         drop(self.readers.swap(Readers::new(self.file.clone()).into()));
         if may_write {
-            *writer = Writer::Ready(schema::open_writer(&self.file)?);
+            *writer = Writer::opened(schema::open_writer(&self.file)?);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The tree over each workspace's log, written in the commit of the events that it grows by.
+//! The tree over each workspace's log, which grows in the commit of its events.
 //!
-//! Owns the tables `trees` and `tile_hashes`. An append reads the frontier of each log it adds to, at most 64 hashes, and
-//! writes it once a commit.
+//! Owns the tables `trees` and `tile_hashes`. The leaves stand with the events. The right edge of a tree, at most 64 hashes, is kept in
+//! memory from one commit to the next and written now and then, since it is a page more for a commit to write: whoever does not
+//! know it reads what was written last, and the few leaves after it.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,18 +29,29 @@ impl FromSql for TreeHash {
     }
 }
 
-/// The size of a workspace's tree and the bytes of its right edge, as they are stored; none if its log never began.
+/// The size and the right edge of a workspace's tree as they were written last; none if they never were.
 pub(super) fn stored(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<(Count, Vec<u8>)>> {
     let mut select = connection.prepare_cached("SELECT size, frontier FROM trees WHERE workspace = ?1")?;
     select.query_row([workspace], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// The right edge of the tree that an append grows.
-fn frontier(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Frontier> {
-    let Some((size, bytes)) = stored(connection, workspace)? else { return Ok(Frontier::default()) };
-    // As damage in a blob has it: nothing may be appended to such a tree.
-    let damage = || FromSqlError::InvalidBlobSize { expected_size: 0, blob_size: bytes.len() }.into();
-    Frontier::from_bytes(size.0, &bytes).ok_or_else(damage)
+/// The right edge of a tree as it is now, from that of an earlier one.
+pub(super) fn edge_after(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    mut edge: Frontier,
+) -> rusqlite::Result<Frontier> {
+    let sql = "SELECT revision, leaf FROM events WHERE workspace = ?1 AND revision > ?2 ORDER BY revision";
+    let mut select = connection.prepare_cached(sql)?;
+    for row in select.query_map(params![workspace, Revision(edge.size())], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (revision, leaf): (Revision, TreeHash) = row?;
+        // What comes after a gap is no part of the log.
+        if revision.0 != edge.size() + 1 {
+            break;
+        }
+        let _ = edge.push(leaf);
+    }
+    Ok(edge)
 }
 
 /// As many of a tile's hashes as there are, up to its width.
@@ -61,29 +73,77 @@ pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile
     }
 }
 
+/// How many leaves there are after an edge that is written: fewer than this.
+const LEAVES_AFTER_EDGE: u64 = 16;
+
+/// How many trees are known from one commit to the next, of at most 2 KiB each.
+const KNOWN_MAX: usize = 1_024;
+
+/// A tree that can grow.
+#[derive(Debug, Default)]
+struct KnownTree {
+    edge: Frontier,
+    /// Its size when its edge was written last.
+    written: u64,
+}
+
+impl KnownTree {
+    fn read(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Self> {
+        let (written, edge) = match stored(connection, workspace)? {
+            None => (0, Frontier::default()),
+            Some((size, bytes)) => {
+                // As damage in a blob has it: nothing may be appended to such a tree.
+                let damage = || FromSqlError::InvalidBlobSize { expected_size: 0, blob_size: bytes.len() };
+                (size.0, Frontier::from_bytes(size.0, &bytes).ok_or_else(damage)?)
+            }
+        };
+        Ok(Self { edge: edge_after(connection, workspace, edge)?, written })
+    }
+}
+
+/// The trees that are known, as the last commit of a connection left them.
+#[derive(Debug, Default)]
+pub(super) struct KnownTrees {
+    trees: BTreeMap<WorkspaceId, KnownTree>,
+    /// What `SQLite` says that changes when another connection commits.
+    version: i64,
+}
+
+impl KnownTrees {
+    /// Forgets them if another connection has written since, or if they are too many.
+    fn check(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if std::mem::replace(&mut self.version, version) != version || self.trees.len() > KNOWN_MAX {
+            self.trees.clear();
+        }
+        Ok(())
+    }
+}
+
 /// The trees that one commit grows.
 pub(super) struct Growing<'a> {
     connection: &'a Connection,
-    trees: BTreeMap<WorkspaceId, Frontier>,
+    known: KnownTrees,
     grown: BTreeSet<WorkspaceId>,
 }
 
 impl<'a> Growing<'a> {
-    /// Before the first event of a commit.
-    pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, trees: BTreeMap::new(), grown: BTreeSet::new() }
+    /// Before the first event of a transaction that has begun to write.
+    pub(super) fn new(connection: &'a Connection, mut known: KnownTrees) -> rusqlite::Result<Self> {
+        known.check(connection)?;
+        Ok(Self { connection, known, grown: BTreeSet::new() })
     }
 
     /// The newest revision of a workspace's log, as the commit so far leaves it.
     pub(super) fn head(&mut self, workspace: WorkspaceId) -> rusqlite::Result<Revision> {
-        self.tree(workspace).map(|tree| Revision(tree.size()))
+        self.tree(workspace).map(|tree| Revision(tree.edge.size()))
     }
 
     /// Appends an event to its workspace's tree, and gives its leaf.
     pub(super) fn push(&mut self, workspace: WorkspaceId, event: &[u8]) -> rusqlite::Result<TreeHash> {
         let leaf = TreeHash::of_leaf(event);
         let connection = self.connection;
-        for (node, hash) in self.tree(workspace)?.push(leaf) {
+        for (node, hash) in self.tree(workspace)?.edge.push(leaf) {
             if node.level > 0 && node.level.is_multiple_of(TILE_HEIGHT) {
                 insert_hash(connection, workspace, node, hash)?;
             }
@@ -92,23 +152,33 @@ impl<'a> Growing<'a> {
         Ok(leaf)
     }
 
-    fn tree(&mut self, workspace: WorkspaceId) -> rusqlite::Result<&mut Frontier> {
-        Ok(match self.trees.entry(workspace) {
+    fn tree(&mut self, workspace: WorkspaceId) -> rusqlite::Result<&mut KnownTree> {
+        Ok(match self.known.trees.entry(workspace) {
             Entry::Occupied(tree) => tree.into_mut(),
-            Entry::Vacant(place) => place.insert(frontier(self.connection, workspace)?),
+            Entry::Vacant(place) => place.insert(KnownTree::read(self.connection, workspace)?),
         })
     }
 
-    /// Writes how far each tree has grown, and gives their heads.
-    pub(super) fn finish(mut self) -> rusqlite::Result<BTreeMap<WorkspaceId, TreeHead>> {
-        self.trees.retain(|workspace, _| self.grown.contains(workspace));
-        let sql = "INSERT OR REPLACE INTO trees (workspace, size, frontier) VALUES (?1, ?2, ?3)";
-        let mut replace = self.connection.prepare_cached(sql)?;
-        for (workspace, tree) in &self.trees {
-            replace.execute(params![workspace, Count(tree.size()), tree.to_bytes()])?;
+    /// Writes the edges that it is time for. Gives the heads of all trees that grew, and what is known once this is committed.
+    pub(super) fn finish(mut self) -> rusqlite::Result<(BTreeMap<WorkspaceId, TreeHead>, KnownTrees)> {
+        let mut heads = BTreeMap::new();
+        for workspace in std::mem::take(&mut self.grown) {
+            let connection = self.connection;
+            let tree = self.tree(workspace)?;
+            if tree.edge.size() - tree.written >= LEAVES_AFTER_EDGE {
+                write_edge(connection, workspace, &tree.edge)?;
+                tree.written = tree.edge.size();
+            }
+            heads.insert(workspace, tree.edge.head());
         }
-        Ok(self.trees.into_iter().map(|(workspace, tree)| (workspace, tree.head())).collect())
+        Ok((heads, self.known))
     }
+}
+
+fn write_edge(connection: &Connection, workspace: WorkspaceId, edge: &Frontier) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO trees (workspace, size, frontier) VALUES (?1, ?2, ?3)";
+    let mut replace = connection.prepare_cached(sql)?;
+    replace.execute(params![workspace, Count(edge.size()), edge.to_bytes()]).map(|_| ())
 }
 
 fn insert_hash(connection: &Connection, workspace: WorkspaceId, node: NodeId, hash: TreeHash) -> rusqlite::Result<()> {
@@ -119,7 +189,7 @@ fn insert_hash(connection: &Connection, workspace: WorkspaceId, node: NodeId, ha
 
 /// Grows the trees of a store that was written before there were any, as its events stand.
 pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
-    let mut growing = Growing::new(connection);
+    let mut growing = Growing::new(connection, KnownTrees::default())?;
     let mut select =
         connection.prepare("SELECT position, workspace, revision, command, event FROM events ORDER BY position")?;
     let mut insert = connection.prepare(
@@ -129,6 +199,8 @@ pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
     while let Some(row) = rows.next()? {
         let (position, workspace, revision): (Count, WorkspaceId, Revision) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (command, event): (Option<Vec<u8>>, Vec<u8>) = (row.get(3)?, row.get(4)?);
+        // Every tree begins here, and no leaf is stored yet.
+        growing.known.trees.entry(workspace).or_default();
         let leaf = growing.push(workspace, &event)?;
         insert.execute(params![position, workspace, revision, command, leaf, event])?;
     }
