@@ -19,6 +19,7 @@ pub mod json;
 pub mod name;
 mod numbered;
 pub mod object;
+pub mod parsed;
 pub mod principal;
 mod registry;
 pub mod rejection;

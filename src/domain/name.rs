@@ -6,12 +6,13 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::{SmolStr, StrExt as _};
 
 use super::id::PREFIXES;
+use super::parsed::parsed;
 
 /// The longest name of a workspace, a service user or an environment, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
@@ -107,7 +108,7 @@ macro_rules! validated_text {
     ($(#[doc = $doc:literal] $name:ident: $check:path, $rule:literal, $schema:tt;)*) => {$(
         #[doc = $doc]
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// What is accepted, as a sentence.
@@ -147,7 +148,7 @@ macro_rules! validated_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                parsed(deserializer)
             }
         }
 
@@ -220,8 +221,8 @@ looked_up_as_text!(ServiceUserName, ResourceTypeName, ActionName, ResourceId);
 
 impl EnvironmentName {
     /// What the name is looked up by: two names with one key are the same name.
-    pub fn key(&self) -> Arc<str> {
-        self.0.to_ascii_lowercase().into()
+    pub fn key(&self) -> SmolStr {
+        self.0.to_ascii_lowercase_smolstr()
     }
 
     /// Looks something up by the key of a text; none if the text cannot be a name. Nothing is allocated for it: every decision

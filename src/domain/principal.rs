@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::id::{AccessKeyId, ServiceUserId, TokenId, UserId};
 use super::name::InvalidText;
+use super::parsed::parsed;
 use super::role::AccessKeyRole;
 
 /// Who can hold access: a member or a service user. Written `user:ID` or `service_user:svc_…`.
@@ -122,7 +123,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                parsed(deserializer)
             }
         }
 

@@ -4,9 +4,9 @@
 //! an environment's number from there to the grant. The maps in the order of ids are for lists.
 
 use std::fmt;
-use std::sync::Arc;
 
 use imbl::OrdMap;
+use smol_str::SmolStr;
 
 use super::id::{EnvironmentId, ServiceUserId, UserId};
 use super::index::Index;
@@ -103,7 +103,7 @@ pub(super) struct Names {
 
 #[derive(Debug, Clone)]
 struct Bearers {
-    name: Arc<str>,
+    name: SmolStr,
     numbers: Timeline<Option<Number>>,
 }
 
@@ -135,7 +135,7 @@ impl Names {
     /// Every name, in order, and who bore it.
     pub(super) fn all(&self) -> Vec<(&str, &Timeline<Option<Number>>)> {
         let all = self.bearers.values().into_iter();
-        let mut all: Vec<_> = all.map(|bearers| (&*bearers.name, &bearers.numbers)).collect();
+        let mut all: Vec<_> = all.map(|bearers| (bearers.name.as_str(), &bearers.numbers)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all
     }
@@ -151,6 +151,8 @@ pub(super) struct Registry {
     pub(super) service_user_names: Names,
     next_principal: Number,
     next_environment: Number,
+    service_users: Index,
+    environments_by_id: Index,
     user_ids: OrdMap<UserId, Number>,
     service_user_ids: OrdMap<ServiceUserId, Number>,
     environment_ids: OrdMap<EnvironmentId, Number>,
@@ -175,8 +177,16 @@ impl Registry {
     fn number(&self, principal: &Principal) -> Option<Number> {
         match principal {
             Principal::User(user) => self.user_number(user.as_str()),
-            Principal::ServiceUser(id) => self.service_user_ids.get(id).copied(),
+            Principal::ServiceUser(id) => {
+                let is_it = |number| self.principals.get(number).is_some_and(|facts| facts.principal == *principal);
+                self.service_users.find(id.uuid().as_bytes(), is_it)
+            }
         }
+    }
+
+    fn number_of(&self, environment: EnvironmentId) -> Option<Number> {
+        let is_it = |number| self.environments.get(number).is_some_and(|facts| facts.id == environment);
+        self.environments_by_id.find(environment.uuid().as_bytes(), is_it)
     }
 
     /// The facts of the user of an id.
@@ -210,6 +220,7 @@ impl Registry {
                 self.user_ids.insert(user.clone(), number);
             }
             Principal::ServiceUser(id) => {
+                self.service_users.insert(id.uuid().as_bytes(), number);
                 self.service_user_ids.insert(*id, number);
             }
         }
@@ -241,7 +252,7 @@ impl Registry {
 
     /// The facts of an environment.
     pub(super) fn environment(&self, id: EnvironmentId) -> Option<&EnvironmentFacts> {
-        self.environments.get(*self.environment_ids.get(&id)?)
+        self.environments.get(self.number_of(id)?)
     }
 
     /// The facts of an environment's number.
@@ -256,14 +267,15 @@ impl Registry {
 
     /// The facts of an environment, to be changed.
     pub(super) fn environment_mut(&mut self, id: EnvironmentId) -> Option<&mut EnvironmentFacts> {
-        self.environments.get_mut(*self.environment_ids.get(&id)?)
+        self.environments.get_mut(self.number_of(id)?)
     }
 
     /// The number of an environment, also of one that nothing was heard of before.
     pub(super) fn environment_number(&mut self, id: EnvironmentId) -> Number {
-        self.environment_ids.get(&id).copied().unwrap_or_else(|| {
+        self.number_of(id).unwrap_or_else(|| {
             let number = self.next_environment;
             self.next_environment = number.next();
+            self.environments_by_id.insert(id.uuid().as_bytes(), number);
             self.environment_ids.insert(id, number);
             let (mode, name, granted) = (Timeline::default(), Timeline::default(), Numbered::default());
             self.environments.insert(
@@ -295,8 +307,7 @@ impl Registry {
 
     /// A principal's grants in an environment.
     pub(super) fn grants(&self, environment: EnvironmentId, principal: &Principal) -> Option<&Grants> {
-        let environment = self.environment_ids.get(&environment)?;
-        self.principal(principal)?.grants.get(*environment)
+        self.principal(principal)?.grants.get(self.number_of(environment)?)
     }
 
     /// Sets a principal's grant in an environment; gives the one before. None if the environment was never heard of.
@@ -308,7 +319,7 @@ impl Registry {
         principal: &Principal,
         grant: Option<Grant>,
     ) -> Option<Option<Grant>> {
-        let number = *self.environment_ids.get(&environment)?;
+        let number = self.number_of(environment)?;
         let facts = self.principal_mut(principal)?;
         let holder = facts.number;
         let before = if let Some(grants) = facts.grants.get_mut(number) {

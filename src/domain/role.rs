@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::name::InvalidText;
+use super::parsed::parsed;
 
 macro_rules! word_list {
     ($(#[doc = $doc:literal] $name:ident, $rule:literal { $(#[doc = $vdoc:literal] $variant:ident = $word:literal,)* })*) => {$(
@@ -36,7 +37,7 @@ macro_rules! word_list {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                parsed(deserializer)
             }
         }
 

@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::name::InvalidText;
+use super::parsed::parsed;
 
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z.
 // The number is kept from 1 up, in the same order, so that an instant that may be missing takes no more room than one that is there.
@@ -108,7 +109,7 @@ impl Serialize for Instant {
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        parsed(deserializer)
     }
 }
 

@@ -4,11 +4,7 @@
 //! replayed, so [`encode`] gives the same bytes for the same event, always, and nothing here repairs what does not fit.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
 
-use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,6 +12,7 @@ use super::{EVENT_BYTES_MAX, LogError, StoredEvent};
 use crate::domain::event::{Event, EventData, UnknownEvent};
 use crate::domain::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::name::Reason;
+use crate::domain::parsed::present;
 use crate::domain::principal::{Actor, CredentialId};
 use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
 
@@ -55,13 +52,12 @@ pub enum DecodeError {
     Unknown(#[from] UnknownEvent),
 }
 
-/// The stored form. The order of its fields is the order of the bytes.
+/// The stored form: the order of its fields is the order of the bytes, and there is one way to write an event.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
     #[serde(borrow)]
     specversion: Cow<'a, str>,
-    #[serde(deserialize_with = "parsed")]
     id: EventId,
     #[serde(borrow)]
     source: Cow<'a, str>,
@@ -69,45 +65,18 @@ struct Envelope<'a> {
     type_name: Cow<'a, str>,
     #[serde(borrow)]
     subject: Cow<'a, str>,
-    #[serde(deserialize_with = "parsed")]
     time: Instant,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     recordedtime: Option<Instant>,
     revision: Revision,
-    #[serde(deserialize_with = "parsed")]
     actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     credential: Option<CredentialId>,
-    #[serde(deserialize_with = "parsed")]
     command: CommandId,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     reason: Option<Reason>,
     #[serde(borrow)]
     data: &'a RawValue,
-}
-
-/// Parses a JSON string where it stands: every event of a log passes here, so no text is copied only to be parsed.
-struct Parse<T>(PhantomData<T>);
-
-impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Parse<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
-    }
-}
-
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_str(Parse(PhantomData))
-}
-
-/// A field that may be left out, but may not be `null`: there is one way to write an event.
-fn present<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    parsed(deserializer).map(Some)
 }
 
 /// The exact bytes of an event.

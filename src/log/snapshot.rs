@@ -28,7 +28,7 @@ pub const FORMAT: u32 = 1;
 const HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8 + HASH_BYTES;
 const SEAL_LEN: usize = 32;
 /// How many pieces of a history are unpacked ahead of those that are taken in.
-const PIECES_AHEAD: usize = 4;
+const PIECES_AHEAD: usize = 8;
 
 /// A snapshot that was read.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! When each happened and which command it came from stand in columns of their own, so that neither has to be unpacked; the rest of
 //! each is a row beside the block's tables.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -128,7 +129,7 @@ impl Block {
         let mut bytes = Bytes(&self.bytes);
         bytes.column(self.len)?;
         let (starts, commands) = take_commands(&mut bytes, self.len)?;
-        command_at(starts, commands, offset)
+        last_command(commands, commands_begun(starts, offset)?)
     }
 
     /// Where its parts are, beside the users of its history.
@@ -188,9 +189,19 @@ fn take_commands<'a>(bytes: &mut Bytes<'a>, len: usize) -> Option<(&'a [u8], &'a
     Some((starts, bytes.take(ones(starts).checked_mul(16)?)?))
 }
 
-fn command_at(starts: &[u8], commands: &[u8], offset: usize) -> Option<CommandId> {
+/// How many commands have begun at an offset.
+fn commands_begun(starts: &[u8], offset: usize) -> Option<usize> {
     let (whole, rest) = (starts.get(..offset / 8)?, starts.get(offset / 8)?);
-    let begun = ones(whole) + ones(&[rest & (0xff >> (7 - offset % 8))]);
+    Some(ones(whole) + ones(&[rest & (0xff >> (7 - offset % 8))]))
+}
+
+/// Whether the event at an offset is the first one of its command.
+fn begins_command(starts: &[u8], offset: usize) -> bool {
+    starts.get(offset / 8).is_some_and(|bits| bits & (1 << (offset % 8)) != 0)
+}
+
+/// The last of so many commands.
+fn last_command(commands: &[u8], begun: usize) -> Option<CommandId> {
     let start = begun.checked_sub(1)?.checked_mul(16)?;
     Some(CommandId::from_uuid(Uuid::from_bytes(*commands.get(start..)?.first_chunk()?)))
 }
@@ -254,10 +265,31 @@ fn marks_of(event: &Event) -> u8 {
     actor | credential | recorded | reason
 }
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
     /// The event at an offset, which stands in this workspace's log under this revision; none if there is none, or if the bytes
     /// are not those of an event.
     pub(super) fn event(&self, offset: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
+        self.event_from(offset, commands_begun(self.starts, offset)?, workspace, revision)
+    }
+
+    /// The events at some offsets, as [`event`](Self::event) gives each, of which the first has this revision.
+    pub(super) fn events(
+        self,
+        offsets: Range<usize>,
+        workspace: WorkspaceId,
+        first: Revision,
+    ) -> impl Iterator<Item = Option<Event>> + use<'a> {
+        // Counted once, and then as they come.
+        let before = offsets.start.checked_sub(1).and_then(|before| commands_begun(self.starts, before));
+        let mut begun = before.unwrap_or_default();
+        offsets.zip(first.0..).map(move |(offset, revision)| {
+            begun += usize::from(begins_command(self.starts, offset));
+            self.event_from(offset, begun, workspace, Revision(revision))
+        })
+    }
+
+    /// The event at an offset, its command being the last of so many.
+    fn event_from(&self, offset: usize, begun: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
         let time = later(self.first_time, self.times.get(offset)?);
         let row = Bytes(self.row_ends.piece(offset, self.rows)?);
         let mut from = Unpacker { row, tables: self.tables, users: self.users, time: time.micros() };
@@ -272,7 +304,7 @@ impl Parts<'_> {
             recorded,
             actor: unpack_actor(marks, &mut from)?,
             credential: unpack_credential(marks, &mut from)?,
-            command: command_at(self.starts, self.commands, offset)?,
+            command: last_command(self.commands, begun)?,
             reason: if has(marks::REASON) { Some(Packed::unpack(&mut from)?) } else { None },
             data: EventData::unpack(&mut from)?,
         };

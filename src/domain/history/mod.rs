@@ -210,12 +210,9 @@ impl History {
 
     /// The events of a block from one place on, before another.
     fn unpacked<'a>(&'a self, block: &'a Block, start: u64, end: u64) -> impl Iterator<Item = Arc<Event>> + use<'a> {
-        let parts = block.parts(&self.users);
-        let places = start.max(block.first)..end.min(block.end());
-        places.filter_map(move |place| {
-            let offset = usize::try_from(place.checked_sub(block.first)?).ok()?;
-            let revision = self.revision(place.saturating_add(1));
-            parts.as_ref()?.event(offset, self.workspace, revision).map(Arc::new)
-        })
+        let offset = |place: u64| usize::try_from(place.saturating_sub(block.first)).unwrap_or_default().min(block.len);
+        let (offsets, first) = (offset(start)..offset(end), self.revision(start.max(block.first)).next());
+        let parts = block.parts(&self.users).into_iter();
+        parts.flat_map(move |parts| parts.events(offsets.clone(), self.workspace, first)).flatten().map(Arc::new)
     }
 }

@@ -5,15 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashMap;
-use imbl::{OrdMap, Vector};
+use imbl::Vector;
 use uuid::Uuid;
 
 use super::bytes::{Bytes, Column, folded, put_column, put_number, unfolded};
 use crate::domain::credential::SecretDigest;
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use crate::domain::index::Index;
 use crate::domain::name::{
     ActionName, EnvironmentName, Label, Reason, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
 };
+use crate::domain::numbered::Number;
 use crate::domain::principal::Principal;
 use crate::domain::resource::ResourceKey;
 use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
@@ -34,7 +36,7 @@ pub(in crate::domain) trait Packed: Sized {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Users {
     known: Vector<UserId>,
-    places: OrdMap<UserId, u64>,
+    places: Index,
 }
 
 impl Users {
@@ -45,13 +47,14 @@ impl Users {
 
     /// The place of a user, who is known from now on.
     pub(super) fn place(&mut self, user: &UserId) -> u64 {
-        if let Some(place) = self.places.get(user) {
-            return *place;
-        }
-        let place = count(self.known.len());
-        self.known.push_back(user.clone());
-        self.places.insert(user.clone(), place);
-        place
+        let is_it = |Number(place)| self.at(u64::from(place)).is_some_and(|known| known == user);
+        let place = self.places.find(user.as_str().as_bytes(), is_it).unwrap_or_else(|| {
+            let place = Number(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+            self.known.push_back(user.clone());
+            self.places.insert(user.as_str().as_bytes(), place);
+            place
+        });
+        u64::from(place.0)
     }
 
     fn at(&self, place: u64) -> Option<&UserId> {

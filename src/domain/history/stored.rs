@@ -1,5 +1,6 @@
 //! A whole history as bytes, for a snapshot: its blocks, one after the other.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::block::Block;
@@ -10,6 +11,9 @@ use crate::domain::event::Event;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::workspace::Workspace;
+
+/// How many events are unpacked at a time: few enough that they are still in the processor's cache when they are taken in.
+const PIECE_LEN: usize = 256;
 
 impl History {
     /// Every event, from the first one of the log; what the history begins after must be nothing.
@@ -48,10 +52,14 @@ impl History {
         Some(history)
     }
 
-    fn events_of(&self, block: &Block) -> Option<Vec<Event>> {
-        let parts = block.parts(&self.users)?;
-        let revision = |offset| self.revision(block.first.saturating_add(count(offset))).next();
-        (0..block.len).map(|offset| parts.event(offset, self.workspace, revision(offset))).collect()
+    fn events_of(&self, block: &Block, offsets: Range<usize>) -> Option<Vec<Event>> {
+        let first = self.revision(block.first.saturating_add(count(offsets.start))).next();
+        // A list that is collected of what may be none grows from nothing, and is copied each time.
+        let mut events = Vec::with_capacity(offsets.len());
+        for event in block.parts(&self.users)?.events(offsets, self.workspace, first) {
+            events.push(event?);
+        }
+        Some(events)
     }
 }
 
@@ -68,7 +76,12 @@ impl PackedHistory {
 
     /// Its events, in pieces of neighbours; none in the place of a piece that holds something else.
     pub fn pieces(&self) -> impl Iterator<Item = Option<Vec<Event>>> {
-        self.0.blocks.iter().map(|block| self.0.events_of(block))
+        let pieces = |block: &Block| {
+            let len = block.len;
+            (0..len).step_by(PIECE_LEN).map(move |start| start..len.min(start + PIECE_LEN))
+        };
+        let pieces = self.0.blocks.iter().flat_map(move |block| pieces(block).map(move |offsets| (block, offsets)));
+        pieces.map(|(block, offsets)| self.0.events_of(block, offsets))
     }
 
     /// The facts that its pieces come to; none if a log could not hold them.
