@@ -1,4 +1,4 @@
-//! `Index`: from names to numbers.
+//! `Index`: from names to numbers. A name here is whatever something is known by: a text, or the bytes of an id.
 //!
 //! One table of small slots, searched from where the hash of a name points to, so that most names are found by reading one place in
 //! memory. It does not hold the names: whoever asks says which numbers bear the one that is looked for. A name never leaves it.

@@ -1,10 +1,10 @@
-//! Reading what is written as a JSON string.
+//! Reading single fields of JSON: texts of some form, and what may be left out.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 struct Parse<T>(PhantomData<T>);
 
@@ -28,12 +28,10 @@ pub fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserial
     deserializer.deserialize_str(Parse(PhantomData))
 }
 
-/// As [`parsed`], of a field that may be left out, but may not be `null`.
+/// Reads a field that may be left out, but not be `null`.
 ///
 /// # Errors
-/// As [`parsed`].
-pub fn present<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    parsed(deserializer).map(Some)
+/// It is not of this shape.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

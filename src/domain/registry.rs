@@ -145,14 +145,14 @@ impl Names {
 #[derive(Clone, Default)]
 pub(super) struct Registry {
     users: Index,
+    service_users: Index,
     principals: Numbered<PrincipalFacts>,
     pub(super) environment_names: Names,
+    environments_by_id: Index,
     environments: Numbered<EnvironmentFacts>,
     pub(super) service_user_names: Names,
     next_principal: Number,
     next_environment: Number,
-    service_users: Index,
-    environments_by_id: Index,
     user_ids: OrdMap<UserId, Number>,
     service_user_ids: OrdMap<ServiceUserId, Number>,
     environment_ids: OrdMap<EnvironmentId, Number>,
@@ -184,6 +184,7 @@ impl Registry {
         }
     }
 
+    /// The number of an environment that something was heard of.
     fn number_of(&self, environment: EnvironmentId) -> Option<Number> {
         let is_it = |number| self.environments.get(number).is_some_and(|facts| facts.id == environment);
         self.environments_by_id.find(environment.uuid().as_bytes(), is_it)

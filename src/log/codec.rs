@@ -12,7 +12,7 @@ use super::{EVENT_BYTES_MAX, LogError, StoredEvent};
 use crate::domain::event::{Event, EventData, UnknownEvent};
 use crate::domain::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::name::Reason;
-use crate::domain::parsed::present;
+use crate::domain::parsed::given;
 use crate::domain::principal::{Actor, CredentialId};
 use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
 
@@ -66,14 +66,14 @@ struct Envelope<'a> {
     #[serde(borrow)]
     subject: Cow<'a, str>,
     time: Instant,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     recordedtime: Option<Instant>,
     revision: Revision,
     actor: Actor,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     credential: Option<CredentialId>,
     command: CommandId,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     reason: Option<Reason>,
     #[serde(borrow)]
     data: &'a RawValue,

@@ -76,12 +76,10 @@ impl PackedHistory {
 
     /// Its events, in pieces of neighbours; none in the place of a piece that holds something else.
     pub fn pieces(&self) -> impl Iterator<Item = Option<Vec<Event>>> {
-        let pieces = |block: &Block| {
-            let len = block.len;
-            (0..len).step_by(PIECE_LEN).map(move |start| start..len.min(start + PIECE_LEN))
-        };
-        let pieces = self.0.blocks.iter().flat_map(move |block| pieces(block).map(move |offsets| (block, offsets)));
-        pieces.map(|(block, offsets)| self.0.events_of(block, offsets))
+        self.0.blocks.iter().flat_map(move |block| {
+            let starts = (0..block.len).step_by(PIECE_LEN);
+            starts.map(move |start| self.0.events_of(block, start..block.len.min(start + PIECE_LEN)))
+        })
     }
 
     /// The facts that its pieces come to; none if a log could not hold them.

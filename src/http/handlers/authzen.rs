@@ -78,14 +78,6 @@ impl EntityBody {
     }
 }
 
-/// Reads a field that may be left out, but not be `null`.
-///
-/// # Errors
-/// It is not of this shape.
-pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 /// Reads an object that may be left out, but not be `null`.
 ///
 /// # Errors

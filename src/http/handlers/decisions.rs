@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::Answered;
 use super::authzen::{
-    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, given, object_given,
-    read_question,
+    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, object_given, read_question,
 };
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
@@ -17,6 +16,7 @@ use crate::audit::search::Asker;
 use crate::domain::access::{Decision, Question};
 use crate::domain::command::ShapeError;
 use crate::domain::object::{object, objects};
+use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::http::answer;

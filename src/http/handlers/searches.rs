@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Answered;
 use super::authzen::{
-    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, given, read_question,
+    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, read_question,
 };
 use crate::audit::search::{Asker, Search, Sought};
 use crate::domain::object::object;
+use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
 use crate::http::answer::{self, Paging, SearchPage};
 use crate::http::asked::InWorkspace;
