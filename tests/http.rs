@@ -35,6 +35,8 @@ mod expiry;
 mod feed;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/identifiers.rs"]
+mod identifiers;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/log.rs"]

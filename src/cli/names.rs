@@ -63,6 +63,10 @@ impl Names {
 
     fn put_in_text(&self, text: &mut String) {
         let (kind, id) = text.split_once(':').map_or(("", text.as_str()), |(kind, id)| (kind, id));
+        // A user's id may read like any other id, and has no other name.
+        if kind == "user" {
+            return;
+        }
         if let Some(name) = self.0.get(id) {
             *text = if kind.is_empty() { name.clone() } else { format!("{kind}:{name}") };
         }

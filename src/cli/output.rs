@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::layout::{self, Line, Shown};
 use super::when::to_the_second;
-use crate::domain::name::is_deceptive;
+use crate::domain::characters::is_hidden;
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -328,7 +328,8 @@ fn formula_safe(cell: &str) -> String {
 
 /// A text without characters that people could not see, or that would move others.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_deceptive(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+    let hides = |c: char| is_hidden(c) && !matches!(c, '\n' | '\u{fe0e}' | '\u{fe0f}');
+    text.chars().map(|c| if hides(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A cell for people: instants to the second, a dash for nothing.

@@ -14,7 +14,9 @@ use super::history::{Packed, Packer, Unpacker};
 use super::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use super::name::{EnvironmentName, Label, Reason, ResourceTypeName, ServiceUserName, WorkspaceName};
+use super::name::{
+    EnvironmentName, Label, Reason, ResourceTypeName, ServiceUserName, StoredText as _, WorkspaceName, stored,
+};
 use super::principal::{Actor, CredentialId, Principal};
 use super::resource::{Actions, ResourceKey};
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
@@ -83,16 +85,21 @@ macro_rules! text_subject {
         }
     )*};
 }
-text_subject!(
-    WorkspaceId,
-    ServiceUserId,
-    EnvironmentId,
-    TokenId,
-    ProxyTokenId,
-    AccessKeyId,
-    ResourceTypeName,
-    ResourceKey
-);
+text_subject!(WorkspaceId, ServiceUserId, EnvironmentId, TokenId, ProxyTokenId, AccessKeyId, ResourceTypeName);
+
+impl Subject for ResourceKey {
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::stored(text).ok()
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        Self::json_schema(generator)
+    }
+}
 
 impl Subject for UserId {
     fn write(&self) -> String {
@@ -104,7 +111,7 @@ impl Subject for UserId {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^user:[A-Za-z0-9._@+-]{1,128}$"})
+        json_schema!({"type": "string", "pattern": "^user:[A-Za-z0-9._@+:|/~='-]{1,255}$"})
     }
 }
 
@@ -399,6 +406,7 @@ event_data! {
         /// What it may ask for.
         role: AccessKeyRole,
         /// What it is for.
+        #[serde(deserialize_with = "stored")]
         label: Label,
         /// SHA-256 of its secret.
         sha256: SecretDigest,

@@ -42,7 +42,7 @@ const fn letter_place(letter: u8) -> usize {
     letter as usize
 }
 
-/// Every prefix of an id that an event can hold. No name may begin with one of them and an underscore, so a name is never taken for an id.
+/// Every prefix of an id that an event can hold. No name has the whole form of such an id, so a name is never taken for one.
 pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt", "cmd"];
 
 /// A text that is no identifier of the kind that was asked for.
@@ -60,6 +60,16 @@ fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
         bits >>= 5;
     }
     f.write_str(std::str::from_utf8(&letters).unwrap_or_default())
+}
+
+/// Whether a text has the whole form of an id in some case: a prefix, an underscore and 26 letters of the alphabet.
+pub(super) fn has_id_form(text: &str) -> bool {
+    let is_letter = |b: u8| DIGITS.get(usize::from(b.to_ascii_lowercase())).is_some_and(|digit| *digit < 32);
+    text.split_once('_').is_some_and(|(head, letters)| {
+        PREFIXES.iter().any(|prefix| prefix.eq_ignore_ascii_case(head))
+            && letters.len() == SUFFIX_LEN
+            && letters.bytes().all(is_letter)
+    })
 }
 
 fn decode_suffix(suffix: &str) -> Option<Uuid> {
@@ -166,7 +176,7 @@ typed_id! {
     ReadId = "read";
 }
 
-/// A person, by the opaque and stable id that the caller chose: `[A-Za-z0-9._@+-]{1,128}`, not `.` or `..`.
+/// A person, by the opaque and stable id that the caller chose: `[A-Za-z0-9._@+:|/~='-]{1,255}`, not `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(SmolStr);
 
@@ -196,16 +206,22 @@ impl fmt::Debug for UserId {
     }
 }
 
+/// The longest user id, in characters.
+pub const USER_ID_CHARS_MAX: usize = 255;
 /// What a user id may be, for messages.
-const USER_ID_RULE: &str = "a user id is 1 to 128 of `A-Z a-z 0-9 . _ @ + -`, and not `.` or `..`";
+const USER_ID_RULE: &str = "a user id is 1 to 255 of `A-Z a-z 0-9 . _ @ + - : | / ~ = '`, and not `.` or `..`";
 
 impl FromStr for UserId {
     type Err = super::name::InvalidText;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._@+-".contains(&b);
-        let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != "..";
-        if well_formed { Ok(Self(text.into())) } else { Err(super::name::InvalidText::new(text, USER_ID_RULE)) }
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._@+-:|/~='".contains(&b);
+        let fits = (1..=USER_ID_CHARS_MAX).contains(&text.len());
+        if fits && text.bytes().all(allowed) && !matches!(text, "." | "..") {
+            Ok(Self(text.into()))
+        } else {
+            Err(super::name::InvalidText::new(text, USER_ID_RULE))
+        }
     }
 }
 
@@ -227,7 +243,7 @@ impl JsonSchema for UserId {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9._@+-]{1,128}$"})
+        json_schema!({"type": "string", "pattern": "^[A-Za-z0-9._@+:|/~='-]{1,255}$"})
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod catalogue;
+pub mod characters;
 pub mod command;
 pub mod concern;
 pub mod credential;

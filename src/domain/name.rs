@@ -1,7 +1,8 @@
 //! Validated texts: names, reasons, labels.
 //!
-//! A value of one of these types has been checked, so no rule looks at it again. None holds a control character or one that
-//! changes the direction of writing, because people read them in terminals and reports.
+//! A value of one of these types has been checked, so no rule looks at it again. What callers give holds no character that people
+//! cannot see, or that moves or splits the text around it. Logs were recorded when fewer characters were refused: what they
+//! hold is read with [`StoredText`].
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,7 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::{SmolStr, StrExt as _};
 
-use super::id::PREFIXES;
+use super::characters::hides_something;
+use super::id::has_id_form;
 use super::parsed::parsed;
 
 /// The longest name of a workspace, a service user or an environment, in characters.
@@ -44,19 +46,21 @@ impl InvalidText {
     }
 }
 
-/// Whether people could not see this character, or would see others moved by it.
-pub fn is_deceptive(c: char) -> bool {
+/// Whether this character was refused from the first version on, so that no log holds it.
+fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn has_id_prefix(text: &str) -> bool {
-    text.split_once('_').is_some_and(|(head, _)| PREFIXES.iter().any(|prefix| prefix.eq_ignore_ascii_case(head)))
 }
 
 fn is_lowercase_name(text: &str) -> bool {
     let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     is_name(text, first, |b| first(b) || b == b'_' || b == b'-')
+}
+
+fn is_service_user_name(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let any = |b: u8| letter(b) || b == b'_' || b == b'-';
+    is_name(text, any, any) && text.bytes().any(letter)
 }
 
 fn is_mixed_case_name(text: &str) -> bool {
@@ -67,7 +71,7 @@ fn is_name(text: &str, first: impl Fn(u8) -> bool, rest: impl Fn(u8) -> bool) ->
     text.len() <= NAME_CHARS_MAX
         && text.bytes().next().is_some_and(first)
         && text.bytes().all(rest)
-        && !has_id_prefix(text)
+        && !has_id_form(text)
 }
 
 fn is_word(text: &str) -> bool {
@@ -104,6 +108,42 @@ fn is_email_address(text: &str) -> bool {
         && text.trim_matches('@').contains('@')
 }
 
+/// A text that a log or a directory beside it may hold.
+pub trait StoredText: Sized {
+    /// Reads a text that was accepted when it was stored, even if callers could not give it now.
+    ///
+    /// # Errors
+    /// The text was never accepted.
+    fn stored(text: &str) -> Result<Self, InvalidText>;
+}
+
+/// A [`StoredText`] that was read as such.
+struct Stored<T>(T);
+
+impl<T: StoredText> FromStr for Stored<T> {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        T::stored(text).map(Self)
+    }
+}
+
+/// Reads a text of a log.
+///
+/// # Errors
+/// It is no string, or was never accepted.
+pub fn stored<'de, D: Deserializer<'de>, T: StoredText>(deserializer: D) -> Result<T, D::Error> {
+    parsed(deserializer).map(|Stored(text)| text)
+}
+
+/// Reads a text of a log that may be left out, but not be `null`.
+///
+/// # Errors
+/// It is no string, or was never accepted.
+pub fn stored_if_given<'de, D: Deserializer<'de>, T: StoredText>(deserializer: D) -> Result<Option<T>, D::Error> {
+    stored(deserializer).map(Some)
+}
+
 macro_rules! validated_text {
     ($(#[doc = $doc:literal] $name:ident: $check:path, $rule:literal, $schema:tt;)*) => {$(
         #[doc = $doc]
@@ -136,6 +176,12 @@ macro_rules! validated_text {
             type Err = InvalidText;
 
             fn from_str(text: &str) -> Result<Self, InvalidText> {
+                if hides_something(text) { Err(InvalidText::new(text, Self::RULE)) } else { Self::stored(text) }
+            }
+        }
+
+        impl StoredText for $name {
+            fn stored(text: &str) -> Result<Self, InvalidText> {
                 if $check(text) { Ok(Self(text.into())) } else { Err(InvalidText::new(text, Self::RULE)) }
             }
         }
@@ -167,43 +213,43 @@ macro_rules! validated_text {
 validated_text! {
     /// The name of a workspace: `[a-z0-9][a-z0-9_-]{0,63}`.
     WorkspaceName: is_lowercase_name,
-        "a workspace name is 1 to 64 of `a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `ws_`",
+        "a workspace name is 1 to 64 of `a-z 0-9 _ -`, begins with a letter or digit, and has not the form of an id such as `ws_…`",
         {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"};
-    /// The name of a service user: `[a-z0-9][a-z0-9_-]{0,63}`.
-    ServiceUserName: is_lowercase_name,
-        "a service user name is 1 to 64 of `a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `svc_`",
-        {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"};
+    /// The name of a service user: `[a-z0-9_-]{1,64}`, with a letter or digit.
+    ServiceUserName: is_service_user_name,
+        "a service user name is 1 to 64 of `a-z 0-9 _ -`, at least one of them a letter or digit, and has not the form of an id such as `svc_…`",
+        {"type": "string", "pattern": "^[_-]*[a-z0-9][a-z0-9_-]*$", "maxLength": 64};
     /// The name of an environment: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`; two that differ only in case are the same.
     EnvironmentName: is_mixed_case_name,
-        "an environment name is 1 to 64 of `A-Z a-z 0-9 _ -`, begins with a letter or digit, and not with an id's prefix such as `env_`",
+        "an environment name is 1 to 64 of `A-Z a-z 0-9 _ -`, begins with a letter or digit, and has not the form of an id such as `env_…`",
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"};
     /// The name of a resource type: `[a-z][a-z0-9_]{0,63}`.
     ResourceTypeName: is_resource_type,
-        "a resource type is 1 to 64 of `a-z 0-9 _`, begins with a letter, not with an id's prefix such as `env_`, and is no word for who acts, such as `user` or `task`",
+        "a resource type is 1 to 64 of `a-z 0-9 _`, begins with a letter, has not the form of an id such as `env_…`, and is no word for who acts, such as `user` or `task`",
         {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"};
     /// The name of an action on resources of a type: `[a-z][a-z0-9_]{0,63}`.
     ActionName: is_word,
-        "an action is 1 to 64 of `a-z 0-9 _`, begins with a letter, and not with an id's prefix such as `env_`",
+        "an action is 1 to 64 of `a-z 0-9 _`, begins with a letter, and has not the form of an id such as `env_…`",
         {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"};
     /// Which resource of its type, in the words of whoever runs it.
     ResourceId: is_resource_id,
-        "a resource id is 1 to 256 characters, not all of them blank, not `.` or `..`, none of them a control or bidirectional-formatting character",
+        "a resource id is 1 to 256 characters, not all of them blank, not `.` or `..`, none of them invisible or a line separator",
         {"type": "string", "minLength": 1, "maxLength": 256};
     /// Why a change was made, in the words of who made it: a ticket, an approval.
     Reason: is_reason,
-        "a reason is at most 1,000 characters, none of them a control or bidirectional-formatting character",
+        "a reason is at most 1,000 characters, none of them invisible or a line separator",
         {"type": "string", "maxLength": 1000};
     /// What an access key is for, in the words of who issued it.
     Label: is_label,
-        "a label is 1 to 128 characters, not all of them blank, none of them a control or bidirectional-formatting character",
+        "a label is 1 to 128 characters, not all of them blank, none of them invisible or a line separator",
         {"type": "string", "minLength": 1, "maxLength": 128};
     /// What a person is called; kept in the profile directory only.
     PersonName: is_person_name,
-        "a person's name is at most 200 characters, none of them a control or bidirectional-formatting character",
+        "a person's name is at most 200 characters, none of them invisible or a line separator",
         {"type": "string", "maxLength": 200};
     /// Where a person is written to; kept in the profile directory only.
     EmailAddress: is_email_address,
-        "an e-mail address is at most 254 bytes, holds an `@` between other characters, and no blanks",
+        "an e-mail address is at most 254 bytes, holds an `@` between other characters, and no blanks or invisible characters",
         {"type": "string", "maxLength": 254};
 }
 

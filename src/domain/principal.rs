@@ -140,8 +140,8 @@ macro_rules! as_text {
 }
 
 as_text! {
-    Principal: "^(user:[A-Za-z0-9._@+-]{1,128}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
-    Actor: "^(operator|system|user:[A-Za-z0-9._@+-]{1,128}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+    Principal: "^(user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+    Actor: "^(operator|system|user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
     CredentialId: "^(operator|tok_[0-7][0-9a-hjkmnp-tv-z]{25})$";
 }
 

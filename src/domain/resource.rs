@@ -9,7 +9,7 @@ use imbl::{OrdMap, OrdSet};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::id::EnvironmentId;
-use super::name::{ActionName, InvalidText, ResourceId, ResourceTypeName};
+use super::name::{ActionName, InvalidText, ResourceId, ResourceTypeName, StoredText};
 use super::role::RequiredRole;
 use super::time::Revision;
 use super::timeline::Timeline;
@@ -32,14 +32,26 @@ impl fmt::Display for ResourceKey {
     }
 }
 
+impl ResourceKey {
+    fn parts(text: &str) -> Result<(&str, &str), InvalidText> {
+        let invalid = || InvalidText::new(text, "a resource is written `TYPE/ID`, such as `volume/models`");
+        text.split_once('/').ok_or_else(invalid)
+    }
+}
+
 impl FromStr for ResourceKey {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let parts = text.split_once('/');
-        let (resource_type, id) =
-            parts.ok_or_else(|| InvalidText::new(text, "a resource is written `TYPE/ID`, such as `volume/models`"))?;
+        let (resource_type, id) = Self::parts(text)?;
         Ok(Self { resource_type: resource_type.parse()?, id: id.parse()? })
+    }
+}
+
+impl StoredText for ResourceKey {
+    fn stored(text: &str) -> Result<Self, InvalidText> {
+        let (resource_type, id) = Self::parts(text)?;
+        Ok(Self { resource_type: resource_type.parse()?, id: ResourceId::stored(id)? })
     }
 }
 

@@ -247,7 +247,9 @@ fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     let view = &accepted.view;
     let made = accepted.decided.events.iter().find_map(|event| match (command, &event.data) {
         (Command::CreateWorkspace(_), EventData::WorkspaceCreated(..)) => Some(String::new()),
-        (Command::AddMember(_), EventData::MemberAdded(user, _)) => Some(format!("/members/{user}")),
+        (Command::AddMember(_), EventData::MemberAdded(user, _)) => {
+            Some(format!("/members/{}", answer::escaped(user.as_str())))
+        }
         (Command::CreateServiceUser(_), EventData::ServiceUserCreated(id, _)) => Some(format!("/service-users/{id}")),
         (Command::IssueToken(_), EventData::TokenIssued(id, _)) => Some(format!("/tokens/{id}")),
         (Command::CreateEnvironment(_), EventData::EnvironmentCreated(id, _)) => Some(format!("/environments/{id}")),

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{EVENT_BYTES_MAX, LogError, StoredEvent};
 use crate::domain::event::{Event, EventData, UnknownEvent};
 use crate::domain::id::{CommandId, EventId, WorkspaceId};
-use crate::domain::name::Reason;
+use crate::domain::name::{Reason, stored_if_given};
 use crate::domain::parsed::given;
 use crate::domain::principal::{Actor, CredentialId};
 use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
@@ -73,7 +73,7 @@ struct Envelope<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     credential: Option<CredentialId>,
     command: CommandId,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "stored_if_given")]
     reason: Option<Reason>,
     #[serde(borrow)]
     data: &'a RawValue,

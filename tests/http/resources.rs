@@ -112,7 +112,7 @@ mod resource_types {
         for bad in [
             json!({"name": "user", "actions": {"read": "viewer"}}),
             json!({"name": "GPU", "actions": {"read": "viewer"}}),
-            json!({"name": "env_x", "actions": {"read": "viewer"}}),
+            json!({"name": "env_01h455vb4pex5vsknk084sn02q", "actions": {"read": "viewer"}}),
             json!({"name": "gpu", "actions": {}}),
             json!({"name": "gpu", "actions": {"read": "no_access"}}),
             json!({"name": "gpu", "actions": {"read": "owner"}}),

@@ -26,10 +26,10 @@ fn owners_and_managers_make_them_and_members_do_not() {
 #[test]
 fn their_names_are_lowercase_alphanumeric_with_hyphens_or_underscores() {
     let acme = stage();
-    for name in ["ci-bot", "ci_bot", "bot2", "0"] {
+    for name in ["ci-bot", "ci_bot", "bot2", "0", "key_rotator", "env_sync", "_ci", "-ci"] {
         acme.post("service-users", &json!({"name": name})).expect(201);
     }
-    for name in ["CI", "ci bot", "ci.bot", "", "-ci"] {
+    for name in ["CI", "ci bot", "ci.bot", "", "_-", "svc_01h455vb4pex5vsknk084sn02q"] {
         acme.post("service-users", &json!({"name": name})).refused(422, "invalid");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tenure::domain::event::Event;
+use tenure::domain::event::{AccessKeyTerms, Event, EventData};
+use tenure::domain::state::State;
 use tenure::domain::time::Revision;
 use tenure::domain::workspace::Workspace;
-use tenure::log::codec::encode;
+use tenure::log::codec::{decode, encode};
 use tenure::log::snapshot::{self, BadSnapshot, FORMAT};
 use tenure::proof::hash::TreeHash;
 use tenure::proof::note::LogKey;
@@ -119,4 +120,37 @@ fn the_sample_of_each_stored_format_is_read_as_it_was_or_refused() {
             Err(why) => panic!("{name}: {why}"),
         }
     }
+}
+
+/// Earlier versions accepted texts with characters that nobody can see.
+#[test]
+fn texts_that_callers_can_no_longer_give_are_read_as_an_older_log_holds_them() {
+    let (now, old) = ("HERE", "HE\u{200b}R\u{2028}E👩\u{200d}👧");
+    let rewrite = |event: &Event| {
+        let data = match &event.data {
+            EventData::AccessKeyIssued(id, terms) => {
+                EventData::AccessKeyIssued(*id, AccessKeyTerms { label: now.parse().unwrap(), ..terms.clone() })
+            }
+            EventData::ResourcePlaced(_, place) => {
+                EventData::ResourcePlaced("app/HERE".parse().unwrap(), place.clone())
+            }
+            data => data.clone(),
+        };
+        let event = Event { reason: Some(now.parse().unwrap()), data, ..event.clone() };
+        let stored = String::from_utf8(encode(&event).unwrap()).unwrap().replace(now, old);
+        let read = decode(stored.as_bytes()).unwrap();
+        assert_eq!(encode(&read).unwrap(), stored.as_bytes());
+        Arc::new(read)
+    };
+    let events: Vec<_> = samples().iter().map(rewrite).collect();
+    for at_a_time in [1, events.len()] {
+        assert_holds(&packed(&events, at_a_time), &events, "older texts");
+    }
+    let facts = packed(&events, 1);
+    let key = LogKey::from_seed(&[7; 32]);
+    let stored = snapshot::write(&facts, &TreeHash::of_nothing(), &key);
+    assert_holds(&snapshot::read(&stored, facts.id(), &key).unwrap().facts, &events, "older texts in a snapshot");
+    let state = state_at(&Arc::new(facts), Revision(events.len().try_into().unwrap()));
+    assert!(state.contains(old));
+    State::from_json(&state).unwrap();
 }

@@ -1,7 +1,7 @@
 use tenure::domain::id::{EnvironmentId, PREFIXES, TokenId, UserId};
 use tenure::domain::name::{
     ActionName, EmailAddress, EnvironmentName, Label, PersonName, Reason, ResourceId, ResourceTypeName,
-    ServiceUserName, WorkspaceName,
+    ServiceUserName, StoredText as _, WorkspaceName,
 };
 use tenure::domain::resource::ResourceKey;
 
@@ -11,13 +11,26 @@ fn accepts<T: std::str::FromStr>(text: &str) -> bool {
 
 #[test]
 fn workspace_and_service_user_names_are_lowercase() {
-    for good in ["a", "0", "acme", "a-b_c", "9lives", &"a".repeat(64)] {
+    for good in ["a", "0", "acme", "a-b_c", "9lives", "ws_acme", &"a".repeat(64)] {
         assert!(accepts::<WorkspaceName>(good), "{good}");
         assert!(accepts::<ServiceUserName>(good), "{good}");
     }
-    for bad in ["", "A", "aB", "-a", "_a", "a b", "a.b", "ä", "a\n", &"a".repeat(65)] {
+    for bad in ["", "A", "aB", "a b", "a.b", "ä", "a\n", &"a".repeat(65)] {
         assert!(!accepts::<WorkspaceName>(bad), "{bad:?}");
         assert!(!accepts::<ServiceUserName>(bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_service_user_is_called_anything_that_holds_a_letter_or_a_digit() {
+    for good in ["key_rotator", "env_sync", "_ci", "-ci", "svc_", "--0--", &format!("{}a", "_".repeat(63))] {
+        assert!(accepts::<ServiceUserName>(good), "{good}");
+    }
+    for bad in ["_", "-", "_-_", &"_".repeat(64), &format!("{}a", "_".repeat(64))] {
+        assert!(!accepts::<ServiceUserName>(bad), "{bad:?}");
+    }
+    for bad in ["-a", "_a"] {
+        assert!(!accepts::<WorkspaceName>(bad) && !accepts::<EnvironmentName>(bad), "{bad:?}");
     }
 }
 
@@ -33,10 +46,10 @@ fn environment_names_may_be_of_any_case() {
 
 #[test]
 fn resource_types_and_actions_are_words_and_no_word_for_who_acts() {
-    for good in ["gpu", "gpu_2", "environment", "users", &"a".repeat(64)] {
+    for good in ["gpu", "gpu_2", "env_x", "environment", "users", &"a".repeat(64)] {
         assert!(accepts::<ResourceTypeName>(good) && accepts::<ActionName>(good), "{good}");
     }
-    for bad in ["", "Gpu", "2gpu", "_gpu", "g-pu", "g/pu", "g pu", "gpü", "env_x", &"a".repeat(65)] {
+    for bad in ["", "Gpu", "2gpu", "_gpu", "g-pu", "g/pu", "g pu", "gpü", &"a".repeat(65)] {
         assert!(!accepts::<ResourceTypeName>(bad) && !accepts::<ActionName>(bad), "{bad:?}");
     }
     for actor in ["user", "service_user", "task", "proxy_token", "token", "access_key", "operator", "system"] {
@@ -59,22 +72,49 @@ fn a_resource_id_is_what_its_owner_calls_it() {
 }
 
 #[test]
-fn no_name_begins_like_an_id() {
+fn no_name_has_the_whole_form_of_an_id() {
+    let names = |text: &str| {
+        let lower = accepts::<WorkspaceName>(text) && accepts::<ServiceUserName>(text);
+        (lower, accepts::<EnvironmentName>(text), accepts::<ResourceTypeName>(text) && accepts::<ActionName>(text))
+    };
     for prefix in PREFIXES {
-        let (lower, upper) = (format!("{prefix}_x"), format!("{}_x", prefix.to_uppercase()));
-        assert!(!accepts::<WorkspaceName>(&lower) && !accepts::<ServiceUserName>(&lower), "{lower}");
-        assert!(!accepts::<EnvironmentName>(&lower) && !accepts::<EnvironmentName>(&upper), "{lower}");
-        assert!(accepts::<EnvironmentName>(prefix) && accepts::<EnvironmentName>(&format!("{prefix}-x")), "{prefix}");
-        assert!(accepts::<EnvironmentName>(&format!("my{prefix}_x")), "{prefix}");
+        for letters in ["01h455vb4pex5vsknk084sn02q", "7zzzzzzzzzzzzzzzzzzzzzzzzz", "8zzzzzzzzzzzzzzzzzzzzzzzzz"] {
+            assert_eq!(names(&format!("{prefix}_{letters}")), (false, false, false), "{prefix}_{letters}");
+            for upper in
+                [format!("{}_{letters}", prefix.to_uppercase()), format!("{prefix}_{}", letters.to_uppercase())]
+            {
+                assert!(!accepts::<EnvironmentName>(&upper), "{upper}");
+            }
+        }
+        for rest in
+            ["_x", "_01h455vb4pex5vsknk084sn02", "_01h455vb4pex5vsknk084sn02qq", "_01h455vb4pex5vsknk084sn02u", ""]
+        {
+            assert_eq!(names(&format!("{prefix}{rest}")), (true, true, true), "{prefix}{rest}");
+        }
+        assert_eq!(names(&format!("my{prefix}_01h455vb4pex5vsknk084sn02q")), (true, true, true), "{prefix}");
     }
 }
 
 #[test]
 fn a_user_id_is_opaque_and_has_no_room_for_tricks() {
-    for good in ["a", "ada", "auth0.12", "ada@example.com", "a+b_c-d", "...", &"u".repeat(128)] {
+    for good in [
+        "a",
+        "ada",
+        "auth0.12",
+        "ada@example.com",
+        "a+b_c-d",
+        "...",
+        "auth0|5f7c8ec7c33c6c004bbafe82",
+        "repo:acme/app:ref:refs/heads/main",
+        "arn:aws:iam::123456789012:user/Bob",
+        "spiffe://acme.example/ns/prod/sa/web",
+        "https://id.example/~o'neil=1",
+        &"u".repeat(255),
+    ] {
         assert!(accepts::<UserId>(good), "{good}");
     }
-    for bad in ["", ".", "..", "a b", "a/b", "a:b", "ü", "a\u{0}", "a|b", &"u".repeat(129)] {
+    for bad in ["", ".", "..", "a b", "a%b", "a?b", "a#b", "a\\b", "ü", "a\u{0}", "a\u{200b}", "a`b", &"u".repeat(256)]
+    {
         assert!(!accepts::<UserId>(bad), "{bad:?}");
     }
 }
@@ -88,6 +128,75 @@ fn a_reason_is_limited_in_characters_and_shows_everything_it_holds() {
     {
         let text = format!("a{hidden}b");
         assert!(!accepts::<Reason>(&text) && !accepts::<Label>(&text) && !accepts::<PersonName>(&text), "{text:?}");
+    }
+}
+
+fn all_accept(text: &str) -> [bool; 5] {
+    [
+        accepts::<Reason>(text),
+        accepts::<Label>(text),
+        accepts::<PersonName>(text),
+        accepts::<ResourceId>(text),
+        accepts::<EmailAddress>(&format!("{text}@example.com")),
+    ]
+}
+
+#[test]
+fn no_text_holds_what_people_cannot_see_or_what_splits_a_line() {
+    for hidden in [
+        '\u{85}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{70f}',
+        '\u{115f}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{2060}',
+        '\u{2064}',
+        '\u{206f}',
+        '\u{2800}',
+        '\u{3164}',
+        '\u{fe00}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{ffa0}',
+        '\u{fff9}',
+        '\u{1d173}',
+        '\u{e0001}',
+        '\u{e0041}',
+        '\u{e0100}',
+        '\u{e01ef}',
+    ] {
+        for text in [format!("a{hidden}b"), format!("{hidden}a"), format!("a{hidden}")] {
+            assert_eq!(all_accept(&text), [false; 5], "{text:?}");
+        }
+    }
+    let family = "👩\u{200d}👩\u{200d}👧";
+    for text in [family, "👍\u{fe0f}\u{fe0f}", "⚠\u{fe0f}\u{200d}", "日\u{fe0f}", "ß\u{fe0f}", "1\u{fe0f}\u{20e3}"]
+    {
+        assert_eq!(all_accept(text), [false; 5], "{text:?}");
+    }
+    for text in
+        ["ü", "日本語", "שלום", "नमस्ते", "a\u{301}", "👍", "👍🏽", "🇩🇪", "⚠\u{fe0f}", "©\u{fe0e}", "→", "“x”", "a\u{fffd}"]
+    {
+        assert_eq!(all_accept(text), [true; 5], "{text:?}");
+    }
+}
+
+#[test]
+fn a_text_of_an_older_log_is_read_as_it_was_stored() {
+    let old = "a\u{200b}b\u{2028}c\u{e0041}👩\u{200d}👧";
+    assert_eq!(Reason::stored(old).unwrap().as_str(), old);
+    assert_eq!(Label::stored(old).unwrap().as_str(), old);
+    assert_eq!(PersonName::stored(old).unwrap().as_str(), old);
+    assert_eq!(ResourceKey::stored(&format!("gpu/{old}")).unwrap().id.as_str(), old);
+    for never in ["a\nb", "a\u{85}b", "a\u{202e}b", "a\u{2066}b"] {
+        assert!(Reason::stored(never).is_err() && ResourceId::stored(never).is_err(), "{never:?}");
     }
 }
 

@@ -13,7 +13,8 @@ use crate::domain::credential::SecretDigest;
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::index::Index;
 use crate::domain::name::{
-    ActionName, EnvironmentName, Label, Reason, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
+    ActionName, EnvironmentName, Label, Reason, ResourceId, ResourceTypeName, ServiceUserName, StoredText as _,
+    WorkspaceName,
 };
 use crate::domain::numbered::Number;
 use crate::domain::principal::Principal;
@@ -210,27 +211,27 @@ macro_rules! packed_texts {
             }
 
             fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+                <$text>::stored(from.text()?).ok()
+            }
+        }
+    )*};
+}
+packed_texts!(WorkspaceName, ServiceUserName, EnvironmentName, ResourceTypeName, ActionName, ResourceId, Reason, Label);
+
+macro_rules! packed_words {
+    ($($word:ty),*) => {$(
+        impl Packed for $word {
+            fn pack<'a>(&'a self, out: &mut Packer<'a>) {
+                out.text(self.as_str());
+            }
+
+            fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
                 from.text()?.parse().ok()
             }
         }
     )*};
 }
-packed_texts!(
-    WorkspaceName,
-    ServiceUserName,
-    EnvironmentName,
-    ResourceTypeName,
-    ActionName,
-    ResourceId,
-    Reason,
-    Label,
-    EnvironmentRole,
-    RequiredRole,
-    WorkspaceRole,
-    AccessKeyRole,
-    WorkspaceKind,
-    Plan
-);
+packed_words!(EnvironmentRole, RequiredRole, WorkspaceRole, AccessKeyRole, WorkspaceKind, Plan);
 
 macro_rules! packed_ids {
     ($($id:ty),*) => {$(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::SecretDigest;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use super::name::{EnvironmentName, Label, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName};
+use super::name::{EnvironmentName, Label, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName, stored};
 use super::principal::{Actor, Principal};
 use super::resource::Actions;
 use super::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
@@ -242,6 +242,7 @@ records! {
         /// What it may ask for.
         role: AccessKeyRole,
         /// What it is for.
+        #[serde(deserialize_with = "stored")]
         label: Label,
         /// SHA-256 of its secret.
         sha256: SecretDigest,
@@ -277,6 +278,7 @@ records! {
         #[serde(rename = "type")]
         resource_type: ResourceTypeName,
         /// Which of its type.
+        #[serde(deserialize_with = "stored")]
         id: ResourceId,
         /// The environment.
         environment: EnvironmentId,

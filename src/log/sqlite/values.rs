@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::credential::SecretDigest;
 use crate::domain::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
-use crate::domain::name::{EmailAddress, PersonName, WorkspaceName};
+use crate::domain::name::{EmailAddress, PersonName, StoredText, WorkspaceName};
 use crate::domain::principal::Principal;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
@@ -26,6 +26,10 @@ fn text(value: impl Display) -> ToSqlOutput<'static> {
 
 fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(value: ValueRef<'_>) -> FromSqlResult<T> {
     value.as_str()?.parse().map_err(FromSqlError::other)
+}
+
+fn stored<T: StoredText>(value: ValueRef<'_>) -> FromSqlResult<T> {
+    T::stored(value.as_str()?).map_err(FromSqlError::other)
 }
 
 /// A whole number as `SQLite` has it. What is too large for that is greater than all that is stored, and stays so.
@@ -166,7 +170,7 @@ impl ToSql for PersonName {
 
 impl FromSql for PersonName {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        parsed(value)
+        stored(value)
     }
 }
 
@@ -178,7 +182,7 @@ impl ToSql for EmailAddress {
 
 impl FromSql for EmailAddress {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        parsed(value)
+        stored(value)
     }
 }
 
