@@ -40,6 +40,8 @@ mod life;
 mod process;
 #[path = "faults/read_only.rs"]
 mod read_only;
+#[path = "faults/rest.rs"]
+mod rest;
 #[path = "faults/servers.rs"]
 mod servers;
 #[path = "faults/snapshots.rs"]

@@ -24,7 +24,9 @@ pub(super) struct BackupArgs {
 }
 
 pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
-    SqliteLog::attach(&args.data)?.backup(&args.out)?;
+    let log = SqliteLog::attach(&args.data)?;
+    log.backup(&args.out)?;
+    log.close()?;
     let bytes = std::fs::metadata(&args.out).map_err(|error| Failure::file("read", &args.out, error))?.len();
     let mut out = Output::stdout(Format::Table);
     out.line(&format!("copied `{}` to `{}`: {bytes} bytes", args.data.display(), args.out.display()))?;

@@ -16,6 +16,7 @@ use super::serve::operator_secret;
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::SystemClock;
 use crate::config::{OPERATOR_SECRET_FILE, OPERATOR_SECRET_VARIABLE};
+use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::service::import::{Imported, import as import_history};
 use crate::service::mint::RandomMint;
@@ -59,6 +60,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
         let imported = import_file(&log, file)?;
         report(&mut out, &imported, started.elapsed())?;
     }
+    log.close()?;
     if args.output == Format::Table {
         say_how_to_go_on(&mut out, &args.data)?;
     }

@@ -104,13 +104,15 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     let signer = served_signer(&log, &args.data, args.origin)?;
     let cache_bytes = args.cache_mib.saturating_mul(1_024 * 1_024);
     runtime()?.block_on(async {
+        ignore_hangups()?;
+        let stop = asked_to_stop()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
         let server = Server::start(settings, args.listen, args.base_url).await?;
         let server = Server { trusted_proxies: args.trusted_proxies, ..server };
         let mut out = Output::stdout(Format::Table);
         out.line(&format!("listening on {}", server.url()))?;
         out.flush()?;
-        server.run(asked_to_stop()?).await
+        server.run(stop).await
     })
 }
 
@@ -178,7 +180,10 @@ impl Server {
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
         service.stop().await;
-        served.map_err(|error| Failure::server(format!("the server stopped: {error}")))
+        let log = Arc::clone(service.log());
+        let closed = tokio::task::spawn_blocking(move || log.close()).await;
+        served.map_err(|error| Failure::server(format!("the server stopped: {error}")))?;
+        Ok(closed.map_err(|error| Failure::server(format!("the store was not closed: {error}")))??)
     }
 }
 
@@ -189,6 +194,18 @@ async fn keep_metrics(metrics: PrometheusHandle) {
         period.tick().await;
         metrics.run_upkeep();
     }
+}
+
+/// Keeps the process alive when its terminal goes away (SIGHUP): there is nothing to load anew.
+fn ignore_hangups() -> Result<(), Failure> {
+    let hangups = signal(SignalKind::hangup());
+    let mut hangups = hangups.map_err(|error| Failure::server(format!("cannot watch for signals: {error}")))?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP: there is nothing to load anew, and the server goes on; SIGTERM stops it");
+        }
+    });
+    Ok(())
 }
 
 /// Done when the process is asked to stop, by a terminal or by whoever started it.

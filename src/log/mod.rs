@@ -359,6 +359,13 @@ pub trait EventLog: Send + Sync {
     /// `Unavailable`.
     fn reopen(&self) -> Result<(), LogError>;
 
+    /// Closes the store: all that was appended is in its lasting place, and no copy of what was erased is left. Nothing can be
+    /// appended after it, until the store is reopened.
+    ///
+    /// # Errors
+    /// `Unavailable`, with what is not as it should be. Nothing that was appended is lost.
+    fn close(&self) -> Result<(), LogError>;
+
     /// Copies the whole store into a new file while it is in use.
     ///
     /// # Errors

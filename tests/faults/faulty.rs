@@ -212,5 +212,6 @@ impl EventLog for FaultyLog {
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
         backup(out: &Path) -> ();
+        close() -> ();
     }
 }

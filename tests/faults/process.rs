@@ -80,6 +80,11 @@ impl Process {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
     }
@@ -96,6 +101,14 @@ impl Process {
 
     pub(crate) fn get(&self, path: &str) -> Reply {
         self.send("GET", path, "", &Value::Null)
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send("PUT", path, "", body)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, "", &Value::Null)
     }
 
     pub(crate) fn post(&self, path: &str, key: &str, body: &Value) -> Reply {

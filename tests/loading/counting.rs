@@ -84,5 +84,6 @@ impl EventLog for CountingLog {
         forget_snapshot(workspace: WorkspaceId) -> ();
         reopen() -> ();
         backup(out: &Path) -> ();
+        close() -> ();
     }
 }

@@ -81,6 +81,38 @@ fn a_folder_is_opened_by_one_log_at_a_time() {
 }
 
 #[test]
+fn a_closed_log_is_one_file_and_takes_nothing_until_it_is_reopened() {
+    let store = SqliteStore::new();
+    let log = store.open();
+    appended(&log, part(1, 0, 1, 1));
+    read_all(&log, 1);
+    for _ in 0..2 {
+        log.close().unwrap();
+        assert!(!store.folder().join("tenure.db-wal").exists());
+    }
+    assert!(why(log.append(&[part(1, 1, 1, 2)]).unwrap_err()).contains("it was closed"));
+    assert!(why(log.keep_snapshot(workspace(1), b"").unwrap_err()).contains("it was closed"));
+    assert_eq!(read_all(&log, 1).len(), 1);
+    log.reopen().unwrap();
+    appended(&log, part(1, 1, 1, 2));
+    verify(&log);
+}
+
+#[test]
+fn a_log_that_someone_still_reads_says_so_when_it_is_closed_and_loses_nothing() {
+    let store = SqliteStore::new();
+    let log = store.open();
+    appended(&log, part(1, 0, 1, 1));
+    let raw = store.raw();
+    raw.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    appended(&log, part(1, 1, 1, 2));
+    let why = why(log.close().unwrap_err());
+    assert!(why.contains("tenure.db-wal` could not be emptied") && why.contains("still reads the store"), "{why}");
+    drop((log, raw));
+    assert_eq!(read_all(&store.open(), 1).len(), 2);
+}
+
+#[test]
 fn a_store_that_a_newer_tenure_wrote_is_refused_and_left_alone() {
     let store = SqliteStore::new();
     appended(&store.open(), part(1, 0, 1, 1));
@@ -124,7 +156,7 @@ fn a_store_of_an_older_form_is_brought_to_the_newest_and_loses_nothing() {
     let version = |file: &Path| -> i64 {
         Connection::open(file).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     };
-    assert_eq!(version(&store.folder().join("tenure.db")), 4);
+    assert_eq!(version(&store.folder().join("tenure.db")), 5);
     assert_eq!(version(&backup), 1, "a backup from before is in the form from before");
 }
 

@@ -31,6 +31,11 @@ impl Appender {
         Self { connection, trees: KnownTrees::default() }
     }
 
+    /// Gives the connection back.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Writes a group and commits it.
     pub(super) fn append(&mut self, group: &[Append]) -> Result<Appended, LogError> {
         // What fails leaves no tree that is known.

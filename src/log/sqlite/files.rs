@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -11,6 +12,12 @@ use crate::log::LogError;
 
 const STORE_FILE: &str = "tenure.db";
 const LOCK_FILE: &str = "tenure.lock";
+/// How often, and how long apart, the folder is tried: a command that reads it may hold it for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(30);
+/// What the name of a file that is still being written begins and ends with.
+const DRAFT_PREFIX: &str = ".tenure-";
+const DRAFT_SUFFIX: &str = ".draft";
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
@@ -72,11 +79,23 @@ impl Drop for FolderLock {
 pub(super) fn lock_folder(store: &Path) -> Result<FolderLock, LogError> {
     let path = store.with_file_name(LOCK_FILE);
     let file = open_private(&path).map_err(|error| cannot_take(&path, &error))?;
+    for _ in 1..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return Ok(FolderLock(file));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
     match file.try_lock() {
         Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(LogError::Locked(folder_of(store).display().to_string())),
         Err(TryLockError::Error(error)) => Err(cannot("lock", &path, &error)),
     }
+}
+
+/// Returns whether another log has the folder of a store, and may write it.
+pub(super) fn is_taken(store: &Path) -> bool {
+    let Ok(file) = File::open(store.with_file_name(LOCK_FILE)) else { return false };
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -92,6 +111,26 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
+/// Makes a file that is removed, or gets another name, when it is dropped. While it is there it is locked.
+fn new_draft(folder: &Path) -> io::Result<NamedTempFile> {
+    let draft = tempfile::Builder::new().prefix(DRAFT_PREFIX).suffix(DRAFT_SUFFIX).tempfile_in(folder)?;
+    draft.as_file().try_lock()?;
+    Ok(draft)
+}
+
+/// Removes the drafts in a folder that a process left behind when it was killed. What cannot be removed stays.
+pub(super) fn remove_drafts(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_draft = name.to_str().is_some_and(|name| name.starts_with(DRAFT_PREFIX) && name.ends_with(DRAFT_SUFFIX));
+        // The process that still writes a draft holds its lock.
+        if is_draft && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(super::wal::beside(&path, "-journal"));
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
 /// Writes a new file with `write`, which gets the path of a temporary one beside it. What stands under the name in the end
 /// is whole, durable, and readable by its owner only; a file that is there already is left alone.
 pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogError>) -> Result<(), LogError> {
@@ -100,7 +139,8 @@ pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogE
         return Err(LogError::Unavailable(format!("`{}` exists already: give the name of a new file", out.display())));
     }
     let failed = |error: &io::Error| cannot("write", &out, error);
-    let draft = NamedTempFile::new_in(folder_of(&out)).map_err(|error| failed(&error))?;
+    remove_drafts(folder_of(&out));
+    let draft = new_draft(folder_of(&out)).map_err(|error| failed(&error))?;
     write(draft.path())?;
     draft.as_file().sync_all().map_err(|error| failed(&error))?;
     draft.persist_noclobber(&out).map_err(|error| failed(&error.error))?;
@@ -124,7 +164,7 @@ pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError>
         if !folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let mut draft = NamedTempFile::new_in(folder)?;
+        let mut draft = new_draft(folder)?;
         draft.write_all(bytes)?;
         draft.persist(path).map_err(|error| error.error)?;
         Ok(())

@@ -11,6 +11,7 @@ mod read;
 mod schema;
 mod tree;
 mod values;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,8 @@ enum Writer {
     Undecided,
     /// It never could.
     ReadOnly,
+    /// It cannot any more.
+    Closed,
 }
 
 impl Writer {
@@ -63,6 +66,7 @@ impl Writer {
             Self::Ready(appender) => return Ok(appender),
             Self::Undecided => "it has to be reopened first",
             Self::ReadOnly => "it was opened for reading only",
+            Self::Closed => "it was closed",
         };
         Err(LogError::Unavailable(why.to_owned()))
     }
@@ -103,8 +107,8 @@ pub struct SqliteLog {
     file: PathBuf,
     writer: Mutex<Writer>,
     readers: ArcSwap<Readers>,
-    /// Held, never read: the folder is this process's for as long as it is open.
-    _folder_lock: Option<FolderLock>,
+    /// The folder is this process's for as long as it is open; none where the log is only read.
+    folder_lock: Option<FolderLock>,
 }
 
 impl SqliteLog {
@@ -116,6 +120,10 @@ impl SqliteLog {
     pub fn open(folder: &Path) -> Result<Self, LogError> {
         let file = files::make_folder(folder)?;
         let folder_lock = files::lock_folder(&file)?;
+        for folder in [folder, &file.with_file_name(SNAPSHOTS_FOLDER)] {
+            files::remove_drafts(folder);
+        }
+        wal::check(&file)?;
         let writer = Writer::opened(schema::open_writer(&file)?);
         Ok(Self::new(file, writer, Some(folder_lock)))
     }
@@ -126,6 +134,9 @@ impl SqliteLog {
     /// `Unavailable` if there is no store in the folder, if it cannot be read, or if a newer tenure wrote it.
     pub fn attach(folder: &Path) -> Result<Self, LogError> {
         let file = files::find_store(folder)?;
+        if !files::is_taken(&file) {
+            wal::check(&file)?;
+        }
         let log = Self::new(file, Writer::ReadOnly, None);
         log.readers.load().with(|_| Ok(()))?;
         Ok(log)
@@ -138,7 +149,12 @@ impl SqliteLog {
 
     fn new(file: PathBuf, writer: Writer, folder_lock: Option<FolderLock>) -> Self {
         let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
-        Self { file, writer: Mutex::new(writer), readers, _folder_lock: folder_lock }
+        Self { file, writer: Mutex::new(writer), readers, folder_lock }
+    }
+
+    /// Closes the idle readers. `SQLite` empties the WAL, or recovers from it, only where nobody reads.
+    fn close_readers(&self) {
+        drop(self.readers.swap(Readers::new(self.file.clone()).into()));
     }
 
     /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
@@ -248,8 +264,13 @@ impl EventLog for SqliteLog {
     }
 
     fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
-        if matches!(*lock(&self.writer), Writer::ReadOnly) {
-            return Err(LogError::Unavailable("it was opened for reading only".to_owned()));
+        let why = match *lock(&self.writer) {
+            Writer::Ready(_) | Writer::Undecided => None,
+            Writer::ReadOnly => Some("it was opened for reading only"),
+            Writer::Closed => Some("it was closed"),
+        };
+        if let Some(why) = why {
+            return Err(LogError::Unavailable(why.to_owned()));
         }
         files::replace_derived(&self.snapshot_file(workspace), snapshot)
     }
@@ -260,20 +281,47 @@ impl EventLog for SqliteLog {
 
     fn reopen(&self) -> Result<(), LogError> {
         let mut writer = lock(&self.writer);
-        let may_write = !matches!(*writer, Writer::ReadOnly);
+        let may_write = self.folder_lock.is_some();
         // Every connection is closed before the first is opened, because SQLite recovers the WAL only when nobody has it.
         if may_write {
             *writer = Writer::Undecided;
         }
-        drop(self.readers.swap(Readers::new(self.file.clone()).into()));
+        self.close_readers();
         if may_write {
             *writer = Writer::opened(schema::open_writer(&self.file)?);
         }
         Ok(())
     }
 
+    fn close(&self) -> Result<(), LogError> {
+        let mut writer = lock(&self.writer);
+        self.close_readers();
+        let connection = match std::mem::replace(&mut *writer, Writer::Closed) {
+            Writer::Ready(appender) => appender.into_connection(),
+            // Opening it decides what the last commit came to.
+            Writer::Undecided => schema::open_writer(&self.file)?,
+            Writer::ReadOnly => {
+                if !files::is_taken(&self.file) {
+                    wal::tidy(&self.file);
+                }
+                return Ok(());
+            }
+            Writer::Closed => return Ok(()),
+        };
+        wal::empty(&connection, &self.file)
+    }
+
     fn backup(&self, out: &Path) -> Result<(), LogError> {
         let readers = self.readers.load_full();
         readers.with(|reader| files::write_new(out, |draft| backup::copy(reader, draft)))
+    }
+}
+
+/// A log that is dropped is closed as well as that is possible.
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the log was not closed cleanly");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::tree;
+use super::{tree, wal};
 use crate::log::LogError;
 
 /// A step towards the newest form. It is done in one transaction.
@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
         store.execute_batch(include_str!("../migrations/0003_trees_grown.sql"))
     },
     |store| store.execute_batch(include_str!("../migrations/0004_no_commands.sql")),
+    |store| store.execute_batch(include_str!("../migrations/0005_generations_clock_keys.sql")),
 ];
 
 /// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
@@ -51,10 +52,21 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
 
 /// A connection that can only read. The store may be in an older form, as for a backup before an upgrade.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, LogError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = connect(file, flags).map_err(|error| cannot_open(file, &error))?;
+    let connection = connect_reader(file).map_err(|error| {
+        LogError::Unavailable(format!("cannot open `{}`: {error}{}", file.display(), wal::advice(file)))
+    })?;
     check_version(&connection, file)?;
     Ok(connection)
+}
+
+/// Connects for reading. A file in WAL mode on a medium that nobody can write is read alone.
+fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let shared = connect(file, flags).and_then(|connection| version(&connection).map(|_| connection));
+    match shared {
+        Err(_) if wal::is_unchanging(file) => prepared(wal::open_unchanging(file)?),
+        shared => shared,
+    }
 }
 
 fn cannot_open(file: &Path, error: &rusqlite::Error) -> LogError {
@@ -62,7 +74,10 @@ fn cannot_open(file: &Path, error: &rusqlite::Error) -> LogError {
 }
 
 fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(file, flags)?;
+    prepared(Connection::open_with_flags(file, flags)?)
+}
+
+fn prepared(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
@@ -118,6 +133,13 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 /// file and syncs that. If it was not, a crash must not bring it up later: the commit after that takes its place in the WAL.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     // A checkpoint that a reader holds up is no failure: where an older reader is still there, nothing was recovered.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    if truncate_wal(connection)? {
+        connection.execute_batch("UPDATE wal_generation SET previous = current, current = randomblob(16)")?;
+    }
     connection.execute_batch("UPDATE openings SET count = count + 1")
+}
+
+/// Copies the WAL into the file and empties it; false if a reader held it up.
+pub(super) fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
