@@ -37,6 +37,8 @@ mod feed;
 mod hostile;
 #[path = "http/identifiers.rs"]
 mod identifiers;
+#[path = "http/lines.rs"]
+mod lines;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/log.rs"]

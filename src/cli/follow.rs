@@ -56,7 +56,7 @@ async fn show(session: &mut Session, mut names: Names, mut told: mpsc::Receiver<
         };
         let Some(event) = event.transpose()? else { return Ok(()) };
         if format == Format::Json {
-            session.out.bytes(format!("{event}\n").as_bytes())?;
+            session.out.json_line(&event)?;
             continue;
         }
         let event: Value = serde_json::from_str(&event)

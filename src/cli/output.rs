@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::layout::{self, Line, Shown};
 use super::when::to_the_second;
+use crate::audit::csv as csv_rules;
 use crate::domain::characters::is_hidden;
+use crate::domain::json::push_line;
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -157,6 +159,14 @@ impl Output {
         Ok(writeln!(self.to)?)
     }
 
+    /// Writes a JSON text as one line, whatever a reader takes for the end of a line.
+    pub(super) fn json_line(&mut self, text: &str) -> Result<(), Failure> {
+        let mut line = Vec::with_capacity(text.len() + 1);
+        push_line(&mut line, text.as_bytes());
+        line.push(b'\n');
+        self.bytes(&line)
+    }
+
     /// Writes bytes, as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.to.write_all(bytes)?)
@@ -188,7 +198,7 @@ impl Output {
     /// Writes rows as comma-separated values (RFC 4180, with LF), safe to open in a spreadsheet.
     pub(super) fn csv(&mut self, rows: &Rows) -> Result<(), Failure> {
         let names = rows.columns.iter().map(|column| column.name.to_owned()).collect();
-        let records = rows.rows.iter().map(|row| row.iter().map(|cell| formula_safe(cell)).collect());
+        let records = rows.rows.iter().map(|row| row.iter().map(|cell| csv_rules::safe(cell)).collect());
         self.csv_records(std::iter::once(names).chain(records))
     }
 
@@ -217,7 +227,7 @@ impl Output {
         for row in &rows.rows {
             match self.format {
                 Format::Table => self.aligned(row, widths)?,
-                _ => self.csv_records(std::iter::once(row.iter().map(|cell| formula_safe(cell)).collect()))?,
+                _ => self.csv_records(std::iter::once(row.iter().map(|cell| csv_rules::safe(cell)).collect()))?,
             }
         }
         Ok(())
@@ -319,11 +329,6 @@ fn csv_failure(error: csv::Error) -> Failure {
         csv::ErrorKind::Io(error) => error.into(),
         other => Failure::Output(io::Error::other(format!("{other:?}"))),
     }
-}
-
-/// A spreadsheet takes a cell that begins like this for a formula, and runs it.
-fn formula_safe(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
 }
 
 /// A text without characters that people could not see, or that would move others.

@@ -84,9 +84,62 @@ pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Plain(value)| value)
 }
 
+/// The characters that JSON allows in a text as they are, and at which some readers end a line: their bytes, and their escape.
+const LINE_SEPARATORS: [(&[u8], &[u8]); 3] =
+    [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
+
+/// Appends a JSON text to `to` such that no reader takes it for more than one line: U+0085, U+2028 and U+2029 are escaped.
+///
+/// The text must be JSON on one line. It means the same after this; only its bytes may differ.
+pub fn push_line(to: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    while let Some(start) = rest.iter().position(|byte| matches!(byte, 0xc2 | 0xe2)) {
+        let (before, after) = rest.split_at_checked(start).unwrap_or((rest, &[]));
+        to.extend_from_slice(before);
+        let found = LINE_SEPARATORS.iter().find_map(|(bytes, escape)| Some((after.strip_prefix(*bytes)?, *escape)));
+        let (first, left) = after.split_at_checked(1).unwrap_or((after, &[]));
+        let (left, pushed) = found.unwrap_or((left, first));
+        to.extend_from_slice(pushed);
+        rest = left;
+    }
+    to.extend_from_slice(rest);
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use serde_json::{Value, json};
+
+    use super::{parse, push_line};
+
+    #[test]
+    fn a_line_of_json_has_no_separator_in_it_and_means_the_same() {
+        let texts = [
+            "",
+            "a\u{85}b",
+            "\u{2028}",
+            "\u{2029}\u{2028}\u{2029}",
+            "\u{2027}\u{202a}",
+            "caf\u{e9} \u{a0}",
+            "\u{20ac}\u{1f600}",
+        ];
+        for text in texts {
+            let value = json!({ text: [text, {"within": text}] });
+            let mut line = Vec::new();
+            push_line(&mut line, value.to_string().as_bytes());
+            let line = String::from_utf8(line).unwrap_or_default();
+            assert!(!line.contains(['\u{85}', '\u{2028}', '\u{2029}']), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&line).ok(), Some(value), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_separator_is_left_as_it_is_whatever_its_bytes() {
+        for bytes in [b"plain".as_slice(), "\u{2020}\u{c5}".as_bytes(), b"\xc2", b"\xe2\x80", b"\xe2\xe2\xc2"] {
+            let mut line = b"data: ".to_vec();
+            push_line(&mut line, bytes);
+            assert_eq!(line.strip_prefix(b"data: "), Some(bytes));
+        }
+    }
 
     #[test]
     fn a_value_is_read_as_it_is_written() {

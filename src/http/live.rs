@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::params::Params;
 use super::problem::Problem;
+use crate::domain::json;
 use crate::service::feed::NotFollowed;
 
 /// How long a stream is silent at most.
@@ -184,7 +185,10 @@ impl<S: Source> Live<S> {
     }
 }
 
-/// Adds a message: an event's type and stored bytes, which are one line.
+/// Adds a message: an event's type and its stored JSON, which is one line.
+///
+/// Line separators that JSON does not escape are escaped, because some clients end a line at them. So the JSON is the
+/// stored one in meaning; its exact bytes are in the log's entry bundles and in pages of JSON.
 ///
 /// # Errors
 /// They are not.
@@ -194,7 +198,7 @@ pub fn add_message(chunk: &mut Vec<u8>, id: &str, event_type: &str, stored: &[u8
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail));
     }
     chunk.extend_from_slice(format!("id: {id}\nevent: {event_type}\ndata: ").as_bytes());
-    chunk.extend_from_slice(stored);
+    json::push_line(chunk, stored);
     chunk.extend_from_slice(b"\n\n");
     Ok(())
 }

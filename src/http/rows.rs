@@ -20,6 +20,7 @@ use super::asked::InWorkspace;
 use super::journal::{self, Recording};
 use super::problem::Problem;
 use crate::audit::{Question, csv};
+use crate::domain::json;
 use crate::domain::view::View;
 use crate::log::LogError;
 use crate::log::journal::AnswerForm;
@@ -216,7 +217,9 @@ fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
     if form == AnswerForm::Csv {
         return csv::row(columns, row);
     }
-    let mut line = serde_json::to_vec(row).unwrap_or_default();
+    let json = serde_json::to_vec(row).unwrap_or_default();
+    let mut line = Vec::with_capacity(json.len() + 1);
+    json::push_line(&mut line, &json);
     line.push(b'\n');
     line
 }

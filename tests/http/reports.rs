@@ -133,6 +133,30 @@ fn words_from_the_log_stay_words() {
 }
 
 #[test]
+fn a_negative_number_is_a_number_in_every_form_and_an_id_that_looks_like_one_is_a_text() {
+    let clock = TestClock::start();
+    let acme = Acme::with_clock(clock.clone());
+    acme.patch("environments/main", &json!({"restricted": true, "default_role": "no_access"})).expect(200);
+    acme.restricted("prod", "no_access");
+    acme.post("members", &json!({"user": "-44640", "role": "member"})).expect(201);
+    acme.grant("prod", "user:-44640", "viewer");
+    acme.delete("environments/prod/grants/user:-44640").expect(200);
+    clock.set("2026-04-01T00:00:00Z");
+    acme.delete("members/-44640").expect(200);
+    let leaver = &items(&acme.get("reports/leavers").expect(200))[0].clone();
+    let minutes = leaver["minutes_between"].as_i64().unwrap();
+    assert!(minutes < -44_000, "{leaver}");
+    let csv = asked(&acme, "reports/leavers", "text/csv").expect(200).text;
+    let row = csv.lines().nth(1).unwrap();
+    assert!(
+        row.starts_with("'-44640,user:-44640,") && row.contains(&format!(",environment prod,{minutes},false,")),
+        "{row}"
+    );
+    let roster = asked(&acme, "audit/tenures?principal=user:-44640", "text/csv").expect(200).text;
+    assert!(roster.contains(",'-44640,"), "{roster}");
+}
+
+#[test]
 fn a_report_that_does_not_exist_is_refused_with_the_names_of_those_that_do() {
     let refused = Acme::new().get("reports/rooster").refused(404, "not_found");
     let detail = refused.json["detail"].as_str().unwrap();

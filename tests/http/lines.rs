@@ -1,0 +1,93 @@
+//! What ends a line for some readers and not for others never stands in an answer of lines: NDJSON, CSV, server-sent events.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tenure::clock::SystemClock;
+use tenure::domain::time::Revision;
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, EventLog};
+
+use crate::acme::{Acme, path};
+use crate::server::{OPERATOR, Reply};
+
+/// The characters at which `str.splitlines` of Python and its like end a line, and that an old log may hold.
+const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+const REASON: &str = "one\u{2028}two\u{2029}three";
+
+fn asked(acme: &Acme, rest: &str, accept: &str) -> Reply {
+    let authorization = format!("Bearer {}", acme.alice);
+    acme.server.send("GET", &path(rest), &[("authorization", &authorization), ("accept", accept)], None)
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Appends an event with such a reason: logs that were written before reasons refused these characters have some.
+fn add_event(data: &Path) {
+    let log = SqliteLog::open(data).unwrap();
+    let workspace = log.workspace_named("acme").unwrap().unwrap();
+    let events = log.read(workspace, Revision::ZERO, usize::MAX).unwrap();
+    let is_of = |event: &Value, name: &str| event["type"].as_str().unwrap().starts_with(name);
+    let events: Vec<Value> = events.iter().map(|event| serde_json::from_slice(&event.bytes).unwrap()).collect();
+    let mut event = events.iter().find(|event| is_of(event, "environment.renamed")).unwrap().clone();
+    let (head, last) = (events.len(), events.last().unwrap());
+    let again = |id: &Value| {
+        let id = id.as_str().unwrap();
+        format!("{}{}", &id[..id.len() - 1], if id.ends_with('z') { "y" } else { "z" })
+    };
+    event["id"] = json!(again(&last["id"]));
+    event["command"] = json!(again(&last["command"]));
+    event["time"] = last["time"].clone();
+    event["revision"] = json!(head + 1);
+    event["reason"] = json!(REASON);
+    event["data"]["name"] = json!("later");
+    let expected = Revision(u64::try_from(head).unwrap());
+    let part = Append { workspace, expected, events: vec![event.to_string().into_bytes()], notes: Vec::new() };
+    assert!(log.append(&[part]).unwrap().is_as_expected());
+}
+
+/// A workspace whose newest event has a reason that some readers take for four lines.
+fn acme() -> Acme {
+    let acme = Acme::new();
+    acme.environment("dev");
+    acme.patch("environments/dev?reason=a+ticket", &json!({"name": "soon"})).expect(200);
+    let Acme { server, alice } = acme;
+    Acme { server: server.restart_after(Arc::new(SystemClock), add_event), alice }
+}
+
+#[test]
+fn an_event_is_one_line_of_ndjson_csv_and_a_stream_whatever_stands_in_it() {
+    let acme = acme();
+    let listed = acme.get("events").expect(200).json["items"].clone();
+    assert_eq!(listed.as_array().unwrap().last().unwrap()["reason"], REASON);
+
+    let ndjson = asked(&acme, "events", "application/x-ndjson").expect(200).text;
+    assert_eq!(json!(lines(&ndjson)), listed);
+    let csv = asked(&acme, "events", "text/csv").expect(200).text;
+    assert!(csv.contains(",one\\u2028two\\u2029three,"), "{csv}");
+    let after = acme.head() - 1;
+    let mut of_workspace = acme.server.stream(&path(&format!("events?after={after}")), &acme.alice, &[]).opened();
+    let mut of_instance = acme.server.stream("/v1/events", OPERATOR, &[]).opened();
+    let last = |data: Option<String>| {
+        let data = data.unwrap();
+        assert!(!data.contains(SEPARATORS), "{data}");
+        serde_json::from_str::<Value>(&data).unwrap()
+    };
+    assert_eq!(last(of_workspace.event().unwrap().data)["reason"], REASON);
+    let all = (0..=after).map(|_| last(of_instance.event().unwrap().data)).collect::<Vec<_>>();
+    assert_eq!(json!(all), listed);
+    for text in [ndjson, csv, asked(&acme, "events?limit=1000", "application/x-ndjson").expect(200).text] {
+        assert!(!text.contains(SEPARATORS), "{text}");
+    }
+}
+
+#[test]
+fn the_bytes_that_are_proved_are_the_stored_ones() {
+    let acme = acme();
+    let bundle = format!("log/tile/entries/000.p/{}", acme.head());
+    let bundle = asked(&acme, &bundle, "*/*").expect(200).text;
+    assert!(bundle.contains(REASON), "hashes are over these bytes");
+}
