@@ -158,6 +158,36 @@ fn a_line_that_changes_nothing_and_a_blank_one_are_taken_in() {
 }
 
 #[test]
+fn lines_that_end_as_on_windows_and_a_last_line_without_an_end_are_taken_in() {
+    let lines = [opening("2024-01-01T00:00:00Z", "[]"), line("2024-01-02T00:00:00Z", "operator", "[]")];
+    for end in ["\r\n", "\n\r\n", " \n"] {
+        let imported = Store::new().import_from(lines.join(end).as_bytes()).unwrap();
+        assert_eq!((imported.lines, imported.events), (2, 4), "{end:?}");
+    }
+}
+
+#[test]
+fn lines_keep_their_order_across_a_leap_second() {
+    let store = Store::new();
+    let times = [
+        "2016-12-31T23:59:59.9Z",
+        "2016-12-31T23:59:60Z",
+        "2016-12-31T23:59:60.7Z",
+        "2017-01-01T00:00:00Z",
+        "2017-01-01T00:00:00.1Z",
+    ];
+    let mut lines = vec![opening("2016-01-01T00:00:00Z", "[]")];
+    lines.extend(times.iter().enumerate().map(|(number, time)| {
+        line(time, "operator", &format!(r#"[{{"type":"member.add","user":"u{number}","role":"member"}}]"#))
+    }));
+    let imported = store.import(&lines).unwrap();
+    let events = store.events(&imported);
+    let shown: Vec<String> = events[4..].iter().map(|event| event.time.to_string()).collect();
+    let midnight = "2017-01-01T00:00:00.000000Z";
+    assert_eq!(shown, ["2016-12-31T23:59:59.900000Z", midnight, midnight, midnight, "2017-01-01T00:00:00.100000Z"]);
+}
+
+#[test]
 fn two_histories_go_one_after_the_other_into_one_store() {
     let store = Store::new();
     let acme = store.import(&[opening("2024-01-01T00:00:00Z", "[]")]).unwrap();

@@ -1,24 +1,178 @@
-//! Files of lines, such as recorded histories and logs, compressed or not.
+//! Files of lines, such as recorded histories and logs, from a path or standard input, compressed or not.
+//!
+//! Whoever gave the file away may have put anything into it. So a compressed file is unpacked as it is read, up to a limit,
+//! and a file that is no UTF-8 text is refused by its first bytes, with the name of what it is instead.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::rc::Rc;
 
+use clap::Args;
 use flate2::bufread::MultiGzDecoder;
 
 use super::failure::Failure;
 
-/// How a gzip file begins (RFC 1952 §2.3.1).
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+/// The name of standard input where a file is named.
+pub(super) const STANDARD_INPUT: &str = "-";
 
-/// The lines of a file, unpacked if they are compressed, whatever the file is called; `watch` sees the bytes of the file go by.
+/// The first bytes of a gzip file (RFC 1952 §2.3.1).
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+/// The first bytes of a UTF-8 text that begins with a byte order mark. It says nothing, and is skipped.
+const UTF_8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+/// The number of first bytes that tell what a file is.
+const HEAD_BYTES: usize = 4;
+/// A compressed file may unpack to this many times its size, and to [`UNPACKED_BYTES_FREE`] more.
+const UNPACKED_TIMES_MAX: u64 = 100;
+/// The bytes that any compressed file may unpack to.
+const UNPACKED_BYTES_FREE: u64 = 16 * 1_024 * 1_024;
+
+/// First bytes that no UTF-8 text of JSON has, and the sentence about each.
+const FOREIGN: [(&[u8], &str); 10] = [
+    (&[0xff, 0xfe], UTF_16),
+    (&[0xfe, 0xff], UTF_16),
+    (&[0x00, 0x00, 0xfe, 0xff], UTF_32),
+    (b"{\0", UTF_16),
+    (b"\0{", UTF_16),
+    (b"\0\0\0{", UTF_32),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "it is compressed with zstd: unpack it first, or compress it with gzip"),
+    (b"PK\x03\x04", "it is a zip archive: unpack it first"),
+    (&[0xfd, b'7', b'z', b'X'], "it is compressed with xz: unpack it first, or compress it with gzip"),
+    (b"BZh", "it is compressed with bzip2: unpack it first, or compress it with gzip"),
+];
+const UTF_16: &str = "it is UTF-16 text: save it as UTF-8";
+const UTF_32: &str = "it is UTF-32 text: save it as UTF-8";
+
+/// The limit on what a compressed file unpacks to.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct UnpackArgs {
+    /// How much a compressed file may unpack to, in MiB; 16 MiB and 100 times its size unless given
+    #[arg(long, value_name = "MIB")]
+    unpacked_mib: Option<u64>,
+}
+
+impl UnpackArgs {
+    /// Returns the number of bytes that a file may unpack to after `packed` of its bytes were read.
+    fn bytes_max(self, packed: u64) -> u64 {
+        match self.unpacked_mib {
+            Some(mib) => mib.saturating_mul(1_024 * 1_024),
+            None => packed.saturating_mul(UNPACKED_TIMES_MAX).saturating_add(UNPACKED_BYTES_FREE),
+        }
+    }
+}
+
+/// Returns the name of a file in messages.
+pub(super) fn name_of(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Whether a path stands for standard input.
+pub(super) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
+}
+
+/// Opens the lines of a file, unpacked if they are compressed, whatever the file is called. `-` is standard input.
+///
+/// `watch` sees the bytes of the file go by. A byte order mark of UTF-8 is skipped.
 ///
 /// # Errors
-/// The file cannot be opened or read.
-pub(super) fn open<R: Read + 'static>(path: &Path, watch: impl FnOnce(File) -> R) -> Result<Box<dyn BufRead>, Failure> {
-    let failed = |error| Failure::file("read", path, error);
-    let file = File::open(path).map_err(failed)?;
-    let mut file = BufReader::new(watch(file));
-    let compressed = file.fill_buf().map_err(failed)?.starts_with(GZIP_MAGIC);
-    Ok(if compressed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) })
+/// The file cannot be opened or read, or its first bytes are not those of UTF-8 text.
+pub(super) fn open(
+    path: &Path,
+    limit: UnpackArgs,
+    watch: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
+) -> Result<Box<dyn BufRead>, Failure> {
+    open_lines(path, limit, watch).map_err(|error| Failure::File { what: "read", path: name_of(path), error })
+}
+
+fn open_lines(
+    path: &Path,
+    limit: UnpackArgs,
+    watch: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
+) -> io::Result<Box<dyn BufRead>> {
+    let file: Box<dyn Read> =
+        if is_standard_input(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
+    let (head, file) = peeked(watch(file))?;
+    if !head.starts_with(GZIP_MAGIC) {
+        return text(&head, file);
+    }
+    let (head, unpacked) = peeked(Box::new(Unpacked::of(file, limit)))?;
+    text(&head, unpacked)
+}
+
+/// Reads the first bytes, and returns them with a reader that begins with them again.
+fn peeked(mut file: Box<dyn Read>) -> io::Result<(Vec<u8>, Box<dyn Read>)> {
+    let mut head = Vec::new();
+    file.by_ref().take(u64::try_from(HEAD_BYTES).unwrap_or(0)).read_to_end(&mut head)?;
+    let again = Cursor::new(head.clone()).chain(file);
+    Ok((head, Box::new(again)))
+}
+
+/// Returns the lines of a text that begins with `head`.
+fn text(head: &[u8], mut file: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
+    if let Some((_, what)) = FOREIGN.iter().find(|(first, _)| head.starts_with(first)) {
+        return Err(io::Error::other(*what));
+    }
+    if head.starts_with(UTF_8_MARK) {
+        file.read_exact(&mut [0; UTF_8_MARK.len()])?;
+    }
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// The bytes of a gzip file, unpacked as they are read.
+struct Unpacked {
+    from: MultiGzDecoder<BufReader<Counted>>,
+    packed: Rc<Cell<u64>>,
+    unpacked: u64,
+    limit: UnpackArgs,
+}
+
+impl Unpacked {
+    fn of(file: Box<dyn Read>, limit: UnpackArgs) -> Self {
+        let packed = Rc::new(Cell::new(0));
+        let counted = Counted { file, bytes: Rc::clone(&packed) };
+        Self { from: MultiGzDecoder::new(BufReader::new(counted)), packed, unpacked: 0, limit }
+    }
+
+    fn too_much(&self) -> io::Error {
+        let (packed, max) = (self.packed.get(), self.limit.bytes_max(self.packed.get()));
+        io::Error::other(format!(
+            "its first {packed} bytes unpack to more than {max}: if you know that it is no trap, raise the limit with \
+             `--unpacked-mib`"
+        ))
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let len = self.from.read(bytes).map_err(not_unpacked)?;
+        self.unpacked = self.unpacked.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        if self.unpacked > self.limit.bytes_max(self.packed.get()) { Err(self.too_much()) } else { Ok(len) }
+    }
+}
+
+/// Says what is wrong with a compressed file.
+fn not_unpacked(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::other("the compressed file is cut short: copy it again, whole"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            io::Error::other(format!("the compressed file is damaged ({error}): copy it again"))
+        }
+        _ => error,
+    }
+}
+
+/// A file whose bytes are counted as they are read.
+struct Counted {
+    file: Box<dyn Read>,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(bytes)?;
+        self.bytes.set(self.bytes.get().saturating_add(u64::try_from(len).unwrap_or(u64::MAX)));
+        Ok(len)
+    }
 }

@@ -1,7 +1,6 @@
 //! `tenure import`: recorded histories, into a store that no server has open.
 
-use std::fs::File;
-use std::io::BufRead;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::history;
+use super::history::{self, UnpackArgs};
 use super::output::{Format, Output, Rows, columns};
 use super::serve::operator_secret;
 use super::session::DEFAULT_ADDRESS;
@@ -22,7 +21,7 @@ use crate::service::import::{Imported, import as import_history};
 use crate::service::mint::RandomMint;
 
 const HELP: &str = "\
-A file is one workspace: one JSON object a line, in the order of time, compressed with gzip or not.
+A file is one workspace: one JSON object a line, in the order of time, compressed with gzip or not. `-` is standard input.
 
   {\"time\": \"2024-05-01T09:00:00Z\", \"actor\": \"operator\", \"reason\": \"…\",
    \"workspace\": {\"name\": \"acme\", \"kind\": \"shared\", \"plan\": \"team\", \"owner\": {\"user\": \"alice\"}}, \"commands\": []}
@@ -45,7 +44,9 @@ pub(super) struct ImportArgs {
     /// The form of the output
     #[arg(long, short, env = "TENURE_OUTPUT", value_enum, default_value_t)]
     output: Format,
-    /// The histories, one workspace each
+    #[command(flatten)]
+    unpack: UnpackArgs,
+    /// The histories, one workspace each; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -57,7 +58,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     let mut out = Output::stdout(args.output);
     for file in &args.files {
         let started = Instant::now();
-        let imported = import_file(&log, file)?;
+        let imported = import_file(&log, file, args.unpack)?;
         report(&mut out, &imported, started.elapsed())?;
     }
     log.close()?;
@@ -67,29 +68,32 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     out.flush()
 }
 
-fn import_file(log: &SqliteLog, path: &Path) -> Result<Imported, Failure> {
+fn import_file(log: &SqliteLog, path: &Path, unpack: UnpackArgs) -> Result<Imported, Failure> {
     let progress = progress_bar(path);
-    let imported = import_lines(log, path, &progress);
+    let imported = import_lines(log, path, unpack, &progress);
     progress.finish_and_clear();
     imported
 }
 
-fn import_lines(log: &SqliteLog, path: &Path, progress: &ProgressBar) -> Result<Imported, Failure> {
-    let watched = progress.clone();
-    let lines: Box<dyn BufRead> = history::open(path, |file| watched.wrap_read(file))?;
-    let failed = |error| Failure::Import { file: path.display().to_string(), error };
+fn import_lines(log: &SqliteLog, path: &Path, unpack: UnpackArgs, progress: &ProgressBar) -> Result<Imported, Failure> {
+    let watch = |file: Box<dyn Read>| -> Box<dyn Read> { Box::new(progress.wrap_read(file)) };
+    let lines = history::open(path, unpack, watch)?;
+    let failed = |error| Failure::Import { file: history::name_of(path), error };
     import_history(log, &RandomMint, &SystemClock, lines).map_err(failed)
 }
 
-/// How far the file is read; shown on a terminal only.
+/// Shows how far the file is read, on a terminal only.
 fn progress_bar(path: &Path) -> ProgressBar {
-    let bytes = File::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
+    let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let progress = ProgressBar::new(bytes).with_message(name);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}") {
+    let (progress, form) = match bytes {
+        Some(bytes) => (ProgressBar::new(bytes), "{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}"),
+        None => (ProgressBar::no_length(), "{msg} {bytes} {elapsed}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(form) {
         progress.set_style(style);
     }
-    progress
+    progress.with_message(name)
 }
 
 fn report(out: &mut Output, imported: &Imported, took: Duration) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeZone, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -21,6 +21,9 @@ const SIGN: u64 = 1 << 63;
 
 const INSTANT_RULE: &str =
     "an instant is written as in RFC 3339, such as `2026-03-01T09:30:00Z`, and in UTC is within the years 0 to 9999";
+
+const LEAP_RULE: &str = "no minute has a second 60 there: only 27 days since 1972 ended with a leap second in UTC, such as \
+                         `2016-12-31T23:59:60Z`; write a second from 00 to 59";
 
 /// The instants that RFC 3339 can write in UTC, from the year 0 to the year 9999. An offset may name others, which could never
 /// be read again.
@@ -94,11 +97,57 @@ impl fmt::Debug for Instant {
 impl FromStr for Instant {
     type Err = InvalidText;
 
+    /// Parses RFC 3339. All of a leap second is the instant at its end, so that order is kept across one.
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let parsed = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros());
-        let instant = parsed.filter(|micros| WRITABLE_MICROS.contains(micros)).map(Self::from_micros);
-        instant.ok_or_else(|| InvalidText::new(text, INSTANT_RULE))
+        let refused = |rule| InvalidText::new(text, rule);
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| refused(INSTANT_RULE))?;
+        let micros = match leap_second_end(&time) {
+            None => time.timestamp_micros(),
+            Some(end) if LEAP_SECOND_ENDS.contains(&end) => end * MICROS_PER_SECOND,
+            Some(_) => return Err(refused(LEAP_RULE)),
+        };
+        if WRITABLE_MICROS.contains(&micros) { Ok(Self::from_micros(micros)) } else { Err(refused(INSTANT_RULE)) }
     }
+}
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// The first second after each leap second (IERS Bulletin C, 1972 to 2016), in seconds since the epoch.
+const LEAP_SECOND_ENDS: [i64; 27] = [
+    78_796_800,
+    94_694_400,
+    126_230_400,
+    157_766_400,
+    189_302_400,
+    220_924_800,
+    252_460_800,
+    283_996_800,
+    315_532_800,
+    362_793_600,
+    394_329_600,
+    425_865_600,
+    489_024_000,
+    567_993_600,
+    631_152_000,
+    662_688_000,
+    709_948_800,
+    741_484_800,
+    773_020_800,
+    820_454_400,
+    867_715_200,
+    915_148_800,
+    1_136_073_600,
+    1_230_768_000,
+    1_341_100_800,
+    1_435_708_800,
+    1_483_228_800,
+];
+
+/// Returns the second after a second 60, in seconds since the epoch; none if the time is within another second.
+///
+/// `chrono` writes a second 60 as the second 59 with more than a second of nanoseconds.
+fn leap_second_end<Z: TimeZone>(time: &DateTime<Z>) -> Option<i64> {
+    (time.nanosecond() >= 1_000_000_000).then(|| time.timestamp().saturating_add(1))
 }
 
 impl Serialize for Instant {
@@ -202,7 +251,7 @@ impl Span {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 
@@ -217,6 +266,61 @@ mod tests {
             assert_eq!(written, known.to_rfc3339_opts(SecondsFormat::Micros, true));
             assert_eq!(written.parse(), Ok(Instant::from_micros(micros)));
         }
+    }
+
+    fn micros(text: &str) -> Option<i64> {
+        text.parse().ok().map(Instant::micros)
+    }
+
+    #[test]
+    fn a_second_60_is_accepted_at_the_27_leap_seconds_and_nowhere_else() {
+        let mut days: Vec<String> = Vec::new();
+        for year in 1960..2101 {
+            days.extend((1..13).flat_map(|month| (28..32).map(move |day| format!("{year}-{month:02}-{day:02}"))));
+        }
+        let accepted = days.iter().filter(|day| micros(&format!("{day}T23:59:60Z")).is_some());
+        let accepted: Vec<&str> = accepted.map(String::as_str).collect();
+        let june = [1972, 1981, 1982, 1983, 1985, 1992, 1993, 1994, 1997, 2012, 2015];
+        let december = [1972, 1973, 1974, 1975, 1976, 1977, 1978, 1979, 1987, 1989, 1990, 1995, 1998, 2005, 2008, 2016];
+        let mut known: Vec<String> = june.iter().map(|year| format!("{year}-06-30")).collect();
+        known.extend(december.iter().map(|year| format!("{year}-12-31")));
+        known.sort();
+        assert_eq!(accepted, known);
+        for text in
+            ["2016-12-31T23:58:60Z", "2016-12-31T12:59:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:61Z"]
+        {
+            assert_eq!(micros(text), None, "{text}");
+        }
+        let said = "2026-03-01T09:30:60Z".parse::<Instant>().unwrap_err().to_string();
+        assert!(said.starts_with("`2026-03-01T09:30:60Z` is not accepted: no minute has a second 60 there"), "{said}");
+    }
+
+    #[test]
+    fn a_leap_second_is_the_same_instant_with_every_offset() {
+        let end = micros("2017-01-01T00:00:00Z");
+        for text in [
+            "2016-12-31T23:59:60Z",
+            "2017-01-01T08:59:60+09:00",
+            "2017-01-01T05:29:60+05:30",
+            "2016-12-31T18:59:60-05:00",
+        ] {
+            assert_eq!(micros(text), end, "{text}");
+        }
+    }
+
+    #[test]
+    fn order_is_kept_across_a_leap_second() {
+        let texts = [
+            "2016-12-31T23:59:59.999999Z",
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.5Z",
+            "2016-12-31T23:59:60.999999999Z",
+            "2017-01-01T00:00:00Z",
+            "2017-01-01T00:00:00.000001Z",
+        ];
+        let instants: Vec<Instant> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(instants.is_sorted(), "{instants:?}");
+        assert!(instants[0] < instants[1] && instants[4] < instants[5], "it is not merged with a second beside it");
     }
 
     #[test]

@@ -26,8 +26,11 @@ use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::log::{Append, EventLog, LogError, Note, Outcome};
 
-/// The longest line, in bytes. A compressed file that unpacks without end stops here.
-pub const LINE_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+/// The longest line, in bytes: twice the body of a request. What a line holds takes many times its size in memory.
+pub const LINE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+
+/// The byte order mark of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
 /// What an import came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +78,18 @@ pub enum ImportError {
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// It has no end in sight.
-    #[error("the line is longer than {LINE_BYTES_MAX} bytes: is this one JSON object a line?")]
+    #[error(
+        "the line is longer than {LINE_BYTES_MAX} bytes: write one JSON object a line, and more commands on a next line"
+    )]
     TooLong,
+    /// Its bytes show what befell the file.
+    #[error("column {column}: {fault}")]
+    Bytes {
+        /// Where, in bytes from 1.
+        column: usize,
+        /// What befell it, and what to do.
+        fault: &'static str,
+    },
     /// It is no JSON.
     #[error("column {column}: this is no JSON: {why}")]
     Json {
@@ -175,7 +188,7 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
     if !text.ends_with(b"\n") && u64::try_from(text.len()).is_ok_and(|len| len >= LINE_BYTES_MAX) {
         return Err(LineError::TooLong);
     }
-    let value: Value = json::parse(text).map_err(|error| no_json(&error))?;
+    let value: Value = json::parse(text).map_err(|error| not_read(text, &error))?;
     if !value.is_object() {
         let message = "invalid type: a line is an object with `time`, `actor` and `commands`".to_owned();
         return Err(LineError::Shape(ShapeError { path: String::new(), wrong_type: true, message }));
@@ -186,6 +199,31 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
     });
     let commands = commands.collect::<Result<_, _>>()?;
     Ok((line, commands))
+}
+
+/// Says what befell a line that is no JSON: damage that shows in its bytes, or else what the parser says.
+fn not_read(text: &[u8], error: &serde_json::Error) -> LineError {
+    let line = text.trim_ascii_end();
+    let at = |place: usize, fault| LineError::Bytes { column: place + 1, fault };
+    let place_of = |wanted: u8| line.iter().position(|byte| *byte == wanted);
+    if let Some(place) = place_of(0) {
+        return at(place, "zero bytes stand here, as after a crash or in UTF-16: copy the file again, as UTF-8");
+    }
+    let invalid = std::str::from_utf8(line).err();
+    let is_cut = error.is_eof() || invalid.is_some_and(|invalid| invalid.error_len().is_none());
+    if is_cut && !text.ends_with(b"\n") {
+        return at(line.len(), "the file ends within this line: copy it again, whole");
+    }
+    if let Some(invalid) = invalid {
+        return at(invalid.valid_up_to(), "this is no UTF-8: save the file as UTF-8");
+    }
+    if line.starts_with(BYTE_ORDER_MARK) {
+        return at(0, "a byte order mark stands within the file: take it out");
+    }
+    match place_of(b'\r') {
+        Some(place) => at(place, "a carriage return stands within the line: end each line with a newline"),
+        None => no_json(error),
+    }
 }
 
 /// The parser counts lines within the one line that it was given, which would only confuse.

@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,7 +12,7 @@ use tenure::domain::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
 
-use crate::support::{Server, program, run, tenure};
+use crate::support::{Said, Server, program, run, tenure};
 
 const HISTORY: &str = concat!(
     r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,
@@ -26,6 +27,31 @@ fn packed(text: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
     packer.write_all(text).unwrap();
     packer.finish().unwrap()
+}
+
+/// A run of `import` into a new folder, with these bytes on standard input.
+fn import_given(args: &[&str], given: &[u8]) -> Said {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["import", "--data"]).arg(folder.path().join("data")).args(args).stdin(Stdio::piped());
+    run_given(&mut command, given)
+}
+
+/// A run with these bytes on standard input. Whoever does not read all of them is no failure.
+fn run_given(command: &mut Command, given: &[u8]) -> Said {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let given = given.to_vec();
+    let giving = std::thread::spawn(move || drop(input.write_all(&given)));
+    let output = child.wait_with_output().unwrap();
+    giving.join().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// The history in UTF-16, with or without a byte order mark.
+fn utf_16(mark: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    format!("{mark}{HISTORY}").encode_utf16().flat_map(bytes_of).collect()
 }
 
 /// A folder with the history imported into `data`.
@@ -107,6 +133,74 @@ fn a_history_is_imported_packed_or_not_and_says_how_to_go_on() {
 }
 
 #[test]
+fn standard_input_is_imported_packed_or_not_and_with_a_byte_order_mark_too() {
+    let marked = format!("\u{feff}{HISTORY}");
+    let windows = format!("\u{feff}{}", HISTORY.replace('\n', "\r\n"));
+    let two = [packed(marked.as_bytes()), packed(b"\n")].concat();
+    for given in
+        [HISTORY.as_bytes().to_vec(), packed(HISTORY.as_bytes()), marked.into_bytes(), windows.into_bytes(), two]
+    {
+        let said = import_given(&["-"], &given).ok();
+        assert!(said.contains("imported `acme`: 3 lines with 4 commands, 9 events"), "{said}");
+    }
+    let said = import_given(&["-"], b"").failed();
+    assert!(said.contains("`standard input` was not imported: there is nothing in it"), "{said}");
+    let cut = import_given(&["-"], &HISTORY.as_bytes()[..HISTORY.len() - 9]).failed();
+    assert!(
+        cut.contains("`standard input` was not imported: line 3:") && cut.contains("the file ends within this line"),
+        "{cut}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_utf_8_text_is_refused_with_the_name_of_what_it_is() {
+    let whole = packed(HISTORY.as_bytes());
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 8].fill(0xff);
+    let le = u16::to_le_bytes as fn(u16) -> [u8; 2];
+    let be = u16::to_be_bytes as fn(u16) -> [u8; 2];
+    let cases: [(Vec<u8>, &str); 11] = [
+        (utf_16("\u{feff}", le), "it is UTF-16 text: save it as UTF-8"),
+        (utf_16("\u{feff}", be), "it is UTF-16 text"),
+        (utf_16("", le), "it is UTF-16 text"),
+        (utf_16("", be), "it is UTF-16 text"),
+        (packed(&utf_16("\u{feff}", le)), "it is UTF-16 text"),
+        (HISTORY.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect(), "it is UTF-32 text"),
+        (b"\x28\xb5\x2f\xfd\x04\x00".to_vec(), "it is compressed with zstd"),
+        (b"PK\x03\x04\x14\x00".to_vec(), "it is a zip archive"),
+        (whole[..whole.len() - 12].to_vec(), "the compressed file is cut short: copy it again, whole"),
+        (damaged, "the compressed file is"),
+        ([whole.clone(), b"rubbish".to_vec()].concat(), "the compressed file is"),
+    ];
+    for (given, words) in cases {
+        let said = import_given(&["-"], &given).failed();
+        assert!(said.contains(words), "{words}\n{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_unpacks_to_far_more_than_its_size_is_refused_unless_the_limit_is_raised() {
+    let blank = [HISTORY.as_bytes(), &vec![b'\n'; 24 << 20]].concat();
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(&blank).unwrap();
+    let bomb = packer.finish().unwrap();
+    assert!(bomb.len() < 64 << 10);
+    let said = import_given(&["-"], &bomb).failed();
+    assert!(said.contains("unpack to more than") && said.contains("`--unpacked-mib`"), "{said}");
+    assert!(import_given(&["-", "--unpacked-mib", "32"], &bomb).ok().contains("9 events"));
+    let said = import_given(&["-", "--unpacked-mib", "1"], &bomb).failed();
+    assert!(said.contains("unpack to more than 1048576"), "{said}");
+    let said = run_given(program().args(["replay", "-"]), &bomb).failed();
+    assert!(said.contains("does not begin with a stored event"), "{said}");
+    assert!(
+        import_given(&["-"], &blank).ok().contains("9 events"),
+        "a file that is not packed is as large as it looks"
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_imported_is_named_with_its_line_and_leaves_nothing() {
     let folder = imported();
     let (bad, data) = (folder.path().join("bad.jsonl"), folder.path().join("data"));
@@ -163,6 +257,14 @@ fn a_log_that_cannot_be_replayed_is_told_where_it_is_wrong() {
     assert!(replay(whole.replace("grant.added.v1", "grant.given.v7"), &[]).contains("`grant.given.v7` is unknown"));
     assert!(replay("no event\n".to_owned(), &[]).contains("does not begin with a stored event"));
     assert!(replay(String::new(), &[]).contains("there is no event"));
+    let cut = replay(whole[..whole.len() - 9].to_owned(), &[]);
+    assert!(
+        cut.contains("may be cut short, for its last line has no end: ") && cut.contains("copy it again, whole"),
+        "{cut}"
+    );
+    for given in [whole.clone(), format!("\u{feff}{whole}"), whole.replace('\n', "\r\n"), whole.trim_end().to_owned()] {
+        assert!(run_given(program().args(["replay", "-"]), given.as_bytes()).ok().contains("user:bob"));
+    }
     assert!(replay(whole, &["-w", "umbrella"]).contains("the log of the workspace `acme`, not of `umbrella`"));
 }
 

@@ -78,7 +78,7 @@ fn the_first_line_and_only_the_first_creates_the_workspace() {
 #[test]
 fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
     for (bad, said) in [
-        ("{".to_owned(), "column 1: this is no JSON: EOF while parsing an object"),
+        ("{\n".to_owned(), "this is no JSON: EOF while parsing an object"),
         ("[]".to_owned(), "invalid type"),
         (line(SECOND, "operator", r#"[{"type":"member.sack","user":"bob"}]"#), "`commands[0].type`: `member.sack`"),
         (line(SECOND, "operator", r#"[{"type":"rbac.enable","now":true}]"#), "`commands[0]"),
@@ -93,6 +93,44 @@ fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
         let found = refused_second(bad.clone());
         assert!(found.contains(said), "{bad}\n{found}");
     }
+}
+
+#[test]
+fn a_file_that_was_damaged_is_refused_with_what_befell_it() {
+    let whole = line(SECOND, "user:alice", "[]");
+    let as_latin_1 = [b"{\"reason\":\"caf".as_slice(), b"\xe9\"}\n"].concat();
+    let within_a_character = [b"{\"reason\":\"caf".as_slice(), b"\xc3"].concat();
+    for (bytes, said) in [
+        (whole.as_bytes()[..40].to_vec(), "line 2: column 40: the file ends within this line: copy it again, whole"),
+        (b"{".to_vec(), "line 2: column 1: the file ends within this line"),
+        (within_a_character, "line 2: column 16: the file ends within this line"),
+        (as_latin_1, "line 2: column 15: this is no UTF-8: save the file as UTF-8"),
+        ([whole.as_bytes(), b"\n\0\0\0\0\0\0"].concat(), "line 3: column 1: zero bytes stand here, as after a crash"),
+        (b"{\0\"\0t\0i\0".to_vec(), "line 2: column 2: zero bytes stand here"),
+        (
+            format!("\u{feff}{whole}").into_bytes(),
+            "line 2: column 1: a byte order mark stands within the file: take it out",
+        ),
+        (
+            format!("{whole}\r{whole}\n").into_bytes(),
+            "a carriage return stands within the line: end each line with a newline",
+        ),
+    ] {
+        let store = Store::new();
+        let file = [format!("{}\n", opening(FIRST, "[]")).into_bytes(), bytes].concat();
+        let error = store.import_from(file.as_slice()).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}\n{said}");
+        assert!(store.is_untouched());
+    }
+}
+
+#[test]
+fn a_leap_second_is_taken_only_where_there_was_one() {
+    let said = refused_second(line("2024-06-30T23:59:60Z", "operator", "[]"));
+    assert!(said.contains("`time`: `2024-06-30T23:59:60Z` is not accepted: no minute has a second 60 there"), "{said}");
+    let grant = r#"[{"type":"token.issue","expires_at":"2025-01-01T00:00:60Z"}]"#;
+    let said = refused_second(line(SECOND, "user:alice", grant));
+    assert!(said.contains("no minute has a second 60 there"), "{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::args::AtArgs;
 use super::failure::Failure;
-use super::history;
+use super::history::{self, UnpackArgs};
 use super::output::{Format, Output};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::id::WorkspaceId;
@@ -25,6 +25,8 @@ use crate::service::replay as replay_log;
 
 /// The most workspaces that are named where one has to be chosen.
 const NAMED_MAX: usize = 20;
+/// The longest line, in bytes: an event, with room for the line's end.
+const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 2;
 
 /// Rebuild the permission state from the first event of a log, and print it
 ///
@@ -35,7 +37,7 @@ Examples:
   tenure replay --data ./data --workspace acme --at 2026-03-01
   tenure replay log.jsonl.gz -o json")]
 pub(super) struct ReplayArgs {
-    /// A recorded log: one stored event a line, compressed with gzip or not
+    /// A recorded log: one stored event a line, compressed with gzip or not; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
     file: Option<PathBuf>,
     /// A data folder
@@ -46,6 +48,8 @@ pub(super) struct ReplayArgs {
     workspace: Option<String>,
     #[command(flatten)]
     at: AtArgs,
+    #[command(flatten)]
+    unpack: UnpackArgs,
     /// The form of the output
     #[arg(long, short, value_enum, default_value_t)]
     output: StateFormat,
@@ -63,7 +67,7 @@ enum StateFormat {
 
 pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let workspace = match (&args.file, &args.data) {
-        (Some(file), _) => from_file(file, args.workspace.as_deref())?,
+        (Some(file), _) => from_file(file, args.unpack, args.workspace.as_deref())?,
         (None, Some(data)) => from_store(data, args.workspace.as_deref())?,
         (None, None) => return Err(Failure::usage("give a recorded log, or `--data` and a data folder")),
     };
@@ -116,32 +120,49 @@ fn only(log: &SqliteLog) -> Result<WorkspaceId, Failure> {
     }
 }
 
-fn from_file(path: &Path, named: Option<&str>) -> Result<Workspace, Failure> {
-    let mut lines = history::open(path, |file| file)?;
+fn from_file(path: &Path, unpack: UnpackArgs, named: Option<&str>) -> Result<Workspace, Failure> {
+    let mut lines = history::open(path, unpack, |file| file)?;
     let mut facts: Option<(Workspace, StreamDecoder)> = None;
     let mut text = Vec::new();
-    while next_line(lines.as_mut(), &mut text).map_err(|error| Failure::file("read", path, error))? {
+    let not_read = |error| Failure::File { what: "read", path: history::name_of(path), error };
+    while next_line(lines.as_mut(), &mut text).map_err(not_read)? {
         let bytes = text.trim_ascii();
         if bytes.is_empty() {
             continue;
         }
-        let (workspace, decoder) = match &mut facts {
-            Some(facts) => facts,
-            None => facts.insert(begin(path, bytes)?),
-        };
-        let revision = workspace.head().next();
-        let stored = StoredEvent { workspace: workspace.id(), revision, position: revision.0, bytes: bytes.to_vec() };
-        workspace.evolve(&Arc::new(decoder.decode(&stored)?));
+        take_line(&mut facts, bytes).map_err(|failure| explained(failure, path, &text))?;
     }
-    let (workspace, _) = facts.ok_or_else(|| Failure::usage(format!("there is no event in `{}`", path.display())))?;
+    let empty = || Failure::usage(format!("there is no event in `{}`", history::name_of(path)));
+    let (workspace, _) = facts.ok_or_else(empty)?;
     check_named(&workspace, named)?;
     Ok(workspace)
 }
 
-/// Whose log it is, the first event says.
-fn begin(path: &Path, first: &[u8]) -> Result<(Workspace, StreamDecoder), Failure> {
+/// Takes the stored event of a line into the facts, which begin with the first one.
+fn take_line(facts: &mut Option<(Workspace, StreamDecoder)>, bytes: &[u8]) -> Result<(), Failure> {
+    let (workspace, decoder) = match facts {
+        Some(facts) => facts,
+        None => facts.insert(begin(bytes)?),
+    };
+    let revision = workspace.head().next();
+    let stored = StoredEvent { workspace: workspace.id(), revision, position: revision.0, bytes: bytes.to_vec() };
+    workspace.evolve(&Arc::new(decoder.decode(&stored)?));
+    Ok(())
+}
+
+/// Says of a line that is no event whether the file ends within it.
+fn explained(failure: Failure, path: &Path, line: &[u8]) -> Failure {
+    let name = history::name_of(path);
+    if line.len() >= LINE_BYTES_MAX || line.ends_with(b"\n") {
+        return Failure::usage(format!("`{name}`: {failure}"));
+    }
+    Failure::usage(format!("`{name}` may be cut short, for its last line has no end: {failure}; copy it again, whole"))
+}
+
+/// Returns the empty facts of the workspace that the first event names.
+fn begin(first: &[u8]) -> Result<(Workspace, StreamDecoder), Failure> {
     let event = codec::decode(first)
-        .map_err(|error| Failure::usage(format!("`{}` does not begin with a stored event: {error}", path.display())))?;
+        .map_err(|error| Failure::usage(format!("it does not begin with a stored event: {error}")))?;
     Ok((Workspace::empty(event.workspace), StreamDecoder::from_start(event.workspace)))
 }
 
@@ -156,9 +177,9 @@ fn check_named(workspace: &Workspace, named: Option<&str>) -> Result<(), Failure
     Err(Failure::usage(format!("this is the log of the workspace `{name}`, not of `{named}`")))
 }
 
-/// Reads a line that is no longer than an event can be, with room for its end.
+/// Reads a line, or as much of it as a line may hold; false at the end of the file.
 fn next_line(lines: &mut dyn BufRead, text: &mut Vec<u8>) -> std::io::Result<bool> {
     text.clear();
-    let longest = u64::try_from(EVENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    let longest = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     Ok(lines.take(longest).read_until(b'\n', text)? > 0)
 }
