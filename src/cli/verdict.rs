@@ -1,7 +1,9 @@
 //! What verification comes to, whatever is verified.
 
+use std::path::Path;
+
 use super::failure::Failure;
-use crate::log::published::{FileError, KEY_FILE, LogFolder, PublishedLog};
+use crate::log::published::{FileError, KEY_FILE, LogFolder, PublishedLog, ignored_files_of};
 use crate::log::verify::{Verifier, VerifyError};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
@@ -49,4 +51,20 @@ pub(super) fn verified(verifier: &Verifier<'_>, checkpoint: &Checkpoint) -> Stri
         None => String::new(),
     };
     format!("verified: workspace {workspace}, {} events{grew}, root {}", tree.size, tree.root)
+}
+
+/// The most ignored files that are named.
+const IGNORED_NAMED_MAX: usize = 20;
+
+/// Names the files of a folder that say nothing about what is in it, in a line; none where there are none.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn ignored(folder: &Path) -> Result<Option<String>, Failure> {
+    let files = ignored_files_of(folder).map_err(|error| Failure::file("read", folder, error))?;
+    let named: Vec<String> = files.iter().take(IGNORED_NAMED_MAX).map(|file| format!("`{file}`")).collect();
+    let more = files.len().saturating_sub(IGNORED_NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let line = format!("ignored, for operating systems leave such files: {}{more}", named.join(", "));
+    Ok((!files.is_empty()).then_some(line))
 }

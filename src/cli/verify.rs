@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::{Format, Output, remark};
 use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
-use super::verdict::{Unverified, same_key, verified};
+use super::verdict::{Unverified, ignored, same_key, verified};
 use crate::config;
 use crate::domain::id::WorkspaceId;
 use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
@@ -19,8 +19,8 @@ use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::Verifier;
 use crate::log::{EventLog, LogError};
-use crate::proof::checkpoint::{Checkpoint, Signer};
-use crate::proof::note::VerifierKey;
+use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
+use crate::proof::note::{NoteError, VerifierKey};
 
 /// The folder of a log that its tiles are in.
 const TILES_FOLDER: &str = "tile";
@@ -28,6 +28,8 @@ const TILES_FOLDER: &str = "tile";
 const FLAWED: u8 = 1;
 /// The longest file that a key or a checkpoint is looked for in, in bytes.
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1_024;
+/// The first character of a text that some programs save with a mark.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Check that a log is what its checkpoint signs: every byte, from the first event on
 ///
@@ -116,7 +118,8 @@ fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     }
     let log = log_folder(folder)?;
     same_key(&log, key)?;
-    Ok(vec![verify_log(&log, &verifier)?])
+    let verified = verify_log(&log, &verifier)?;
+    Ok(std::iter::once(verified).chain(ignored(folder)?).collect())
 }
 
 /// A folder that there is a log in, or what is left of one.
@@ -134,17 +137,47 @@ fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
     Err(Failure::usage(format!("there is neither a log nor evidence in `{shown}`")))
 }
 
-/// The checkpoint that was kept. One that the key did not sign says nothing about this log.
+/// Opens the checkpoint that was kept. One that the key did not sign says nothing about this log.
+///
+/// # Errors
+/// `Failed` if the file holds no checkpoint: that is no finding about the log. `Flawed` if the key did not sign it.
 fn open_kept(file: &Path, key: &VerifierKey) -> Result<Checkpoint, Unverified> {
-    let note = read_small(file)?;
-    let opened = Checkpoint::open(&note, key);
-    opened.map_err(|error| Unverified::Flawed(format!("the checkpoint in `{}`: {error}", file.display())))
+    let shown = file.display();
+    let opened = Checkpoint::open(&as_sent(&read_small(file)?), key);
+    opened.map_err(|error| match error {
+        CheckpointError::Note(NoteError::Form(_)) | CheckpointError::Form => Failure::usage(format!(
+            "the checkpoint in `{shown}` cannot be read: {error}; keep it as the server sends it"
+        ))
+        .into(),
+        error => Unverified::Flawed(format!("the checkpoint in `{shown}`: {error}")),
+    })
 }
 
+/// Returns a note as it was before an editor, a mail or a shell saved it: lines that end in a newline alone.
+fn as_sent(note: &str) -> String {
+    note.trim_end().lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// Reads a short text, in UTF-8 or, where a byte order mark says so, in UTF-16.
 fn read_small(file: &Path) -> Result<String, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::usage(format!("`{}` cannot be read: {why}", file.display()));
     let bytes = read_regular(file, SMALL_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
-    String::from_utf8(bytes).map_err(|_| failed(&"it is no text"))
+    decoded(bytes).ok_or_else(|| failed(&"it is no text: save it as UTF-8"))
+}
+
+/// Returns the text of a file without its byte order mark; none if the bytes are no text.
+fn decoded(bytes: Vec<u8>) -> Option<String> {
+    let unit_of: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let text = String::from_utf8(bytes).ok()?;
+            return Some(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).to_owned());
+        }
+    };
+    let (units, odd) = bytes.as_chunks();
+    let units: Vec<u16> = units.iter().skip(1).map(|unit| unit_of(*unit)).collect();
+    if odd.is_empty() { String::from_utf16(&units).ok() } else { None }
 }
 
 fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<ServedLog, Failure> {

@@ -190,22 +190,49 @@ impl PublishedLog for LogFolder {
     }
 }
 
-/// The paths of all files in a folder and those below it, from the folder on, in order.
+/// The paths of the files in a folder and those below it, from the folder on, in order. Those that [`ignored_files_of`] returns
+/// are not among them.
 ///
 /// # Errors
 /// A folder cannot be read.
 pub fn files_of(folder: &Path) -> io::Result<Vec<String>> {
+    all_files_of(folder, |is_ignored| !is_ignored)
+}
+
+/// Returns the paths of the files that operating systems leave in folders that people look at, in order. They are no part of
+/// what is in a folder.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn ignored_files_of(folder: &Path) -> io::Result<Vec<String>> {
+    all_files_of(folder, |is_ignored| is_ignored)
+}
+
+fn all_files_of(folder: &Path, wanted: impl Fn(bool) -> bool) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut below = vec![String::new()];
     while let Some(path) = below.pop() {
         for entry in fs::read_dir(folder.join(&path))? {
             let entry = entry?;
-            let path = format!("{path}{}", entry.file_name().to_string_lossy());
-            if entry.file_type()?.is_dir() { below.push(format!("{path}/")) } else { found.push(path) }
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            let name = name.to_string_lossy();
+            if kind.is_dir() {
+                below.push(format!("{path}{name}/"));
+            } else if wanted(kind.is_file() && is_left_by_a_system(&name)) {
+                found.push(format!("{path}{name}"));
+            }
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether an operating system leaves files of this name in folders: macOS `.DS_Store` and `._*`, Windows `Thumbs.db` and
+/// `desktop.ini`, which it writes in any case.
+fn is_left_by_a_system(name: &str) -> bool {
+    name == ".DS_Store"
+        || name.starts_with("._")
+        || ["Thumbs.db", "desktop.ini"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Every file of a log of this size, but for the key.

@@ -101,8 +101,8 @@ fn a_file_that_was_damaged_is_refused_with_what_befell_it() {
     let as_latin_1 = [b"{\"reason\":\"caf".as_slice(), b"\xe9\"}\n"].concat();
     let within_a_character = [b"{\"reason\":\"caf".as_slice(), b"\xc3"].concat();
     for (bytes, said) in [
-        (whole.as_bytes()[..40].to_vec(), "line 2: column 40: the file ends within this line: copy it again, whole"),
-        (b"{".to_vec(), "line 2: column 1: the file ends within this line"),
+        (whole.as_bytes()[..40].to_vec(), "line 2: column 41: the file ends within this line: copy it again, whole"),
+        (b"{".to_vec(), "line 2: column 2: the file ends within this line"),
         (within_a_character, "line 2: column 16: the file ends within this line"),
         (as_latin_1, "line 2: column 15: this is no UTF-8: save the file as UTF-8"),
         ([whole.as_bytes(), b"\n\0\0\0\0\0\0"].concat(), "line 3: column 1: zero bytes stand here, as after a crash"),

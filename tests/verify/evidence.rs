@@ -209,6 +209,25 @@ fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
 }
 
 #[test]
+fn files_that_operating_systems_leave_in_evidence_are_named_and_ignored() {
+    for home in [Home::new(true), Home::new(false)] {
+        let before = home.verify().ok();
+        fs::create_dir(home.evidence().join("__MACOSX")).unwrap();
+        for left in [".DS_Store", "events/._00000001.json", "__MACOSX/._SHA256SUMS", "desktop.ini", "events/Thumbs.db"]
+        {
+            fs::write(home.evidence().join(left), "left").unwrap();
+        }
+        let said = home.verify().ok();
+        let named =
+            "ignored, for operating systems leave such files: `.DS_Store`, `__MACOSX/._SHA256SUMS`, `desktop.ini`";
+        assert!(said.contains(named), "{said}");
+        assert!(before.lines().all(|line| said.lines().any(|again| again == line)), "{said}");
+        fs::write(home.evidence().join("events/DS_Store"), "stray").unwrap();
+        assert_found(&home.verify(), &["events/DS_Store", "was changed, added or taken out"]);
+    }
+}
+
+#[test]
 fn a_secret_that_is_given_for_a_key_is_not_repeated() {
     let home = Home::new(false);
     let secret = home.folder.path().join("log.key");

@@ -247,6 +247,82 @@ fn a_log_that_its_operator_rewrote_or_cut_is_found_by_a_checkpoint_that_was_kept
 }
 
 #[test]
+fn a_checkpoint_that_was_kept_is_read_whatever_program_saved_it() {
+    let stage = Stage::new();
+    let export = stage.export("log");
+    let note = fs::read_to_string(export.join("checkpoint")).unwrap();
+    let kept = stage.folder.path().join("kept");
+    let with_mark = format!("\u{feff}{}", note.replace('\n', "\r\n"));
+    let in_utf_16 = |bytes_of: fn(u16) -> [u8; 2]| with_mark.encode_utf16().flat_map(bytes_of).collect::<Vec<u8>>();
+    for bytes in [
+        note.replace('\n', "\r\n").into_bytes(),
+        format!("\u{feff}{note}").into_bytes(),
+        note.trim_end().as_bytes().to_vec(),
+        format!("{note}\n \n").into_bytes(),
+        note.replace('\n', " \n").into_bytes(),
+        with_mark.trim_end().as_bytes().to_vec(),
+        in_utf_16(u16::to_le_bytes),
+        in_utf_16(u16::to_be_bytes),
+    ] {
+        fs::write(&kept, &bytes).unwrap();
+        let said = stage.verify_since(&export, &kept).ok();
+        assert!(said.contains("grown from the 600 that were kept"), "{said}");
+    }
+    let key = fs::read_to_string(&stage.key).unwrap();
+    fs::write(&stage.key, format!("\u{feff}{}\r\n", key.trim_end())).unwrap();
+    stage.verify(&export).ok();
+}
+
+#[test]
+fn a_file_that_holds_no_checkpoint_is_no_finding_about_the_log() {
+    let stage = Stage::new();
+    let export = stage.export("log");
+    let note = fs::read_to_string(export.join("checkpoint")).unwrap();
+    let kept = stage.folder.path().join("kept");
+    let (text, signature) = note.split_once("\n\n").unwrap();
+    for bytes in [
+        Vec::new(),
+        b"revision 600".to_vec(),
+        text.as_bytes().to_vec(),
+        format!("{text}\n\n").into_bytes(),
+        note.replace('\u{2014}', "-").into_bytes(),
+        note.replace('\n', "\r").into_bytes(),
+        note.as_bytes()[..note.len() - 40].to_vec(),
+        format!("{text}\n\n{}", signature.replace('\u{2014}', "\u{e2}\u{20ac}\u{201d}")).into_bytes(),
+        note.bytes().map(|byte| if byte.is_ascii() { byte } else { 0x97 }).collect(),
+        vec![0xff, 0xfe, 0x00],
+    ] {
+        fs::write(&kept, &bytes).unwrap();
+        let said = stage.verify_since(&export, &kept).failed();
+        assert!(said.contains("cannot be read") && !said.contains("forged"), "{said}");
+    }
+    fs::write(&kept, note.replace("\n600\n", "\n599\n")).unwrap();
+    assert_found(&stage.verify_since(&export, &kept), &["the checkpoint in", "forged"]);
+}
+
+#[test]
+fn files_that_operating_systems_leave_in_an_export_are_named_and_ignored() {
+    let stage = Stage::new();
+    let export = stage.export("log");
+    let left = [".DS_Store", "._checkpoint", "Thumbs.db", "tile/._0", "tile/0/desktop.ini", "tile/entries/THUMBS.DB"];
+    for file in left {
+        fs::write(export.join(file), "left").unwrap();
+    }
+    let said = stage.verify(&export).ok();
+    let ignored =
+        said.lines().find(|line| line.starts_with("ignored, for operating systems leave such files: ")).unwrap();
+    assert!(said.starts_with("verified: ") && left.iter().all(|file| ignored.contains(&format!("`{file}`"))), "{said}");
+    for stray in ["DS_Store", "_checkpoint", "tile/Thumbs.db.txt", ".DS_Store.txt"] {
+        fs::write(export.join(stray), "stray").unwrap();
+        assert_found(&stage.verify(&export), &[&format!("the file `{stray}` is there")]);
+        fs::remove_file(export.join(stray)).unwrap();
+    }
+    fs::remove_file(export.join(".DS_Store")).unwrap();
+    std::os::unix::fs::symlink("checkpoint", export.join(".DS_Store")).unwrap();
+    assert_found(&stage.verify(&export), &["the file `.DS_Store` is there"]);
+}
+
+#[test]
 fn what_cannot_be_said_is_no_flaw() {
     let stage = Stage::new();
     assert!(stage.verify(&stage.folder.path().join("nowhere")).failed().contains("is no folder"));

@@ -15,7 +15,7 @@ use super::folder::{
 use super::question::{Answer, Question};
 use crate::audit::evidence::Evidence as Told;
 use crate::cli::failure::Failure;
-use crate::cli::verdict::{Unverified, same_key, verified};
+use crate::cli::verdict::{Unverified, ignored, same_key, verified};
 use crate::domain::event::Event;
 use crate::domain::json;
 use crate::domain::time::Revision;
@@ -54,6 +54,7 @@ pub(in crate::cli) fn verify(
         format!("question: {question}"),
         format!("verified: {} events that the answer names, of workspace {}", events.len(), question.workspace),
     ];
+    told.extend(ignored(folder)?);
     let log = folder.join(LOG_FOLDER);
     if !log.is_dir() {
         if needs_log {
