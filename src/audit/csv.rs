@@ -3,6 +3,8 @@
 //! A number stays a number. A text that a spreadsheet would run as a formula gets a `'` before it. A character at which some
 //! readers end a line is written as in JSON, such as `\u2028`: CSV has no escape of its own, and its quotes do not stop them.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -63,7 +65,8 @@ pub fn safe(text: &str) -> String {
     cell.push_str(guard);
     for c in text.chars() {
         if ends_a_line(c) {
-            cell.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Writing to memory cannot fail.
+            let _ = write!(cell, "\\u{:04x}", u32::from(c));
         } else {
             cell.push(c);
         }

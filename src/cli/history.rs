@@ -124,7 +124,7 @@ fn text(head: &[u8], mut file: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
 struct Unpacked {
     from: MultiGzDecoder<BufReader<Counted>>,
     packed: Rc<Cell<u64>>,
-    unpacked: u64,
+    given: u64,
     limit: UnpackArgs,
 }
 
@@ -132,7 +132,7 @@ impl Unpacked {
     fn of(file: Box<dyn Read>, limit: UnpackArgs) -> Self {
         let packed = Rc::new(Cell::new(0));
         let counted = Counted { file, bytes: Rc::clone(&packed) };
-        Self { from: MultiGzDecoder::new(BufReader::new(counted)), packed, unpacked: 0, limit }
+        Self { from: MultiGzDecoder::new(BufReader::new(counted)), packed, given: 0, limit }
     }
 
     fn too_much(&self) -> io::Error {
@@ -147,8 +147,8 @@ impl Unpacked {
 impl Read for Unpacked {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let len = self.from.read(bytes).map_err(not_unpacked)?;
-        self.unpacked = self.unpacked.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        if self.unpacked > self.limit.bytes_max(self.packed.get()) { Err(self.too_much()) } else { Ok(len) }
+        self.given = self.given.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        if self.given > self.limit.bytes_max(self.packed.get()) { Err(self.too_much()) } else { Ok(len) }
     }
 }
 

@@ -158,8 +158,8 @@ fn a_file_that_is_no_utf_8_text_is_refused_with_the_name_of_what_it_is() {
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2;
     damaged[middle..middle + 8].fill(0xff);
-    let le = u16::to_le_bytes as fn(u16) -> [u8; 2];
-    let be = u16::to_be_bytes as fn(u16) -> [u8; 2];
+    let le: fn(u16) -> [u8; 2] = u16::to_le_bytes;
+    let be: fn(u16) -> [u8; 2] = u16::to_be_bytes;
     let cases: [(Vec<u8>, &str); 11] = [
         (utf_16("\u{feff}", le), "it is UTF-16 text: save it as UTF-8"),
         (utf_16("\u{feff}", be), "it is UTF-16 text"),

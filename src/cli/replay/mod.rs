@@ -130,7 +130,7 @@ fn from_file(path: &Path, unpack: UnpackArgs, named: Option<&str>) -> Result<Wor
         if bytes.is_empty() {
             continue;
         }
-        take_line(&mut facts, bytes).map_err(|failure| explained(failure, path, &text))?;
+        take_line(&mut facts, bytes).map_err(|failure| explained(&failure, path, &text))?;
     }
     let empty = || Failure::usage(format!("there is no event in `{}`", history::name_of(path)));
     let (workspace, _) = facts.ok_or_else(empty)?;
@@ -151,7 +151,7 @@ fn take_line(facts: &mut Option<(Workspace, StreamDecoder)>, bytes: &[u8]) -> Re
 }
 
 /// Says of a line that is no event whether the file ends within it.
-fn explained(failure: Failure, path: &Path, line: &[u8]) -> Failure {
+fn explained(failure: &Failure, path: &Path, line: &[u8]) -> Failure {
     let name = history::name_of(path);
     if line.len() >= LINE_BYTES_MAX || line.ends_with(b"\n") {
         return Failure::usage(format!("`{name}`: {failure}"));
