@@ -1,6 +1,6 @@
 //! Log lines on stderr, and the recorder behind `/metrics`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -26,9 +26,27 @@ pub fn start_logging(filter: &str) {
     };
     let colours = io::stderr().is_terminal();
     // It fails only where log lines are written already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    let _ = lines.log_internal_errors(false).with_writer(|| Lossy(io::stderr())).try_init();
     if let Some((text, error)) = wrong {
         tracing::warn!(text, %error, "{LOG_VARIABLE} is no filter of log lines, such as `info`: it is ignored");
+    }
+}
+
+/// A writer that loses what it cannot write: a full disk or a closed pipe takes log lines, and nothing else.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Ok(0) | Err(_) => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 

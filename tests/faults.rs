@@ -46,5 +46,7 @@ mod rest;
 mod servers;
 #[path = "faults/snapshots.rs"]
 mod snapshots;
+#[path = "faults/threads.rs"]
+mod threads;
 #[path = "faults/torn.rs"]
 mod torn;

@@ -83,21 +83,26 @@ fn is_request_id(id: &HeaderValue) -> bool {
 }
 
 /// Serves until `shutdown` is done; then accepts nothing more, ends the live streams, finishes what is in flight, and
-/// returns. The service is the
-/// caller's to stop.
+/// returns. It ends so too where a thread of the service has failed. The service is the caller's to stop.
 ///
 /// # Errors
-/// None so far: an address that cannot be listened on is found before.
+/// A thread of the service ended unexpectedly.
 pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
     let router = router(Arc::clone(&app));
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (cut, uncut) = watch::channel(());
-    tokio::pin!(shutdown);
-    loop {
+    let end = async {
+        tokio::select! {
+            () = shutdown => Ok(()),
+            thread = app.service.until_failed() => Err(std::io::Error::other(format!("its thread `{thread}` failed"))),
+        }
+    };
+    tokio::pin!(end);
+    let ended = loop {
         let (stream, peer, permit) = tokio::select! {
             accepted = accept(&listener, &connections) => accepted,
-            () = &mut shutdown => break,
+            ended = &mut end => break ended,
         };
         let router = router.clone();
         let limits = Limits::default();
@@ -117,7 +122,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
             }
             drop(permit);
         });
-    }
+    };
     drop(listener);
     app.streams.end();
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
@@ -127,7 +132,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(CUT_TIME_MAX, connections.acquire_many(all)).await;
     }
-    Ok(())
+    ended
 }
 
 fn http(limits: Limits) -> hyper::server::conn::http1::Builder {

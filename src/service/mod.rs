@@ -8,6 +8,7 @@ mod desk;
 mod directory;
 pub mod feed;
 mod group;
+mod health;
 pub mod import;
 mod journal;
 pub mod mint;
@@ -32,6 +33,7 @@ use cache::{NotLoaded, Slot, Workspaces};
 use desk::NotTaken;
 use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
+use health::{Health, Watched};
 use mint::{Mint, Secret};
 use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
@@ -101,6 +103,7 @@ pub struct Service {
     /// Which workspace bore a name when the store was last asked; looked at in its facts before it is believed.
     names: Cache<String, WorkspaceId>,
     writer: Arc<Writer>,
+    health: Arc<Health>,
     /// How many pieces of audits run at a time.
     audits: Arc<Semaphore>,
     signer: Signer,
@@ -117,7 +120,14 @@ impl Service {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
         let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
-        let writer = Writer::new(Arc::clone(&log), Arc::clone(&clock), Arc::clone(&mint), Arc::clone(&workspaces));
+        let health = Arc::new(Health::default());
+        let writer = Writer::new(
+            Arc::clone(&log),
+            Arc::clone(&clock),
+            Arc::clone(&mint),
+            Arc::clone(&workspaces),
+            Arc::clone(&health),
+        );
         let writer = Arc::new(writer);
         let (stop, stopped) = channel();
         let directory = Directory::new(Arc::clone(&log));
@@ -131,6 +141,7 @@ impl Service {
             directory,
             names: Cache::new(NAMES_MAX),
             writer: Arc::clone(&writer),
+            health: Arc::clone(&health),
             audits: Arc::new(Semaphore::new(audits_max())),
             signer,
             threads: Mutex::default(),
@@ -140,7 +151,10 @@ impl Service {
         let committer = spawn("committer", move || writer.run_committer())?;
         let housekeeper = Arc::downgrade(&service);
         let runtime = tokio::runtime::Handle::current();
-        let housekeeping = spawn("housekeeping", move || keep_house_until(&stopped, &housekeeper, &runtime))?;
+        let housekeeping = spawn("housekeeping", move || {
+            let _watched = Watched { health: &health, name: "housekeeping" };
+            keep_house_until(&stopped, &housekeeper, &runtime);
+        })?;
         *service.threads.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Threads { stop, handles: vec![housekeeping, judge, committer] });
         Ok(service)
@@ -168,7 +182,17 @@ impl Service {
 
     /// Whether the writer takes changes, and knows what became of those before.
     pub fn is_ready(&self) -> bool {
-        self.writer.is_ready()
+        self.writer.is_ready() && self.failed().is_none()
+    }
+
+    /// The thread that ended unexpectedly, if one did: then the service cannot go on, and has to be started again.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.health.failed()
+    }
+
+    /// Waits until a thread has ended unexpectedly, and gives its name.
+    pub async fn until_failed(&self) -> &'static str {
+        self.health.until_failed().await
     }
 
     /// The store, for what is read beside the facts.

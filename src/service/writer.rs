@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::cache::{Slot, Workspaces};
 use super::desk::{Desk, Due, NotTaken, Whose};
 use super::group::{Change, Group, Judge};
+use super::health::Health;
 use super::mint::Mint;
 use crate::clock::Clock;
 use crate::domain::id::WorkspaceId;
@@ -44,6 +45,7 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     mint: Arc<dyn Mint>,
     workspaces: Arc<Workspaces>,
+    health: Arc<Health>,
     desk: Desk,
     /// What is committed next.
     next: Mutex<Group>,
@@ -55,6 +57,7 @@ struct AtWork<'a>(&'a Writer);
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.0.health.fail("writer");
             self.0.desk.abandon();
             *self.0.next() = Group::default();
         }
@@ -68,8 +71,9 @@ impl Writer {
         clock: Arc<dyn Clock>,
         mint: Arc<dyn Mint>,
         workspaces: Arc<Workspaces>,
+        health: Arc<Health>,
     ) -> Self {
-        Self { log, clock, mint, workspaces, desk: Desk::default(), next: Mutex::default() }
+        Self { log, clock, mint, workspaces, health, desk: Desk::default(), next: Mutex::default() }
     }
 
     /// Hands in a job, to be done soon.

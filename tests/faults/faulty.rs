@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     NotStored(usize),
     /// The n-th append is done, and says that nobody knows.
     Stored(usize),
+    /// The n-th append panics.
+    Panic(usize),
 }
 
 /// An append that waits until it is let go, or until this is dropped.
@@ -98,6 +100,7 @@ impl FaultyLog {
             Fault::Call(n) => Fault::Call(calls + n),
             Fault::NotStored(n) => Fault::NotStored(appends + n),
             Fault::Stored(n) => Fault::Stored(appends + n),
+            Fault::Panic(n) => Fault::Panic(appends + n),
         });
     }
 
@@ -168,6 +171,7 @@ impl EventLog for FaultyLog {
         let number = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
         self.count("append")?;
         assert!(!self.undecided.load(Ordering::SeqCst), "nothing is appended before it is known what was");
+        assert!(!self.strikes(Fault::Panic(number)), "injected");
         if self.strikes(Fault::NotStored(number)) {
             return Err(self.unknown());
         }

@@ -84,6 +84,13 @@ pub fn signer() -> Signer {
     Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() }
 }
 
+/// The API over a service, as it is reached at an address.
+pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
+    let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
+    let (metrics, attempts) = (Box::new(String::new), Attempts::default());
+    App { service, rolls, base_url, metrics, streams, attempts, trusted_proxies }
+}
+
 impl Server {
     /// A server on an empty folder.
     pub fn start() -> Self {
@@ -134,10 +141,7 @@ impl Server {
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let base_url = format!("http://{address}");
-        let (metrics, attempts) = (Box::new(String::new), Attempts::default());
-        let (service_of_app, rolls) = (Arc::clone(&service), Rolls::holding(8 << 20));
-        let app = App { service: service_of_app, rolls, base_url, metrics, streams, attempts, trusted_proxies };
+        let app = app(Arc::clone(&service), address, streams, trusted_proxies);
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;

@@ -19,9 +19,15 @@ fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
     response
 }
 
-/// Says that the process lives.
-pub async fn healthz() -> Response<Body> {
-    text("ok\n", "text/plain; charset=utf-8")
+/// Says that the process lives, and that it need not be started again.
+pub async fn healthz(State(app): State<Arc<App>>) -> Answered {
+    match app.service.failed() {
+        None => Ok(text("ok\n", "text/plain; charset=utf-8")),
+        Some(thread) => {
+            let detail = format!("the thread `{thread}` of the server ended unexpectedly: start it again");
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+        }
+    }
 }
 
 /// Says whether changes are taken and the store can be read.
