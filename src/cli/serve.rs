@@ -29,10 +29,13 @@ use crate::service::mint::{RandomMint, Secret};
 use crate::service::{Service, Settings};
 use crate::telemetry;
 
+const MIB: u64 = 1_024 * 1_024;
 /// How much memory workspaces may take if nobody says, in MiB.
 const CACHE_MIB_DEFAULT: u64 = 512;
 /// Rolls may take this part of what workspaces may, beside them.
 const ROLLS_PART: u64 = 8;
+/// How much room on the disk is kept if nobody says, in MiB.
+const DISK_RESERVE_MIB_DEFAULT: u64 = 64;
 /// How often what was measured is put together.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -64,6 +67,9 @@ pub(super) struct ServeArgs {
     /// How much memory workspaces may take, in MiB
     #[arg(long, visible_alias = "cache-mb", env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
     cache_mib: u64,
+    /// How much of the disk is kept for starting and for taking access away, in MiB; at most a quarter of the disk
+    #[arg(long, env = "TENURE_DISK_RESERVE_MIB", value_name = "MIB", default_value_t = DISK_RESERVE_MIB_DEFAULT)]
+    disk_reserve_mib: u64,
     /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
     /// came from: addresses and networks, separated by commas
     #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
@@ -99,10 +105,10 @@ fn served_signer(log: &SqliteLog, data: &Path, instance: Origin) -> Result<Signe
 
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     telemetry::start_logging("info");
-    let log = SqliteLog::open(&args.data)?;
+    let log = SqliteLog::open_with_reserve(&args.data, args.disk_reserve_mib.saturating_mul(MIB))?;
     let operator = operator_secret(&args.data)?;
     let signer = served_signer(&log, &args.data, args.origin)?;
-    let cache_bytes = args.cache_mib.saturating_mul(1_024 * 1_024);
+    let cache_bytes = args.cache_mib.saturating_mul(MIB);
     runtime()?.block_on(async {
         ignore_hangups()?;
         let stop = asked_to_stop()?;

@@ -465,6 +465,26 @@ impl Command {
         )
     }
 
+    /// Whether doing it only takes access away, and so is done also where hardly any room is left to write it down.
+    pub fn takes_away(&self) -> bool {
+        match self {
+            Self::DeleteWorkspace(_)
+            | Self::EnableRbac(_)
+            | Self::RemoveMember(_)
+            | Self::DeleteServiceUser(_)
+            | Self::RevokeToken(_)
+            | Self::DeleteEnvironment(_)
+            | Self::RevokeGrant(_)
+            | Self::RevokeProxyToken(_)
+            | Self::RevokeAccessKey(_) => true,
+            Self::ChangeMemberRole(command) => command.role == WorkspaceRole::Member,
+            Self::RestrictEnvironment(command) => command.grants.is_empty() && gives_nothing(command.default_role),
+            Self::SetDefaultRole(command) => gives_nothing(Some(command.default_role)),
+            Self::SetProxyTokenEnvironments(command) => command.environments.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Reads `{"type": TYPE, …}`.
     ///
     /// # Errors
@@ -495,4 +515,9 @@ impl Command {
         let profile = Profile { name: name.clone(), email: email.clone() };
         (!profile.is_empty()).then(|| (user.clone(), profile))
     }
+}
+
+/// Whether a default role gives nothing that there was not before.
+const fn gives_nothing(role: Option<EnvironmentRole>) -> bool {
+    matches!(role, None | Some(EnvironmentRole::NoAccess))
 }

@@ -156,6 +156,7 @@ impl From<LogError> for Problem {
         let detail = error.to_string();
         match error {
             LogError::Unreadable { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail),
+            LogError::NoRoom => Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", detail),
             LogError::Unavailable(_) | LogError::OutcomeUnknown(_) | LogError::Locked(_) => {
                 tracing::warn!(%error, "the log is unavailable");
                 Self::new(

@@ -48,6 +48,9 @@ pub enum LogError {
     /// The store did not do it, and nothing of it was done; it may be tried again.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
+    /// There is no room but the reserve, which is kept for taking access away. Nothing was done.
+    #[error("the disk of the data folder has no room but what is kept for taking access away: make room on it")]
+    NoRoom,
     /// The store cannot say whether it was done: reopen the log and look for the events.
     #[error("the outcome of a commit is unknown: {0}")]
     OutcomeUnknown(String),
@@ -150,6 +153,13 @@ pub enum Note {
     Used(PresentedId, Instant),
     /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
     RecordRead(Box<ReadRecord>),
+}
+
+impl Note {
+    /// Whether it may be written where only the reserve of room is left.
+    pub const fn takes_away(&self) -> bool {
+        !matches!(self, Self::SetProfile(..) | Self::Used(..) | Self::RecordRead(_))
+    }
 }
 
 /// One stream's part of a group: all of it is written, or none.
@@ -365,6 +375,14 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`, with what is not as it should be. Nothing that was appended is lost.
     fn close(&self) -> Result<(), LogError>;
+
+    /// Whether there is no room left but the reserve, which is kept for taking access away.
+    fn is_short_of_room(&self) -> bool {
+        false
+    }
+
+    /// Looks how much room there is, sets a reserve aside where there is enough, and opens for writing what could not be before.
+    fn look_after_room(&self) {}
 
     /// Copies the whole store into a new file while it is in use.
     ///

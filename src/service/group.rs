@@ -207,6 +207,9 @@ impl Group {
             return Ok(judged);
         }
         let time = self.expire(slot, judge)?;
+        if judge.log.is_short_of_room() && !asked.commands.iter().all(|(command, _)| command.takes_away()) {
+            return Err(LogError::NoRoom.into());
+        }
         let head = self.head(slot)?;
         if asked.expected.is_some_and(|expected| expected != head.root.head()) {
             return Err(SubmitError::RevisionConflict(head.root.head()));

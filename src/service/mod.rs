@@ -40,7 +40,7 @@ use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
 use crate::clock::{Clock, SteadyClock};
-use crate::domain::command::Profile;
+use crate::domain::command::{Command, Profile};
 use crate::domain::id::{AccessKeyId, ProxyTokenId, UserId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::role::AccessKeyRole;
@@ -185,6 +185,11 @@ impl Service {
         self.writer.is_ready() && self.failed().is_none()
     }
 
+    /// Whether there is no room on the disk but the reserve, so that only what takes access away is done.
+    pub fn is_short_of_room(&self) -> bool {
+        self.log.is_short_of_room()
+    }
+
     /// The thread that ended unexpectedly, if one did: then the service cannot go on, and has to be started again.
     pub fn failed(&self) -> Option<&'static str> {
         self.health.failed()
@@ -219,6 +224,11 @@ impl Service {
     /// # Errors
     /// [`SubmitError`] says which rule said no, or why it could not be made durable.
     pub async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
+        // A request that was done before gets its answer, which the writer finds.
+        let is_new = submission.retry.is_none();
+        if is_new && self.is_short_of_room() && !submission.commands.iter().all(Command::takes_away) {
+            return Err(LogError::NoRoom.into());
+        }
         let slot = match submission.workspace {
             Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
             None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
@@ -238,6 +248,9 @@ impl Service {
 
     /// Writes beside the log, through the writer.
     async fn write(&self, workspace: WorkspaceId, notes: Vec<Note>) -> Result<(), LogError> {
+        if self.is_short_of_room() && !notes.iter().all(Note::takes_away) {
+            return Err(LogError::NoRoom);
+        }
         let (reply, answer) = oneshot::channel();
         self.writer.hand_in(Job::Notes(workspace, notes, reply)).map_err(not_taken)?;
         answer.await.map_err(|_| stopping())?
@@ -421,9 +434,12 @@ impl Service {
             }
         }
         self.save_uses().await?;
-        let workspaces = Arc::clone(&self.workspaces);
-        self.reading(move |_| {
-            workspaces.save();
+        let (workspaces, is_short) = (Arc::clone(&self.workspaces), self.is_short_of_room());
+        self.reading(move |log| {
+            log.look_after_room();
+            if !is_short {
+                workspaces.save();
+            }
             Ok(())
         })
         .await?;
@@ -432,6 +448,9 @@ impl Service {
     }
 
     async fn save_uses(&self) -> Result<(), LogError> {
+        if self.is_short_of_room() {
+            return Ok(());
+        }
         let used = self.directory.take_used();
         if used.is_empty() {
             return Ok(());

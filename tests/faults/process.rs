@@ -89,7 +89,7 @@ impl Process {
         assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
     }
 
-    fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Reply {
+    pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Reply {
         let authorization = format!("Bearer {OPERATOR}");
         let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
         if !key.is_empty() {

@@ -11,7 +11,7 @@ use super::Answered;
 use crate::domain::id::TokenId;
 use crate::http::problem::Problem;
 use crate::http::{App, answer, openapi};
-use crate::log::PresentedId;
+use crate::log::{LogError, PresentedId};
 
 fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
     let mut response = Response::new(body.into());
@@ -34,7 +34,11 @@ pub async fn healthz(State(app): State<Arc<App>>) -> Answered {
 pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
     let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
     app.service.reading(move |log| log.credential(nobody)).await?;
-    if app.service.is_ready() {
+    let service = &app.service;
+    if service.is_short_of_room() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", LogError::NoRoom.to_string()));
+    }
+    if service.is_ready() {
         return Ok(text("ready\n", "text/plain; charset=utf-8"));
     }
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "changes are not taken for the moment"))

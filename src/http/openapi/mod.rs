@@ -36,6 +36,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("429", "too many attempts to prove an id failed, or too many follow it: try again after `Retry-After`"),
     ("500", "the log of the workspace cannot be read"),
     ("503", "not durable, or not there yet: try again"),
+    ("507", "the disk has no room but what is kept for taking access away"),
 ];
 
 /// All methods that the document can name.

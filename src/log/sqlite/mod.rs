@@ -8,18 +8,21 @@ mod append;
 mod backup;
 mod files;
 mod read;
+mod reserve;
 mod schema;
 mod tree;
 mod values;
 mod wal;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use append::Appender;
 use arc_swap::ArcSwap;
 use files::FolderLock;
-use rusqlite::Connection;
+use reserve::Reserve;
+use rusqlite::{Connection, ErrorCode};
 
 use super::journal::{ReadFilter, StoredRead};
 use super::{Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
@@ -35,7 +38,10 @@ const SNAPSHOTS_FOLDER: &str = "snapshots";
 const IDLE_READERS_MAX: usize = 8;
 
 fn unavailable(error: &rusqlite::Error) -> LogError {
-    LogError::Unavailable(error.to_string())
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => LogError::NoRoom,
+        _ => LogError::Unavailable(error.to_string()),
+    }
 }
 
 /// Locks, also after a panic elsewhere: a connection rolls back what it left half-done, so there is nothing to mistrust.
@@ -50,6 +56,8 @@ enum Writer {
     Ready(Appender),
     /// A commit's outcome is unknown, or the last reopening failed: the next one decides.
     Undecided,
+    /// There was no room on the disk to open it: it is tried again when there is.
+    NoRoom,
     /// It never could.
     ReadOnly,
     /// It cannot any more.
@@ -65,6 +73,7 @@ impl Writer {
         let why = match self {
             Self::Ready(appender) => return Ok(appender),
             Self::Undecided => "it has to be reopened first",
+            Self::NoRoom => "there is no room on the disk of the data folder",
             Self::ReadOnly => "it was opened for reading only",
             Self::Closed => "it was closed",
         };
@@ -76,21 +85,32 @@ impl Writer {
 #[derive(Debug)]
 struct Readers {
     file: PathBuf,
+    /// Whether nobody writes to the store for as long as these read it.
+    is_still: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    fn new(file: PathBuf) -> Self {
-        Self { file, idle: Mutex::default() }
+    fn new(file: PathBuf, is_still: bool) -> Self {
+        Self { file, is_still, idle: Mutex::default() }
     }
 
     /// Runs `query` with a connection. One that an error happened on is not used again.
     fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, LogError>) -> Result<T, LogError> {
         let idle = lock(&self.idle).pop();
-        let connection = idle.map_or_else(|| schema::open_reader(&self.file), Ok)?;
+        let connection = idle.map_or_else(|| self.open(), Ok)?;
         let found = query(&connection)?;
         self.put_back(connection);
         Ok(found)
+    }
+
+    fn open(&self) -> Result<Connection, LogError> {
+        let opened = schema::open_reader(&self.file);
+        // A reader needs room for the index of the WAL; without one, and while nobody can write, the file alone is all there is.
+        if opened.is_err() && self.is_still && !wal::has_wal(&self.file) {
+            return schema::open_still(&self.file);
+        }
+        opened
     }
 
     fn put_back(&self, connection: Connection) {
@@ -107,6 +127,8 @@ pub struct SqliteLog {
     file: PathBuf,
     writer: Mutex<Writer>,
     readers: ArcSwap<Readers>,
+    reserve: Mutex<Reserve>,
+    is_short: AtomicBool,
     /// The folder is this process's for as long as it is open; none where the log is only read.
     folder_lock: Option<FolderLock>,
 }
@@ -118,14 +140,36 @@ impl SqliteLog {
     /// `Locked` if another log has the folder open, in this process or another; `Unavailable` if the folder or the store in
     /// it cannot be made, read or written, or if a newer tenure wrote it.
     pub fn open(folder: &Path) -> Result<Self, LogError> {
+        Self::open_with_reserve(folder, 0)
+    }
+
+    /// As [`Self::open`], with so many bytes of the disk set aside for taking access away. Where there is no room to open a store for
+    /// writing it is opened for reading, until there is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_reserve(folder: &Path, reserve_bytes: u64) -> Result<Self, LogError> {
         let file = files::make_folder(folder)?;
         let folder_lock = files::lock_folder(&file)?;
         for folder in [folder, &file.with_file_name(SNAPSHOTS_FOLDER)] {
             files::remove_drafts(folder);
         }
+        let mut reserve = Reserve::beside(&file, reserve_bytes);
+        if reserve_bytes > 0 {
+            reserve.give_up_to_start();
+        }
         wal::check(&file)?;
-        let writer = Writer::opened(schema::open_writer(&file)?);
-        Ok(Self::new(file, writer, Some(folder_lock)))
+        let writer = match schema::open_writer(&file) {
+            Ok(connection) => Writer::opened(connection),
+            Err(error) if reserve_bytes > 0 && reserve.is_nothing_free() => {
+                tracing::error!(%error, "there is no room on the disk: only what is there already can be read");
+                Writer::NoRoom
+            }
+            Err(error) => return Err(error),
+        };
+        let log = Self::new(file, (writer, reserve), Some(folder_lock));
+        log.look_after_room();
+        Ok(log)
     }
 
     /// Opens the log in a folder for reading only, whether a server has the folder open or not. Nothing can be appended.
@@ -137,7 +181,8 @@ impl SqliteLog {
         if !files::is_taken(&file) {
             wal::check(&file)?;
         }
-        let log = Self::new(file, Writer::ReadOnly, None);
+        let reserve = Reserve::beside(&file, 0);
+        let log = Self::new(file, (Writer::ReadOnly, reserve), None);
         log.readers.load().with(|_| Ok(()))?;
         Ok(log)
     }
@@ -147,14 +192,54 @@ impl SqliteLog {
         files::find_store(folder).is_ok()
     }
 
-    fn new(file: PathBuf, writer: Writer, folder_lock: Option<FolderLock>) -> Self {
-        let readers = ArcSwap::from_pointee(Readers::new(file.clone()));
-        Self { file, writer: Mutex::new(writer), readers, folder_lock }
+    fn new(file: PathBuf, (writer, reserve): (Writer, Reserve), folder_lock: Option<FolderLock>) -> Self {
+        let readers = ArcSwap::from_pointee(Readers::new(file.clone(), matches!(writer, Writer::NoRoom)));
+        let (writer, reserve, is_short) = (Mutex::new(writer), Mutex::new(reserve), AtomicBool::new(false));
+        Self { file, writer, readers, reserve, is_short, folder_lock }
+    }
+
+    /// Takes note of how much room there is, and says so where that has changed.
+    fn look(&self, reserve: &Reserve) {
+        let is_short = reserve.is_all_there_is();
+        match (self.is_short.swap(is_short, Ordering::AcqRel), is_short) {
+            (false, true) => tracing::warn!("{}", LogError::NoRoom),
+            (true, false) => tracing::info!("there is room on the disk again: all changes are taken"),
+            _ => {}
+        }
+    }
+
+    /// Writes a group; where the disk is full, once more with a piece of the reserve.
+    fn append_with_room(&self, writer: &mut Writer, group: &[Append]) -> Result<Appended, LogError> {
+        let mut reserve = lock(&self.reserve);
+        if self.is_short_of_room() {
+            reserve.make_room();
+        }
+        let mut appended = writer.ready()?.append(group);
+        if matches!(appended, Err(LogError::NoRoom)) && reserve.give_up_piece() {
+            appended = writer.ready()?.append(group);
+        }
+        self.look(&reserve);
+        appended
+    }
+
+    /// Opens a store for writing that could not be for want of room.
+    fn open_again(&self) {
+        if !matches!(*lock(&self.writer), Writer::NoRoom) {
+            return;
+        }
+        match self.reopen() {
+            Ok(()) => tracing::info!("there is room on the disk again: the store is opened for writing"),
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be opened for writing");
+                *lock(&self.writer) = Writer::NoRoom;
+                drop(self.readers.swap(Readers::new(self.file.clone(), true).into()));
+            }
+        }
     }
 
     /// Closes the idle readers. `SQLite` empties the WAL, or recovers from it, only where nobody reads.
     fn close_readers(&self) {
-        drop(self.readers.swap(Readers::new(self.file.clone()).into()));
+        drop(self.readers.swap(Readers::new(self.file.clone(), false).into()));
     }
 
     /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
@@ -170,7 +255,7 @@ impl SqliteLog {
 impl EventLog for SqliteLog {
     fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
         let mut writer = lock(&self.writer);
-        let appended = writer.ready()?.append(group);
+        let appended = self.append_with_room(&mut writer, group);
         if matches!(appended, Err(LogError::OutcomeUnknown(_))) {
             // Nothing may be written after it until it is decided whether it counts.
             *writer = Writer::Undecided;
@@ -266,6 +351,7 @@ impl EventLog for SqliteLog {
     fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
         let why = match *lock(&self.writer) {
             Writer::Ready(_) | Writer::Undecided => None,
+            Writer::NoRoom => Some("there is no room on the disk of the data folder"),
             Writer::ReadOnly => Some("it was opened for reading only"),
             Writer::Closed => Some("it was closed"),
         };
@@ -306,9 +392,26 @@ impl EventLog for SqliteLog {
                 }
                 return Ok(());
             }
-            Writer::Closed => return Ok(()),
+            Writer::NoRoom | Writer::Closed => return Ok(()),
         };
         wal::empty(&connection, &self.file)
+    }
+
+    fn is_short_of_room(&self) -> bool {
+        self.is_short.load(Ordering::Acquire)
+    }
+
+    fn look_after_room(&self) {
+        let is_nothing_free = {
+            let mut reserve = lock(&self.reserve);
+            reserve.fill();
+            self.look(&reserve);
+            reserve.is_nothing_free()
+        };
+        // Without the reserve, since whoever appends takes it after the writer.
+        if !is_nothing_free {
+            self.open_again();
+        }
     }
 
     fn backup(&self, out: &Path) -> Result<(), LogError> {

@@ -31,7 +31,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Returns whether a WAL with something in it lies beside the file.
-fn has_wal(file: &Path) -> bool {
+pub(super) fn has_wal(file: &Path) -> bool {
     fs::metadata(beside(file, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
 
