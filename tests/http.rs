@@ -33,10 +33,14 @@ mod events;
 mod expiry;
 #[path = "http/feed.rs"]
 mod feed;
+#[path = "http/heads.rs"]
+mod heads;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/identifiers.rs"]
 mod identifiers;
+#[path = "http/instant.rs"]
+mod instant;
 #[path = "http/lines.rs"]
 mod lines;
 #[path = "http/lists.rs"]

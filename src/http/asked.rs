@@ -1,12 +1,13 @@
 //! A request whose caller is known: what every handler begins with.
 //!
-//! The order is always the same: the credential, then the workspace and whether the caller has a part in it, then the
-//! parameters and the body, then what is asked. So nobody without a credential learns of anything, and a workspace that the
-//! caller has no part in is answered like one that never was.
+//! The order is always the same: the body is read, then the credential is judged, then the form of the parameters, then the workspace
+//! and whether the caller has a part in it, then what is asked. So nobody without a credential learns of anything, and a workspace that the
+//! caller has no part in is answered like one that never was. Authority and facts are those of one instant, after the request is
+//! complete: the handler takes neither a second time.
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH};
 use axum::http::request::Parts;
@@ -19,10 +20,10 @@ use sha2::{Digest, Sha256};
 use super::App;
 use super::body::{drain, read_body};
 use super::connection::{Came, Limits};
+use super::if_match;
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
-use crate::domain::id::WorkspaceId;
 use crate::domain::json;
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::role::AccessKeyRole;
@@ -30,8 +31,8 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::service::mint::Secret;
-use crate::service::submission::SubmitError;
-use crate::service::{Authenticated, Presented};
+use crate::service::submission::Expected;
+use crate::service::{Authenticated, Facts, Presented};
 
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
@@ -42,11 +43,11 @@ pub struct Asked {
     pub app: Arc<App>,
     /// Who asks.
     pub caller: Caller,
-    /// The workspace that the caller's credential belongs to; none for the operator.
-    pub home: Option<WorkspaceId>,
+    /// The workspace that the caller's credential belongs to, as it was judged on; none for the operator.
+    pub home: Option<Arc<Workspace>>,
     /// The parameters after the `?` that nobody has asked for yet.
     pub params: Params,
-    /// When the request was taken up.
+    /// The instant that the request is answered as of: the clock, read together with the facts once the request was complete.
     pub received: Instant,
     path: RawPathParams,
     parts: Parts,
@@ -90,18 +91,6 @@ pub fn presented(headers: &HeaderMap) -> Option<Presented> {
     split(std::str::from_utf8(&decoded).ok()?, ':')
 }
 
-async fn authenticate(app: &App, parts: &Parts) -> Result<Authenticated, Problem> {
-    if parts.headers.get_all(AUTHORIZATION).iter().count() > 1 {
-        return Err(Problem::unauthenticated());
-    }
-    let presented = presented(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-    if let Some(authenticated) = app.service.authenticate(&presented).await? {
-        return Ok(authenticated);
-    }
-    app.count_failure(&presented, parts)?;
-    Err(Problem::unauthenticated())
-}
-
 /// The decoded parameters of the path.
 ///
 /// # Errors
@@ -116,58 +105,27 @@ pub fn path_value<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
     path.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
 }
 
-/// A request but for its body.
-struct Head {
-    app: Arc<App>,
-    caller: Caller,
-    home: Option<WorkspaceId>,
-    params: Params,
-    received: Instant,
-    path: RawPathParams,
-    parts: Parts,
-}
-
-impl Head {
-    async fn with(self, body: Body, limits: &Limits) -> Result<Asked, Problem> {
-        let body = read_body(body, limits).await?;
-        let Self { app, caller, home, params, received, path, parts } = self;
-        Ok(Asked { app, caller, home, params, received, path, parts, body })
-    }
-}
-
-async fn head(app: &Arc<App>, mut parts: Parts) -> Result<Head, Problem> {
-    let received = app.service.now();
-    let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
-    let path = path_params(&mut parts).await?;
-    let params = Params::parse(parts.uri.query())?;
-    let home = home.map(|home| home.id());
-    Ok(Head { app: Arc::clone(app), caller, home, params, received, path, parts })
-}
-
-async fn head_in_workspace(app: &Arc<App>, mut parts: Parts) -> Result<(Head, Arc<Workspace>, Reader), Problem> {
-    let received = app.service.now();
-    let Authenticated { caller, root: home } = authenticate(app, &parts).await?;
-    let path = path_params(&mut parts).await?;
-    let root = find(app, home.as_ref(), path_value(&path, "ws"), received).await?;
-    let reader = reader(&caller, &root, received)?;
-    let params = Params::parse(parts.uri.query())?;
-    let home = home.map(|home| home.id());
-    Ok((Head { app: Arc::clone(app), caller, home, params, received, path, parts }, root, reader))
-}
-
 impl FromRequest<Arc<App>> for Asked {
     type Rejection = Problem;
 
+    /// Reads the request to its end, and only then judges the credential: what is answered rests on facts that are no older than the
+    /// complete request. One without any credential is refused at once.
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let limits = Limits::of(&parts.extensions);
-        match head(app, parts).await {
-            Ok(head) => head.with(body, &limits).await,
-            Err(problem) => {
-                drain(body, &limits).await;
-                Err(problem)
-            }
-        }
+        let Some(presented) = presented(&parts.headers) else {
+            drain(body, &limits).await;
+            return Err(Problem::unauthenticated());
+        };
+        let body = read_body(body, &limits).await?;
+        let Some(authenticated) = app.service.authenticate(&presented).await? else {
+            app.count_failure(&presented, &parts)?;
+            return Err(Problem::unauthenticated());
+        };
+        let Authenticated { caller, root: home, now: received } = authenticated;
+        let path = path_params(&mut parts).await?;
+        let params = Params::parse(parts.uri.query())?;
+        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body })
     }
 }
 
@@ -175,28 +133,22 @@ impl FromRequest<Arc<App>> for InWorkspace {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let limits = Limits::of(&parts.extensions);
-        match head_in_workspace(app, parts).await {
-            Ok((head, root, reader)) => Ok(Self { asked: head.with(body, &limits).await?, root, reader }),
-            Err(problem) => {
-                drain(body, &limits).await;
-                Err(problem)
-            }
-        }
+        let asked = Asked::from_request(request, app).await?;
+        let facts = asked.find_workspace().await?;
+        asked.within(facts)
     }
 }
 
 /// The workspace of a name or id, if it is the caller's own or the caller is the operator.
-async fn find(app: &App, home: Option<&Arc<Workspace>>, named: &str, now: Instant) -> Result<Arc<Workspace>, Problem> {
+async fn find(app: &App, home: Option<Facts>, named: &str) -> Result<Facts, Problem> {
     let not_found = || Problem::not_found("workspace", named);
     let Some(home) = home else {
         let id = app.service.find_workspace(named).await?.ok_or_else(not_found)?;
-        return app.service.workspace(id).await?.ok_or_else(not_found);
+        return app.service.facts(id).await?.ok_or_else(not_found);
     };
-    let view = View::now(Arc::clone(home), now);
+    let view = View::now(Arc::clone(&home.root), home.now);
     let by_name = view.description().is_some_and(|description| description.name.as_str() == named);
-    if by_name || named.parse() == Ok(home.id()) { Ok(Arc::clone(home)) } else { Err(not_found()) }
+    if by_name || named.parse() == Ok(home.root.id()) { Ok(home) } else { Err(not_found()) }
 }
 
 /// What a caller may read in a workspace, judged on these facts, `now`.
@@ -220,6 +172,24 @@ pub fn reader(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Result<Re
 }
 
 impl Asked {
+    /// The newest facts of the workspace that the path names, and the instant that they are looked at.
+    ///
+    /// # Errors
+    /// The caller has no part in such a workspace.
+    pub async fn find_workspace(&self) -> Result<Facts, Problem> {
+        let home = self.home.clone().map(|root| Facts { root, now: self.received });
+        find(&self.app, home, self.path("ws")).await
+    }
+
+    /// The request, as one about a workspace that the caller has a part in.
+    ///
+    /// # Errors
+    /// The caller is none that asks over HTTP.
+    pub fn within(self, Facts { root, now }: Facts) -> Result<InWorkspace, Problem> {
+        let reader = reader(&self.caller, &root, now)?;
+        Ok(InWorkspace { asked: Self { received: now, ..self }, root, reader })
+    }
+
     /// A parameter of the path; empty if the route has no such one.
     pub fn path(&self, name: &str) -> &str {
         path_value(&self.path, name)
@@ -275,19 +245,12 @@ impl Asked {
         if body.is_empty() || body == b"{}" { Ok(()) } else { Err(Problem::invalid("this request takes no body")) }
     }
 
-    /// The revision that `If-Match` expects to be the newest; none for `*`.
+    /// The revisions of which `If-Match` expects one to be the newest (RFC 9110 §13.1.1); none for `*`, or without the header.
     ///
     /// # Errors
-    /// The header is not a revision in quotes.
-    pub fn expected(&self) -> Result<Option<Revision>, Problem> {
-        let Some(value) = self.parts.headers.get(IF_MATCH) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(None);
-        }
-        let revision =
-            text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-        revision.map(Some).ok_or_else(|| Problem::invalid("`If-Match` is a revision in quotes, such as `\"17\"`"))
+    /// The header is neither `*` nor a list of entity tags.
+    pub fn expected(&self) -> Result<Option<Expected>, Problem> {
+        if_match::expected(&self.parts.headers)
     }
 
     /// The key under which this request is done once.
@@ -308,9 +271,10 @@ impl Asked {
     /// SHA-256 over all that makes this request the same as another: method, path, query, `If-Match` and body.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        let if_match = self.parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).unwrap_or_default();
+        let if_match: Vec<_> = self.parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
+        let if_match = if_match.join(&b", "[..]);
         let target = self.parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        for part in [self.parts.method.as_str().as_bytes(), target.as_bytes(), if_match, &self.body] {
+        for part in [self.parts.method.as_str().as_bytes(), target.as_bytes(), &if_match, &self.body] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part);
         }
@@ -347,24 +311,12 @@ impl InWorkspace {
     /// # Errors
     /// `at` is later than now.
     pub fn view_at(&self, at: At) -> Result<View, Problem> {
-        Ok(View::new(Arc::clone(&self.root), at, self.asked.app.service.now())?)
+        Ok(View::new(Arc::clone(&self.root), at, self.asked.received)?)
     }
 
     /// The workspace now, by which authority is judged.
     pub fn now(&self) -> View {
-        View::now(Arc::clone(&self.root), self.asked.app.service.now())
-    }
-
-    /// Makes sure that `If-Match`, if it is there, is the newest revision: for writes beside the log.
-    ///
-    /// # Errors
-    /// It is not, or is no revision in quotes.
-    pub fn check_head(&self) -> Result<(), Problem> {
-        let head = self.root.head();
-        match self.asked.expected()? {
-            Some(expected) if expected != head => Err(Problem::submission(SubmitError::RevisionConflict(head), 0)),
-            _ => Ok(()),
-        }
+        View::now(Arc::clone(&self.root), self.asked.received)
     }
 
     /// Makes sure that the caller may read everything.

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Response, StatusCode};
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
 
@@ -15,6 +17,10 @@ use super::problem::Problem;
 pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a body is read away after its request was answered.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How many times it is looked whether a body has arrived.
+const LOOKS_MAX: usize = 8;
 
 /// The whole body.
 ///
@@ -54,16 +60,45 @@ async fn whole(mut body: Body) -> Result<Bytes, Problem> {
     Ok(pieces.into())
 }
 
+/// Gives an answer that does not wait for the body. Where the whole body is here already, the connection can be used again. Else it
+/// ends with the answer; what still comes is read away for a while, so that a sender that is still writing does not lose the answer.
+pub async fn answer_first(mut answer: Response<Body>, mut body: Body) -> Response<Body> {
+    if is_here(&mut body).await {
+        return answer;
+    }
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    tokio::spawn(tokio::time::timeout(LINGER_TIME_MAX, read_away(body)));
+    answer
+}
+
+/// Whether the rest of a body has arrived; reads it away as far as it has.
+async fn is_here(body: &mut Body) -> bool {
+    for _ in 0..LOOKS_MAX {
+        if body.is_end_stream() {
+            return true;
+        }
+        match body.frame().now_or_never() {
+            Some(None | Some(Err(_))) => return true,
+            Some(Some(Ok(_))) => {}
+            // The connection, whose task this is, has to hand over what it has read.
+            None => tokio::task::yield_now().await,
+        }
+    }
+    false
+}
+
+/// Reads a body to its end, up to the size that a body may have.
+async fn read_away(mut body: Body) {
+    let mut left = BODY_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
+        left = rest;
+    }
+}
+
 /// Reads a body away, so that the connection can be used again after a refusal that did not wait for it. One that is too
 /// large or too slow is left, and the connection ends.
-pub async fn drain(mut body: Body, limits: &Limits) {
-    let read = async {
-        let mut left = BODY_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
-            left = rest;
-        }
-    };
+pub async fn drain(body: Body, limits: &Limits) {
     // Whether it was in time or not, there is nothing more to do with it.
-    drop(select(pin!(read), limits.after(BODY_TIME_MAX)).await);
+    drop(select(pin!(read_away(body)), limits.after(BODY_TIME_MAX)).await);
 }

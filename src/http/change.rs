@@ -20,8 +20,9 @@ use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
 use crate::proof::frontier::TreeHead;
+use crate::service::SideWrite;
 use crate::service::mint::Secret;
-use crate::service::submission::{Accepted, Answer, Retry, Submission};
+use crate::service::submission::{Accepted, Answer, Repeatable, Retry, SideAnswer, Submission, SubmitError};
 
 /// How the answer to a change is made from what the commands did, beside the revision and the events.
 pub type Render = fn(&Accepted, &[Command], Show) -> Fields;
@@ -83,16 +84,16 @@ struct Kept<Body> {
 /// Why they were refused, or could not be made durable.
 pub async fn change(request: InWorkspace, commands: Vec<Command>, render: Render) -> Result<Response<Body>, Problem> {
     let workspace = Some(request.root.id());
-    submit(request.asked, workspace, commands, render).await
+    submit(request.asked, (workspace, None), commands, render).await
 }
 
-/// As [`change`], also for a workspace that is to be made.
+/// As [`change`], also for a workspace that is to be made. The answer is kept in a second scope too, if there is one.
 ///
 /// # Errors
 /// Why they were refused, or could not be made durable.
 pub async fn submit(
     mut asked: Asked,
-    workspace: Option<WorkspaceId>,
+    (workspace, alias): (Option<WorkspaceId>, Option<String>),
     commands: Vec<Command>,
     render: Render,
 ) -> Result<Response<Body>, Problem> {
@@ -105,7 +106,7 @@ pub async fn submit(
     }
     std::mem::take(&mut asked.params).finish()?;
     let expected = asked.expected()?;
-    let retry = retry(&asked, workspace, &commands, render)?;
+    let retry = retry(&asked, (workspace, alias), &commands, render)?;
     let commands_len = commands.len();
     let kept_commands = commands.clone();
     let caller = asked.caller.clone();
@@ -116,13 +117,31 @@ pub async fn submit(
             note(&asked, &accepted);
             (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
-        Answer::Kept(bytes) => {
-            let kept: Kept<&RawValue> = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
-            (kept.map(|body| body.get().as_bytes().to_vec()), None)
-        }
+        Answer::Kept(bytes) => (read_kept(&bytes)?, None),
     };
     let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
     respond(kept, checkpoint)
+}
+
+/// Gives the answer that was kept in a scope for the same request, if there is one; for a caller who may still ask for it.
+///
+/// # Errors
+/// The key was used for another request there, or the store cannot be read.
+pub async fn answer_again(asked: &Asked, scope: String) -> Result<Option<Response<Body>>, Problem> {
+    let Some(key) = asked.idempotency_key()? else { return Ok(None) };
+    let read = asked.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
+    let Some(before) = read else { return Ok(None) };
+    if before.fingerprint != asked.fingerprint() {
+        return Err(Problem::submission(SubmitError::KeyReused, 1));
+    }
+    let kept = read_kept(&before.answer)?;
+    let checkpoint = checkpoint(asked, kept.workspace, None).await?;
+    respond(kept, checkpoint).map(Some)
+}
+
+fn read_kept(bytes: &[u8]) -> Result<Kept<Vec<u8>>, Problem> {
+    let kept: Kept<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
+    Ok(kept.map(|body| body.get().as_bytes().to_vec()))
 }
 
 /// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
@@ -157,7 +176,7 @@ fn unreadable() -> Problem {
 
 fn retry(
     asked: &Asked,
-    workspace: Option<WorkspaceId>,
+    (workspace, alias): (Option<WorkspaceId>, Option<String>),
     commands: &[Command],
     render: Render,
 ) -> Result<Option<Retry>, Problem> {
@@ -168,11 +187,24 @@ fn retry(
         kept.and_then(stored).unwrap_or_default()
     };
     let scope = retry_scope(asked, workspace);
-    Ok(Some(Retry { scope, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
+    Ok(Some(Retry { scope, alias, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
+}
+
+/// Asks for a write beside the log; `answer` is kept for a request that may be sent again.
+///
+/// # Errors
+/// As [`change`].
+pub async fn submit_side(request: &InWorkspace, write: SideWrite, answer: Vec<u8>) -> Result<SideAnswer, Problem> {
+    let InWorkspace { asked, root, .. } = request;
+    let (expected, key, fingerprint) = (asked.expected()?, asked.idempotency_key()?, asked.fingerprint());
+    let scope = retry_scope(asked, Some(root.id()));
+    let repeatable = key.map(|key| Repeatable { scope, key, fingerprint, answer });
+    let done = asked.app.service.submit_side(root.id(), &asked.caller, write, (expected, repeatable)).await;
+    done.map_err(|error| Problem::submission(error, 1))
 }
 
 /// Within which an idempotency key is unique: the workspace, or the instance, and the holder of the caller's credential.
-pub fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
+fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
     let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
     format!("{within} {}", asked.holder())
 }

@@ -1,7 +1,8 @@
 //! Recording who reads the audit, before they are answered.
 //!
-//! An answer of the audit is given only once it is durable who got it: a handler calls [`record`] when it has all rows, or
-//! [`begin`] ahead of the first of many, and passes on what goes wrong. Refusals give nothing away and are not recorded.
+//! An answer of the audit is given only once it is durable who got it, and only to a reader who may still read at the head that
+//! this is recorded at: a handler calls [`record`] when it has all rows, or [`begin`] ahead of the first of many, and passes on what
+//! goes wrong. Refusals give nothing away and are not recorded.
 
 use std::sync::Arc;
 
@@ -16,9 +17,9 @@ use crate::domain::id::{TokenId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
-use crate::log::LogError;
 use crate::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecord};
 use crate::service::Service;
+use crate::service::submission::SubmitError;
 
 /// How many commands of a what-if are named.
 const COMMANDS_NAMED_MAX: usize = 20;
@@ -26,10 +27,11 @@ const COMMANDS_NAMED_MAX: usize = 20;
 /// Records an answer of so many rows, all of which are known.
 ///
 /// # Errors
-/// It could not be made durable (503), or the question is too long to be recorded (422): the answer must not be given.
+/// The caller's right to read has ended (401, 403), the record could not be made durable (503), or the question is too long to be
+/// recorded (422): the answer must not be given.
 pub async fn record(request: &InWorkspace, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
     let record = ReadRecord { rows: Some(number(rows)), ..asked(request, view, form)? };
-    Ok(request.asked.app.service.record_read(record).await?)
+    write(&request.asked, record).await
 }
 
 /// As [`record`], of a question that is asked in the body of the request: `asked` says which.
@@ -46,7 +48,7 @@ pub async fn record_asked(
     let record = self::asked(request, view, form)?;
     let query = if record.query.is_empty() { asked } else { format!("{asked}&{}", record.query) };
     let record = ReadRecord { rows: Some(number(rows)), query, ..record };
-    Ok(request.asked.app.service.record_read(record).await?)
+    write(&request.asked, record).await
 }
 
 /// What commands were asked about, for the record: their types, the first twenty, and the SHA-256 of the body, since what they
@@ -58,13 +60,24 @@ pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
     format!("commands={}&commands_total={}&sha256={digest}", types.join(","), commands.len())
 }
 
+/// Records a read, if the caller may still read at the head that it is recorded at.
+async fn write(asked: &Asked, record: ReadRecord) -> Result<(), Problem> {
+    let recorded = asked.app.service.record_read(record, &asked.caller).await;
+    recorded.map_err(|error| Problem::submission(error, 1))
+}
+
+async fn begin_recorded(asked: &Asked, record: ReadRecord) -> Result<Recording, Problem> {
+    let begun = Recording::begin(Arc::clone(&asked.app.service), record, &asked.caller).await;
+    begun.map_err(|error| Problem::submission(error, 1))
+}
+
 /// Records that an answer begins, of which nobody knows yet how many rows it will have.
 ///
 /// # Errors
 /// As [`record`].
 pub async fn begin(request: &InWorkspace, view: &View, form: AnswerForm) -> Result<Recording, Problem> {
     let record = asked(request, view, form)?;
-    Ok(Recording::begin(Arc::clone(&request.asked.app.service), record).await?)
+    begin_recorded(&request.asked, record).await
 }
 
 /// An answer that is being given. When it is dropped, be it at the end or because its reader broke off, it is recorded how
@@ -80,12 +93,12 @@ impl Recording {
     /// Records that the answer begins.
     ///
     /// # Errors
-    /// `Unavailable`: the answer must not be given.
-    pub async fn begin(service: Arc<Service>, record: ReadRecord) -> Result<Self, LogError> {
+    /// The reader's right has ended, or it is not known whether the read was recorded: the answer must not be given.
+    pub async fn begin(service: Arc<Service>, record: ReadRecord, caller: &Caller) -> Result<Self, SubmitError> {
         let begun = ReadRecord { rows: None, ..record };
         // A reader that breaks off while this waits was given no rows, and that is recorded as for any other.
         let mut recording = Self { service, record: Some(begun.clone()), sent: 0 };
-        let recorded = recording.service.record_read(begun).await;
+        let recorded = recording.service.record_read(begun, caller).await;
         if recorded.is_err() {
             recording.record = None;
         }
@@ -123,7 +136,7 @@ pub async fn record_of(
     rows: usize,
 ) -> Result<(), Problem> {
     let record = ReadRecord { rows: Some(number(rows)), ..of(asked, workspace, (newest, asked.received), form)? };
-    Ok(asked.app.service.record_read(record).await?)
+    write(asked, record).await
 }
 
 /// As [`begin`], of a question that is about more than one workspace.
@@ -137,7 +150,7 @@ pub async fn begin_of(
     form: AnswerForm,
 ) -> Result<Recording, Problem> {
     let record = of(asked, workspace, (first, asked.received), form)?;
-    Ok(Recording::begin(Arc::clone(&asked.app.service), record).await?)
+    begin_recorded(asked, record).await
 }
 
 /// The record of a request, without how many rows it came to.

@@ -12,6 +12,8 @@ pub mod client_address;
 pub mod connection;
 pub mod entity;
 pub mod handlers;
+pub mod head;
+pub mod if_match;
 pub mod journal;
 pub mod live;
 pub mod openapi;

@@ -199,7 +199,9 @@ impl IntoResponse for Problem {
                 drop(headers.insert(RETRY_AFTER, HeaderValue::from(seconds)));
             }
             // What was not read of the body is not read to its end, so nothing more can come on this connection.
-            StatusCode::PAYLOAD_TOO_LARGE => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                drop(headers.insert(CONNECTION, HeaderValue::from_static("close")));
+            }
             _ => {}
         }
         response

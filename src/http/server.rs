@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,13 +22,12 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::body::drain;
 use super::connection::{Came, Connection, Limits, RequestId};
+use super::head::{self, HEAD_BYTES_MAX};
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
 /// How long the head of a request may take to arrive, on a connection that is kept too.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-/// The largest head of a request, in bytes.
-pub const HEAD_BYTES_MAX: usize = 32 * 1_024;
 /// The most connections at a time; others wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// How long an answer may wait for its reader to take any of it.
@@ -69,8 +69,14 @@ async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) 
     let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = given.map_or_else(|| RequestId::Made(crate::service::mint::request_id()), RequestId::Given);
     request.extensions_mut().insert(Came { by, id: id.clone() });
-    // It is always ready.
-    let Ok(mut response) = router.call(request).await;
+    let mut response = match head::check(&request) {
+        // The router is always ready, and never fails.
+        Ok(()) => router.call(request).await?,
+        Err(problem) => {
+            drain_refused(request).await;
+            problem.into_response()
+        }
+    };
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");
     }

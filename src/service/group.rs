@@ -5,6 +5,8 @@
 //! not durable yet. While a group is committed, the next is judged on what it leaves ([`Ahead`]); whoever commits drops the next
 //! with it.
 
+mod side;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,10 +15,13 @@ use tokio::sync::oneshot;
 use super::cache::Slot;
 use super::desk::Next;
 use super::mint::{Mint, Secret, command_id};
+pub(super) use side::Side;
+pub use side::SideWrite;
+
 use super::recorder::StoredForms;
-use super::submission::{Accepted, Answer, Retry, Submission, SubmitError};
+use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, Submission, SubmitError};
 use crate::domain::command::Command;
-use crate::domain::decide::{Decided, Refused, Stamp, decide_all, expire};
+use crate::domain::decide::{Decided, Refused, Stamp, authorize_all, decide_all, expire};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{Fresh, WorkspaceId};
 use crate::domain::name::Reason;
@@ -44,7 +49,7 @@ pub(super) struct Change {
     pub(super) commands: Vec<(Command, Fresh)>,
     pub(super) secrets: Vec<Option<Secret>>,
     pub(super) reason: Option<Reason>,
-    pub(super) expected: Option<Revision>,
+    pub(super) expected: Option<Expected>,
     pub(super) retry: Option<Retry>,
     pub(super) reply: oneshot::Sender<Result<Answer, SubmitError>>,
 }
@@ -112,6 +117,8 @@ enum Verdict {
 struct Ahead {
     roots: HashMap<WorkspaceId, Arc<Workspace>>,
     kept: HashMap<(String, String), KeptAnswer>,
+    /// Credentials that it forgets.
+    forgotten: Vec<PresentedId>,
 }
 
 /// Changes that share one commit.
@@ -122,6 +129,8 @@ pub(super) struct Group {
     parts: Vec<Append>,
     kept: HashMap<(String, String), (KeptAnswer, usize)>,
     waiting: Vec<Waiting>,
+    sides: Vec<side::WaitingSide>,
+    forgotten: Vec<PresentedId>,
     notes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
     events_len: usize,
 }
@@ -144,12 +153,12 @@ impl Group {
 
     /// How many wait for it.
     pub(super) const fn waiting_len(&self) -> usize {
-        self.waiting.len() + self.notes.len()
+        self.waiting.len() + self.sides.len() + self.notes.len()
     }
 
     /// How it stands. A group that only answers, and writes nothing, is to be settled too.
     pub(super) fn standing(&self) -> Next {
-        let is_begun = !(self.parts.is_empty() && self.waiting.is_empty());
+        let is_begun = !(self.parts.is_empty() && self.waiting.is_empty() && self.sides.is_empty());
         Next { waiting: self.waiting_len(), is_begun, is_full: self.is_full() }
     }
 
@@ -157,6 +166,7 @@ impl Group {
     pub(super) fn take(&mut self) -> Self {
         let taken = std::mem::take(self);
         self.ahead.roots = taken.heads.iter().map(|(id, head)| (*id, Arc::clone(&head.root))).collect();
+        self.ahead.forgotten.clone_from(&taken.forgotten);
         self.ahead.kept = taken.kept.iter().map(|(key, (kept, _))| (key.clone(), kept.clone())).collect();
         taken
     }
@@ -203,7 +213,11 @@ impl Group {
     }
 
     fn judge(&mut self, slot: &Arc<Slot>, asked: Asked, judge: &Judge<'_>) -> Result<Judged, SubmitError> {
-        if let Some(judged) = self.answered_before(asked.retry.as_ref(), judge)? {
+        if let Some(judged) = self.answered_before(asked.retry.as_ref().map(Retry::known_by), judge)? {
+            // Whoever asks again must still be one who may ask.
+            let now = View::now(Arc::clone(&self.head(slot)?.root), judge.now);
+            let commands = asked.commands.iter().map(|(command, _)| command);
+            authorize_all(&now, &asked.caller, commands).map_err(SubmitError::Refused)?;
             return Ok(judged);
         }
         let time = self.expire(slot, judge)?;
@@ -211,9 +225,7 @@ impl Group {
             return Err(LogError::NoRoom.into());
         }
         let head = self.head(slot)?;
-        if asked.expected.is_some_and(|expected| expected != head.root.head()) {
-            return Err(SubmitError::RevisionConflict(head.root.head()));
-        }
+        Expected::check(asked.expected.as_ref(), head.root.head())?;
         let stamp = Stamp {
             command: command_id(judge.mint),
             time,
@@ -252,19 +264,35 @@ impl Group {
     }
 
     /// The answer of the same request before, in this group or in the store.
-    fn answered_before(&self, retry: Option<&Retry>, judge: &Judge<'_>) -> Result<Option<Judged>, SubmitError> {
-        let Some(retry) = retry else { return Ok(None) };
-        let key = (retry.scope.clone(), retry.key.clone());
-        let ahead = || self.ahead.kept.get(&key).map(|kept| (kept.clone(), None));
-        let pending = self.kept.get(&key).map(|(kept, part)| (kept.clone(), Some(*part))).or_else(ahead);
-        let found = match pending {
-            Some(pending) => Some(pending),
-            None => judge.log.kept_answer(&retry.scope, &retry.key, Instant::EARLIEST)?.map(|kept| (kept, None)),
-        };
-        Ok(found.map(|(kept, part)| {
-            let same = kept.fingerprint == retry.fingerprint;
-            (if same { Ok(Verdict::Kept(kept.answer)) } else { Err(SubmitError::KeyReused) }, part)
-        }))
+    fn answered_before(&self, known_by: Option<KnownBy<'_>>, judge: &Judge<'_>) -> Result<Option<Judged>, SubmitError> {
+        let Some((scopes, key, fingerprint)) = known_by else { return Ok(None) };
+        for scope in scopes {
+            if let Some((kept, part)) = self.kept_answer(scope, key, judge)? {
+                let same = kept.fingerprint == fingerprint;
+                return Ok(Some((
+                    if same { Ok(Verdict::Kept(kept.answer)) } else { Err(SubmitError::KeyReused) },
+                    part,
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The answer that is kept under a scope and key, and the part of this group that it rests on.
+    fn kept_answer(
+        &self,
+        scope: &str,
+        key: &str,
+        judge: &Judge<'_>,
+    ) -> Result<Option<(KeptAnswer, Option<usize>)>, LogError> {
+        let both = (scope.to_owned(), key.to_owned());
+        if let Some((kept, part)) = self.kept.get(&both) {
+            return Ok(Some((kept.clone(), Some(*part))));
+        }
+        match self.ahead.kept.get(&both) {
+            Some(kept) => Ok(Some((kept.clone(), None))),
+            None => Ok(judge.log.kept_answer(scope, key, Instant::EARLIEST)?.map(|kept| (kept, None))),
+        }
     }
 
     /// Appends what has expired, until nothing has by the time that the next command gets; gives that time.
@@ -298,11 +326,14 @@ impl Group {
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
         if let Some(retry) = asked.retry {
-            let Retry { scope, key, fingerprint, keep } = retry;
+            let Retry { scope, alias, key, fingerprint, keep } = retry;
             let answer = keep(&done.clone().accepted(Arc::clone(root), None));
-            let kept = KeptAnswer { answer, at: done.instant, scope, key, fingerprint };
-            self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), self.parts.len()));
-            notes.push(Note::KeepAnswer(kept));
+            for scope in std::iter::once(scope).chain(alias) {
+                let kept =
+                    KeptAnswer { answer: answer.clone(), at: done.instant, scope, key: key.clone(), fingerprint };
+                self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), self.parts.len()));
+                notes.push(Note::KeepAnswer(kept));
+            }
         }
         let is_written = !(done.decided.events.is_empty() && notes.is_empty());
         // The store is told of an earlier instant only: when the one that it has comes, it is looked at again.
@@ -363,6 +394,7 @@ impl Group {
                 }
             });
         }
+        self.sides.into_iter().for_each(|side| side.settle(outcomes));
         for (reply, part) in self.notes {
             let unavailable = || LogError::Unavailable("what was asked could not be written: try again".to_owned());
             let _ = reply.send(if is_appended(&part) { Ok(()) } else { Err(unavailable()) });
@@ -376,6 +408,7 @@ impl Group {
         for waiting in self.waiting.drain(..) {
             let _ = waiting.reply.send(Err(unavailable().into()));
         }
+        self.sides.drain(..).for_each(|side| side.fail(why));
         for (reply, _) in self.notes.drain(..) {
             let _ = reply.send(Err(unavailable()));
         }
@@ -388,7 +421,7 @@ struct Asked {
     commands: Vec<(Command, Fresh)>,
     secrets: Vec<Option<Secret>>,
     reason: Option<Reason>,
-    expected: Option<Revision>,
+    expected: Option<Expected>,
     retry: Option<Retry>,
 }
 

@@ -27,6 +27,7 @@ use moka::sync::Cache;
 use tokio::sync::{Semaphore, oneshot};
 
 pub use directory::Presented;
+pub use group::SideWrite;
 pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
@@ -40,14 +41,14 @@ use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
 use crate::clock::{Clock, SteadyClock};
-use crate::domain::command::{Command, Profile};
-use crate::domain::id::{AccessKeyId, ProxyTokenId, UserId, WorkspaceId};
+use crate::domain::command::Command;
+use crate::domain::id::{ProxyTokenId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
-use crate::log::{CredentialHolder, EventLog, KeptAnswer, LogError, Note, PresentedId};
+use crate::log::{CredentialHolder, EventLog, LogError, Note, PresentedId};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
@@ -83,6 +84,18 @@ pub struct Authenticated {
     pub caller: Caller,
     /// The newest facts of the workspace that the credential belongs to; none for the operator.
     pub root: Option<Arc<Workspace>>,
+    /// The instant that the credential was judged at, on those facts.
+    pub now: Instant,
+}
+
+/// The newest facts of a workspace, and the instant that they are looked at: taken together, so that no head that was published
+/// by then is missing.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The newest durable facts.
+    pub root: Arc<Workspace>,
+    /// The instant.
+    pub now: Instant,
 }
 
 /// What the service's threads are ended with.
@@ -99,7 +112,7 @@ pub struct Service {
     mint: Arc<dyn Mint>,
     operator: crate::domain::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
-    directory: Directory,
+    directory: Arc<Directory>,
     /// Which workspace bore a name when the store was last asked; looked at in its facts before it is believed.
     names: Cache<String, WorkspaceId>,
     writer: Arc<Writer>,
@@ -130,7 +143,7 @@ impl Service {
         );
         let writer = Arc::new(writer);
         let (stop, stopped) = channel();
-        let directory = Directory::new(Arc::clone(&log));
+        let directory = Arc::new(Directory::new(Arc::clone(&log)));
         let operator = operator.digest();
         let service = Arc::new(Self {
             log,
@@ -256,35 +269,6 @@ impl Service {
         answer.await.map_err(|_| stopping())?
     }
 
-    /// Keeps, or with an empty one erases, what the profile directory knows of a person; and that it was asked, if it may be
-    /// asked again.
-    ///
-    /// # Errors
-    /// `Unavailable`, also where the same was asked at the same time.
-    pub async fn set_profile(
-        &self,
-        workspace: WorkspaceId,
-        user: UserId,
-        profile: Profile,
-        kept: Option<KeptAnswer>,
-    ) -> Result<(), LogError> {
-        let note = if profile.is_empty() { Note::EraseProfile(user) } else { Note::SetProfile(user, profile) };
-        let notes = std::iter::once(note).chain(kept.map(Note::KeepAnswer)).collect();
-        self.write(workspace, notes).await
-    }
-
-    /// Ends an access key of a deleted workspace, whose log takes no more events.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    pub async fn forget_access_key(&self, workspace: WorkspaceId, key: AccessKeyId) -> Result<(), LogError> {
-        let id = PresentedId::AccessKey(key);
-        self.write(workspace, vec![Note::ForgetCredential(id)]).await?;
-        self.directory.forget(id);
-        self.workspaces.wake(workspace);
-        Ok(())
-    }
-
     async fn slot(&self, workspace: WorkspaceId) -> Result<Option<Arc<Slot>>, LogError> {
         match self.workspaces.get(workspace).await {
             Ok(slot) => Ok(Some(slot)),
@@ -299,6 +283,17 @@ impl Service {
     /// `Unavailable`, or `Unreadable` if its log is damaged.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Arc<Workspace>>, LogError> {
         Ok(self.slot(id).await?.and_then(|slot| slot.root()))
+    }
+
+    /// The newest durable facts of a workspace and the clock, taken together once the workspace is in memory; none if it never was.
+    ///
+    /// # Errors
+    /// As [`Self::workspace`].
+    pub async fn facts(&self, id: WorkspaceId) -> Result<Option<Facts>, LogError> {
+        let slot = self.slot(id).await?;
+        // The clock first: what is published after it is read may be among the facts, and nothing from before it is missing.
+        let now = self.now();
+        Ok(slot.and_then(|slot| slot.root()).map(|root| Facts { root, now }))
     }
 
     /// The workspace of an id, or the live one of a name.
@@ -389,16 +384,15 @@ impl Service {
     pub async fn authenticate(&self, presented: &Presented) -> Result<Option<Authenticated>, LogError> {
         if presented.id == "operator" {
             let operator = presented.secret.matches(&self.operator);
-            return Ok(operator.then_some(Authenticated { caller: Caller::Operator, root: None }));
+            return Ok(operator.then(|| Authenticated { caller: Caller::Operator, root: None, now: self.now() }));
         }
         let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
-        let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
-        let now = self.now();
+        let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let live = live_caller(&entry, Arc::clone(&root), now);
         if live.is_some() {
             self.directory.note_use(&entry, now);
         }
-        Ok(live.map(|(caller, _)| Authenticated { caller, root: Some(root) }))
+        Ok(live.map(|(caller, _)| Authenticated { caller, root: Some(root), now }))
     }
 
     /// The live proxy token that a presented credential proves, and the workspace that it belongs to.
@@ -411,8 +405,8 @@ impl Service {
     ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
         let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
         let PresentedId::ProxyToken(id) = entry.row.id else { return Ok(None) };
-        let Some(root) = self.workspace(entry.row.workspace).await? else { return Ok(None) };
-        let view = View::now(root, self.now());
+        let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
+        let view = View::now(root, now);
         if view.proxy_token(id).is_none() {
             return Ok(None);
         }

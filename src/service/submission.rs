@@ -22,10 +22,27 @@ pub struct Submission {
     pub commands: Vec<Command>,
     /// Why.
     pub reason: Option<Reason>,
-    /// The revision that must be the newest one, if the caller says so.
-    pub expected: Option<Revision>,
+    /// The revisions of which one must be the newest one, if the caller says so.
+    pub expected: Option<Expected>,
     /// How the request is known again, if the caller may send it again.
     pub retry: Option<Retry>,
+}
+
+/// The revisions of which one must be the newest one. Without any, none is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(pub Vec<Revision>);
+
+impl Expected {
+    /// Fails unless the newest revision is an expected one.
+    ///
+    /// # Errors
+    /// `RevisionConflict`.
+    pub fn check(expected: Option<&Self>, head: Revision) -> Result<(), SubmitError> {
+        match expected {
+            Some(Self(expected)) if !expected.contains(&head) => Err(SubmitError::RevisionConflict(head)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Makes the answer to keep of what was done.
@@ -35,6 +52,8 @@ pub type Keep = Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>;
 pub struct Retry {
     /// Within which the key is unique.
     pub scope: String,
+    /// A second scope, under which the answer is kept too.
+    pub alias: Option<String>,
     /// The key that the caller chose.
     pub key: String,
     /// SHA-256 over the request.
@@ -56,6 +75,45 @@ pub struct Accepted {
     pub secrets: Vec<Option<Secret>>,
     /// The head of the log's tree after the commit that it is durable with; none if that commit did not grow the tree.
     pub tree: Option<TreeHead>,
+}
+
+/// How a request is known again whose answer is known before it is done.
+#[derive(Debug, Clone)]
+pub struct Repeatable {
+    /// Within which the key is unique.
+    pub scope: String,
+    /// The key that the caller chose.
+    pub key: String,
+    /// SHA-256 over the request.
+    pub fingerprint: [u8; 32],
+    /// The answer to keep; it must hold no secret.
+    pub answer: Vec<u8>,
+}
+
+impl Repeatable {
+    /// The scopes, the key and the fingerprint that the request is known by.
+    pub(super) fn known_by(&self) -> KnownBy<'_> {
+        (vec![&self.scope], &self.key, self.fingerprint)
+    }
+}
+
+impl Retry {
+    /// The scopes, the key and the fingerprint that the request is known by.
+    pub(super) fn known_by(&self) -> KnownBy<'_> {
+        (std::iter::once(&self.scope).chain(&self.alias).map(String::as_str).collect(), &self.key, self.fingerprint)
+    }
+}
+
+/// The scopes, the key and the fingerprint that a request is known by.
+pub(super) type KnownBy<'a> = (Vec<&'a str>, &'a str, [u8; 32]);
+
+/// What a write beside the log came to, once it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SideAnswer {
+    /// The revision that it was judged at.
+    pub head: Revision,
+    /// The answer that was kept for the same request before; none if it was done now.
+    pub kept: Option<Vec<u8>>,
 }
 
 /// What a submission came to.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::cache::{Slot, Workspaces};
 use super::desk::{Desk, Due, NotTaken, Whose};
-use super::group::{Change, Group, Judge};
+use super::group::{Change, Group, Judge, Side};
 use super::health::Health;
 use super::mint::Mint;
 use crate::clock::Clock;
@@ -35,7 +35,9 @@ pub(super) enum Job {
     Change(Box<Change>),
     /// Take note of what has expired in a workspace.
     Expire(Arc<Slot>),
-    /// Write beside the log.
+    /// Judge a write beside the log.
+    Side(Box<Side>),
+    /// Write beside the log what needs no authority.
     Notes(WorkspaceId, Vec<Note>, oneshot::Sender<Result<(), LogError>>),
 }
 
@@ -151,6 +153,7 @@ impl Writer {
             // Whoever has gone away is taken to have thought better of it.
             Job::Change(change) if change.reply.is_closed() => {}
             Job::Change(change) => group.add(*change, &judge),
+            Job::Side(side) => group.add_side(*side, &judge),
             Job::Notes(workspace, notes, reply) => group.add_notes(workspace, notes, reply),
             Job::Expire(slot) => {
                 if let Err(error) = group.add_expiry(&slot, &judge) {
@@ -261,6 +264,7 @@ impl Writer {
             // Whoever asked may have gone away.
             match job {
                 Job::Change(change) => drop(change.reply.send(Err(unavailable().into()))),
+                Job::Side(side) => drop(side.reply.send(Err(unavailable().into()))),
                 Job::Notes(_, _, reply) => drop(reply.send(Err(unavailable()))),
                 Job::Expire(_) => {}
             }

@@ -5,10 +5,12 @@ use std::io::Cursor;
 
 use tenure::domain::command::{Command, Profile};
 use tenure::domain::id::{ReadId, UserId};
+use tenure::domain::principal::Caller;
 use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Revision;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{EventLog, LogError};
+use tenure::service::SideWrite;
 use tenure::service::import::{ImportError, import};
 use tenure::service::submission::{Answer, Submission, SubmitError};
 
@@ -90,11 +92,20 @@ async fn refuse(life: &mut Life) {
     assert!(matches!(&refused, SubmitError::Refused(why) if why.index == 1), "{refused}");
 }
 
+fn log_error(error: SubmitError) -> LogError {
+    match error {
+        SubmitError::Log(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
 /// What is written beside the log.
 async fn keep_records(life: &Life) {
     let (id, bob): (_, UserId) = (life.id.unwrap(), "bob".parse().unwrap());
     let profile = Profile { name: "Bob".parse().ok(), email: None };
-    twice(async || life.service.set_profile(id, bob.clone(), profile.clone(), None).await).await;
+    let keep = || SideWrite::SetProfile("bob".into(), profile.clone());
+    let by = &Caller::Operator;
+    twice(async || life.service.submit_side(id, by, keep(), (None, None)).await.map_err(log_error)).await;
     let read = ReadRecord {
         id: ReadId::from_uuid(uuid::Uuid::from_u128(1)),
         workspace: id,
@@ -109,7 +120,7 @@ async fn keep_records(life: &Life) {
         view_at: hour(1),
         rows: None,
     };
-    twice(async || life.service.record_read(read.clone()).await).await;
+    twice(async || life.service.record_read(read.clone(), by).await.map_err(log_error)).await;
     assert_eq!(life.log.store.profiles(id, &[bob]).unwrap(), [profile]);
     let all = ReadFilter { after: 0, until_sequence: u64::MAX, from: None, until: None, reader: None };
     let recorded = life.log.store.reads(id, &all, 10).unwrap();

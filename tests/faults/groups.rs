@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use tenure::domain::command::{Command, Profile};
+use tenure::domain::principal::Caller;
 use tenure::domain::role::{EnvironmentRole, WorkspaceRole};
 use tenure::domain::time::Revision;
 use tenure::log::{EventLog, LogError};
-use tenure::service::Service;
 use tenure::service::submission::{Answer, SubmitError};
+use tenure::service::{Service, SideWrite};
 use tokio::task::JoinHandle;
 
 use crate::every_call::found;
@@ -69,13 +70,13 @@ fn making(life: &Life, name: &str) -> Waiting {
 }
 
 fn naming(life: &Life, user: &str) -> Waiting {
-    let (service, id, user): (Arc<Service>, _, _) =
-        (Arc::clone(&life.service), life.id.unwrap(), user.parse().unwrap());
+    let (service, id, user): (Arc<Service>, _, _) = (Arc::clone(&life.service), life.id.unwrap(), user.into());
     let profile = Profile { name: "Bob".parse().ok(), email: None };
     hand_in(async move {
-        match service.set_profile(id, user, profile, None).await {
-            Ok(()) => Told::Done,
-            Err(LogError::Unavailable(why)) if why.contains("try again") => Told::TryAgain,
+        let write = SideWrite::SetProfile(user, profile);
+        match service.submit_side(id, &Caller::Operator, write, (None, None)).await {
+            Ok(_) => Told::Done,
+            Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => Told::TryAgain,
             Err(other) => panic!("{other}"),
         }
     })

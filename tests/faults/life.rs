@@ -115,6 +115,7 @@ impl Life {
     pub(crate) fn submission(&self, commands: Vec<Command>, key: Option<&str>) -> Submission {
         let retry = key.map(|key| Retry {
             scope: "test".to_owned(),
+            alias: None,
             key: key.to_owned(),
             fingerprint: [1; 32],
             keep: Box::new(|accepted| accepted.view.workspace().head().0.to_be_bytes().to_vec()),

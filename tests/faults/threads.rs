@@ -4,10 +4,13 @@ use std::future::pending;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use tenure::domain::command::Profile;
+use tenure::domain::principal::Caller;
 use tenure::domain::role::WorkspaceRole;
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::live::Streams;
 use tenure::http::serve as serve_http;
+use tenure::service::SideWrite;
 use tokio::net::TcpListener;
 
 use crate::every_call::found;
@@ -67,12 +70,9 @@ fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_erro
         }
         // Whoever waits is the committer's: nobody else may end of it.
         life.log.fail_next(Fault::Panic(1));
-        let lost = life.service.set_profile(
-            life.id.unwrap(),
-            "alice".parse().unwrap(),
-            tenure::domain::command::Profile { name: "Alice".parse().ok(), email: None },
-            None,
-        );
+        let alice = Profile { name: "Alice".parse().ok(), email: None };
+        let write = SideWrite::SetProfile("alice".into(), alice);
+        let lost = life.service.submit_side(life.id.unwrap(), &Caller::Operator, write, (None, None));
         assert!(lost.await.unwrap_err().to_string().contains("stopping"));
         let said = serving.await.unwrap().unwrap_err().to_string();
         assert_eq!(said, "its thread `writer` failed");

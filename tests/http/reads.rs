@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use tenure::domain::principal::Caller;
 use tenure::domain::time::{Instant, Revision};
 use tenure::http::journal::Recording;
 use tenure::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecord};
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, LogError};
+use tenure::service::submission::SubmitError;
 
 use crate::acme::{Acme, TestClock, id, path, workspace_body};
 use crate::server::{OPERATOR, Reply, Server};
@@ -328,9 +330,9 @@ mod streamed {
         }
     }
 
-    fn begin(acme: &Acme) -> Result<Recording, LogError> {
+    fn begin(acme: &Acme) -> Result<Recording, SubmitError> {
         let service = Arc::clone(&acme.server.service);
-        acme.server.block_on(Recording::begin(service, beginning(acme)))
+        acme.server.block_on(Recording::begin(service, beginning(acme), &Caller::Operator))
     }
 
     #[test]
@@ -351,7 +353,7 @@ mod streamed {
     fn an_answer_that_cannot_be_recorded_does_not_begin() {
         let acme = Acme::new();
         sql(&acme.server, FAULT);
-        assert!(matches!(begin(&acme), Err(LogError::Unavailable(_))));
+        assert!(matches!(begin(&acme), Err(SubmitError::Log(LogError::Unavailable(_)))));
         sql(&acme.server, "DROP TRIGGER fault");
         assert_eq!(items(&acme, READS), Vec::<Value>::new(), "nothing of it is written later");
     }
@@ -359,7 +361,8 @@ mod streamed {
     #[test]
     fn one_that_the_server_did_not_end_stays_without_rows() {
         let acme = Acme::new();
-        acme.server.block_on(acme.server.service.record_read(beginning(&acme))).unwrap();
+        let recorded = acme.server.service.record_read(beginning(&acme), &Caller::Operator);
+        acme.server.block_on(recorded).unwrap();
         let acme = acme.restart();
         assert_eq!(summary(&items(&acme, READS))[0], "operator events null");
     }

@@ -27,10 +27,14 @@ fn a_write_is_done_while_if_match_is_the_newest_revision() {
     made(&format!("\"{head}\""), "two").refused(412, "revision_conflict");
     made("\"999\"", "two").refused(412, "revision_conflict");
     made("*", "two").expect(201);
-    for malformed in ["17", "\"x\"", "W/\"1\"", "", "\"1\", \"2\""] {
-        made(malformed, "three").refused(422, "invalid");
+    made(&format!("\"1\", \"{}\"", head + 2), "three").expect(201);
+    for unmatched in ["\"x\"", &format!("W/\"{}\"", head + 3), "\"1\", \"2\"", &format!("\"1\", W/\"{}\"", head + 3)] {
+        made(unmatched, "four").refused(412, "revision_conflict");
     }
-    assert_eq!(acme.head(), head + 2);
+    for malformed in ["17", "", "\"1", "\"1\" \"2\""] {
+        made(malformed, "four").refused(422, "invalid");
+    }
+    assert_eq!(acme.head(), head + 3);
 }
 
 #[test]
@@ -42,6 +46,7 @@ fn a_profile_is_written_while_if_match_is_the_newest_revision() {
         acme.server.send("PUT", &path("members/alice/profile"), &headers, Some(b"{\"name\":\"Alice\"}"))
     };
     put("\"1\"").refused(412, "revision_conflict");
+    put("W/\"1\"").refused(412, "revision_conflict");
     put("1").refused(422, "invalid");
     assert_eq!(acme.get("members/alice/profile").expect(200).json, json!({}));
     let head = acme.head();

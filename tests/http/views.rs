@@ -51,7 +51,7 @@ fn a_credential_is_presented_as_a_bearer_token_or_as_basic_authentication() {
     }
     let twice = format!("Bearer {}", acme.alice);
     let headers = [("authorization", twice.as_str()), ("authorization", &twice)];
-    acme.server.send("GET", &path(""), &headers, None).refused(401, "unauthenticated");
+    acme.server.send("GET", &path(""), &headers, None).refused(400, "malformed");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Who may ask for which command. Judged before anything else, at the head that the command is decided on.
 
+use super::Refused;
 use crate::domain::command::{Command, IssueToken, RemoveMember, RevokeToken};
 use crate::domain::id::UserId;
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::rejection::Rejection;
-use crate::domain::role::WorkspaceRole;
+use crate::domain::role::{AccessKeyRole, WorkspaceRole};
 use crate::domain::view::View;
 
 /// What a caller is in the workspace, now.
@@ -43,9 +44,48 @@ impl Standing {
 const OPERATOR_ONLY: &str = "only the operator may do this";
 const OWNER_ONLY: &str = "only an owner or the operator may do this";
 const ADMINISTRATORS_ONLY: &str = "only an owner, a manager or the operator may do this";
+const AUDITORS_ONLY: &str = "only an owner, a manager, the operator or an `auditor` key may read this";
 
 fn allow(allowed: bool, otherwise: &'static str) -> Result<(), Rejection> {
     if allowed { Ok(()) } else { Err(Rejection::Forbidden(otherwise)) }
+}
+
+/// Checks that a caller may still ask for each of these commands, as when a request is sent again that was done before.
+///
+/// # Errors
+/// The first command that the caller may not ask for.
+pub fn authorize_all<'a>(
+    view: &View,
+    caller: &Caller,
+    commands: impl IntoIterator<Item = &'a Command>,
+) -> Result<(), Refused> {
+    let check = |(index, command)| {
+        authorize(view, caller, command).map(|_| ()).map_err(|rejection| Refused { index, rejection })
+    };
+    commands.into_iter().enumerate().try_for_each(check)
+}
+
+/// Checks that a caller may replace or erase the profile of a person, who may have left.
+///
+/// # Errors
+/// `forbidden`, or `not_found` for someone who never was a member.
+pub fn authorize_profile(view: &View, caller: &Caller, user: &str) -> Result<UserId, Rejection> {
+    let standing = standing(view, caller)?;
+    allow(standing != Standing::AccessKey, "an access key asks and never changes")?;
+    let found = user.parse::<UserId>().ok().filter(|user| view.member_trace(user).is_some());
+    let own = found.as_ref().is_some_and(|user| standing.is(user));
+    allow(own || standing.administers(), "only the member, an owner, a manager or the operator may do this")?;
+    found.ok_or_else(|| Rejection::not_found("member", user))
+}
+
+/// Checks that a caller may read everything of the workspace.
+///
+/// # Errors
+/// `unauthenticated` or `forbidden`.
+pub fn authorize_audit(view: &View, caller: &Caller) -> Result<(), Rejection> {
+    let standing = standing(view, caller)?;
+    let is_auditor = matches!(caller, Caller::AccessKey { role: AccessKeyRole::Auditor, .. });
+    allow(is_auditor || standing.administers(), AUDITORS_ONLY)
 }
 
 /// The caller's standing, if it may ask for the command.

@@ -15,6 +15,7 @@ mod workspaces;
 
 use std::sync::Arc;
 
+pub use authority::{authorize_all, authorize_audit, authorize_profile};
 pub use expiry::due;
 
 use super::command::Command;

@@ -9,14 +9,13 @@ use crate::domain::command::{AddMember, ChangeMemberRole, Profile, RemoveMember,
 use crate::domain::id::UserId;
 use crate::domain::principal::Principal;
 use crate::domain::role::WorkspaceRole;
-use crate::domain::time::Instant;
+use crate::domain::time::Revision;
 use crate::http::answer::{self, Paging};
 use crate::http::asked::{InWorkspace, Reader};
-use crate::http::change::{change, entities, retry_scope};
+use crate::http::change::{change, entities, submit_side};
 use crate::http::entity;
 use crate::http::problem::Problem;
-use crate::log::KeptAnswer;
-use crate::service::submission::SubmitError;
+use crate::service::SideWrite;
 
 /// A member's role.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -104,7 +103,7 @@ pub async fn show_profile(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let user = profiled(&request)?;
     let profile = profiles(&request, std::slice::from_ref(&user)).await?.pop().unwrap_or_default();
-    profile_answer(&request, &profile)
+    profile_answer(request.root.head(), &profile)
 }
 
 /// Replaces a person's profile.
@@ -120,40 +119,16 @@ pub async fn erase_profile(request: InWorkspace) -> Answered {
 }
 
 async fn write_profile(mut request: InWorkspace, profile: Profile) -> Answered {
-    if matches!(request.asked.caller, crate::domain::principal::Caller::AccessKey { .. }) {
-        return Err(Problem::forbidden("an access key asks and never changes"));
-    }
     request.asked.params.reason()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let user = profiled(&request)?;
-    let kept = kept(&request)?;
-    if was_asked_before(&request, kept.as_ref()).await? {
-        return profile_answer(&request, &profile);
-    }
-    request.check_head()?;
-    request.asked.app.service.set_profile(request.root.id(), user, profile.clone(), kept).await?;
-    profile_answer(&request, &profile)
+    let write = SideWrite::SetProfile(request.asked.path("user").into(), profile.clone());
+    // The answer follows from the body, so nothing of the person is kept.
+    let answer = submit_side(&request, write, Vec::new()).await?;
+    profile_answer(answer.head, &profile)
 }
 
-/// What is kept of a request that may be sent again. Its answer follows from its body, so nothing of the person is kept.
-fn kept(request: &InWorkspace) -> Result<Option<KeptAnswer>, Problem> {
-    let Some(key) = request.asked.idempotency_key()? else { return Ok(None) };
-    let scope = retry_scope(&request.asked, Some(request.root.id()));
-    let (fingerprint, at) = (request.asked.fingerprint(), request.asked.app.service.now());
-    Ok(Some(KeptAnswer { scope, key, fingerprint, at, answer: Vec::new() }))
-}
-
-async fn was_asked_before(request: &InWorkspace, kept: Option<&KeptAnswer>) -> Result<bool, Problem> {
-    let Some(KeptAnswer { scope, key, fingerprint, .. }) = kept.cloned() else { return Ok(false) };
-    let read = request.asked.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
-    match read {
-        Some(before) if before.fingerprint != fingerprint => Err(Problem::submission(SubmitError::KeyReused, 1)),
-        before => Ok(before.is_some()),
-    }
-}
-
-fn profile_answer(request: &InWorkspace, profile: &Profile) -> Answered {
+fn profile_answer(head: Revision, profile: &Profile) -> Answered {
     let mut response = answer::json(StatusCode::OK, answer::bytes(profile)?);
-    answer::name_head(response.headers_mut(), request.root.head());
+    answer::name_head(response.headers_mut(), head);
     Ok(response)
 }

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
 
 use super::Answered;
 use crate::domain::access::accepts;
@@ -18,8 +19,7 @@ use crate::domain::id::ProxyTokenId;
 use crate::domain::view::View;
 use crate::http::App;
 use crate::http::asked::{path_params, path_value, presented};
-use crate::http::body::drain;
-use crate::http::connection::Limits;
+use crate::http::body::answer_first;
 use crate::http::problem::Problem;
 use crate::service::Presented;
 use crate::service::mint::Secret;
@@ -36,13 +36,11 @@ fn presented_token(headers: &HeaderMap) -> Option<Presented> {
 }
 
 /// Answers whether a web function in an environment may be called with the token that is presented. Nothing in the body
-/// counts; it is read away so that the proxy can use the connection again.
-pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Answered {
+/// counts, and the answer does not wait for it.
+pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let limits = Limits::of(&parts.extensions);
-    let answer = judge(&app, parts).await;
-    drain(body, &limits).await;
-    answer
+    let answer = judge(&app, parts).await.into_response();
+    answer_first(answer, body).await
 }
 
 async fn judge(app: &App, mut parts: Parts) -> Answered {

@@ -1,5 +1,7 @@
 //! Workspaces, their plan, and whether RBAC is on.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,9 +13,10 @@ use crate::domain::principal::Caller;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::Instant;
 use crate::domain::view::{At, View};
+use crate::domain::workspace::Workspace;
 use crate::http::answer::{self, Page};
 use crate::http::asked::{Asked, InWorkspace};
-use crate::http::change::{change, entities, new_workspace, submit};
+use crate::http::change::{answer_again, change, entities, new_workspace, submit};
 use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::params::LIMIT_DEFAULT;
 use crate::http::problem::Problem;
@@ -32,7 +35,7 @@ pub async fn create(asked: Asked) -> Answered {
         return Err(Problem::forbidden("only the operator may do this"));
     }
     let command: CreateWorkspace = asked.body()?;
-    submit(asked, None, vec![command.into()], new_workspace).await
+    submit(asked, (None, None), vec![command.into()], new_workspace).await
 }
 
 /// Shows a workspace.
@@ -44,10 +47,21 @@ pub async fn show(mut request: InWorkspace) -> Answered {
     answer::about(&view, &found)
 }
 
-/// Deletes a workspace.
-pub async fn delete(request: InWorkspace) -> Answered {
-    request.asked.no_body()?;
-    change(request, vec![DeleteWorkspace {}.into()], entities).await
+/// Deletes a workspace. Its name is free after that, so the answer is kept under the name too: the operator who sends the request
+/// again gets it, and no workspace that has taken the name since is meant.
+pub async fn delete(asked: Asked) -> Answered {
+    asked.no_body()?;
+    let named = asked.path("ws");
+    let by_name = asked.caller == Caller::Operator && named.parse::<WorkspaceId>().is_err();
+    let alias = by_name.then(|| format!("name {named} {}", asked.holder()));
+    let found = asked.find_workspace().await;
+    if let (Err(_), Some(alias)) = (&found, &alias)
+        && let Some(answer) = answer_again(&asked, alias.clone()).await?
+    {
+        return Ok(answer);
+    }
+    let InWorkspace { asked, root, .. } = asked.within(found?)?;
+    submit(asked, (Some(root.id()), alias), vec![DeleteWorkspace {}.into()], entities).await
 }
 
 /// Subscribes a workspace to another plan.
@@ -75,9 +89,9 @@ pub async fn list(mut asked: Asked) -> Answered {
     let first = Place { at, instant, after: None };
     let place =
         cursor.map_or(first, |(instant, after)| Place { at: At::Instant(instant), instant, after: Some(after) });
-    let page = match asked.home {
+    let page = match asked.home.clone() {
         None => every(&asked, &place, limit).await?,
-        Some(home) => Page { items: shown(&asked, home, place.at).await?.into_iter().collect(), next: None },
+        Some(home) => Page { items: entity::workspace(&view(home, &place)?).into_iter().collect(), next: None },
     };
     let mut response = answer::json(StatusCode::OK, answer::bytes(&page)?);
     answer::name_instant(response.headers_mut(), place.instant);
@@ -93,7 +107,7 @@ struct Place {
 
 /// The instant that is asked about. Each workspace has revisions of its own, so none can be named here.
 fn instant(asked: &mut Asked) -> Result<(At, Instant), Problem> {
-    let now = asked.app.service.now();
+    let now = asked.received;
     match asked.params.at()? {
         At::Now => Ok((At::Now, now)),
         At::Instant(at) if at <= now => Ok((At::Instant(at), at)),
@@ -125,7 +139,7 @@ async fn every(asked: &Asked, place: &Place, limit: usize) -> Result<Page<Worksp
         let ids = asked.app.service.workspaces(after, limit).await?;
         let Some(last) = ids.last().copied() else { return Ok(Page { items, next: None }) };
         for id in ids {
-            let Some(found) = shown(asked, id, place.at).await? else { continue };
+            let Some(found) = shown(asked, id, place).await? else { continue };
             if items.len() == limit {
                 let next = items.last().map(|last| cursor(place.instant, last.id));
                 return Ok(Page { items, next });
@@ -137,7 +151,7 @@ async fn every(asked: &Asked, place: &Place, limit: usize) -> Result<Page<Worksp
 }
 
 /// A workspace as it stood; none if it did not exist, or its log cannot be read.
-async fn shown(asked: &Asked, id: WorkspaceId, at: At) -> Result<Option<WorkspaceEntity>, Problem> {
+async fn shown(asked: &Asked, id: WorkspaceId, place: &Place) -> Result<Option<WorkspaceEntity>, Problem> {
     let root = match asked.app.service.workspace(id).await {
         Ok(root) => root,
         Err(error) => {
@@ -146,5 +160,10 @@ async fn shown(asked: &Asked, id: WorkspaceId, at: At) -> Result<Option<Workspac
         }
     };
     let Some(root) = root else { return Ok(None) };
-    Ok(entity::workspace(&View::new(root, at, asked.app.service.now())?))
+    Ok(entity::workspace(&view(root, place)?))
+}
+
+/// The workspace as of where a page begins.
+fn view(root: Arc<Workspace>, place: &Place) -> Result<View, Problem> {
+    Ok(View::new(root, place.at, place.instant)?)
 }

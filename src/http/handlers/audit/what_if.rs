@@ -88,7 +88,7 @@ pub async fn what_if(mut request: InWorkspace) -> Answered {
     let commands_len = commands.len();
     let caller = supposed(&request)?;
     let asked = journal::of_commands(&query.commands, request.asked.body_bytes());
-    let (root, clock) = (Arc::clone(&request.root), request.asked.app.service.now());
+    let (root, clock) = (Arc::clone(&request.root), request.asked.received);
     let service = &request.asked.app.service;
     let foreseen = service.auditing(move || foresee(&root, &caller, commands, reason, clock)).await?;
     let foreseen = foreseen.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;

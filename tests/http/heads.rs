@@ -1,0 +1,95 @@
+//! Heads of requests: what each must and must not have, whatever it asks for.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::acme::{Acme, path};
+use crate::server::Server;
+
+/// The status of the answer to a request that is sent as it is, but for ending the connection, and the whole answer.
+fn send(server: &Server, head: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.write_all(head.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    (answer.split(' ').nth(1).map_or(0, |status| status.parse().unwrap()), answer)
+}
+
+#[test]
+fn a_request_names_its_host_once() {
+    let server = Server::start();
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nhost:\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: x\r\nHost: x\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n", 400),
+        ("GET /nowhere HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400),
+        ("POST /v1/workspaces HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", 400),
+    ] {
+        let (got, answer) = send(&server, head);
+        assert_eq!(got, status, "{head:?}: {answer}");
+        assert!(status == 200 || answer.contains("\"code\":\"malformed\""), "{head:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_header_that_decides_is_there_once() {
+    let acme = Acme::without_rbac(std::sync::Arc::new(tenure::clock::SystemClock));
+    let token = acme.proxy_token(None);
+    let (key, secret) = token.split_once('.').unwrap();
+    let (own, basic) = (format!("Bearer {}", acme.alice), "Basic eDp5");
+    let proxy = path("proxy-auth/main");
+    let cases: Vec<(String, Vec<(&str, &str)>)> = vec![
+        (path(""), vec![("authorization", &own), ("authorization", &own)]),
+        (path(""), vec![("authorization", &own), ("Authorization", basic)]),
+        (path("environments"), vec![("authorization", &own), ("idempotency-key", "a"), ("idempotency-key", "b")]),
+        (path("environments"), vec![("authorization", &own), ("idempotency-key", "a"), ("Idempotency-Key", "a")]),
+        (proxy.clone(), vec![("tenure-key", key), ("tenure-key", key), ("tenure-secret", secret)]),
+        (proxy.clone(), vec![("tenure-key", key), ("tenure-secret", "x"), ("Tenure-Secret", secret)]),
+        (proxy.clone(), vec![("authorization", basic), ("authorization", basic)]),
+    ];
+    for (target, headers) in cases {
+        let reply = acme.server.send("GET", &target, &headers, None).refused(400, "malformed");
+        assert!(reply.json["detail"].as_str().unwrap().contains("twice"), "{}", reply.text);
+        assert!(!reply.text.contains(secret), "{}", reply.text);
+    }
+    let twice = [("authorization", own.as_str()), ("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "192.0.2.2")];
+    acme.server.send("GET", &path(""), &twice, None).expect(200);
+    let matches = [
+        ("authorization", own.as_str()),
+        ("if-match", "\"1\""),
+        ("if-match", "*"),
+        ("content-type", "application/json"),
+    ];
+    let body = serde_json::to_vec(&json!({"name": "e"})).unwrap();
+    acme.server.send("POST", &path("environments"), &matches, Some(&body)).refused(422, "invalid");
+    let head = format!("\"{}\"", acme.head());
+    let matches = [
+        ("authorization", own.as_str()),
+        ("if-match", "\"1\""),
+        ("if-match", &head),
+        ("content-type", "application/json"),
+    ];
+    acme.server.send("POST", &path("environments"), &matches, Some(&body)).expect(201);
+}
+
+#[test]
+fn the_head_is_as_large_as_the_readme_says_and_no_larger() {
+    let server = Server::start();
+    let around = "GET /healthz HTTP/1.1\r\nhost: x\r\nx: \r\n\r\n".len();
+    for (size, status) in
+        [(30 * 1_024, 200), (32 * 1_024 - 1, 200), (32 * 1_024, 200), (32 * 1_024 + 1, 431), (64 * 1_024, 431)]
+    {
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(size - around));
+        assert_eq!(head.len(), size);
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{size} bytes");
+    }
+}
