@@ -82,6 +82,11 @@ impl Diff {
         Self { before, after, pairs }
     }
 
+    /// How much memory its lists take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.pairs.bytes()
+    }
+
     /// Where a candidate's role differs, and the roles before and after.
     pub fn change(&self, candidate: usize) -> Option<Change> {
         let (environment, principal) = self.pairs.get(candidate)?;
@@ -148,8 +153,8 @@ struct Changes {
     /// Whether a role anywhere may differ: RBAC does, or one of the views has no workspace.
     everything: bool,
     everyone: Arc<[Principal]>,
-    /// Those who are in one view only, or with another workspace role.
-    changed: Vec<Principal>,
+    /// Those who are in one view only, or with another workspace role, in order: one list for all environments where no more differs.
+    changed: Arc<[Principal]>,
 }
 
 impl Changes {
@@ -168,7 +173,11 @@ impl Changes {
         let (given, now) = (grants(before, environment), grants(after, environment));
         let other = given.iter().chain(&now).filter(|(principal, _)| given.get(principal) != now.get(principal));
         let other = other.map(|(principal, _)| principal).filter(|found| self.everyone.binary_search(found).is_ok());
-        let touched: BTreeSet<&Principal> = other.chain(&self.changed).collect();
+        let other: Vec<&Principal> = other.filter(|found| self.changed.binary_search(found).is_err()).collect();
+        if other.is_empty() {
+            return (environment, Arc::clone(&self.changed));
+        }
+        let touched: BTreeSet<&Principal> = other.into_iter().chain(self.changed.iter()).collect();
         (environment, touched.into_iter().cloned().collect())
     }
 }

@@ -33,6 +33,11 @@ pub trait Question: Send + Sync {
     /// How many candidates there are.
     fn candidates(&self) -> usize;
 
+    /// How much more work a candidate is than a pair of a principal and an environment.
+    fn weight(&self) -> usize {
+        1
+    }
+
     /// The rows of a candidate, often one, sometimes none.
     fn rows(&self, candidate: usize) -> Vec<Self::Row>;
 }

@@ -30,6 +30,13 @@ impl Pairs {
         self.len() == 0
     }
 
+    /// How much memory they take, in bytes: that of each list once.
+    pub fn bytes(&self) -> usize {
+        let lists = self.places.iter().map(|(_, list, _)| (list.as_ptr().addr(), size_of_val(&**list)));
+        let lists: std::collections::HashMap<_, _> = lists.collect();
+        lists.values().sum::<usize>().saturating_add(size_of_val(&*self.places))
+    }
+
     /// The pair of a place in the order.
     pub fn get(&self, index: usize) -> Option<(EnvironmentId, &Principal)> {
         let place = self.places.partition_point(|(_, _, end)| *end <= index);

@@ -4,6 +4,8 @@
 //! by the judge that every evaluation asks; so whatever the rules come to say, both say it. A candidate is named as a question
 //! names it: by its id.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -122,17 +124,34 @@ impl Question for Search {
 
 impl Search {
     /// A search, its candidates in an order that depends only on the view. Who is told of decisions about whom is the caller's to
-    /// say, but for subjects: a principal that asks for itself finds only itself.
+    /// say, but for subjects: a principal that asks for itself finds only itself. Where the search [hides](Self::hides) something, it
+    /// must be made anew [among](Self::among) what is permitted, before anything is given.
     pub fn new(view: View, asker: Asker, sought: Sought) -> Self {
         let candidates = candidates(&view, &asker, &sought);
-        let mut search = Self { view, asker, sought, candidates };
-        if matches!(search.asker, Asker::Oneself { .. }) {
-            // How far a page goes is counted in candidates, and that must not tell how many of them are hidden.
-            let mut known = std::mem::take(&mut search.candidates);
-            known.retain(|candidate| search.permits(candidate));
-            search.candidates = known;
-        }
-        search
+        Self { view, asker, sought, candidates }
+    }
+
+    /// Whether there may be candidates that the asker must not hear of. How far a page goes is counted in candidates, and that must
+    /// not tell how many of them are hidden.
+    pub const fn hides(&self) -> bool {
+        matches!(self.asker, Asker::Oneself { .. })
+    }
+
+    /// Those of some candidates that are permitted.
+    pub fn permitted(&self, candidates: Range<usize>) -> Vec<String> {
+        let candidates = self.candidates.get(candidates).unwrap_or_default().iter();
+        candidates.filter(|candidate| self.permits(candidate)).cloned().collect()
+    }
+
+    /// The same search, among these candidates.
+    #[must_use]
+    pub fn among(&self, candidates: Vec<String>) -> Self {
+        Self { view: self.view.clone(), asker: self.asker.clone(), sought: self.sought.clone(), candidates }
+    }
+
+    /// How much memory its candidates take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.candidates.iter().map(|candidate| size_of::<String>().saturating_add(candidate.len())).sum()
     }
 
     fn permits(&self, candidate: &str) -> bool {

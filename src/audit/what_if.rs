@@ -23,6 +23,9 @@ use crate::domain::time::Instant;
 use crate::domain::view::{ProxyTokenView, View};
 use crate::domain::workspace::Workspace;
 
+/// In how many environments a token is tried for the work of judging one principal in one.
+const PLACES_OF_A_WEIGHT: usize = 8;
+
 /// The workspace as it is and as it would be.
 pub struct Foreseen {
     /// As it is.
@@ -124,13 +127,29 @@ pub struct Widened {
     before: View,
     after: View,
     tokens: Vec<ProxyTokenId>,
+    environments: usize,
 }
 
 impl Widened {
     /// Of what is foreseen.
     pub fn of(foreseen: &Foreseen) -> Self {
-        let tokens = foreseen.after.proxy_tokens().map(|token| token.id).collect();
-        Self { before: foreseen.before.clone(), after: foreseen.after.clone(), tokens }
+        let (before, after) = (foreseen.before.clone(), foreseen.after.clone());
+        let tokens = after.proxy_tokens().map(|token| token.id).collect();
+        let environments = after.environments().count();
+        Self { before, after, tokens, environments }
+    }
+
+    /// Whether a token would be accepted in more environments.
+    pub fn is_widened(&self, candidate: usize) -> bool {
+        let Some(id) = self.tokens.get(candidate) else { return false };
+        let Some(after) = self.after.proxy_token(*id) else { return false };
+        let before = self.before.proxy_token(*id);
+        self.after.environments().any(|place| self.opens(before, &after, place.id))
+    }
+
+    /// How much memory its lists take, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.tokens.len().saturating_mul(size_of::<ProxyTokenId>())
     }
 
     fn row(&self, id: ProxyTokenId) -> Option<WidenedRow> {
@@ -160,12 +179,23 @@ impl Question for Widened {
         self.tokens.len()
     }
 
+    /// Each token is tried in each environment, which is less work than judging a principal.
+    fn weight(&self) -> usize {
+        self.environments / PLACES_OF_A_WEIGHT
+    }
+
     fn rows(&self, candidate: usize) -> Vec<WidenedRow> {
         self.tokens.get(candidate).and_then(|id| self.row(*id)).into_iter().collect()
     }
 }
 
 impl Tally {
+    /// Counts what another one counted.
+    pub const fn add(&mut self, other: &Self) {
+        self.gain = self.gain.saturating_add(other.gain);
+        self.lose = self.lose.saturating_add(other.lose);
+    }
+
     /// Counts a change.
     pub fn count(&mut self, change: &Change) {
         if change.after > change.before { self.gain += 1 } else { self.lose += 1 }

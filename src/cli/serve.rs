@@ -18,6 +18,8 @@ use crate::audit::rolls::Rolls;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::http::attempts::Attempts;
+use crate::http::body::{BODIES_MIB_DEFAULT, Bodies};
+use crate::http::budget::{ANSWERS_MIB_DEFAULT, Budgets};
 use crate::http::client_address::TrustedProxies;
 use crate::http::live::Streams;
 use crate::http::{self, App};
@@ -74,6 +76,12 @@ pub(super) struct ServeArgs {
     /// came from: addresses and networks, separated by commas
     #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
     trusted_proxies: TrustedProxies,
+    /// How much memory batches, audits and large answers may take together, in MiB: one workspace half of it, one holder a quarter
+    #[arg(long, env = "TENURE_ANSWERS_MIB", value_name = "MIB", default_value_t = ANSWERS_MIB_DEFAULT)]
+    answers_mib: usize,
+    /// How much memory large bodies of requests may take together, in MiB: those from one address a quarter of it
+    #[arg(long, env = "TENURE_BODIES_MIB", value_name = "MIB", default_value_t = BODIES_MIB_DEFAULT)]
+    bodies_mib: usize,
     /// What the names of the logs begin with, in checkpoints and verifier keys; once a checkpoint was given away it stays
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
@@ -114,7 +122,8 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         let stop = asked_to_stop()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
         let server = Server::start(settings, args.listen, args.base_url).await?;
-        let server = Server { trusted_proxies: args.trusted_proxies, ..server };
+        let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
+        let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, ..server };
         let mut out = Output::stdout(Format::Table);
         out.line(&format!("listening on {}", server.url()))?;
         out.flush()?;
@@ -147,6 +156,8 @@ pub(super) struct Server {
     address: SocketAddr,
     base_url: Option<BaseUrl>,
     trusted_proxies: TrustedProxies,
+    budgets: Budgets,
+    bodies: Bodies,
     metrics: PrometheusHandle,
 }
 
@@ -163,8 +174,17 @@ impl Server {
         let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
         let rolls = Rolls::holding(settings.cache_bytes / ROLLS_PART);
         let service = Service::start(settings).map_err(|error| Failure::server(error.to_string()))?;
-        let trusted_proxies = TrustedProxies::default();
-        Ok(Self { service, rolls, listener, address, base_url, trusted_proxies, metrics })
+        Ok(Self {
+            service,
+            rolls,
+            listener,
+            address,
+            base_url,
+            trusted_proxies: TrustedProxies::default(),
+            budgets: Budgets::default(),
+            bodies: Bodies::default(),
+            metrics,
+        })
     }
 
     /// Where it listens.
@@ -174,7 +194,7 @@ impl Server {
 
     /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { service, rolls, listener, address, base_url, trusted_proxies, metrics } = self;
+        let Self { service, rolls, listener, address, base_url, trusted_proxies, budgets, bodies, metrics } = self;
         if base_url.is_none() && address.ip().is_unspecified() {
             tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
         }
@@ -182,7 +202,17 @@ impl Server {
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
         let metrics = Box::new(move || metrics.render());
         let (streams, attempts) = (Streams::default(), Attempts::default());
-        let app = App { service: Arc::clone(&service), rolls, base_url, metrics, streams, attempts, trusted_proxies };
+        let app = App {
+            service: Arc::clone(&service),
+            rolls,
+            base_url,
+            metrics,
+            budgets,
+            bodies,
+            streams,
+            attempts,
+            trusted_proxies,
+        };
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
         service.stop().await;

@@ -3,77 +3,157 @@
 //! What `serde_json` reads as a value gives a meaning of its own to certain names, by which a text within a text is read as
 //! JSON, as deep as one likes. Such names are refused here, so that the limit on depth holds.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// What the names begin with that `serde_json` keeps for itself.
 const RESERVED: &str = "$serde_json::private::";
+/// The most values that the JSON of a request may hold.
+pub const VALUES_MAX: usize = 100_000;
+/// The most names that an object may have.
+const NAMES_MAX: usize = 10_000;
 
-struct Plain(Value);
+/// Why a text of a request is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRead {
+    /// It is no JSON, or none that is accepted.
+    #[error("the body is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It holds too many values.
+    #[error("the body holds more than {VALUES_MAX} values")]
+    TooManyValues,
+    /// Its list has so many items, which are too many.
+    #[error("there are {0}")]
+    LongList(usize),
+}
 
-struct PlainVisitor;
+/// A list of a text that may be only so long: its name in the outermost object, and the most items.
+pub type ListBound = (&'static str, usize);
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PlainVisitor)
+/// What a text may hold, as far as it is bounded; counted while it is read.
+struct Bounds {
+    values_left: Cell<usize>,
+    list: Option<ListBound>,
+    list_len: Cell<usize>,
+}
+
+/// Reads a value as it is written.
+#[derive(Clone, Copy, Default)]
+struct Plain<'a> {
+    bounds: Option<&'a Bounds>,
+    is_outermost: bool,
+    items_max: Option<usize>,
+}
+
+impl Plain<'_> {
+    /// What is within a value.
+    const fn within(self) -> Self {
+        Self { bounds: self.bounds, is_outermost: false, items_max: None }
+    }
+
+    /// What bears a name within an object.
+    fn named(self, name: &str) -> Self {
+        let list = self.bounds.and_then(|bounds| bounds.list).filter(|(list, _)| self.is_outermost && *list == name);
+        Self { items_max: list.map(|(_, max)| max), ..self.within() }
+    }
+
+    fn excess<E: Error>(self, len: usize) -> E {
+        if let Some(bounds) = self.bounds {
+            bounds.list_len.set(len);
+        }
+        E::custom("the list is too long")
     }
 }
 
-impl<'de> Visitor<'de> for PlainVisitor {
-    type Value = Plain;
+impl<'de> DeserializeSeed<'de> for Plain<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if let Some(bounds) = self.bounds {
+            let left = bounds.values_left.get().checked_sub(1);
+            bounds.values_left.set(left.ok_or_else(|| D::Error::custom("there are too many values"))?);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+fn check_name<E: Error>(name: &str, is_known: bool) -> Result<(), E> {
+    if name.starts_with(RESERVED) {
+        return Err(E::custom("a field has a name that is not accepted"));
+    }
+    if is_known {
+        let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        return Err(E::custom(format!("the field `{name}` is given twice")));
+    }
+    Ok(())
+}
+
+impl<'de> Visitor<'de> for Plain<'_> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
-        Ok(Plain(Value::Bool(value)))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-        Ok(Plain(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_unit<E>(self) -> Result<Plain, E> {
-        Ok(Plain(Value::Null))
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Plain, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Plain(value)) = list.next_element()? {
+        let items_max = self.items_max.unwrap_or(usize::MAX);
+        while values.len() < items_max {
+            let Some(value) = list.next_element_seed(self.within())? else { return Ok(Value::Array(values)) };
             values.push(value);
         }
-        Ok(Plain(Value::Array(values)))
+        // The rest is counted, and nothing is made of it.
+        let mut len = values.len();
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            len = len.saturating_add(1);
+        }
+        if len == items_max { Ok(Value::Array(values)) } else { Err(self.excess(len)) }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Plain, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
-        while let Some((name, Plain(value))) = object.next_entry::<String, Plain>()? {
-            if name.starts_with(RESERVED) {
-                return Err(A::Error::custom("a field has a name that is not accepted"));
-            }
-            if fields.contains_key(&name) {
-                let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-                return Err(A::Error::custom(format!("the field `{name}` is given twice")));
-            }
+        while let Some(name) = object.next_key::<String>()? {
+            check_name(&name, fields.contains_key(&name))?;
+            let value = object.next_value_seed(self.named(&name))?;
             fields.insert(name, value);
         }
-        Ok(Plain(Value::Object(fields)))
+        Ok(Value::Object(fields))
     }
+}
+
+fn read(text: &[u8], plain: Plain<'_>) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = plain.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// The value that a JSON text is.
@@ -81,7 +161,88 @@ impl<'de> Visitor<'de> for PlainVisitor {
 /// # Errors
 /// It is none, is too deep, or has an object with a name twice or a reserved one.
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
-    serde_json::from_slice(text).map(|Plain(value)| value)
+    read(text, Plain::default())
+}
+
+/// As [`parse`], of a request: it may hold only so many values, and a list of it only so many items. Both are counted while the
+/// text is read, so what is too large costs no more than what is not.
+///
+/// # Errors
+/// It is none or too large.
+pub fn parse_bounded(text: &[u8], list: Option<ListBound>) -> Result<Value, NotRead> {
+    let bounds = Bounds { values_left: Cell::new(VALUES_MAX), list, list_len: Cell::new(0) };
+    let read = read(text, Plain { bounds: Some(&bounds), is_outermost: true, items_max: None });
+    read.map_err(|error| match (bounds.list_len.get(), bounds.values_left.get()) {
+        (0, 0) => NotRead::TooManyValues,
+        (0, _) => error.into(),
+        (len, _) => NotRead::LongList(len),
+    })
+}
+
+/// A value that is looked through, and of which nothing is kept.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, Self)) = object.next_entry::<String, Self>()? {
+            check_name(&name, names.contains(&name))?;
+            if names.len() == NAMES_MAX {
+                return Err(A::Error::custom(format!("an object has more than {NAMES_MAX} names")));
+            }
+            names.insert(name);
+        }
+        Ok(self)
+    }
+}
+
+/// Makes sure that a text is what [`parse`] accepts, and has no object with more than 10,000 names; makes nothing of it.
+///
+/// # Errors
+/// It is not.
+pub fn check(text: &[u8]) -> serde_json::Result<()> {
+    serde_json::from_slice(text).map(|Checked| ())
 }
 
 /// The characters that JSON allows in a text as they are, and at which some readers end a line: their bytes, and their escape.
@@ -109,7 +270,7 @@ pub fn push_line(to: &mut Vec<u8>, text: &[u8]) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{parse, push_line};
+    use super::{NotRead, VALUES_MAX, check, parse, parse_bounded, push_line};
 
     #[test]
     fn a_line_of_json_has_no_separator_in_it_and_means_the_same() {
@@ -160,5 +321,35 @@ mod tests {
     fn names_are_not_given_twice_and_depth_is_limited() {
         assert!(parse(br#"{"a":1,"a":2}"#).is_err());
         assert!(parse("[".repeat(200).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_looked_through_is_what_would_be_read() {
+        for text in [
+            r#"{"a":[1,-2,3.5,"b\n",true,null,{"c":{}}]}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"[{"$serde_json::private::Number":"1"}]"#,
+            r#"{"a":"#,
+            "[1] 2",
+            &"[".repeat(200),
+            &format!("{}{}", "[".repeat(100), "]".repeat(100)),
+        ] {
+            assert_eq!(check(text.as_bytes()).is_ok(), parse(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_and_the_items_of_a_list_are_counted_while_they_are_read() {
+        let list = |name: &str, len: usize| format!(r#"{{"{name}":[{}1]}}"#, "1,".repeat(len - 1));
+        let bound = Some(("commands", 3));
+        assert!(parse_bounded(list("commands", 3).as_bytes(), bound).is_ok());
+        assert!(matches!(parse_bounded(list("commands", 4).as_bytes(), bound), Err(NotRead::LongList(4))));
+        assert!(matches!(parse_bounded(list("commands", 500_000).as_bytes(), bound), Err(NotRead::LongList(500_000))));
+        assert!(parse_bounded(list("other", 4).as_bytes(), bound).is_ok());
+        assert!(parse_bounded(format!("[{}]", list("commands", 4)).as_bytes(), bound).is_ok());
+        let most = VALUES_MAX - 2;
+        assert!(parse_bounded(list("other", most).as_bytes(), bound).is_ok());
+        assert!(matches!(parse_bounded(list("other", most + 1).as_bytes(), bound), Err(NotRead::TooManyValues)));
+        assert!(matches!(parse_bounded(b"{\"commands\":[1,1,1,1,", bound), Err(NotRead::Json(_))));
     }
 }

@@ -178,8 +178,9 @@ impl Paging {
     /// Takes `limit`, `cursor` and the view out of the parameters; the others must be taken out after this.
     ///
     /// # Errors
-    /// They are not accepted, or the cursor belongs to another question.
+    /// They are not accepted, the cursor belongs to another question, or there is no room for one more list.
     pub fn of(request: &mut InWorkspace) -> Result<Self, Problem> {
+        request.asked.permit()?;
         let limit_asked = request.asked.params.limit()?;
         let limit = limit_asked.unwrap_or(LIMIT_DEFAULT);
         let cursor = request.asked.params.text("cursor");

@@ -18,12 +18,14 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::body::{drain, read_body};
+use super::body::{Place, drain};
+use super::budget::Permit;
 use super::connection::{Came, Limits};
 use super::if_match;
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
+use crate::domain::id::WorkspaceId;
 use crate::domain::json;
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::role::AccessKeyRole;
@@ -52,6 +54,8 @@ pub struct Asked {
     path: RawPathParams,
     parts: Parts,
     body: Bytes,
+    /// The place of a large body, which is free for others once the request is done with.
+    _place: Option<Place>,
 }
 
 /// A request about a workspace that the caller has a part in.
@@ -117,7 +121,7 @@ impl FromRequest<Arc<App>> for Asked {
             drain(body, &limits).await;
             return Err(Problem::unauthenticated());
         };
-        let body = read_body(body, &limits).await?;
+        let (body, place) = app.bodies.read(body, &limits, || app.trusted_proxies.client(&parts)).await?;
         let Some(authenticated) = app.service.authenticate(&presented).await? else {
             app.count_failure(&presented, &parts)?;
             return Err(Problem::unauthenticated());
@@ -125,7 +129,7 @@ impl FromRequest<Arc<App>> for Asked {
         let Authenticated { caller, root: home, now: received } = authenticated;
         let path = path_params(&mut parts).await?;
         let params = Params::parse(parts.uri.query())?;
-        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body })
+        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _place: place })
     }
 }
 
@@ -228,12 +232,39 @@ impl Asked {
         Ok(ShapeError::read(self.json()?)?)
     }
 
+    /// The permit of this request, taken now if it has none yet. The answer holds it until it is written.
+    ///
+    /// # Errors
+    /// 429 if the caller, the workspace or the instance has no room for it.
+    pub fn permit(&self) -> Result<Permit, Problem> {
+        self.permit_or(|| self.app.budgets.permit(self.account(), self.body.len()))
+    }
+
+    /// As [`Self::permit`], whatever the budgets say: for an answer that cannot be refused any more.
+    ///
+    /// # Errors
+    /// None.
+    pub fn permit_anyway(&self) -> Result<Permit, Problem> {
+        self.permit_or(|| Ok(self.app.budgets.permit_anyway(self.account(), self.body.len())))
+    }
+
+    fn account(&self) -> Option<(WorkspaceId, String)> {
+        self.home.as_ref().map(|home| (home.id(), self.holder()))
+    }
+
+    fn permit_or(&self, take: impl FnOnce() -> Result<Permit, Problem>) -> Result<Permit, Problem> {
+        match self.parts.extensions.get::<Came>() {
+            Some(came) => came.by.permit.get_or(take),
+            None => take(),
+        }
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
-    /// It is none.
+    /// It is none, or holds too many values.
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
-        json::parse(&self.body).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))
+        Ok(json::parse_bounded(&self.body, None)?)
     }
 
     /// Makes sure that there is no body, or an empty object.

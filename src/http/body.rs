@@ -1,6 +1,10 @@
-//! Bodies of requests: how large they may be, how long they may take, and what becomes of one that nobody waits for.
+//! Bodies of requests: how large they may be, how long they may take, how much memory they may take together, and what becomes of
+//! one that nobody waits for.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -9,7 +13,9 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::client_address::network_of;
 use super::connection::Limits;
 use super::problem::Problem;
 
@@ -22,42 +28,139 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
 /// How many times it is looked whether a body has arrived.
 const LOOKS_MAX: usize = 8;
 
-/// The whole body.
-///
-/// # Errors
-/// It is too large or too slow, or does not arrive whole.
-pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
-    if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
-        return Err(too_large());
+/// The largest body, in bytes, that takes no place among the large ones.
+pub const SMALL_BODY_BYTES: usize = 16 * 1_024;
+/// The memory that large bodies may take together if nobody says, in MiB.
+pub const BODIES_MIB_DEFAULT: usize = 64;
+/// The bodies from one address may take this part of it.
+const ADDRESS_PART: usize = 4;
+/// The unit in which memory is given to bodies, in bytes.
+const UNIT: usize = 1_024;
+
+/// The memory for large bodies of requests. Whoever sends one waits for a place, in order, before the server reads on.
+pub struct Bodies {
+    instance: Arc<Semaphore>,
+    of_an_address: usize,
+    addresses: Arc<Addresses>,
+}
+
+/// The addresses that large bodies come from now.
+type Addresses = Mutex<HashMap<IpAddr, Arc<Semaphore>>>;
+
+/// A place among the large bodies; free for others once it is dropped.
+pub struct Place {
+    address: IpAddr,
+    addresses: Arc<Addresses>,
+    /// What it takes of the address's part; none while it waits for that.
+    of_address: Option<OwnedSemaphorePermit>,
+    of_instance: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self::of_mib(BODIES_MIB_DEFAULT)
     }
-    match select(pin!(whole(body)), limits.after(BODY_TIME_MAX)).await {
-        Either::Left((read, _)) => read,
-        Either::Right(_) => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive"))
+}
+
+impl Bodies {
+    /// So much memory, in MiB; at least as much as the largest body of each of four addresses.
+    pub fn of_mib(mib: usize) -> Self {
+        let units = mib.saturating_mul(1_024 * 1_024).max(BODY_BYTES_MAX * ADDRESS_PART) / UNIT;
+        let units = units.min(Semaphore::MAX_PERMITS);
+        let instance = Arc::new(Semaphore::new(units));
+        Self { instance, of_an_address: units / ADDRESS_PART, addresses: Arc::default() }
+    }
+
+    /// The whole body, from an address, and its place among the large ones if it is one.
+    ///
+    /// # Errors
+    /// It is too large or too slow, does not arrive whole, or waits too long for a place.
+    pub async fn read(
+        &self,
+        body: Body,
+        limits: &Limits,
+        address: impl Fn() -> IpAddr,
+    ) -> Result<(Bytes, Option<Place>), Problem> {
+        if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
+            return Err(too_large());
+        }
+        let mut place = None;
+        let read = match select(pin!(self.whole(body, &address, &mut place)), limits.after(BODY_TIME_MAX)).await {
+            Either::Left((read, _)) => Some(read),
+            Either::Right(_) => None,
+        };
+        match read {
+            Some(read) => Ok((read?, place)),
+            None if place.as_ref().is_some_and(|place| place.of_instance.is_none()) => Err(crowded()),
+            None => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive")),
         }
     }
+
+    /// A body that arrives in one piece, as small ones do, is not copied.
+    async fn whole(
+        &self,
+        mut body: Body,
+        address: &impl Fn() -> IpAddr,
+        place: &mut Option<Place>,
+    ) -> Result<Bytes, Problem> {
+        let mut pieces: Vec<u8> = Vec::new();
+        loop {
+            if pieces.len() > SMALL_BODY_BYTES && place.is_none() {
+                let whole = HttpBody::size_hint(&body).exact().and_then(|left| usize::try_from(left).ok());
+                let bytes = whole.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
+                self.find(place.insert(self.place(address())), bytes).await;
+            }
+            let Some(frame) = body.frame().await else { break };
+            let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            if pieces.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            if pieces.is_empty() && body.is_end_stream() {
+                return Ok(piece);
+            }
+            pieces.extend_from_slice(&piece);
+        }
+        Ok(pieces.into())
+    }
+
+    fn place(&self, address: IpAddr) -> Place {
+        let (address, addresses) = (network_of(address), Arc::clone(&self.addresses));
+        Place { address, addresses, of_address: None, of_instance: None }
+    }
+
+    /// Waits for room for so many bytes, first among those of the same address, then among all.
+    async fn find(&self, place: &mut Place, bytes: usize) {
+        let units = u32::try_from(bytes.min(BODY_BYTES_MAX).div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let of_address = {
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(self.of_an_address));
+            Arc::clone(addresses.entry(place.address).or_insert_with(new))
+        };
+        place.of_address = of_address.acquire_many_owned(units).await.ok();
+        place.of_instance = Arc::clone(&self.instance).acquire_many_owned(units).await.ok();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.of_address.take());
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map has one copy, and whoever waits or holds a part has another.
+        if addresses.get(&self.address).is_some_and(|address| Arc::strong_count(address) == 1) {
+            addresses.remove(&self.address);
+        }
+    }
+}
+
+fn crowded() -> Problem {
+    let detail = "too many large bodies are on their way: send this one again in a moment";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
 }
 
 fn too_large() -> Problem {
     let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-}
-
-/// A body that arrives in one piece, as small ones do, is not copied.
-async fn whole(mut body: Body) -> Result<Bytes, Problem> {
-    let mut pieces: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        if pieces.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
-            return Err(too_large());
-        }
-        if pieces.is_empty() && body.is_end_stream() {
-            return Ok(piece);
-        }
-        pieces.extend_from_slice(&piece);
-    }
-    Ok(pieces.into())
 }
 
 /// Gives an answer that does not wait for the body. Where the whole body is here already, the connection can be used again. Else it

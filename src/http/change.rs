@@ -3,13 +3,15 @@
 //! Every change takes the same way, and its answer is made from the commands and the view right after them alone. So the answer
 //! that is kept for a request that is sent again is the same one, but for secrets: those are shown once.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{Response, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::answer::{self, NamedCheckpoint};
 use super::asked::{Asked, InWorkspace};
+use super::body::SMALL_BODY_BYTES;
+use super::budget::SMALL_ANSWER_BYTES;
 use super::entity::{self, ShownSecret};
 use super::problem::Problem;
 use crate::domain::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
@@ -105,6 +107,9 @@ pub async fn submit(
         return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
     }
     std::mem::take(&mut asked.params).finish()?;
+    if asked.body_bytes().len() > SMALL_BODY_BYTES {
+        asked.permit()?;
+    }
     let expected = asked.expected()?;
     let retry = retry(&asked, (workspace, alias), &commands, render)?;
     let commands_len = commands.len();
@@ -120,7 +125,18 @@ pub async fn submit(
         Answer::Kept(bytes) => (read_kept(&bytes)?, None),
     };
     let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
-    respond(kept, checkpoint)
+    let response = respond(kept, checkpoint)?;
+    count(&asked, &response)?;
+    Ok(response)
+}
+
+/// Counts an answer that is large. The change is durable, so it is given whatever the budgets say.
+fn count(asked: &Asked, response: &Response<Body>) -> Result<(), Problem> {
+    let len = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if len > SMALL_ANSWER_BYTES {
+        asked.permit_anyway()?.cover_anyway(len);
+    }
+    Ok(())
 }
 
 /// Gives the answer that was kept in a scope for the same request, if there is one; for a caller who may still ask for it.

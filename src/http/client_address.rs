@@ -106,6 +106,14 @@ impl TrustedProxies {
     }
 }
 
+/// What an address is counted under: itself or, since one host has all of it, the /64 of an IPv6 address.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
 /// The hops of all lines of a header; none where it is not there.
 fn hops(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> Option<IpAddr>) -> Option<Vec<Option<IpAddr>>> {
     let lines = headers.get_all(name).iter();
@@ -140,6 +148,7 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+    use crate::http::budget::PermitSlot;
     use crate::http::connection::{Connection, Limits, RequestId};
 
     /// The client's address in a request from a peer, where these are trusted.
@@ -152,7 +161,7 @@ mod tests {
         });
         let (mut parts, ()) = request.into_parts();
         let limits = Limits::default();
-        let by = Connection { peer: peer.parse().unwrap(), limits };
+        let by = Connection { peer: peer.parse().unwrap(), limits, permit: PermitSlot::default() };
         parts.extensions.insert(Came { by, id: RequestId::Made([b'0'; 32]) });
         trusted.client(&parts).to_string()
     }

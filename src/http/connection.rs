@@ -15,6 +15,8 @@ use std::time::Duration;
 use axum::http::{Extensions, HeaderValue};
 use tokio::time::Instant;
 
+use super::budget::PermitSlot;
+
 /// A connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
@@ -22,6 +24,8 @@ pub struct Connection {
     pub peer: IpAddr,
     /// Its time limits.
     pub limits: Limits,
+    /// The permit of the request that is being answered.
+    pub permit: PermitSlot,
 }
 
 /// What the server puts on each request.

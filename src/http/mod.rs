@@ -7,6 +7,7 @@ pub mod answer;
 pub mod asked;
 pub mod attempts;
 pub mod body;
+pub mod budget;
 pub mod change;
 pub mod client_address;
 pub mod connection;
@@ -47,6 +48,10 @@ pub struct App {
     pub base_url: String,
     /// Gives the metrics, in the text format of Prometheus.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What batches, audits and large answers may take.
+    pub budgets: budget::Budgets,
+    /// Where large bodies wait for memory.
+    pub bodies: body::Bodies,
     /// The answers that go on.
     pub streams: live::Streams,
     /// What failed attempts to prove who one is came to.

@@ -11,9 +11,13 @@ use serde::Serialize;
 
 use crate::domain::command::ShapeError;
 use crate::domain::decide::Refused;
+use crate::domain::json::NotRead;
 use crate::domain::rejection::Rejection;
 use crate::log::LogError;
 use crate::service::submission::SubmitError;
+
+/// The longest detail that is given, in characters: what it quotes of a request may be as long as the request.
+const DETAIL_CHARS_MAX: usize = 1_000;
 
 /// A refusal or failure, with its status, its stable code and a sentence for whoever asked. It never holds a secret.
 #[derive(Debug, Clone)]
@@ -47,7 +51,12 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"tenure\"
 impl Problem {
     /// A problem of a status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self { status, code, detail, retry_after: None }
     }
 
     /// The same, with how long to wait before it is worth asking again.
@@ -165,6 +174,16 @@ impl From<LogError> for Problem {
                     "the log is unavailable for the moment: try again",
                 )
             }
+        }
+    }
+}
+
+impl From<NotRead> for Problem {
+    fn from(error: NotRead) -> Self {
+        let detail = error.to_string();
+        match error {
+            NotRead::Json(_) => Self::malformed(detail),
+            NotRead::TooManyValues | NotRead::LongList(_) => Self::too_large(detail),
         }
     }
 }

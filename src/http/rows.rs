@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::accept::FORMS_OF_ROWS;
 use super::answer::{self, Page, Paging};
 use super::asked::InWorkspace;
+use super::budget::Permit;
 use super::journal::{self, Recording};
 use super::problem::Problem;
 use crate::audit::{Question, csv};
@@ -29,12 +30,12 @@ use crate::service::Service;
 /// About how large a piece of a stream is, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
 /// The most candidates that are looked at for one piece.
-const PIECE_CANDIDATES_MAX: usize = 4_096;
+const PIECE_CANDIDATES_MAX: usize = 1_024;
 
 /// From about how many bytes on a page ends early.
 pub const PAGE_BYTES: usize = 4 * 1_024 * 1_024;
 /// After how many pieces a page ends early.
-const PAGE_PIECES_MAX: usize = 256;
+const PAGE_PIECES_MAX: usize = 1_024;
 
 const TENURE_NEXT: HeaderName = HeaderName::from_static("tenure-next");
 
@@ -81,18 +82,19 @@ where
     Q: Question + 'static,
 {
     let form = AnswerForm::asked(request.asked.headers(), forms)?;
-    let service = &request.asked.app.service;
+    let (service, permit) = (&request.asked.app.service, request.asked.permit()?);
     let view = paging.view.clone();
     let is_stream = matches!(form, AnswerForm::Ndjson | AnswerForm::Csv);
     if is_stream && paging.limit_asked.is_none() && paging.is_first() {
         let recording = journal::begin(request, &view, form).await?;
         let (service, question) = (Arc::clone(service), Arc::new(question));
-        let source = Source { service, question, form, position: 0, recording };
+        permit.grow(2 * PIECE_BYTES)?;
+        let source = Source { service, permit, question, form, position: 0, recording };
         let mut response = Response::new(Body::from_stream(source.into_stream()));
         dress(&mut response, form, &view);
         return Ok(response);
     }
-    let Gathered { items, next } = gather(service, &Arc::new(question), paging.first(), paging.limit).await?;
+    let Gathered { items, next } = gather(service, &permit, &Arc::new(question), paging.first(), paging.limit).await?;
     let page = Page { items, next: paging.next(next) };
     journal::record(request, &view, form, page.items.len()).await?;
     give(form, Q::COLUMNS, &view, about, page)
@@ -110,13 +112,14 @@ pub struct Gathered {
 /// done piece by piece, so that those who ask at the same time take turns.
 ///
 /// # Errors
-/// `Unavailable` if the server is stopping.
+/// The permit has no room for them, or `Unavailable` if the server is stopping.
 pub async fn gather<Q: Question + 'static>(
     service: &Service,
+    permit: &Permit,
     question: &Arc<Q>,
     first: (usize, usize),
     limit: usize,
-) -> Result<Gathered, LogError> {
+) -> Result<Gathered, Problem> {
     let mut gathered = Gathered { items: Vec::new(), next: Some(first) };
     let (mut bytes, mut pieces) = (0, 0);
     while let Some(place) = gathered.next.filter(|_| gathered.items.len() < limit) {
@@ -124,8 +127,10 @@ pub async fn gather<Q: Question + 'static>(
             break;
         }
         let (question, left) = (Arc::clone(question), limit - gathered.items.len());
-        let piece = service.auditing(move || piece(question.as_ref(), place, left)).await?;
-        bytes += piece.items.iter().map(|row| row.get().len()).sum::<usize>();
+        let piece = permit.run(service, move || piece(question.as_ref(), place, left)).await?;
+        let more = piece.items.iter().map(|row| row.get().len()).sum::<usize>();
+        permit.grow(more)?;
+        bytes += more;
         pieces += 1;
         gathered.items.extend(piece.items);
         gathered.next = piece.next;
@@ -133,27 +138,37 @@ pub async fn gather<Q: Question + 'static>(
     Ok(gathered)
 }
 
-/// Does something for all candidates of a question, piece by piece, so that those who ask at the same time take turns.
+/// Does something for all candidates of a question, piece by piece, so that those who ask at the same time take turns. What the
+/// pieces give is put together as it comes.
 ///
 /// # Errors
 /// `Unavailable` if the server is stopping.
 pub async fn in_turns<Q: Question + 'static, T: Send + 'static>(
     service: &Service,
+    permit: &Permit,
     question: &Arc<Q>,
-    work: fn(&Q, Range<usize>) -> Vec<T>,
-) -> Result<Vec<T>, LogError> {
-    let mut all = Vec::new();
-    for first in (0..question.candidates()).step_by(PIECE_CANDIDATES_MAX) {
+    work: fn(&Q, Range<usize>) -> T,
+    mut put: impl FnMut(T),
+) -> Result<(), LogError> {
+    let mut first = 0;
+    while first < question.candidates() {
         let question = Arc::clone(question);
-        let end = question.candidates().min(first.saturating_add(PIECE_CANDIDATES_MAX));
-        all.extend(service.auditing(move || work(question.as_ref(), first..end)).await?);
+        let end = end_of_piece(question.as_ref(), first);
+        put(permit.run(service, move || work(question.as_ref(), first..end)).await?);
+        first = end;
     }
-    Ok(all)
+    Ok(())
+}
+
+/// The candidate after those of the piece that begins with a candidate.
+fn end_of_piece<Q: Question>(question: &Q, first: usize) -> usize {
+    let most = (PIECE_CANDIDATES_MAX / question.weight().max(1)).max(1);
+    question.candidates().min(first.saturating_add(most))
 }
 
 /// Up to `limit` rows, but not many more bytes or candidates than a piece has.
 fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usize) -> Gathered {
-    let end = question.candidates().min(first.saturating_add(PIECE_CANDIDATES_MAX));
+    let end = end_of_piece(question, first);
     let (mut items, mut bytes) = (Vec::new(), 0);
     for candidate in first..end {
         let skipped = if candidate == first { offset } else { 0 };
@@ -227,6 +242,7 @@ fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
 /// A stream of rows, and how far it is.
 struct Source<Q> {
     service: Arc<Service>,
+    permit: Permit,
     question: Arc<Q>,
     form: AnswerForm,
     position: usize,
@@ -255,7 +271,7 @@ impl<Q: Question + 'static> Source<Q> {
     async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         while self.position < self.question.candidates() {
             let (question, form, from) = (Arc::clone(&self.question), self.form, self.position);
-            let made = self.service.auditing(move || lines(question.as_ref(), form, from)).await;
+            let made = self.permit.run(&self.service, move || lines(question.as_ref(), form, from)).await;
             let Lines { text, rows, end } = made.map_err(std::io::Error::other)?;
             self.position = end;
             self.recording.sent(rows);
@@ -277,7 +293,7 @@ struct Lines {
 
 /// About a piece's worth of lines from a candidate on.
 fn lines<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Lines {
-    let last = question.candidates().min(from.saturating_add(PIECE_CANDIDATES_MAX));
+    let last = end_of_piece(question, from);
     let mut piece = Lines { text: Vec::new(), rows: 0, end: from };
     while piece.end < last && piece.text.len() < PIECE_BYTES {
         for row in question.rows(piece.end) {

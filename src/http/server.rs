@@ -21,6 +21,7 @@ use tower::Service;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::body::drain;
+use super::budget::PermitSlot;
 use super::connection::{Came, Connection, Limits, RequestId};
 use super::head::{self, HEAD_BYTES_MAX};
 use super::problem::Problem;
@@ -66,6 +67,7 @@ async fn drain_refused(request: Request<Body>) {
 /// Answers a request under an id, which its answer and its log lines carry.
 async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
+    let permit = by.permit.clone();
     let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = given.map_or_else(|| RequestId::Made(crate::service::mint::request_id()), RequestId::Given);
     request.extensions_mut().insert(Came { by, id: id.clone() });
@@ -79,6 +81,9 @@ async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) 
     };
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");
+    }
+    if let Some(permit) = permit.take() {
+        response = permit.carried_by(response);
     }
     response.headers_mut().insert(ID_HEADER, id.into_header());
     Ok(response)
@@ -113,7 +118,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         let router = router.clone();
         let limits = Limits::default();
         let http = http(limits.clone());
-        let connection = Connection { peer, limits };
+        let connection = Connection { peer, limits, permit: PermitSlot::default() };
         let service = service_fn(move |request| answer(router.clone(), connection.clone(), request));
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

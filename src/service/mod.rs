@@ -12,6 +12,7 @@ mod health;
 pub mod import;
 mod journal;
 pub mod mint;
+mod pool;
 pub mod proofs;
 mod recorder;
 mod snapshots;
@@ -24,10 +25,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 pub use directory::Presented;
 pub use group::SideWrite;
+pub use pool::PIECES_MAX;
 pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
@@ -36,6 +38,7 @@ use directory::{Directory, Entry};
 use group::{ANSWER_KEPT_MICROS, Change};
 use health::{Health, Watched};
 use mint::{Mint, Secret};
+use pool::AuditPool;
 use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
@@ -117,8 +120,7 @@ pub struct Service {
     names: Cache<String, WorkspaceId>,
     writer: Arc<Writer>,
     health: Arc<Health>,
-    /// How many pieces of audits run at a time.
-    audits: Arc<Semaphore>,
+    audits: AuditPool,
     signer: Signer,
     threads: Mutex<Option<Threads>>,
 }
@@ -155,7 +157,7 @@ impl Service {
             names: Cache::new(NAMES_MAX),
             writer: Arc::clone(&writer),
             health: Arc::clone(&health),
-            audits: Arc::new(Semaphore::new(audits_max())),
+            audits: AuditPool::default(),
             signer,
             threads: Mutex::default(),
         });
@@ -344,20 +346,6 @@ impl Service {
         tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(|_| stopping())?
     }
 
-    /// Runs a piece of an audit in the pool beside the threads that decide; it waits while as many run as may.
-    ///
-    /// # Errors
-    /// `Unavailable` if the server is stopping.
-    pub async fn auditing<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LogError> {
-        let permit = Arc::clone(&self.audits).acquire_owned().await.map_err(|_| stopping())?;
-        let run = move || {
-            let done = work();
-            drop(permit);
-            done
-        };
-        tokio::task::spawn_blocking(run).await.map_err(|_| stopping())
-    }
-
     /// When a credential was last used, read where it blocks: for work in the pool.
     ///
     /// # Errors
@@ -455,11 +443,6 @@ impl Service {
         }
         written
     }
-}
-
-/// Half of the processors, at least one: decisions keep the others.
-fn audits_max() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

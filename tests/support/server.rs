@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tenure::audit::rolls::Rolls;
 use tenure::clock::{Clock, SystemClock};
 use tenure::http::attempts::Attempts;
+use tenure::http::body::Bodies;
+use tenure::http::budget::Budgets;
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::live::Streams;
 use tenure::http::{App, serve};
@@ -31,6 +33,7 @@ pub const OPERATOR: &str = "operator.0123456789abcdef0123456789abcdef";
 pub struct Server {
     pub address: SocketAddr,
     pub service: Arc<Service>,
+    pub budgets: Budgets,
     agent: ureq::Agent,
     runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
@@ -88,7 +91,8 @@ pub fn signer() -> Signer {
 pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
     let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
     let (metrics, attempts) = (Box::new(String::new), Attempts::default());
-    App { service, rolls, base_url, metrics, streams, attempts, trusted_proxies }
+    let (budgets, bodies) = (Budgets::default(), Bodies::default());
+    App { service, rolls, base_url, metrics, budgets, bodies, streams, attempts, trusted_proxies }
 }
 
 impl Server {
@@ -118,6 +122,16 @@ impl Server {
         server
     }
 
+    /// A server that has only so much memory for answers and for large bodies, in MiB.
+    pub fn sparing(answers_mib: usize, bodies_mib: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let room = (Budgets::of_mib(answers_mib), Bodies::of_mib(bodies_mib));
+        let (clock, streams) = (Arc::new(SystemClock), Streams::default());
+        let mut server = Self::with_room(folder.path(), clock, streams, TrustedProxies::default(), room);
+        server.folder = Some(folder);
+        server
+    }
+
     /// A server that believes these proxies.
     pub fn behind(trusted_proxies: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -133,6 +147,16 @@ impl Server {
     }
 
     fn configured(folder: &Path, clock: Arc<dyn Clock>, streams: Streams, trusted_proxies: TrustedProxies) -> Self {
+        Self::with_room(folder, clock, streams, trusted_proxies, (Budgets::default(), Bodies::default()))
+    }
+
+    fn with_room(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        streams: Streams,
+        trusted_proxies: TrustedProxies,
+        (budgets, bodies): (Budgets, Bodies),
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
@@ -142,13 +166,14 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let app = app(Arc::clone(&service), address, streams, trusted_proxies);
+        let app = App { budgets: budgets.clone(), bodies, ..app };
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;
         }));
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         let (stop, serving) = (Some(stop), Some(serving));
-        Self { address, service, agent: config.into(), runtime, stop, serving, folder: None }
+        Self { address, service, budgets, agent: config.into(), runtime, stop, serving, folder: None }
     }
 
     /// Stops the server, and starts another on the same folder.

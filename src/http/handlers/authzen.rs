@@ -4,9 +4,11 @@
 //! As the standard says, a field that is not of it is ignored, and whatever is wrong with a body is 400. `null` is no object and no
 //! text: whoever means nothing leaves the field out.
 
+use std::fmt;
+
 use axum::http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::audit::search::Asker;
@@ -40,16 +42,52 @@ pub struct Properties {
 
 /// A text, or nothing where something else stands.
 fn text_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Text(String),
-        Other(IgnoredAny),
+    deserializer.deserialize_any(TextIfAny)
+}
+
+/// Keeps nothing of what is no text, however large it is.
+struct TextIfAny;
+
+impl<'de> Visitor<'de> for TextIfAny {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
     }
-    Ok(match Any::deserialize(deserializer)? {
-        Any::Text(text) => Some(text),
-        Any::Other(_) => None,
-    })
+
+    fn visit_str<E>(self, text: &str) -> Result<Option<String>, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<String>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Option<String>, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
 }
 
 /// An action (§5.3).
@@ -104,8 +142,16 @@ pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
 /// # Errors
 /// 400 where the body is none; `kind` says of what.
 pub fn read_question<T: DeserializeOwned>(request: &InWorkspace, kind: &str) -> Result<T, Problem> {
+    read_object(request.asked.body_bytes(), kind)
+}
+
+/// Reads an object of this shape.
+///
+/// # Errors
+/// 400 where the text is none; `kind` says of what.
+pub fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8], kind: &str) -> Result<T, Problem> {
     let read = || {
-        let mut reader = serde_json::Deserializer::from_slice(request.asked.body_bytes());
+        let mut reader = serde_json::Deserializer::from_slice(text);
         let body = object(&mut reader)?;
         reader.end()?;
         Ok(body)

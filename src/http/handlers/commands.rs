@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Answered;
-use crate::domain::command::{COMMANDS_MAX, Command};
+use crate::domain::command::{COMMANDS_MAX, Command, ShapeError};
+use crate::domain::json::{self, NotRead};
 use crate::http::asked::InWorkspace;
+use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::change::{change, results};
 use crate::http::problem::Problem;
 
@@ -21,21 +23,45 @@ pub struct CommandsBody {
 
 /// Does a batch of commands.
 pub async fn submit(request: InWorkspace) -> Answered {
-    let commands = batch(&request)?;
+    let Batch { commands, .. } = batch(&request).await?;
     change(request, commands, results).await
 }
 
-/// The commands of a request's body.
+/// The commands of a request, and as they were written.
+pub struct Batch {
+    /// The commands.
+    pub commands: Vec<Command>,
+    /// As they were written.
+    pub written: CommandsBody,
+}
+
+/// The commands of a request's body. A large one is read beside the threads that decide single checks.
 ///
 /// # Errors
 /// There are none or too many, or one has no shape.
-pub fn batch(request: &InWorkspace) -> Result<Vec<Command>, Problem> {
-    let CommandsBody { commands } = request.asked.body()?;
-    if commands.is_empty() || commands.len() > COMMANDS_MAX {
-        let detail = format!("`commands`: there are {}, and from 1 to {COMMANDS_MAX} are accepted", commands.len());
-        return Err(if commands.is_empty() { Problem::invalid(detail) } else { Problem::too_large(detail) });
+pub async fn batch(request: &InWorkspace) -> Result<Batch, Problem> {
+    let body = request.asked.body_bytes().clone();
+    if body.len() <= SMALL_BODY_BYTES {
+        return read_batch(&body);
     }
-    read(commands)
+    let permit = request.asked.permit()?;
+    permit.run(&request.asked.app.service, move || read_batch(&body)).await?
+}
+
+fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
+    let value = json::parse_bounded(body, Some(("commands", COMMANDS_MAX))).map_err(|error| match error {
+        NotRead::LongList(len) => Problem::too_large(accepted(len)),
+        error => error.into(),
+    })?;
+    let written: CommandsBody = ShapeError::read(value)?;
+    if written.commands.is_empty() {
+        return Err(Problem::invalid(accepted(0)));
+    }
+    Ok(Batch { commands: read(written.commands.clone())?, written })
+}
+
+fn accepted(len: usize) -> String {
+    format!("`commands`: there are {len}, and from 1 to {COMMANDS_MAX} are accepted")
 }
 
 /// Reads commands, each in the shape of its type.

@@ -104,6 +104,7 @@ pub async fn list(mut asked: Asked) -> Answered {
     let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let cursor = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?.unwrap_or_default();
     std::mem::take(&mut asked.params).finish()?;
+    asked.permit()?;
     let (events, next) = page(&asked, "cursor", cursor, limit).await?;
     record(&asked, form, &events).await?;
     let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;

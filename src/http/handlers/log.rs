@@ -71,6 +71,7 @@ pub async fn tile(mut request: InWorkspace) -> Answered {
     let path = format!("tile/{}", request.asked.path("tile"));
     let not_found = || Problem::not_found("tile", &path);
     let tile: Tile = path.parse().map_err(|_| not_found())?;
+    request.asked.permit()?;
     let bytes = request.asked.app.service.tile(request.root.id(), tile).await?.ok_or_else(not_found)?;
     if tile.kind == TileKind::Entries {
         let rows = usize::try_from(tile.width).unwrap_or(usize::MAX);
@@ -105,7 +106,7 @@ async fn revision(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
         let mut events = root.events(Revision::ZERO, root.head());
         events.find(|event| event.id == id).map(|event| event.revision)
     };
-    Ok(request.asked.app.service.auditing(found).await?)
+    Ok(request.asked.permit()?.run_whole(&request.asked.app.service, found).await?)
 }
 
 /// Proves that the log only grew.

@@ -8,6 +8,7 @@ pub mod authzen;
 pub mod commands;
 pub mod decisions;
 pub mod environments;
+pub mod evaluations;
 pub mod event_filter;
 mod event_stream;
 pub mod events;

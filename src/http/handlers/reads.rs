@@ -155,6 +155,7 @@ impl Place {
 pub async fn list(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
     let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
+    request.asked.permit()?;
     let limit = request.asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let cursor = request.asked.params.text("cursor");
     let (query, reader) = ReadsQuery::of(&mut request.asked.params)?;

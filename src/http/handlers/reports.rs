@@ -52,8 +52,10 @@ pub async fn give(mut request: InWorkspace) -> Answered {
         asked.uses = Some(uses(&request, view.clone()).await?);
     }
     let make = move || report(name, &asked).map(|made| Written::of(&made, &heading, form));
-    let made = request.asked.app.service.auditing(make).await?;
+    let permit = request.asked.permit()?;
+    let made = permit.run_whole(&request.asked.app.service, make).await?;
     let written = made.map_err(|too_large| refuse(name, too_large))??;
+    permit.cover(written.bytes.len())?;
     journal::record(&request, &view, form, written.rows).await?;
     Ok(written.answer(&view, form))
 }
@@ -146,9 +148,9 @@ fn check_ever(
 /// When each live credential was last used: as it was noted, or for a change that the log has, which may have been recorded
 /// elsewhere.
 async fn uses(request: &InWorkspace, view: View) -> Result<Uses, Problem> {
-    let service = &request.asked.app.service;
+    let (service, permit) = (&request.asked.app.service, request.asked.permit()?);
     let (credentials, acts) =
-        service.auditing(move || (Credentials::new(view.clone()).all().to_vec(), last_acts(&view))).await?;
+        permit.run_whole(service, move || (Credentials::new(view.clone()).all().to_vec(), last_acts(&view))).await?;
     let ids = credentials.iter().copied().map(presented).collect();
     let used = service.last_used(ids).await?;
     let last = |(credential, used): (AnyCredential, Option<Instant>)| {

@@ -19,8 +19,10 @@ use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
 use crate::http::answer::{self, Paging, SearchPage};
 use crate::http::asked::InWorkspace;
+use crate::http::budget::Permit;
 use crate::http::problem::Problem;
 use crate::http::rows::{self, Gathered};
+use crate::service::Service;
 
 /// The most bytes of what is searched for, context and paging apart: it is judged once for each candidate.
 pub const SEARCH_BYTES_MAX: usize = 4_096;
@@ -220,12 +222,27 @@ async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
     if let Some(subject) = body.subject() {
         check_may_ask(&asker, &view, subject)?;
     }
+    let permit = request.asked.permit()?;
     let (service, looked_at, sought) = (&request.asked.app.service, view.clone(), body.sought());
-    let search = service.auditing(move || Arc::new(Search::new(looked_at, asker, sought))).await?;
-    let Gathered { items: results, next } = rows::gather(service, &search, paging.first(), paging.limit).await?;
+    let search = permit.run(service, move || Arc::new(Search::new(looked_at, asker, sought))).await?;
+    permit.grow(search.bytes())?;
+    let search = without_hidden(service, &permit, search).await?;
+    let Gathered { items: results, next } =
+        rows::gather(service, &permit, &search, paging.first(), paging.limit).await?;
     let page = NextBody { next_token: paging.next(next).unwrap_or_default(), count: results.len() };
     let context = explain.then(|| FoundIn { revision: view.revision(), at: view.instant() });
     answer::about(&view, &FoundBody { page, context, results })
+}
+
+/// The search without the candidates that are hidden from who asks: how far a page goes is counted in candidates, and that must not
+/// tell how many of them are hidden.
+async fn without_hidden(service: &Service, permit: &Permit, search: Arc<Search>) -> Result<Arc<Search>, Problem> {
+    if !search.hides() {
+        return Ok(search);
+    }
+    let mut known = Vec::new();
+    rows::in_turns(service, permit, &search, Search::permitted, |found| known.extend(found)).await?;
+    Ok(Arc::new(search.among(known)))
 }
 
 /// The page that is asked for. A token that is empty is none: it is what the last page gave.

@@ -82,6 +82,7 @@ pub async fn list(mut asked: Asked) -> Answered {
     if matches!(asked.caller, Caller::AccessKey { role: AccessKeyRole::Evaluator, .. }) {
         return Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"));
     }
+    asked.permit()?;
     let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let (at, instant) = instant(&mut asked)?;
     let cursor = asked.params.text("cursor").map(|cursor| read_cursor(&cursor, at)).transpose()?;

@@ -33,7 +33,10 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("412", "`If-Match` is not the newest revision"),
     ("413", "the body is too large"),
     ("422", "a value, field or parameter is not accepted"),
-    ("429", "too many attempts to prove an id failed, or too many follow it: try again after `Retry-After`"),
+    (
+        "429",
+        "too many attempts to prove an id failed, too many follow it, or there is no room for one more answer: try again after `Retry-After`",
+    ),
     ("500", "the log of the workspace cannot be read"),
     ("503", "not durable, or not there yet: try again"),
     ("507", "the disk has no room but what is kept for taking access away"),

@@ -14,7 +14,9 @@ use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
-use crate::http::handlers::{audit, decisions, events, feed, metadata, proxy_auth, reads, reports, searches};
+use crate::http::handlers::{
+    audit, decisions, evaluations, events, feed, metadata, proxy_auth, reads, reports, searches,
+};
 use crate::http::rows::RowsBody;
 
 const EVENT_FILTERS: &[&str] =
@@ -40,11 +42,11 @@ pub(super) fn decisions() -> Vec<Route> {
             .status(200)
             .takes::<decisions::EvaluationBody>()
             .gives::<decisions::DecisionBody>(),
-        post(evaluations, "Answers many such questions at once", Evaluators, decisions::evaluations)
+        post(evaluations, "Answers many such questions at once", Evaluators, evaluations::evaluations)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<decisions::EvaluationsBody>()
-            .gives::<decisions::EvaluationsAnswer>(),
+            .takes::<evaluations::EvaluationsBody>()
+            .gives::<evaluations::EvaluationsAnswer>(),
         post(subject, "Finds who may do an action on a resource", Evaluators, searches::subjects)
             .kind(Kind::Decide)
             .status(200)

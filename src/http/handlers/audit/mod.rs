@@ -118,6 +118,14 @@ pub async fn access_list(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let view = paging.view.clone();
     query.check(&request.now())?;
+    let (permit, named) = (request.asked.permit()?, query.clone());
+    let roster = permit.run(&request.asked.app.service, move || roster(view, &named)).await?;
+    permit.grow(roster.pairs.bytes())?;
+    let about = About::of(&roster.view, query);
+    rows::answer(&request, paging, about, roster).await
+}
+
+fn roster(view: View, query: &PairQuery) -> Roster {
     let environments = query.environment.as_deref().map(|named| view.find_environment(&named.into()));
     let environments: Vec<EnvironmentId> = match environments {
         Some(found) => found.into_iter().map(|found| found.id).collect(),
@@ -128,9 +136,7 @@ pub async fn access_list(mut request: InWorkspace) -> Answered {
         Some(found) => found.into_iter().collect(),
         None => view.principals().collect(),
     };
-    let about = About::of(&view, query);
-    let pairs = Pairs::all(environments, principals);
-    rows::answer(&request, paging, about, Roster { view, pairs }).await
+    Roster { pairs: Pairs::all(environments, principals), view }
 }
 
 /// What a question about tenures asked for.
@@ -154,9 +160,13 @@ pub async fn tenures(mut request: InWorkspace) -> Answered {
     std::mem::take(params).finish()?;
     let view = paging.view.clone();
     let Named { environments, principals } = query.pairs.within(&view, &request.now(), &span)?;
-    let environments = environments.unwrap_or_else(|| view.environments_of_all_time().collect());
-    let principals = principals.unwrap_or_else(|| view.principals_of_all_time().collect());
-    let pairs = Pairs::all(environments, principals);
+    let (permit, of) = (request.asked.permit()?, view.clone());
+    let all = move || {
+        let environments = environments.unwrap_or_else(|| of.environments_of_all_time().collect());
+        Pairs::all(environments, principals.unwrap_or_else(|| of.principals_of_all_time().collect()))
+    };
+    let pairs = permit.run(&request.asked.app.service, all).await?;
+    permit.grow(pairs.bytes())?;
     let About { workspace, revision, at, query } = About::of(&view, query);
     let is_of_everyone = query.pairs.principal.is_none() && pairs.len() <= PAIRS_MAX;
     let question = Tenures::new(view, span, query.role, pairs);
@@ -194,7 +204,9 @@ pub async fn diff(mut request: InWorkspace) -> Answered {
         let asks_principal = |found: &Principal| principals.as_ref().is_none_or(|asked| asked.contains(found));
         Diff::new(view.back_to(from), view.back_to(until), asks_environment, asks_principal)
     };
-    let diff = request.asked.app.service.auditing(compare).await?;
+    let permit = request.asked.permit()?;
+    let diff = permit.run_whole(&request.asked.app.service, compare).await?;
+    permit.grow(diff.bytes())?;
     rows::answer(&request, paging, about, diff).await
 }
 
@@ -208,7 +220,8 @@ pub async fn credentials(mut request: InWorkspace) -> Answered {
     let paging = Paging::of(&mut request)?;
     std::mem::take(&mut request.asked.params).finish()?;
     let about = About::of(&paging.view, NoQuery {});
-    let all = Credentials::new(paging.view.clone());
+    let (permit, view) = (request.asked.permit()?, paging.view.clone());
+    let all = permit.run(&request.asked.app.service, move || Credentials::new(view)).await?;
     let service = (!paging.pinned).then(|| std::sync::Arc::clone(&request.asked.app.service));
     rows::answer(&request, paging, about, WithUses { all, service }).await
 }

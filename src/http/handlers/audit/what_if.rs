@@ -1,6 +1,7 @@
 //! What if: what commands would change, before they are done.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -22,12 +23,13 @@ use crate::domain::time::{Instant, Revision};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::answer::{self, Page};
 use crate::http::asked::InWorkspace;
-use crate::http::handlers::commands::{self, CommandsBody};
+use crate::http::budget::Permit;
+use crate::http::handlers::commands::{self, Batch, CommandsBody};
 use crate::http::journal;
 use crate::http::problem::Problem;
 use crate::http::rows::{self, Gathered};
-use crate::log::codec;
 use crate::log::journal::AnswerForm;
+use crate::log::{LogError, codec};
 use crate::service::Service;
 use crate::service::submission::SubmitError;
 
@@ -83,17 +85,17 @@ pub async fn what_if(mut request: InWorkspace) -> Answered {
     let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
     let reason = request.asked.params.reason()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let query: CommandsBody = request.asked.body()?;
-    let commands = commands::batch(&request)?;
+    let permit = request.asked.permit()?;
+    let Batch { commands, written: query } = commands::batch(&request).await?;
     let commands_len = commands.len();
     let caller = supposed(&request)?;
     let asked = journal::of_commands(&query.commands, request.asked.body_bytes());
     let (root, clock) = (Arc::clone(&request.root), request.asked.received);
     let service = &request.asked.app.service;
-    let foreseen = service.auditing(move || foresee(&root, &caller, commands, reason, clock)).await?;
+    let foreseen = permit.run_whole(service, move || foresee(&root, &caller, commands, reason, clock)).await?;
     let foreseen = foreseen.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
     let view = request.now();
-    let body = body(service, Arc::new(foreseen), query).await?;
+    let body = body(service, &permit, Arc::new(foreseen), query).await?;
     journal::record_asked(&request, &view, form, body.changes.len(), asked).await?;
     let mut response = match form {
         AnswerForm::Json => answer::json(StatusCode::OK, answer::bytes(&body)?),
@@ -111,22 +113,22 @@ fn supposed(request: &InWorkspace) -> Result<Caller, Problem> {
     owner.map(Caller::Supposed).ok_or_else(|| Problem::not_found("workspace", &request.root.id().to_string()))
 }
 
-async fn body(service: &Service, foreseen: Arc<Foreseen>, query: CommandsBody) -> Result<WhatIfBody, Problem> {
+async fn body(
+    service: &Service,
+    permit: &Permit,
+    foreseen: Arc<Foreseen>,
+    query: CommandsBody,
+) -> Result<WhatIfBody, Problem> {
     let of = Arc::clone(&foreseen);
-    let (diff, widened) = service.auditing(move || (Arc::new(of.diff()), Arc::new(Widened::of(&of)))).await?;
-    let Gathered { items: changes, .. } = rows::gather(service, &diff, (0, 0), ROWS_MAX).await?;
-    let Gathered { items: shown, .. } = rows::gather(service, &widened, (0, 0), ROWS_MAX).await?;
-    let mut tallies = BTreeMap::<EnvironmentId, Tally>::new();
-    rows::in_turns(service, &diff, |diff, candidates| {
-        candidates.filter_map(|one| diff.change(one)).collect::<Vec<_>>()
-    })
-    .await?
-    .iter()
-    .for_each(|change| tallies.entry(change.environment).or_default().count(change));
-    let counts = rows::in_turns(service, &widened, |widened, candidates| {
-        vec![candidates.map(|one| widened.rows(one).len()).sum::<usize>()]
-    });
-    let widened_total = counts.await?.into_iter().sum();
+    let compared = permit.run_whole(service, move || (Arc::new(of.diff()), Arc::new(Widened::of(&of))));
+    let (diff, widened) = compared.await?;
+    permit.grow(diff.bytes().saturating_add(widened.bytes()))?;
+    let Gathered { items: changes, .. } = rows::gather(service, permit, &diff, (0, 0), ROWS_MAX).await?;
+    let Gathered { items: shown, .. } = rows::gather(service, permit, &widened, (0, 0), ROWS_MAX).await?;
+    let of = Arc::clone(&foreseen);
+    let events = permit.run(service, move || events(&of)).await?;
+    permit.grow(events.iter().map(|event| event.get().len()).sum())?;
+    let tallies = tallies(service, permit, &diff).await?;
     let name = |id: EnvironmentId| foreseen.after.environment_name(id).cloned();
     Ok(WhatIfBody {
         workspace: foreseen.before.workspace().id(),
@@ -140,15 +142,39 @@ async fn body(service: &Service, foreseen: Arc<Foreseen>, query: CommandsBody) -
             .map(|(id, tally)| EnvironmentTally { environment: id, environment_name: name(id), tally })
             .collect(),
         widened: shown,
-        widened_total,
-        events: service
-            .auditing({
-                let foreseen = Arc::clone(&foreseen);
-                move || events(&foreseen)
-            })
-            .await?,
+        widened_total: widened_total(service, permit, &widened).await?,
+        events,
         events_total: foreseen.events.len(),
     })
+}
+
+/// How many would gain and lose in each environment. Nothing is kept of the changes that are counted.
+async fn tallies(
+    service: &Service,
+    permit: &Permit,
+    diff: &Arc<Diff>,
+) -> Result<BTreeMap<EnvironmentId, Tally>, LogError> {
+    let mut all = BTreeMap::<EnvironmentId, Tally>::new();
+    let count = |diff: &Diff, candidates: Range<usize>| {
+        let mut tallies = BTreeMap::<EnvironmentId, Tally>::new();
+        let changes = candidates.filter_map(|one| diff.change(one));
+        changes.for_each(|change| tallies.entry(change.environment).or_default().count(&change));
+        tallies
+    };
+    rows::in_turns(service, permit, diff, count, |tallies| {
+        for (id, tally) in tallies {
+            all.entry(id).or_default().add(&tally);
+        }
+    })
+    .await?;
+    Ok(all)
+}
+
+async fn widened_total(service: &Service, permit: &Permit, widened: &Arc<Widened>) -> Result<usize, LogError> {
+    let mut total = 0;
+    let count = |widened: &Widened, candidates: Range<usize>| candidates.filter(|one| widened.is_widened(*one)).count();
+    rows::in_turns(service, permit, widened, count, |count| total += count).await?;
+    Ok(total)
 }
 
 /// The first events, as they would be.

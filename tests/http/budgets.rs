@@ -1,0 +1,400 @@
+//! What one request, one holder and one workspace may take: counted while it is read, made in pieces, and given back when the
+//! answer was read or its reader is gone.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::acme::{Acme, path, question};
+use crate::server::{OPERATOR, Reply, Server};
+
+/// As large as a body may be, but for a little.
+const LARGE: usize = 2_000_000;
+
+fn send(acme: &Acme, credential: &str, rest: &str, body: &[u8]) -> Reply {
+    let authorization = format!("Bearer {credential}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    acme.server.send("POST", &path(rest), &headers, Some(body))
+}
+
+fn list_of(around: (&str, &str), item: &str) -> Vec<u8> {
+    let count = (LARGE - 1_000) / (item.len() + 1);
+    format!("{}{}{item}{}", around.0, format!("{item},").repeat(count), around.1).into_bytes()
+}
+
+#[test]
+fn a_list_is_counted_while_it_is_read_and_nothing_is_made_of_what_is_too_much() {
+    let acme = Acme::new();
+    let head = acme.head();
+    for item in ["0", "{}", "[]", "\"\"", "null", "[[[[[[]]]]]]", r#"{"a":{"b":{}}}"#, r#""\u0061""#] {
+        let body = list_of((r#"{"evaluations":["#, "]}"), item);
+        let said = send(&acme, &acme.alice, "access/v1/evaluations", &body).refused(422, "too_large").text;
+        assert!(said.contains("`evaluations`: there are") && said.contains("10000"), "{said}");
+        for rest in ["commands", "audit/what-if"] {
+            let said = send(&acme, &acme.alice, rest, &list_of((r#"{"commands":["#, "]}"), item));
+            let said = said.refused(422, "too_large").text;
+            assert!(said.contains("`commands`: there are") && said.contains("1000"), "{said}");
+        }
+        for (rest, before) in [
+            ("environments", r#"{"name":"e","restricted":true,"grants":["#),
+            ("proxy-tokens", r#"{"label":"l","environments":["#),
+            ("resource-types", r#"{"name":"boat","viewer":["#),
+            ("commands", r#"{"commands":[{"type":"environment.create","name":"e","grants":["#),
+        ] {
+            let around = (before, if rest == "commands" { "]}]}" } else { "]}" });
+            let reply = send(&acme, &acme.alice, rest, &list_of(around, item));
+            assert!([400, 422].contains(&reply.status), "{rest}: {}", reply.text);
+            assert!(reply.text.len() < 2_000, "{rest}");
+        }
+        for search in ["subject", "resource", "action"] {
+            let around = (r#"{"subject":{"type":"user","properties":{"environment":["#, "]}}}");
+            let reply = send(&acme, &acme.alice, &format!("access/v1/search/{search}"), &list_of(around, item));
+            assert_eq!(reply.status, 400, "{}", reply.text);
+        }
+    }
+    let values = send(&acme, &acme.alice, "members", &list_of((r#"{"user":["#, "]}"), "0"));
+    assert!(values.refused(422, "too_large").text.contains("100000 values"));
+    assert_eq!(acme.head(), head);
+}
+
+#[test]
+fn what_is_said_of_a_broken_question_or_field_is_short() {
+    let acme = Acme::new();
+    let long = "x".repeat(100_000);
+    let items = [json!(long), json!({"subject": long}), json!({"subject": {"type": "user", "id": 1, long.clone(): 1}})];
+    let batch = json!({"evaluations": items, "subject": {"type": "user", "id": "alice"}});
+    let reply = acme.post("access/v1/evaluations", &batch).expect(200);
+    for answer in reply.json["evaluations"].as_array().unwrap() {
+        let message = answer["context"]["error"]["message"].as_str().unwrap();
+        assert!((10..=201).contains(&message.chars().count()), "{message}");
+    }
+    for (rest, body) in [
+        ("access/v1/evaluation", json!({"subject": long})),
+        ("access/v1/evaluations", json!({"subject": long, "evaluations": [{}]})),
+        ("access/v1/search/action", json!({"subject": long})),
+        ("members", json!({"user": long, "role": "member"})),
+        ("environments", json!({"name": [long]})),
+        ("environments", json!({long.clone(): 1})),
+        ("commands", json!({"commands": [{"type": long}]})),
+        (
+            "commands",
+            json!({"commands": [{"type": "grant.set", "environment": long, "principal": "user:x", "role": "viewer"}]}),
+        ),
+        ("audit/what-if", json!({"commands": [{"type": "member.remove", "user": long}]})),
+    ] {
+        let reply = acme.post(rest, &body);
+        assert!((400..500).contains(&reply.status) && reply.text.len() < 5_000, "{rest}: {}", reply.text.len());
+    }
+}
+
+/// Questions of several kinds, some of them broken.
+fn questions(count: usize) -> Vec<Value> {
+    let one = |number: usize| match number % 5 {
+        0 => question("user:bob", "read", "app@prod"),
+        1 => question("user:bob", "deploy", "app@prod"),
+        2 => json!({"subject": {"type": "user", "id": format!("nobody \"{number}\" \\ é")}}),
+        3 => json!(number),
+        _ => json!({}),
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn a_batch_that_is_answered_in_pieces_says_what_its_questions_are_answered_alone() {
+    let acme = Acme::new();
+    let bob = acme.member("bob", "member");
+    acme.restricted("prod", "viewer");
+    let common = question("user:bob", "read", "app@main");
+    let ask = |credential: &str, query: &str, items: &[Value]| {
+        let mut body = common.clone();
+        body["evaluations"] = json!(items);
+        let view = format!("at={}", acme.head());
+        let rest = format!("access/v1/evaluations?{view}{query}");
+        acme.call("POST", &rest, credential, &body).expect(200)
+    };
+    for credential in [&acme.alice, &bob] {
+        for query in ["", "&explain=true"] {
+            let (all, each) = (questions(1_000), questions(10));
+            let together = ask(credential, query, &all);
+            let pieces: Vec<String> = all
+                .chunks(each.len())
+                .map(|some| {
+                    let text = ask(credential, query, some).text;
+                    text.strip_prefix(r#"{"evaluations":["#).unwrap().strip_suffix("]}").unwrap().to_owned()
+                })
+                .collect();
+            let expected = format!(r#"{{"evaluations":[{}]}}"#, pieces.join(","));
+            // Each request has an instant of its own.
+            let timeless = |text: &str| {
+                let mut json: Value = serde_json::from_str(text).unwrap();
+                for one in json["evaluations"].as_array_mut().unwrap() {
+                    one.pointer_mut("/context/at").map(Value::take);
+                }
+                json
+            };
+            assert_eq!(timeless(&together.text), timeless(&expected));
+            assert!(together.header("tenure-revision").is_some() && together.header("etag").is_some());
+        }
+    }
+}
+
+#[test]
+fn a_batch_in_pieces_ends_right_after_the_one_that_decides() {
+    let acme = Acme::new();
+    let (permit, deny) = (question("user:alice", "read", "app@main"), question("user:eve", "read", "app@main"));
+    for (semantic, go_on, decide) in
+        [("deny_on_first_deny", &permit, &deny), ("permit_on_first_permit", &deny, &permit)]
+    {
+        for place in [0, 1, 99, 100, 255, 256, 257, 511, 512, 899] {
+            let mut items = vec![go_on.clone(); 900];
+            items[place] = decide.clone();
+            let body = json!({"evaluations": items, "options": {"evaluations_semantic": semantic}});
+            let answers = acme.post("access/v1/evaluations", &body).expect(200).json;
+            assert_eq!(answers["evaluations"].as_array().unwrap().len(), place + 1, "{semantic} {place}");
+        }
+    }
+}
+
+/// A client that asks, and reads no more than the first bytes of its answer.
+struct Unread(TcpStream);
+
+impl Unread {
+    fn ask(address: SocketAddr, credential: &str, request: &str, accept: &str, body: &str) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // What the system keeps for a reader is not the server's.
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {credential}\r\naccept: {accept}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        Self(stream)
+    }
+
+    /// The status, once the answer begins.
+    fn status(&mut self) -> u16 {
+        let mut start = [0; 12];
+        self.0.read_exact(&mut start).unwrap();
+        std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
+    }
+
+    /// How long all of the answer is, which comes in chunks.
+    fn rest(mut self) -> usize {
+        let (mut rest, mut buffer) = (Vec::new(), [0; 16_000]);
+        while !rest.ends_with(b"\r\n0\r\n\r\n") {
+            let len = self.0.read(&mut buffer).unwrap();
+            assert!(len > 0, "it ends as it should");
+            rest.extend_from_slice(&buffer[..len]);
+        }
+        rest.len()
+    }
+}
+
+fn explained_batch(count: usize) -> String {
+    json!({"evaluations": vec![question("user:bob", "read", "app@prod"); count]}).to_string()
+}
+
+const EXPLAINED: &str = "POST /v1/workspaces/acme/access/v1/evaluations?explain=true";
+
+/// A workspace on a server with 16 MiB for answers: a holder has 4 of them, a workspace 8.
+fn sparing() -> Acme {
+    let acme = Acme::on(Server::sparing(16, 8));
+    acme.rbac(true);
+    acme.restricted("prod", "viewer");
+    acme
+}
+
+/// Waits until nothing is counted any more: the server hears of a reader that is gone when it writes to it.
+fn until_idle(server: &Server) {
+    while server.budgets.in_use() != (0, 0) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn answers_that_nobody_reads_count_for_their_holder_and_others_are_answered() {
+    let acme = sparing();
+    let bob = acme.member("bob", "member");
+    let body = explained_batch(8_000);
+    let mut unread = Vec::new();
+    let mut refused = loop {
+        let mut one = Unread::ask(acme.server.address, &bob, EXPLAINED, "*/*", &body);
+        match one.status() {
+            200 => unread.push(one),
+            status => {
+                assert_eq!(status, 429, "after {}", unread.len());
+                break one;
+            }
+        }
+        assert!(unread.len() < 10, "4 MiB is not that many requests of 1.2 MB");
+    };
+    let mut said = String::new();
+    refused.0.shutdown(std::net::Shutdown::Write).unwrap();
+    refused.0.read_to_string(&mut said).unwrap();
+    assert!(said.contains("retry-after: 1") && said.contains("too_many_requests"), "{said}");
+    let small = json!(question("user:bob", "read", "app@prod"));
+    acme.ask_as(&bob, "", &small).expect(200);
+    acme.ask_as(&bob, "?explain=true", &small).expect(200);
+    acme.call("POST", "access/v1/evaluations", &bob, &json!({"evaluations": vec![small; 50]})).expect(200);
+    send(&acme, &acme.alice, "access/v1/evaluations", body.as_bytes()).expect(200);
+    acme.get("audit/access").expect(200);
+    let first = unread.pop().unwrap();
+    assert!(first.rest() > 2_000_000, "it is all there for whoever reads on");
+    drop(unread);
+    until_idle(&acme.server);
+    send(&acme, &bob, "access/v1/evaluations", body.as_bytes()).expect(200);
+}
+
+#[test]
+fn where_there_is_no_room_what_may_be_large_is_refused_and_single_checks_and_changes_are_not() {
+    let acme = Acme::new();
+    let (auditor, bob) = (acme.access_key("auditor"), acme.member("bob", "member"));
+    acme.restricted("prod", "viewer");
+    let one = question("user:bob", "read", "app@prod");
+    let many = json!({"evaluations": vec![one.clone(); 101]});
+    let disable = json!({"commands": [{"type": "rbac.disable"}]});
+    let add = |number: usize| json!({"type": "member.add", "user": format!("u{number}"), "role": "member"});
+    let members = json!({"commands": (0..500).map(add).collect::<Vec<_>>()});
+    let (none, ws) = (Value::Null, path(""));
+    let large: Vec<(&str, &str, String, &Value)> = vec![
+        (&acme.alice, "POST", format!("{ws}/access/v1/evaluations"), &many),
+        (&acme.alice, "POST", format!("{ws}/commands"), &members),
+        (&auditor, "POST", format!("{ws}/audit/what-if"), &disable),
+        (OPERATOR, "GET", "/v1/events".to_owned(), &none),
+        (OPERATOR, "GET", "/v1/workspaces".to_owned(), &none),
+    ];
+    let explained = json!({"evaluations": [one, one]});
+    let explain = (bob.as_str(), "POST", format!("{ws}/access/v1/evaluations?explain=true"), &explained);
+    let search = json!({"subject": one["subject"], "action": one["action"], "resource": one["resource"]});
+    let searches = ["subject", "resource", "action"]
+        .map(|kind| (bob.as_str(), "POST", format!("{ws}/access/v1/search/{kind}"), &search));
+    let lists = [
+        "members",
+        "service-users",
+        "tokens",
+        "proxy-tokens",
+        "access-keys",
+        "environments",
+        "resource-types",
+        "resources",
+        "environments/prod/grants",
+        "events",
+        "audit/access",
+        "audit/tenures",
+        "audit/credentials",
+        "audit/reads",
+        "audit/diff?from=2026-01-01T00:00:00Z",
+        "reports/roster",
+        "reports/dormant",
+        "log/tile/entries/000.p/1",
+    ];
+    let lists = lists.map(|list| (auditor.as_str(), "GET", format!("{ws}/{list}"), &none));
+    let all: Vec<_> = large.into_iter().chain([explain]).chain(searches).chain(lists).collect();
+    let ask = |(credential, method, path, body): &(&str, &str, String, &Value)| {
+        acme.server.call(method, path, credential, body)
+    };
+    let full = acme.server.budgets.permit(None, usize::MAX / 2).unwrap();
+    for request in &all {
+        let reply = ask(request).refused(429, "too_many_requests");
+        assert_eq!(reply.header("retry-after"), Some("1"), "{}", request.2);
+    }
+    acme.get("members/u0").refused(404, "not_found");
+    acme.ask_as(&bob, "", &one).expect(200);
+    acme.ask_as(&bob, "?explain=true", &one).expect(200);
+    acme.call("POST", "access/v1/evaluations", &bob, &json!({"evaluations": vec![one.clone(); 100]})).expect(200);
+    acme.post("members", &json!({"user": "eve", "role": "member"})).expect(201);
+    acme.post("commands", &json!({"commands": (0..100).map(add).collect::<Vec<_>>()})).expect(200);
+    acme.delete("environments/prod").expect(200);
+    acme.server.get("/healthz", OPERATOR).expect(200);
+    acme.post("environments", &json!({"name": "prod"})).expect(201);
+    drop(full);
+    for request in &all[2..] {
+        let reply = ask(request);
+        assert!([200, 422, 400].contains(&reply.status), "{}: {}", request.2, reply.text);
+        assert_ne!(reply.code(), "too_many_requests");
+    }
+    until_idle(&acme.server);
+}
+
+#[test]
+fn a_large_answer_to_a_change_counts_until_it_is_read() {
+    let acme = Acme::new();
+    let add = |number: usize| json!({"type": "service_user.create", "name": format!("s{number}")});
+    let body = json!({"commands": (0..900).map(add).collect::<Vec<_>>()});
+    let counted = acme.server.budgets.clone();
+    let mut most = 0;
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| acme.post("commands", &body).expect(200).bytes.len());
+        while !asking.is_finished() {
+            most = most.max(counted.in_use().1);
+        }
+        assert!(asking.join().unwrap() > 500_000);
+    });
+    assert!(most >= body.to_string().len(), "{most}");
+    until_idle(&acme.server);
+}
+
+#[test]
+fn a_small_answer_of_a_large_question_gives_back_all_that_it_took() {
+    let acme = Acme::new();
+    for (rest, body) in [
+        ("access/v1/evaluations", list_of((r#"{"evaluations":["#, "]}"), "0")),
+        ("access/v1/evaluations", b"{".repeat(LARGE)),
+        ("commands", list_of((r#"{"commands":["#, "]}"), "0")),
+        ("audit/what-if", b"[".repeat(LARGE)),
+    ] {
+        let reply = send(&acme, &acme.alice, rest, &body);
+        assert!((400..500).contains(&reply.status));
+        until_idle(&acme.server);
+    }
+}
+
+/// Sends the head of a request with a large body, and half of that.
+fn half(from: &str, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&format!("{from}:0").parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let head = format!(
+        "POST /v1/workspaces/acme/commands HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\n\
+         content-type: application/json\r\ncontent-length: {LARGE}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b' '; LARGE / 2]).unwrap();
+    stream
+}
+
+#[test]
+fn large_bodies_from_one_address_wait_for_each_other_in_order_and_hold_up_nobody_else() {
+    // 8 MiB: each address has room for one body of 2 MiB.
+    let acme = Acme::on(Server::sparing(4, 8));
+    let address = acme.server.address;
+    let mut first = half("127.0.0.2", address);
+    let second = half("127.0.0.2", address);
+    let mut elsewhere = half("127.0.0.3", address);
+    let here = send(&acme, &acme.alice, "commands", &vec![b' '; LARGE]);
+    here.refused(400, "malformed");
+    acme.get("").expect(200);
+    let status = |stream: &mut TcpStream| {
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).unwrap();
+        String::from_utf8_lossy(&start[9..]).into_owned()
+    };
+    let finish = |stream: &mut TcpStream| stream.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap();
+    finish(&mut elsewhere);
+    assert_eq!(status(&mut elsewhere), "400");
+    // Written beside this, since the server reads it only when it has a place.
+    let mut writing = second.try_clone().unwrap();
+    let writer = std::thread::spawn(move || writing.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap());
+    finish(&mut first);
+    assert_eq!(status(&mut first), "400");
+    let mut second = second;
+    assert_eq!(status(&mut second), "400");
+    writer.join().unwrap();
+}
