@@ -1,6 +1,9 @@
 //! The rules of the house, run as a test: which way imports face, what may be named where, and how long things are.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
+#[path = "house/dependencies.rs"]
+mod dependencies;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -43,6 +43,8 @@ mod workspace;
 
 use std::process::ExitCode;
 
+pub use verify::verify_folder;
+
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 

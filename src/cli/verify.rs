@@ -116,9 +116,31 @@ fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     if is_evidence(folder) {
         return check::verify(folder, key, kept.as_ref(), args.require_log);
     }
+    verify_export(folder, key, &verifier)
+}
+
+/// Verifies a folder of an export or of evidence as `tenure verify` does, and returns what it says.
+///
+/// # Errors
+/// What is wrong with the folder, or why nothing can be said of it.
+pub fn verify_folder(folder: &Path, key: &VerifierKey) -> Result<Vec<String>, String> {
+    let said = Verifier::new(key, None).map_err(Unverified::from).and_then(|verifier| {
+        if is_evidence(folder) {
+            check::verify(folder, key, None, false)
+        } else {
+            verify_export(folder, key, &verifier)
+        }
+    });
+    said.map_err(|unverified| match unverified {
+        Unverified::Flawed(what) => what,
+        Unverified::Failed(failure) => failure.to_string(),
+    })
+}
+
+fn verify_export(folder: &Path, key: &VerifierKey, verifier: &Verifier<'_>) -> Result<Vec<String>, Unverified> {
     let log = log_folder(folder)?;
     same_key(&log, key)?;
-    let verified = verify_log(&log, &verifier)?;
+    let verified = verify_log(&log, verifier)?;
     Ok(std::iter::once(verified).chain(ignored(folder)?).collect())
 }
 

@@ -160,8 +160,26 @@ pub fn import(
     log: &dyn EventLog,
     mint: &dyn Mint,
     clock: &dyn Clock,
-    mut file: impl BufRead,
+    file: impl BufRead,
 ) -> Result<Imported, ImportError> {
+    judge(mint, clock, file, |import| import.check_name(log))?.commit(log)
+}
+
+/// Judges a recorded history as [`import`] does, without a store, and returns the number of its lines.
+///
+/// # Errors
+/// [`ImportError`], but for what a store would say.
+pub fn check(mint: &dyn Mint, clock: &dyn Clock, file: impl BufRead) -> Result<u64, ImportError> {
+    judge(mint, clock, file, |_| Ok(())).map(|import| import.lines)
+}
+
+/// Judges each line of a history; `check_first` judges the first one further.
+fn judge<'a>(
+    mint: &'a dyn Mint,
+    clock: &dyn Clock,
+    mut file: impl BufRead,
+    check_first: impl Fn(&Import<'_>) -> Result<(), ImportError>,
+) -> Result<Import<'a>, ImportError> {
     let mut import = Import::new(mint, clock.now());
     let mut number = 0;
     let mut text = Vec::new();
@@ -172,10 +190,10 @@ pub fn import(
             import.take(&text).map_err(wrong)?;
         }
         if import.lines == 1 {
-            import.check_name(log)?;
+            check_first(&import)?;
         }
     }
-    import.commit(log)
+    Ok(import)
 }
 
 /// Reads a line and its end, or as much of it as a line may hold; false at the end of the file.
