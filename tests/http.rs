@@ -19,6 +19,8 @@ mod attempts;
 mod audit;
 #[path = "http/authzen/mod.rs"]
 mod authzen;
+#[path = "http/browsers.rs"]
+mod browsers;
 #[path = "http/budgets.rs"]
 mod budgets;
 #[path = "http/changes.rs"]

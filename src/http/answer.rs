@@ -1,7 +1,9 @@
 //! Answers: the headers that name the view, pages of lists, and what a change says.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,6 +36,12 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     forbid_storing(response.headers_mut());
     response
+}
+
+/// Tells a browser what a page may load, that nobody may frame it, and to guess no media type.
+pub fn confine(headers: &mut HeaderMap, policy: HeaderValue) {
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// Says that no cache may keep an answer.

@@ -190,6 +190,20 @@ async fn is_here(body: &mut Body) -> bool {
     false
 }
 
+/// Whether a body ends without any data; reads it up to the first of it.
+pub async fn is_empty(body: &mut Body, limits: &Limits) -> bool {
+    let first = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+                return false;
+            }
+        }
+        true
+    };
+    matches!(select(pin!(first), limits.after(BODY_TIME_MAX)).await, Either::Left((true, _)))
+}
+
 /// Reads a body to its end, up to the size that a body may have.
 async fn read_away(mut body: Body) {
     let mut left = BODY_BYTES_MAX;

@@ -12,6 +12,7 @@ pub mod change;
 pub mod client_address;
 pub mod connection;
 pub mod entity;
+pub mod guard;
 pub mod handlers;
 pub mod head;
 pub mod if_match;

@@ -46,7 +46,11 @@ pub struct ProblemBody<'a> {
     code: &'a str,
 }
 
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"tenure\", Basic realm=\"tenure\"");
+/// The ways to prove who one is, a line each: browsers look only at the first, and know only that one.
+const CHALLENGES: [HeaderValue; 2] = [
+    HeaderValue::from_static("Basic realm=\"tenure\", charset=\"UTF-8\""),
+    HeaderValue::from_static("Bearer realm=\"tenure\""),
+];
 
 impl Problem {
     /// A problem of a status and code.
@@ -210,7 +214,11 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self.status {
-            StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::UNAUTHORIZED => {
+                for challenge in CHALLENGES {
+                    headers.append(WWW_AUTHENTICATE, challenge);
+                }
+            }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 // Whole seconds (RFC 9110 §10.2.3), rounded up so that asking again then is not too early.
                 let wait = self.retry_after.unwrap_or(Duration::from_secs(1));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,7 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Service;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::body::drain;
+use super::answer;
+use super::body::{answer_first, drain};
 use super::budget::PermitSlot;
 use super::connection::{Came, Connection, Limits, RequestId};
 use super::head::{self, HEAD_BYTES_MAX};
@@ -41,12 +43,23 @@ const CUT_TIME_MAX: Duration = Duration::from_secs(1);
 /// The longest request id, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// What the pages of `/docs` may load: the scripts that come with them, which draw with styles and pictures of their own, and this
+/// server's answers.
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
 const ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 /// The whole API as one service.
 pub fn router(app: Arc<App>) -> Router {
-    let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    routes::router()
+    let docs: Router<Arc<App>> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    let docs = docs.layer(map_response(async |mut response: Response<Body>| {
+        answer::confine(response.headers_mut(), DOCS_POLICY);
+        response
+    }));
+    routes::router(&app.base_url)
         .merge(docs)
         .fallback(async |request: Request<Body>| {
             drain_refused(request).await;
@@ -74,10 +87,7 @@ async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) 
     let mut response = match head::check(&request) {
         // The router is always ready, and never fails.
         Ok(()) => router.call(request).await?,
-        Err(problem) => {
-            drain_refused(request).await;
-            problem.into_response()
-        }
+        Err(problem) => answer_first(problem.into_response(), request.into_body()).await,
     };
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");

@@ -98,7 +98,8 @@ fn of_many_writes_that_match_one_revision_one_is_done() {
             let (acme, tag, authorization) = (&acme, &tag, &authorization);
             scope.spawn(move || {
                 let body = serde_json::to_vec(&json!({"name": format!("e{number}")})).unwrap();
-                let headers = [("authorization", authorization.as_str()), ("if-match", tag)];
+                let json = ("content-type", "application/json");
+                let headers = [("authorization", authorization.as_str()), ("if-match", tag), json];
                 acme.server.send("POST", &path("environments"), &headers, Some(&body)).status
             })
         };

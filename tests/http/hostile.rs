@@ -87,7 +87,8 @@ fn an_erased_profile_is_not_in_a_kept_answer() {
     let server = Server::start();
     let (alice, _) = company(&server);
     let authorization = format!("Bearer {alice}");
-    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "carol")];
+    let json = ("content-type", "application/json");
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "carol"), json];
     let body = json!({"user": "carol", "role": "member", "name": "Carol Doe"}).to_string();
     let add = || server.send("POST", "/v1/workspaces/umbrella/members", &headers, Some(body.as_bytes())).expect(201);
     assert!(add().text.contains("Carol Doe"));
@@ -102,7 +103,8 @@ fn a_profile_is_written_once_under_a_key() {
     let authorization = format!("Bearer {alice}");
     let path = "/v1/workspaces/umbrella/members/bob/profile";
     let put = |key: &str, name: &str| {
-        let headers = [("authorization", authorization.as_str()), ("idempotency-key", key)];
+        let json = ("content-type", "application/json");
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", key), json];
         server.send("PUT", path, &headers, Some(json!({"name": name}).to_string().as_bytes()))
     };
     put("one", "One").expect(200);

@@ -271,19 +271,6 @@ fn a_request_sent_again_is_authorised_again() {
 }
 
 #[test]
-fn a_profile_is_written_once_under_a_key() {
-    let acme = Acme::new();
-    let put = |key: &str, name: &str| {
-        keyed(&acme, &acme.alice, "PUT", &path("members/alice/profile"), key, &json!({"name": name}))
-    };
-    put("k", "First").expect(200);
-    put("l", "Second").expect(200);
-    assert_eq!(put("k", "First").expect(200).json, json!({"name": "First"}));
-    assert_eq!(acme.get("members/alice/profile").json, json!({"name": "Second"}), "it was not written again");
-    put("k", "Third").refused(422, "idempotency_key_reused");
-}
-
-#[test]
 fn a_deletion_of_a_workspace_sent_again_gets_the_first_answer() {
     let acme = Acme::new();
     let other = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));

@@ -88,7 +88,7 @@ fn wrong_types_and_malformed_json_are_400() {
     }
     let authorization = format!("Bearer {}", acme.alice);
     for bytes in [b"{".as_slice(), b"", b"{\"name\": \"e\"} x", b"\xff\xfe", b"{'name': 1}"] {
-        let headers = [("authorization", authorization.as_str())];
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         acme.server.send("POST", &path("environments"), &headers, Some(bytes)).refused(400, "malformed");
     }
     let listed = json!({"name": "w", "kind": "shared", "plan": "team", "owner": ["olga"]});
@@ -102,7 +102,8 @@ fn a_body_of_10_megabytes_is_too_large_and_not_even_read() {
     let length = 10 * 1_024 * 1_024;
     let mut stream = TcpStream::connect(server.address).unwrap();
     let head = format!(
-        "POST /v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\ncontent-length: {length}\r\n\r\n"
+        "POST /v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = [0; 12];
@@ -139,7 +140,8 @@ fn a_connection_goes_on_after_a_refusal_that_did_not_look_at_the_body() {
     ] {
         let length = body.len();
         let head = format!(
-            "POST {target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {credential}\r\ncontent-length: {length}\r\n\r\n"
+            "POST {target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {credential}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n"
         );
         let mut stream = BufReader::new(TcpStream::connect(acme.server.address).unwrap());
         stream.get_mut().write_all(head.as_bytes()).unwrap();

@@ -42,7 +42,8 @@ fn a_profile_is_written_while_if_match_is_the_newest_revision() {
     let acme = Acme::new();
     let authorization = format!("Bearer {}", acme.alice);
     let put = |tag: &str| {
-        let headers = [("authorization", authorization.as_str()), ("if-match", tag)];
+        let json = ("content-type", "application/json");
+        let headers = [("authorization", authorization.as_str()), ("if-match", tag), json];
         acme.server.send("PUT", &path("members/alice/profile"), &headers, Some(b"{\"name\":\"Alice\"}"))
     };
     put("\"1\"").refused(412, "revision_conflict");
@@ -96,7 +97,8 @@ fn a_key_used_for_a_different_request_is_refused() {
         keyed(&acme, "k", rest, &body).refused(422, "idempotency_key_reused");
     }
     let authorization = format!("Bearer {}", acme.alice);
-    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k"), ("if-match", "*")];
+    let json = ("content-type", "application/json");
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k"), ("if-match", "*"), json];
     let bytes = serde_json::to_vec(&first).unwrap();
     acme.server.send("POST", &path("environments"), &headers, Some(&bytes)).refused(422, "idempotency_key_reused");
     assert_eq!(acme.head(), head);
@@ -156,7 +158,8 @@ fn a_key_belongs_to_a_workspace_and_a_holder() {
 fn a_new_workspace_is_made_once_too() {
     let acme = Acme::new();
     let authorization = format!("Bearer {OPERATOR}");
-    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k")];
+    let json = ("content-type", "application/json");
+    let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k"), json];
     let bytes = serde_json::to_vec(&workspace_body("other", "shared", "team", "olga")).unwrap();
     let make = || acme.server.send("POST", "/v1/workspaces", &headers, Some(&bytes));
     let first = make().expect(201);

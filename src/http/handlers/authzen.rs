@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use axum::http::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,6 +16,7 @@ use crate::domain::object::object;
 use crate::domain::principal::Principal;
 use crate::domain::view::View;
 use crate::http::asked::{InWorkspace, Reader};
+use crate::http::guard::is_json;
 use crate::http::problem::Problem;
 
 /// An entity of a question: a subject or a resource (§5.1, §5.2).
@@ -129,9 +129,7 @@ pub fn object_given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer
 /// # Errors
 /// 400 where it does not.
 pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
-    let content_type = request.asked.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
-    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+    if is_json(request.asked.headers()) {
         return Ok(());
     }
     Err(Problem::malformed("`Content-Type` must be `application/json`"))

@@ -1,8 +1,8 @@
 //! The reports, as they are asked for over HTTP.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::audit::presented;
 use crate::audit::credentials::{AnyCredential, Credentials};
 use crate::audit::report::body::{Heading, Period, ReportQuery};
 use crate::audit::report::catalogue::{Parameter, ReportCard, ReportName, When};
-use crate::audit::report::{Asked, DAYS_DEFAULT, DAYS_MAX, Report, TooLarge, Uses, page, report};
+use crate::audit::report::{Asked, DAYS_DEFAULT, DAYS_MAX, Report, TooLarge, Uses, report};
 use crate::domain::command::{EnvironmentRef, PrincipalRef};
 use crate::domain::principal::CredentialId;
 use crate::domain::time::{Instant, Revision, Span};
@@ -23,6 +23,11 @@ use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::log::journal::AnswerForm;
+
+/// What a report's page may do: as it says of itself, and what only a header can say. It runs nothing and loads nothing.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
 
 /// Every report that can be asked for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -210,14 +215,8 @@ impl Written {
             headers.insert(CONTENT_DISPOSITION, disposition);
         }
         if form == AnswerForm::Html {
-            confine(headers);
+            answer::confine(headers, PAGE_POLICY);
         }
         response
     }
-}
-
-/// Tells a browser to run nothing, load nothing and guess nothing.
-fn confine(headers: &mut HeaderMap) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

@@ -25,13 +25,14 @@ use crate::domain::command::Command;
 const PROBLEMS: &[(&str, &str)] = &[
     ("400", "malformed JSON or a wrong type"),
     ("401", "no live credential"),
-    ("403", "a live credential without the authority"),
+    ("403", "a live credential without the authority, or a page of another site sent it"),
     ("406", "none of the forms in `Accept` is one of this answer's"),
     ("404", "something named does not exist, or the caller has no part in it"),
     ("408", "the body took too long to arrive"),
     ("409", "a rule of the workspace says no"),
     ("412", "`If-Match` is not the newest revision"),
     ("413", "the body is too large"),
+    ("415", "the body is not `application/json`, or has an encoding"),
     ("422", "a value, field or parameter is not accepted"),
     (
         "429",

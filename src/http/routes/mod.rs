@@ -19,6 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::App;
 use super::answer::Page;
+use super::guard::{self, Guard};
 use crate::log::journal::AnswerForm;
 
 /// Who may ask.
@@ -196,7 +197,12 @@ pub fn table() -> Vec<Route> {
     rows.into_iter().flatten().collect()
 }
 
-/// The router of every route.
-pub fn router() -> Router<Arc<App>> {
-    table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler))
+/// The router of every route, each behind its guard; `base_url` is where the server is reached.
+pub fn router(base_url: &str) -> Router<Arc<App>> {
+    let origin: Arc<str> = guard::origin(base_url).into();
+    table().into_iter().fold(Router::new(), |router, route| {
+        let guard = Guard::of(&route, &origin);
+        let Route { path, handler, .. } = route;
+        router.route(path, guard.into_iter().fold(handler, |handler, guard| handler.route_layer(guard)))
+    })
 }
