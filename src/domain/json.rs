@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 /// What the names begin with that `serde_json` keeps for itself.
 const RESERVED: &str = "$serde_json::private::";
 /// The most values that the JSON of a request may hold.
-pub const VALUES_MAX: usize = 100_000;
+pub const VALUES_MAX: usize = 50_000;
 /// The most names that an object may have.
 const NAMES_MAX: usize = 10_000;
 

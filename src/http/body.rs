@@ -109,6 +109,7 @@ impl Bodies {
                 let whole = HttpBody::size_hint(&body).exact().and_then(|left| usize::try_from(left).ok());
                 let bytes = whole.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
                 self.find(place.insert(self.place(address())), bytes).await;
+                pieces.reserve_exact(bytes.min(BODY_BYTES_MAX).saturating_sub(pieces.len()));
             }
             let Some(frame) = body.frame().await else { break };
             let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;

@@ -55,7 +55,7 @@ fn a_list_is_counted_while_it_is_read_and_nothing_is_made_of_what_is_too_much() 
         }
     }
     let values = send(&acme, &acme.alice, "members", &list_of((r#"{"user":["#, "]}"), "0"));
-    assert!(values.refused(422, "too_large").text.contains("100000 values"));
+    assert!(values.refused(422, "too_large").text.contains("50000 values"));
     assert_eq!(acme.head(), head);
 }
 

@@ -23,41 +23,37 @@ pub struct CommandsBody {
 
 /// Does a batch of commands.
 pub async fn submit(request: InWorkspace) -> Answered {
-    let Batch { commands, .. } = batch(&request).await?;
+    let commands = batch(&request, |body| read(written(body)?.commands)).await?;
     change(request, commands, results).await
 }
 
-/// The commands of a request, and as they were written.
-pub struct Batch {
-    /// The commands.
-    pub commands: Vec<Command>,
-    /// As they were written.
-    pub written: CommandsBody,
-}
-
-/// The commands of a request's body. A large one is read beside the threads that decide single checks.
+/// What is made of the commands of a request's body. A large one is read beside the threads that decide single checks.
 ///
 /// # Errors
-/// There are none or too many, or one has no shape.
-pub async fn batch(request: &InWorkspace) -> Result<Batch, Problem> {
+/// What is wrong with it, or there is no room for it.
+pub async fn batch<T: Send + 'static>(
+    request: &InWorkspace,
+    read: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let body = request.asked.body_bytes().clone();
     if body.len() <= SMALL_BODY_BYTES {
-        return read_batch(&body);
+        return read(&body);
     }
     let permit = request.asked.permit()?;
-    permit.run(&request.asked.app.service, move || read_batch(&body)).await?
+    permit.run(&request.asked.app.service, move || read(&body)).await?
 }
 
-fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
+/// The commands of a body, as they are written.
+///
+/// # Errors
+/// It is no such body, or there are none or too many.
+pub fn written(body: &[u8]) -> Result<CommandsBody, Problem> {
     let value = json::parse_bounded(body, Some(("commands", COMMANDS_MAX))).map_err(|error| match error {
         NotRead::LongList(len) => Problem::too_large(accepted(len)),
         error => error.into(),
     })?;
     let written: CommandsBody = ShapeError::read(value)?;
-    if written.commands.is_empty() {
-        return Err(Problem::invalid(accepted(0)));
-    }
-    Ok(Batch { commands: read(written.commands.clone())?, written })
+    if written.commands.is_empty() { Err(Problem::invalid(accepted(0))) } else { Ok(written) }
 }
 
 fn accepted(len: usize) -> String {

@@ -24,7 +24,7 @@ use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::answer::{self, Page};
 use crate::http::asked::InWorkspace;
 use crate::http::budget::Permit;
-use crate::http::handlers::commands::{self, Batch, CommandsBody};
+use crate::http::handlers::commands::{self, CommandsBody};
 use crate::http::journal;
 use crate::http::problem::Problem;
 use crate::http::rows::{self, Gathered};
@@ -86,7 +86,11 @@ pub async fn what_if(mut request: InWorkspace) -> Answered {
     let reason = request.asked.params.reason()?;
     std::mem::take(&mut request.asked.params).finish()?;
     let permit = request.asked.permit()?;
-    let Batch { commands, written: query } = commands::batch(&request).await?;
+    let read = |body: &[u8]| {
+        let written = commands::written(body)?;
+        Ok((commands::read(written.commands.clone())?, written))
+    };
+    let (commands, query) = commands::batch(&request, read).await?;
     let commands_len = commands.len();
     let caller = supposed(&request)?;
     let asked = journal::of_commands(&query.commands, request.asked.body_bytes());
