@@ -3,7 +3,8 @@
 //! loopback, and ends only processes that it started.
 //!
 //! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `changes` drive another
-//! build of the program in turn. `benches/README.md` says what each figure
+//! build of the program in turn; `--attack WORDS` has `neighbours` do the attacks that are called so, `--flood N` says how many
+//! connections one of them opens. `benches/README.md` says what each figure
 //! means.
 #![allow(
     clippy::unwrap_used,
@@ -17,13 +18,16 @@
     reason = "a benchmark fails by panicking, and prints"
 )]
 
+mod attacks;
 mod bare;
 mod clients;
 mod durable;
 mod machine;
+mod neighbours;
 mod running;
 mod soak;
 mod table;
+mod wire;
 mod wrk;
 
 use std::time::Duration;
@@ -69,11 +73,12 @@ fn main() {
         time: Duration::from_secs(option("--seconds", 3)),
         soak: Duration::from_secs(option("--soak", 600)),
     };
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("decisions", decisions),
         ("changes", changes),
         ("submit", durable::submit),
         ("open", open),
+        ("neighbours", neighbours::run),
         ("soak", soak::run),
     ];
     let named = |part: &str| std::env::args().any(|argument| argument == part);

@@ -12,6 +12,11 @@ use crate::wrk::Load;
 
 const OPERATOR_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// The operator's credential.
+pub fn operator() -> String {
+    format!("operator.{OPERATOR_SECRET}")
+}
+
 /// A running program, ended when it is dropped.
 pub struct Program {
     pub url: String,
@@ -63,8 +68,17 @@ impl Program {
 
     /// How much memory it has that is not elsewhere, in MiB.
     pub fn resident_mib(&self) -> f64 {
+        self.mib("VmRSS:")
+    }
+
+    /// The most memory that it had at any time, in MiB.
+    pub fn most_resident_mib(&self) -> f64 {
+        self.mib("VmHWM:")
+    }
+
+    fn mib(&self, name: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1_024.0
     }
 }
@@ -82,8 +96,7 @@ const PATH: &str = "/v1/workspaces/acme";
 
 impl Workspace {
     pub fn make(program: &Program) -> Self {
-        let operator = format!("operator.{OPERATOR_SECRET}");
-        let mut place = Self { url: program.url.clone(), owner: operator, past: String::new() };
+        let mut place = Self { url: program.url.clone(), owner: operator(), past: String::new() };
         let owner = json!({"name": "acme", "kind": "shared", "plan": "team", "owner": {"user": "alice"}});
         let made = place.send("POST", "/v1/workspaces", &owner).1;
         let part = |name: &str| made["token"][name].as_str().unwrap().to_owned();
