@@ -89,6 +89,21 @@ fn what_was_revoked_or_prolonged_does_not_expire() {
 }
 
 #[test]
+fn an_end_that_is_set_again_is_of_the_event_that_set_it_last() {
+    let world = team();
+    let (end, other) = (world.in_micros(100), world.in_micros(90));
+    let set = |role, end| set_grant_until("prod", "user:bob", role, end);
+    let world = world.and([set(Viewer, end), set(Viewer, other), set(Contributor, end)]);
+    let last = world.writer.workspace.head();
+    let world = world.later(200);
+    let view = world.writer.now();
+    let prod = world.environment("prod").parse().unwrap();
+    let ends = view.grant_ends(prod, &"user:bob".parse().unwrap());
+    let found: Vec<_> = ends.iter().map(|set| (set.value, set.since.0)).collect();
+    assert_eq!(found, [(other, last.0 - 1), (end, last.0)]);
+}
+
+#[test]
 fn nothing_expires_in_a_workspace_that_is_gone() {
     let world = end_of_everything().and([delete_workspace()]).later(1_000);
     world.when(OPERATOR, create_environment("dev")).after_noting([]).refused("not_found");

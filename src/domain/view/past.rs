@@ -79,13 +79,16 @@ impl View {
         timeline.iter().map(|entry| entry.since).take_while(|since| *since <= self.revision).collect()
     }
 
-    /// Every end, up to the view's instant, that was ever set for a grant of the principal in the environment, with the event
-    /// that set it.
+    /// Every end, up to the view's instant, that was ever set for a grant of the principal in the environment, in order, with the
+    /// event that set it last.
     pub fn grant_ends(&self, environment: EnvironmentId, principal: &Principal) -> Vec<Since<Instant>> {
         let Some(grants) = self.workspace.registry.grants(environment, principal) else { return Vec::new() };
-        let known = grants.iter().take_while(|entry| entry.since <= self.revision);
-        let ends = known.filter_map(|entry| Some(entry.with(entry.value?.expires_at?)));
-        ends.filter(|end| end.value <= self.instant).collect()
+        let newest_first = grants.iter().rev().skip_while(|entry| entry.since > self.revision);
+        let ends = newest_first.filter_map(|entry| Some(entry.with(entry.value?.expires_at?)));
+        let mut ends: Vec<_> = ends.filter(|end| end.value <= self.instant).collect();
+        ends.sort_by_key(|end| end.value);
+        ends.dedup_by_key(|end| end.value);
+        ends
     }
 
     /// Every principal that ever was, as far as the view reaches: users, then service users, in the order of their ids.
