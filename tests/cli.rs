@@ -13,6 +13,8 @@ mod audit;
 mod demo;
 #[path = "cli/follow.rs"]
 mod follow;
+#[path = "cli/issuing.rs"]
+mod issuing;
 #[path = "cli/local.rs"]
 mod local;
 #[path = "cli/story.rs"]

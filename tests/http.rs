@@ -45,6 +45,8 @@ mod hostile;
 mod identifiers;
 #[path = "http/instant.rs"]
 mod instant;
+#[path = "http/issuing.rs"]
+mod issuing;
 #[path = "http/lines.rs"]
 mod lines;
 #[path = "http/lists.rs"]

@@ -139,7 +139,7 @@ fn the_histories_meet_every_event_refusal_and_rule() {
 }
 
 /// Every refusal that a history can come to; it cannot come to `too_large`.
-const CODES: [&str; 13] = [
+const CODES: [&str; 14] = [
     "unauthenticated",
     "forbidden",
     "not_found",
@@ -150,6 +150,7 @@ const CODES: [&str; 13] = [
     "plan_required",
     "personal_workspace",
     "environment_unrestricted",
+    "expiry_required",
     "role_implied",
     "token_not_scoped",
     "invalid",

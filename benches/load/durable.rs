@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tenure::clock::SystemClock;
-use tenure::domain::command::{AddMember, Command, CreateEnvironment, CreateWorkspace, EnableRbac, SetGrant};
+use tenure::domain::command::{
+    AddMember, Command, CreateEnvironment, CreateWorkspace, EnableRbac, GrantExpiry, SetGrant,
+};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::principal::Caller;
 use tenure::log::sqlite::SqliteLog;
@@ -101,7 +103,7 @@ async fn call(service: Arc<Service>, workspace: WorkspaceId, number: Arc<AtomicU
             environment: "env0".into(),
             principal: format!("user:user{}", number % 100).as_str().into(),
             role: serde_json::from_str("\"contributor\"").unwrap(),
-            expires_at: Some(format!("2999-01-01T00:{minutes:02}:00.{micros:06}Z").parse().unwrap()),
+            expires_at: GrantExpiry::At(format!("2999-01-01T00:{minutes:02}:00.{micros:06}Z").parse().unwrap()),
         };
         change_with(&service, Some(workspace), change.into()).await;
         times.push(started.elapsed().as_secs_f64() * 1_000_000.0);

@@ -100,9 +100,18 @@ pub struct Credentials {
 impl Credentials {
     /// Every credential that is live in a view: API tokens, proxy tokens, access keys, each in the order of their ids.
     pub fn new(view: View) -> Self {
-        let tokens = view.tokens().map(|token| AnyCredential::Token(token.id));
-        let proxy_tokens = view.proxy_tokens().map(|token| AnyCredential::ProxyToken(token.id));
-        let keys = view.access_keys().map(|key| AnyCredential::AccessKey(key.id));
+        Self::issued_by(view, None)
+    }
+
+    /// Returns the credentials that are live in a view and that an actor issued, in the same order; all of them for none.
+    pub fn issued_by(view: View, issuer: Option<&Actor>) -> Self {
+        let asked = |by: &Actor| issuer.is_none_or(|issuer| issuer == by);
+        let tokens = view.tokens().filter(|token| asked(token.issued_by));
+        let tokens = tokens.map(|token| AnyCredential::Token(token.id));
+        let proxy_tokens = view.proxy_tokens().filter(|token| asked(token.issued_by));
+        let proxy_tokens = proxy_tokens.map(|token| AnyCredential::ProxyToken(token.id));
+        let keys = view.access_keys().filter(|key| asked(key.issued_by));
+        let keys = keys.map(|key| AnyCredential::AccessKey(key.id));
         let all = tokens.chain(proxy_tokens).chain(keys).collect();
         Self { view, all }
     }

@@ -191,11 +191,12 @@ impl Client {
 }
 
 fn refused(status: u16, answer: &Value) -> Failure {
+    let code = answer.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
     let detail = match answer.get("detail") {
         Some(Value::String(detail)) => detail.clone(),
         _ => format!("the server answered with status {status}"),
     };
-    Failure::Refused { status, detail }
+    Failure::Refused { status, code, detail }
 }
 
 /// A proxy that leads out of this machine does not lead back into it.

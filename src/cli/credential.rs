@@ -15,7 +15,7 @@ use super::workspace::fields;
 /// Until when a credential is good.
 #[derive(Debug, Args)]
 pub(super) struct ExpiryArgs {
-    /// Until when: an instant, or a date (its midnight in UTC); for good if left out
+    /// Until when: an instant, or a date (its midnight in UTC); if left out, for good, or until the token you ask with ends
     #[arg(long, value_name = "INSTANT")]
     expires_at: Option<Moment>,
 }

@@ -15,6 +15,9 @@ const CREDENTIALS: [&str; 2] = ["audit", "credentials"];
 
 #[derive(Debug, Args)]
 pub(super) struct CredentialsArgs {
+    /// Only what this actor issued: `user:ID` or `operator`
+    #[arg(long, value_name = "ACTOR")]
+    issued_by: Option<String>,
     #[command(flatten)]
     at: AtArgs,
 }
@@ -22,15 +25,16 @@ pub(super) struct CredentialsArgs {
 impl CredentialsArgs {
     /// What is asked, and of which list.
     pub(super) fn question(&self) -> ([&'static str; 2], Query) {
-        (CREDENTIALS, self.at.query())
+        (CREDENTIALS, self.at.query().with("issued_by", self.issued_by.as_ref()))
     }
 }
 
 pub(super) fn credentials(session: &mut Session, args: &CredentialsArgs) -> Result<(), Failure> {
+    let (question, query) = args.question();
     if session.out.format == Format::Csv {
-        return session.copy(&CREDENTIALS, &args.at.query(), "text/csv");
+        return session.copy(&question, &query, "text/csv");
     }
-    let list = session.get_all(&CREDENTIALS, &args.at.query())?;
+    let list = session.get_all(&question, &query)?;
     if session.out.format != Format::Table {
         return session.out.json(&list);
     }
@@ -39,6 +43,16 @@ pub(super) fn credentials(session: &mut Session, args: &CredentialsArgs) -> Resu
     }
     session.out.listing(&told(items(&list)))?;
     super::audit::show_view(session, &list)
+}
+
+/// Returns how many live credentials a member issued, without the API tokens that the member holds.
+///
+/// # Errors
+/// The server refused, or cannot be reached.
+pub(super) fn count_issued_by(session: &mut Session, user: &str) -> Result<usize, Failure> {
+    let member = format!("user:{user}");
+    let list = session.get_all(&CREDENTIALS, &Query::default().with("issued_by", Some(&member)))?;
+    Ok(items(&list).iter().filter(|row| cell_text(row, "holder") != member).count())
 }
 
 /// The credentials under who holds them, those of one kind and holder together.

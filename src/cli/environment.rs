@@ -157,6 +157,9 @@ pub(super) enum GrantCommand {
         /// Until when: an instant, or a date (its midnight in UTC); for good if left out
         #[arg(long, value_name = "INSTANT")]
         expires_at: Option<Moment>,
+        /// For good, also in place of a grant that has an end
+        #[arg(long, conflicts_with = "expires_at")]
+        no_expiry: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -171,6 +174,17 @@ pub(super) enum GrantCommand {
     },
 }
 
+/// Says how the command line says that a grant never ends.
+fn ask_for_end(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { status, code, detail } if code == "expiry_required" => {
+            let detail = format!("{detail} (`--expires-at INSTANT`, `--no-expiry`)");
+            Failure::Refused { status, code, detail }
+        }
+        other => other,
+    }
+}
+
 /// An expiry as a field of a body.
 pub(super) fn expiry(expires_at: Option<Moment>) -> (&'static str, Option<Value>) {
     ("expires_at", expires_at.map(|end| json!(end.0)))
@@ -182,10 +196,11 @@ pub(super) fn grant(session: &mut Session, command: GrantCommand) -> Result<(), 
             let segments = ["environments", &environment, "grants"];
             session.show_all(&segments, &at.query(), &GRANT, "the environment has no grants")
         }
-        GrantCommand::Set { environment, principal, role, expires_at, change } => {
-            let body = fields([("role", Some(json!(role))), expiry(expires_at)]);
+        GrantCommand::Set { environment, principal, role, expires_at, no_expiry, change } => {
+            let end = if no_expiry { ("expires_at", Some(Value::Null)) } else { expiry(expires_at) };
+            let body = fields([("role", Some(json!(role))), end]);
             let segments = ["environments", &environment, "grants", &principal];
-            session.change(Method::PUT, &segments, Some(&body), &change, &GRANT)
+            session.change(Method::PUT, &segments, Some(&body), &change, &GRANT).map_err(ask_for_end)
         }
         GrantCommand::Revoke { environment, principal, change } => {
             let segments = ["environments", &environment, "grants", &principal];

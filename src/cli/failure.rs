@@ -22,6 +22,8 @@ pub(super) enum Failure {
     Refused {
         /// The HTTP status.
         status: u16,
+        /// The stable name of the refusal; empty if the server gave none.
+        code: String,
         /// What is wrong, in the server's words.
         detail: String,
     },

@@ -30,7 +30,8 @@ A file is one workspace: one JSON object a line, in the order of time, compresse
 
 The first line creates the workspace. Each line is one command: all of it is done, or the import stops there, names the \
 line, and leaves nothing of the file behind. You vouch for the authority of the actors; every other rule is judged. The \
-commands are those of `POST /v1/workspaces/{ws}/commands`.
+commands are those of `POST /v1/workspaces/{ws}/commands`. A recorded `grant.set` without `expires_at` means a grant \
+without an end.
 
 The data folder must not be in use by a server.";
 

@@ -224,7 +224,21 @@ impl Session {
         change: &ChangeArgs,
         kind: &Kind,
     ) -> Result<(), Failure> {
-        let answer = self.client.send(method, path, &Query::default().with("reason", change.reason.as_ref()), body)?;
+        self.change_with(method, path, &Query::default(), body, change, kind)
+    }
+
+    /// Asks for a change as [`Self::change_at`] does, with more parameters than the reason.
+    pub(super) fn change_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<&Value>,
+        change: &ChangeArgs,
+        kind: &Kind,
+    ) -> Result<(), Failure> {
+        let query = query.clone().with("reason", change.reason.as_ref());
+        let answer = self.client.send(method, path, &query, body)?;
         let entity = answer.get(kind.name).filter(|entity| entity.is_object());
         let rows = kind.rows(self.out.format, entity.map(std::slice::from_ref).unwrap_or_default());
         let made = made_credential(&answer, kind);

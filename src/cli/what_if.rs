@@ -58,6 +58,9 @@ pub(super) struct WhatIfArgs {
     /// End a membership
     #[arg(long, value_name = "USER")]
     remove_member: Vec<String>,
+    /// Revoke what the members of `--remove-member` issued and that still lives
+    #[arg(long, requires = "remove_member")]
+    revoke_issued: bool,
     /// End a service user
     #[arg(long, value_name = "NAME")]
     delete_service_user: Vec<String>,
@@ -121,7 +124,7 @@ impl FromStr for NewRole {
     }
 }
 
-/// A user's id, also where it is written as a principal.
+/// A user's id, also where it is written as a principal. An id that itself begins with `user:` has to be written as one.
 fn user_id(text: &str) -> &str {
     text.strip_prefix("user:").unwrap_or(text)
 }
@@ -148,7 +151,13 @@ impl WhatIfArgs {
         commands.extend(self.change_role.iter().map(NewRole::command));
         commands.extend(self.revoke_grant.iter().map(Place::command));
         commands.extend(on(&self.unrestrict, "environment.unrestrict"));
-        let remove = |user: &String| json!({ "type": "member.remove", "user": user_id(user) });
+        let remove = |user: &String| {
+            let mut command = json!({ "type": "member.remove", "user": user_id(user) });
+            if let Some(fields) = command.as_object_mut().filter(|_| self.revoke_issued) {
+                fields.insert("revoke_issued".to_owned(), json!(true));
+            }
+            command
+        };
         commands.extend(self.remove_member.iter().map(remove));
         commands.extend(self.delete_service_user.iter().map(service_user));
         commands.extend(on(&self.delete_environment, "environment.delete"));

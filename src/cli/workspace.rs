@@ -6,9 +6,10 @@ use ureq::http::Method;
 
 use super::args::{AtArgs, SureArgs, plans, workspace_kinds, workspace_roles};
 use super::client::Query;
+use super::credentials::count_issued_by;
 use super::failure::Failure;
 use super::kind::{MEMBER, PROFILE, SERVICE_USER, WORKSPACE};
-use super::output::confirm;
+use super::output::{confirm, remark};
 use super::rbac::ask_before_opening;
 use super::session::{ChangeArgs, Session};
 use crate::domain::role::Plan;
@@ -140,9 +141,13 @@ pub(super) enum MemberCommand {
         change: ChangeArgs,
     },
     /// End a membership, with the grants and tokens of it
+    #[command(after_help = "Example:\n  tenure member remove bob --revoke-issued --reason HR-31")]
     Remove {
         /// The member
         user: String,
+        /// Revoke each API token, proxy token and access key that the member issued and that still lives, too
+        #[arg(long)]
+        revoke_issued: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -177,14 +182,28 @@ pub(super) fn member(session: &mut Session, command: MemberCommand) -> Result<()
         MemberCommand::Role { user, role, change } => {
             session.change(Method::PATCH, &["members", &user], Some(&json!({ "role": role })), &change, &MEMBER)
         }
-        MemberCommand::Remove { user, change } => {
-            session.change(Method::DELETE, &["members", &user], None, &change, &MEMBER)
-        }
+        MemberCommand::Remove { user, revoke_issued, change } => remove(session, &user, revoke_issued, &change),
         MemberCommand::Profile { user, name, email, erase } => {
             let asked = fields([("name", name.map(Value::String)), ("email", email.map(Value::String))]);
             profile(session, &user, &asked, erase)
         }
     }
+}
+
+/// Ends a membership. Says on stderr what the member issued and what lives on, where the caller may know of it.
+fn remove(session: &mut Session, user: &str, revoke_issued: bool, change: &ChangeArgs) -> Result<(), Failure> {
+    let lives_on = if revoke_issued { 0 } else { count_issued_by(session, user).unwrap_or_default() };
+    let path = session.path(&["members", user])?;
+    let query = Query::default().with("revoke_issued", revoke_issued.then_some(true));
+    session.change_with(Method::DELETE, &path, &query, None, change, &MEMBER)?;
+    if lives_on > 0 {
+        let them = if lives_on == 1 { "1 live credential" } else { &format!("{lives_on} live credentials") };
+        remark(&format!(
+            "`{user}` issued {them} that this did not revoke: `tenure credentials --issued-by user:{user}` lists them, \
+             `token revoke`, `proxy-token revoke` and `access-key revoke` end them; next time, `--revoke-issued` does"
+        ));
+    }
+    Ok(())
 }
 
 /// A profile is no part of the log, so there is no revision to tell of.

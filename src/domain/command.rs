@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::id::UserId;
@@ -135,7 +135,7 @@ macro_rules! commands {
             }
 
             /// The JSON Schema of each command's fields beside `type`, by type.
-            pub fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+            pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
                 vec![$($(($name, <$variant as JsonSchema>::json_schema(generator)),)?)*]
             }
         }
@@ -181,6 +181,59 @@ pub struct Owner {
     pub email: Option<EmailAddress>,
 }
 
+/// The end that a grant is to have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GrantExpiry {
+    /// Left out: no end. It does not take the place of a grant that has one.
+    #[default]
+    Unsaid,
+    /// `null`: no end, also in place of a grant that has one.
+    Never,
+    /// An end.
+    At(Instant),
+}
+
+impl GrantExpiry {
+    /// Returns whether the field is left out.
+    pub const fn is_unsaid(&self) -> bool {
+        matches!(self, Self::Unsaid)
+    }
+
+    /// Returns the instant from which on the grant gives nothing.
+    pub const fn instant(self) -> Option<Instant> {
+        match self {
+            Self::At(end) => Some(end),
+            Self::Unsaid | Self::Never => None,
+        }
+    }
+}
+
+impl Serialize for GrantExpiry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.instant().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantExpiry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Never, Self::At))
+    }
+}
+
+impl JsonSchema for GrantExpiry {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GrantExpiry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Option<Instant>>::json_schema(generator)
+    }
+}
+
 /// A grant that comes with an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,9 +242,9 @@ pub struct GrantSpec {
     pub principal: PrincipalRef,
     /// Which role.
     pub role: EnvironmentRole,
-    /// Until when; for good if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Instant>,
+    /// Until when; for good if left out or `null`. Over a grant that has an end, it cannot be left out.
+    #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+    pub expires_at: GrantExpiry,
 }
 
 /// A resource that is placed.
@@ -277,6 +330,9 @@ commands! {
     RemoveMember = "member.remove" {
         /// Who.
         user: UserRef,
+        /// Whether to revoke each API token, proxy token and access key that the member issued and that still lives.
+        #[serde(default)]
+        revoke_issued: bool,
     }
 
     /// Makes a service user with its first token.
@@ -373,9 +429,9 @@ commands! {
         principal: PrincipalRef,
         /// Which role.
         role: EnvironmentRole,
-        /// Until when; for good if left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires_at: Option<Instant>,
+        /// Until when; for good if left out or `null`. Over a grant that has an end, it cannot be left out.
+        #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+        expires_at: GrantExpiry,
     }
 
     /// Takes a grant back.
@@ -391,7 +447,7 @@ commands! {
         /// Where a scoped one is valid.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environments: Option<Vec<EnvironmentRef>>,
-        /// Until when; for good if left out.
+        /// Until when; never later than the token it is asked with, which is also what it gets if this is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
     }
@@ -416,7 +472,7 @@ commands! {
         role: AccessKeyRole,
         /// What it is for.
         label: Label,
-        /// Until when; for good if left out.
+        /// Until when; never later than the token it is asked with, which is also what it gets if this is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
     }

@@ -37,6 +37,8 @@ pub(super) struct PrincipalFacts {
     pub(super) presence: Presence,
     /// By the numbers of the environments.
     pub(super) grants: Numbered<Grants>,
+    /// How many API tokens the principal holds at the head that no event has ended.
+    pub(super) live_tokens: usize,
 }
 
 impl PrincipalFacts {
@@ -45,7 +47,7 @@ impl PrincipalFacts {
             Principal::User(_) => Presence::User(Timeline::default()),
             Principal::ServiceUser(_) => Presence::ServiceUser(Timeline::default(), None),
         };
-        Self { number, principal: principal.clone(), presence, grants: Numbered::default() }
+        Self { number, principal: principal.clone(), presence, grants: Numbered::default(), live_tokens: 0 }
     }
 
     /// The roles of a user, where it is one.

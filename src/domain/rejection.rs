@@ -1,6 +1,7 @@
 //! Why a command is refused.
 
 use super::name::InvalidText;
+use super::time::Instant;
 
 /// A rule said no. Exhaustive: whoever asks can be told the stable code and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,18 @@ pub enum Rejection {
     /// The environment is not restricted.
     #[error("the environment `{0}` is unrestricted: restrict it first")]
     EnvironmentUnrestricted(String),
+    /// The grant that is held has an end, and nothing is said of the end of the new one.
+    #[error(
+        "the grant of `{principal}` in `{environment}` ends at {end}: say in `expires_at` when the new one ends, or `null` for never"
+    )]
+    ExpiryRequired {
+        /// Who holds it.
+        principal: String,
+        /// Where.
+        environment: String,
+        /// When it ends.
+        end: Instant,
+    },
     /// The role follows from the workspace role.
     #[error("`{0}` is an owner or manager, and so a contributor in every environment: a grant would say nothing")]
     RoleImplied(String),
@@ -83,6 +96,7 @@ impl Rejection {
             Self::PlanRequired(_) => "plan_required",
             Self::PersonalWorkspace(_) => "personal_workspace",
             Self::EnvironmentUnrestricted(_) => "environment_unrestricted",
+            Self::ExpiryRequired { .. } => "expiry_required",
             Self::RoleImplied(_) => "role_implied",
             Self::TokenNotScoped(_) => "token_not_scoped",
             Self::Invalid { .. } => "invalid",
@@ -92,7 +106,7 @@ impl Rejection {
 
     /// The refusal of a name that nothing has; what is repeated of it is made visible and short.
     pub fn not_found(kind: &'static str, name: &str) -> Self {
-        Self::NotFound { kind, name: name.chars().take(140).flat_map(char::escape_debug).collect() }
+        Self::NotFound { kind, name: name.chars().take(340).flat_map(char::escape_debug).collect() }
     }
 
     /// The refusal of a field's text.

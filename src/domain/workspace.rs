@@ -90,6 +90,27 @@ pub enum Expiring {
     AccessKey(AccessKeyId),
 }
 
+/// A credential of any kind that an event makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AnyCredentialId {
+    /// An API token.
+    Token(TokenId),
+    /// A proxy token.
+    ProxyToken(ProxyTokenId),
+    /// An access key.
+    AccessKey(AccessKeyId),
+}
+
+impl From<AnyCredentialId> for Expiring {
+    fn from(id: AnyCredentialId) -> Self {
+        match id {
+            AnyCredentialId::Token(id) => Self::Token(id),
+            AnyCredentialId::ProxyToken(id) => Self::ProxyToken(id),
+            AnyCredentialId::AccessKey(id) => Self::AccessKey(id),
+        }
+    }
+}
+
 /// How many live things there are at the head, for the limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Census {
@@ -118,6 +139,8 @@ pub struct Workspace {
     pub(super) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
     pub(super) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<ScopedTerms>>>,
     pub(super) access_keys: OrdMap<AccessKeyId, Arc<Credential<AccessKeyTerms>>>,
+    /// What each user issued and no event has ended, at the head.
+    pub(super) issued: OrdMap<UserId, OrdSet<AnyCredentialId>>,
     pub(super) resources: ResourceFacts,
     /// What is live and has an `expires_at`, soonest first.
     pub(super) expiries: OrdSet<(Instant, Expiring)>,
@@ -141,6 +164,7 @@ impl Workspace {
             tokens_of: OrdMap::new(),
             proxy_tokens: OrdMap::new(),
             access_keys: OrdMap::new(),
+            issued: OrdMap::new(),
             resources: ResourceFacts::default(),
             expiries: OrdSet::new(),
             census: Census::default(),
@@ -360,46 +384,66 @@ impl Workspace {
         let terms = TokenTerms { holder: self.registry.known(&terms.holder), ..terms.clone() };
         self.tokens_of.entry(terms.holder.clone()).or_default().insert(id);
         let expires_at = terms.expires_at;
-        self.tokens.insert(id, Credential::new(&self.registry, event, terms, expires_at));
-        self.credential_added(expires_at, Expiring::Token(id));
+        let token = Credential::new(&self.registry, event, terms, expires_at);
+        self.token_added(id, &token);
+        self.tokens.insert(id, token);
+    }
+
+    pub(super) fn token_added(&mut self, id: TokenId, token: &Credential<TokenTerms>) {
+        self.credential_added(token, AnyCredentialId::Token(id));
+        if let Some(holder) = self.registry.principal_mut(&token.terms.holder) {
+            holder.live_tokens += 1;
+        }
     }
 
     fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
         let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
-        self.proxy_tokens.insert(id, Credential::new(&self.registry, event, (terms.clone(), scope), terms.expires_at));
-        self.credential_added(terms.expires_at, Expiring::ProxyToken(id));
+        let token = Credential::new(&self.registry, event, (terms.clone(), scope), terms.expires_at);
+        self.credential_added(&token, AnyCredentialId::ProxyToken(id));
+        self.proxy_tokens.insert(id, token);
     }
 
     fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
-        self.access_keys.insert(id, Credential::new(&self.registry, event, terms.clone(), terms.expires_at));
-        self.credential_added(terms.expires_at, Expiring::AccessKey(id));
+        let key = Credential::new(&self.registry, event, terms.clone(), terms.expires_at);
+        self.credential_added(&key, AnyCredentialId::AccessKey(id));
+        self.access_keys.insert(id, key);
     }
 
-    pub(super) fn credential_added(&mut self, expires_at: Option<Instant>, expiring: Expiring) {
-        self.reschedule(None, expires_at, expiring);
+    pub(super) fn credential_added<T>(&mut self, credential: &Credential<T>, id: AnyCredentialId) {
+        self.reschedule(None, credential.expires_at, id.into());
         self.census.credentials += 1;
+        if let Actor::User(issuer) = &credential.issued_by {
+            self.issued.entry(issuer.clone()).or_default().insert(id);
+        }
     }
 
-    fn credential_ended(&mut self, expires_at: Option<Instant>, expiring: Expiring) {
-        self.reschedule(expires_at, None, expiring);
+    fn credential_ended<T>(&mut self, credential: &Credential<T>, id: AnyCredentialId) {
+        self.reschedule(credential.expires_at, None, id.into());
         self.census.credentials = self.census.credentials.saturating_sub(1);
+        if let Actor::User(issuer) = &credential.issued_by
+            && let Some(issued) = self.issued.get_mut(issuer)
+        {
+            issued.remove(&id);
+        }
     }
 
     fn end_token(&mut self, at: Revision, id: TokenId) {
-        if let Some(expires_at) = self.tokens.get_mut(&id).map(|token| end_credential(token, at)) {
-            self.credential_ended(expires_at, Expiring::Token(id));
+        let Some(token) = self.tokens.get_mut(&id).map(|token| end_credential(token, at)) else { return };
+        self.credential_ended(&token, AnyCredentialId::Token(id));
+        if let Some(holder) = self.registry.principal_mut(&token.terms.holder) {
+            holder.live_tokens = holder.live_tokens.saturating_sub(1);
         }
     }
 
     fn end_proxy_token(&mut self, at: Revision, id: ProxyTokenId) {
-        if let Some(expires_at) = self.proxy_tokens.get_mut(&id).map(|token| end_credential(token, at)) {
-            self.credential_ended(expires_at, Expiring::ProxyToken(id));
+        if let Some(token) = self.proxy_tokens.get_mut(&id).map(|token| end_credential(token, at)) {
+            self.credential_ended(&token, AnyCredentialId::ProxyToken(id));
         }
     }
 
     fn end_access_key(&mut self, at: Revision, id: AccessKeyId) {
-        if let Some(expires_at) = self.access_keys.get_mut(&id).map(|key| end_credential(key, at)) {
-            self.credential_ended(expires_at, Expiring::AccessKey(id));
+        if let Some(key) = self.access_keys.get_mut(&id).map(|key| end_credential(key, at)) {
+            self.credential_ended(&key, AnyCredentialId::AccessKey(id));
         }
     }
 
@@ -410,11 +454,10 @@ impl Workspace {
     }
 }
 
-/// Ends a credential; gives the expiry it had.
-fn end_credential<T: Clone>(credential: &mut Arc<Credential<T>>, at: Revision) -> Option<Instant> {
-    let credential = Arc::make_mut(credential);
-    credential.ended = Some(at);
-    credential.expires_at
+/// Ends a credential, and returns it.
+fn end_credential<T: Clone>(credential: &mut Arc<Credential<T>>, at: Revision) -> Arc<Credential<T>> {
+    Arc::make_mut(credential).ended = Some(at);
+    Arc::clone(credential)
 }
 
 /// The newest value of a fact, where there is one.

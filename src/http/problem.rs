@@ -131,6 +131,7 @@ impl From<Rejection> for Problem {
             | Rejection::PlanRequired(_)
             | Rejection::PersonalWorkspace(_)
             | Rejection::EnvironmentUnrestricted(_)
+            | Rejection::ExpiryRequired { .. }
             | Rejection::RoleImplied(_)
             | Rejection::TokenNotScoped(_) => StatusCode::CONFLICT,
         };

@@ -67,7 +67,10 @@ pub fn may_ask(facts: &Facts, standing: &Standing, command: &Command) -> bool {
     match command {
         Command::CreateWorkspace(_) | Command::ChangePlan(_) => *rank == Rank::Operator,
         Command::DeleteWorkspace(_) => *rank >= Rank::Owner,
-        Command::RemoveMember(removal) => standing.is(&removal.user.0) || *rank >= Rank::Manager,
+        Command::RemoveMember(removal) => {
+            let leaves = standing.is(&removal.user.0) && !removal.revoke_issued;
+            leaves || *rank >= Rank::Manager
+        }
         Command::IssueToken(issue) => match &issue.user {
             Some(user) => standing.is(&user.0) || *rank >= Rank::Owner,
             None => *rank >= Rank::Manager,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tenure::domain::event::{Event, EventData};
 use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use tenure::domain::principal::Principal;
+use tenure::domain::principal::{Actor, Principal};
 use tenure::domain::resource::{Actions, ResourceKey};
 use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
@@ -32,6 +32,7 @@ pub struct Grant {
 #[derive(Debug, Clone)]
 pub struct Token {
     pub id: TokenId,
+    pub issued_by: Actor,
     pub holder: Principal,
     pub expires_at: Option<Instant>,
 }
@@ -40,6 +41,7 @@ pub struct Token {
 #[derive(Debug, Clone)]
 pub struct ProxyToken {
     pub id: ProxyTokenId,
+    pub issued_by: Actor,
     /// None for a workspace-wide one.
     pub scope: Option<BTreeSet<EnvironmentId>>,
     pub expires_at: Option<Instant>,
@@ -49,6 +51,7 @@ pub struct ProxyToken {
 #[derive(Debug, Clone)]
 pub struct AccessKey {
     pub id: AccessKeyId,
+    pub issued_by: Actor,
     pub expires_at: Option<Instant>,
 }
 
@@ -117,7 +120,7 @@ impl Facts {
     pub fn recorded(id: WorkspaceId, events: &[Arc<Event>]) -> Self {
         let mut facts = Self::nothing(id);
         for event in events {
-            facts.take(&event.data);
+            facts.take(&event.data, &event.actor);
         }
         facts
     }
@@ -153,8 +156,8 @@ impl Facts {
         self.access_keys.retain(|key| live(key.expires_at));
     }
 
-    /// One event's change.
-    pub fn take(&mut self, data: &EventData) {
+    /// One event's change, and who made it.
+    pub fn take(&mut self, data: &EventData, actor: &Actor) {
         match data {
             EventData::WorkspaceCreated(_, made) => {
                 self.workspace = Some(Identity { name: made.name.to_string(), kind: made.kind });
@@ -179,11 +182,11 @@ impl Facts {
             EventData::MemberRemoved(user, _) => self.members.retain(|(id, _)| id != user),
             EventData::ServiceUserCreated(id, made) => self.service_users.push((*id, made.name.to_string())),
             EventData::ServiceUserDeleted(id, _) => self.service_users.retain(|(other, _)| other != id),
-            _ => self.take_environment(data),
+            _ => self.take_environment(data, actor),
         }
     }
 
-    fn take_environment(&mut self, data: &EventData) {
+    fn take_environment(&mut self, data: &EventData, actor: &Actor) {
         match data {
             EventData::EnvironmentCreated(id, made) => {
                 self.environments.push(Environment { id: *id, name: made.name.to_string(), default_role: None });
@@ -206,14 +209,16 @@ impl Facts {
             EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => {
                 self.grants.retain(|grant| grant.environment != *id || grant.principal != end.principal);
             }
-            _ => self.take_credential(data),
+            _ => self.take_credential(data, actor),
         }
     }
 
-    fn take_credential(&mut self, data: &EventData) {
+    fn take_credential(&mut self, data: &EventData, actor: &Actor) {
+        let issued_by = actor.clone();
         match data {
             EventData::TokenIssued(id, terms) => {
-                self.tokens.push(Token { id: *id, holder: terms.holder.clone(), expires_at: terms.expires_at });
+                let (holder, expires_at) = (terms.holder.clone(), terms.expires_at);
+                self.tokens.push(Token { id: *id, issued_by, holder, expires_at });
                 self.tokens_ever.push((*id, terms.holder.clone()));
             }
             EventData::TokenRevoked(id, _) | EventData::TokenExpired(id, _) => {
@@ -221,7 +226,7 @@ impl Facts {
             }
             EventData::ProxyTokenCreated(id, terms) => {
                 let (scope, expires_at) = (terms.environments.clone(), terms.expires_at);
-                self.proxy_tokens.push(ProxyToken { id: *id, scope, expires_at });
+                self.proxy_tokens.push(ProxyToken { id: *id, issued_by, scope, expires_at });
             }
             EventData::ProxyTokenScoped(id, scope) => {
                 let scope = &scope.environments;
@@ -231,7 +236,7 @@ impl Facts {
                 self.proxy_tokens.retain(|token| token.id != *id);
             }
             EventData::AccessKeyIssued(id, terms) => {
-                self.access_keys.push(AccessKey { id: *id, expires_at: terms.expires_at });
+                self.access_keys.push(AccessKey { id: *id, issued_by, expires_at: terms.expires_at });
             }
             EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => {
                 self.access_keys.retain(|key| key.id != *id);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
     CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
-    EnableRbac, EnvironmentRef, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, PrincipalRef,
+    EnableRbac, EnvironmentRef, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, PrincipalRef,
     RemoveMember, RemoveResource, RenameEnvironment, ResourceRef, ResourceSpec, RestrictEnvironment, RevokeAccessKey,
     RevokeGrant, RevokeProxyToken, RevokeToken, ServiceUserRef, SetDefaultRole, SetGrant, SetProxyTokenEnvironments,
     UnrestrictEnvironment,
@@ -74,8 +74,17 @@ pub enum Asker {
     Key(u8),
 }
 
-/// A grant that comes with an environment: to whom, which, and until how many microseconds from now.
-pub type GrantDraft = (Pick, EnvironmentRole, Option<i64>);
+/// A grant that comes with an environment: to whom, which, and until when.
+pub type GrantDraft = (Pick, EnvironmentRole, EndDraft);
+
+/// What is said of a grant's end.
+#[derive(Debug, Clone, Copy)]
+pub enum EndDraft {
+    Unsaid,
+    Never,
+    /// So many microseconds from now.
+    In(i64),
+}
 
 /// A command whose names are still to be found.
 #[derive(Debug, Clone)]
@@ -86,8 +95,9 @@ pub enum Draft {
     DisableRbac,
     AddMember(u8, WorkspaceRole),
     ChangeRole(Pick, WorkspaceRole),
-    RemoveMember(Pick),
-    RemoveOneself,
+    /// Whom, and whether with what they issued.
+    RemoveMember(Pick, bool),
+    RemoveOneself(bool),
     CreateServiceUser(u8),
     DeleteServiceUser(Pick),
     IssueToken {
@@ -286,8 +296,8 @@ fn command(draft: &Draft, known: &Known, caller: &Caller, now: Instant) -> Comma
             AddMember { user, role: *role, name: None, email: None }.into()
         }
         Draft::ChangeRole(user, role) => ChangeMemberRole { user: known.user(*user).into(), role: *role }.into(),
-        Draft::RemoveMember(user) => RemoveMember { user: known.user(*user).into() }.into(),
-        Draft::RemoveOneself => RemoveMember { user: own().into() }.into(),
+        Draft::RemoveMember(user, all) => RemoveMember { user: known.user(*user).into(), revoke_issued: *all }.into(),
+        Draft::RemoveOneself(all) => RemoveMember { user: own().into(), revoke_issued: *all }.into(),
         Draft::CreateServiceUser(n) => {
             CreateServiceUser { name: nth(&SERVICE_USERS, *n).unwrap().parse().unwrap() }.into()
         }
@@ -348,7 +358,11 @@ fn environment_command(draft: &Draft, known: &Known, now: Instant) -> Command {
     let grant = |(principal, role, expiry): &GrantDraft| GrantSpec {
         principal: known.principal(*principal),
         role: *role,
-        expires_at: from(now, *expiry),
+        expires_at: match expiry {
+            EndDraft::Unsaid => GrantExpiry::Unsaid,
+            EndDraft::Never => GrantExpiry::Never,
+            EndDraft::In(micros) => GrantExpiry::At(after(now, *micros)),
+        },
     };
     let all = |drafts: &[GrantDraft]| drafts.iter().map(grant).collect();
     match draft {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tenure::domain::command::Command;
 use tenure::domain::event::{Event, EventData, GrantEnd, Nothing, TokenEnd};
 use tenure::domain::id::WorkspaceId;
-use tenure::domain::principal::Caller;
+use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::time::Instant;
 
 use crate::support::Counter;
@@ -53,7 +53,7 @@ pub fn predict(
             break;
         }
         for data in &due {
-            facts.take(data);
+            facts.take(data, &Actor::System);
         }
         expired.push(due);
         time = time.next();
@@ -72,7 +72,7 @@ fn batch(
     for (index, command) in commands.iter().enumerate() {
         let events = rules::judge(&facts, caller, command, &ids.fresh()).map_err(|code| (index, code))?;
         for data in &events {
-            facts.take(data);
+            facts.take(data, &caller.actor());
         }
         all.push(events);
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser, CreateWorkspace,
-    DefineResourceType, EnvironmentRef, GrantSpec, IssueAccessKey, IssueToken, PlaceResource, RenameEnvironment,
-    RestrictEnvironment, SetGrant, SetProxyTokenEnvironments,
+    DefineResourceType, EnvironmentRef, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, PlaceResource,
+    RenameEnvironment, RestrictEnvironment, SetGrant, SetProxyTokenEnvironments,
 };
 use tenure::domain::event::{
     AccessKeyTerms, EnvironmentDescription, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing, Placement,
@@ -16,7 +16,7 @@ use tenure::domain::event::{
     TokenTerms, WorkspaceDescription,
 };
 use tenure::domain::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, ServiceUserId, TokenId};
-use tenure::domain::principal::{Caller, Principal};
+use tenure::domain::principal::{Actor, Caller, Principal};
 use tenure::domain::resource::ResourceKey;
 use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::Instant;
@@ -51,31 +51,31 @@ pub fn judge(facts: &Facts, caller: &Caller, command: &Command, fresh: &Fresh) -
         Command::DisableRbac(_) => Ok(disable_rbac(facts)),
         Command::AddMember(command) => add_member(facts, &standing, command),
         Command::ChangeMemberRole(command) => change_role(facts, &standing, command),
-        Command::RemoveMember(command) => remove_member(facts, &standing, &command.user.0),
+        Command::RemoveMember(command) => remove_member(facts, &standing, &command.user.0, command.revoke_issued),
         Command::CreateServiceUser(command) => create_service_user(facts, caller, command, fresh),
         Command::DeleteServiceUser(command) => delete_service_user(facts, &command.service_user.0),
         Command::IssueToken(command) => issue_token(facts, caller, command, fresh),
         Command::RevokeToken(command) => revoke_token(facts, &standing, &command.token.0),
-        Command::CreateEnvironment(command) => create_environment(facts, command, fresh),
+        Command::CreateEnvironment(command) => create_environment(facts, caller, command, fresh),
         Command::RenameEnvironment(command) => rename(facts, command),
-        Command::RestrictEnvironment(command) => restrict(facts, command),
+        Command::RestrictEnvironment(command) => restrict(facts, caller, command),
         Command::SetDefaultRole(command) => set_default_role(named(facts, &command.environment)?, command.default_role),
         Command::UnrestrictEnvironment(command) => Ok(unrestrict(facts, named(facts, &command.environment)?)),
         Command::DeleteEnvironment(command) => Ok(delete_environment(facts, named(facts, &command.environment)?)),
-        Command::SetGrant(command) => set_grant(facts, command),
+        Command::SetGrant(command) => set_grant(facts, caller, command),
         Command::RevokeGrant(command) => {
             let environment = named(facts, &command.environment)?;
             let principal = facts.principal(&command.principal.0).ok_or(NOT_FOUND)?;
             facts.grant(environment.id, &principal).ok_or(NOT_FOUND)?;
             Ok(vec![revoked(environment.id, &principal)])
         }
-        Command::CreateProxyToken(command) => create_proxy_token(facts, command, fresh),
+        Command::CreateProxyToken(command) => create_proxy_token(facts, caller, command, fresh),
         Command::SetProxyTokenEnvironments(command) => set_scope(facts, command),
         Command::RevokeProxyToken(command) => {
             let id = facts.proxy_tokens.iter().map(|token| token.id).find(|id| id.to_string() == command.proxy_token.0);
             Ok(vec![EventData::ProxyTokenRevoked(id.ok_or(NOT_FOUND)?, Nothing {})])
         }
-        Command::IssueAccessKey(command) => issue_access_key(facts, command, fresh),
+        Command::IssueAccessKey(command) => issue_access_key(facts, caller, command, fresh),
         Command::RevokeAccessKey(command) => {
             let id = facts.access_keys.iter().map(|key| key.id).find(|id| id.to_string() == command.access_key.0);
             Ok(vec![EventData::AccessKeyRevoked(id.ok_or(NOT_FOUND)?, Nothing {})])
@@ -170,13 +170,30 @@ fn change_role(facts: &Facts, standing: &Standing, command: &ChangeMemberRole) -
     Ok(events)
 }
 
-fn remove_member(facts: &Facts, standing: &Standing, user: &str) -> Outcome {
+fn remove_member(facts: &Facts, standing: &Standing, user: &str, revoke_issued: bool) -> Outcome {
     let held = facts.role(user).ok_or(NOT_FOUND)?;
     check_owner(facts, standing, held)?;
     let principal = Principal::User(user.parse().expect("a member's id"));
     let mut events = revoke_grants_of(facts, &principal);
     events.extend(revoke_tokens_of(facts, &principal));
+    if revoke_issued {
+        events.extend(revoke_all_issued_by(facts, standing, &principal)?);
+    }
     events.push(EventData::MemberRemoved(user.parse().expect("a member's id"), Nothing {}));
+    Ok(events)
+}
+
+/// Every credential that a member issued but for the tokens that they hold, each as its own command would revoke it.
+fn revoke_all_issued_by(facts: &Facts, standing: &Standing, issuer: &Principal) -> Outcome {
+    let by_issuer = |actor: &Actor| actor.to_string() == issuer.to_string();
+    let mut events = Vec::new();
+    for token in facts.tokens.iter().filter(|token| by_issuer(&token.issued_by) && token.holder != *issuer) {
+        events.extend(revoke_token(facts, standing, &token.id.to_string())?);
+    }
+    let proxy_tokens = facts.proxy_tokens.iter().filter(|token| by_issuer(&token.issued_by));
+    events.extend(proxy_tokens.map(|token| EventData::ProxyTokenRevoked(token.id, Nothing {})));
+    let keys = facts.access_keys.iter().filter(|key| by_issuer(&key.issued_by));
+    events.extend(keys.map(|key| EventData::AccessKeyRevoked(key.id, Nothing {})));
     Ok(events)
 }
 
@@ -213,12 +230,17 @@ fn issue_token(facts: &Facts, caller: &Caller, command: &IssueToken, fresh: &Fre
         (None, Some(reference)) => Principal::ServiceUser(facts.service_user(&reference.0).ok_or(NOT_FOUND)?),
         _ => return Err("invalid"),
     };
-    check_future(facts, command.expires_at)?;
-    let expires_at = match (command.expires_at, callers_expiry(facts, caller)) {
-        (Some(asked), Some(own)) if asked > own => return Err("invalid"),
-        (asked, own) => asked.or(own),
-    };
+    let expires_at = end_of_credential(facts, caller, command.expires_at)?;
     Ok(vec![token_issued(holder, expires_at, fresh)])
+}
+
+/// Until when a credential is good that is made until an instant, if one was given: the caller's own end is the latest.
+fn end_of_credential(facts: &Facts, caller: &Caller, asked: Option<Instant>) -> Result<Option<Instant>, &'static str> {
+    check_future(facts, asked)?;
+    match (asked, callers_expiry(facts, caller)) {
+        (Some(asked), Some(own)) if asked > own => Err("invalid"),
+        (asked, own) => Ok(asked.or(own)),
+    }
 }
 
 fn revoke_token(facts: &Facts, standing: &Standing, reference: &str) -> Outcome {
@@ -259,14 +281,14 @@ fn default_role_changed(id: EnvironmentId, default_role: EnvironmentRole) -> Eve
     EventData::EnvironmentDefaultRoleChanged(id, Restriction { default_role })
 }
 
-fn create_environment(facts: &Facts, command: &CreateEnvironment, fresh: &Fresh) -> Outcome {
+fn create_environment(facts: &Facts, caller: &Caller, command: &CreateEnvironment, fresh: &Fresh) -> Outcome {
     let CreateEnvironment { name, restricted: asked, default_role, grants } = command;
     let principals = find_principals(facts, grants)?;
     rule(!asked || facts.rbac, "rbac_disabled")?;
     rule(!name_is_taken(facts, name.as_str()), "already_exists")?;
     rule(*asked || (default_role.is_none() && grants.is_empty()), "environment_unrestricted")?;
     let id = EnvironmentId::from_uuid(fresh.entity);
-    let given = give(facts, id, &principals, grants)?;
+    let given = give(facts, caller, id, &principals, grants)?;
     let mut events = vec![EventData::EnvironmentCreated(id, EnvironmentDescription { name: name.clone() })];
     if *asked {
         events.push(restricted(id, default_role.unwrap_or(EnvironmentRole::Viewer)));
@@ -291,11 +313,11 @@ fn rename(facts: &Facts, command: &RenameEnvironment) -> Outcome {
     Ok(vec![EventData::EnvironmentRenamed(environment.id, renamed)])
 }
 
-fn restrict(facts: &Facts, command: &RestrictEnvironment) -> Outcome {
+fn restrict(facts: &Facts, caller: &Caller, command: &RestrictEnvironment) -> Outcome {
     let environment = named(facts, &command.environment)?;
     let principals = find_principals(facts, &command.grants)?;
     rule(facts.rbac, "rbac_disabled")?;
-    let given = give(facts, environment.id, &principals, &command.grants)?;
+    let given = give(facts, caller, environment.id, &principals, &command.grants)?;
     let mut events = match (environment.default_role, command.default_role) {
         (None, asked) => vec![restricted(environment.id, asked.unwrap_or(EnvironmentRole::Viewer))],
         (Some(held), Some(asked)) if held != asked => vec![default_role_changed(environment.id, asked)],
@@ -338,14 +360,14 @@ fn delete_environment(facts: &Facts, environment: &Environment) -> Vec<EventData
     events
 }
 
-fn set_grant(facts: &Facts, command: &SetGrant) -> Outcome {
+fn set_grant(facts: &Facts, caller: &Caller, command: &SetGrant) -> Outcome {
     let SetGrant { environment, principal, role, expires_at } = command;
     let environment = named(facts, environment)?;
     let found = facts.principal(&principal.0).ok_or(NOT_FOUND)?;
     rule(facts.rbac, "rbac_disabled")?;
     rule(environment.default_role.is_some(), "environment_unrestricted")?;
     let grant = GrantSpec { principal: principal.clone(), role: *role, expires_at: *expires_at };
-    give(facts, environment.id, &[found], &[grant])
+    give(facts, caller, environment.id, &[found], &[grant])
 }
 
 fn find_principals(facts: &Facts, grants: &[GrantSpec]) -> Result<Vec<Principal>, &'static str> {
@@ -353,15 +375,24 @@ fn find_principals(facts: &Facts, grants: &[GrantSpec]) -> Result<Vec<Principal>
 }
 
 /// What giving grants appends: nothing for one that is held alike.
-fn give(facts: &Facts, id: EnvironmentId, principals: &[Principal], grants: &[GrantSpec]) -> Outcome {
+fn give(facts: &Facts, caller: &Caller, id: EnvironmentId, principals: &[Principal], grants: &[GrantSpec]) -> Outcome {
     let mut events = Vec::new();
     for (index, (principal, asked)) in principals.iter().zip(grants).enumerate() {
         rule(!facts.administers(principal), "role_implied")?;
-        check_future(facts, asked.expires_at)?;
+        let expires_at = match asked.expires_at {
+            GrantExpiry::At(end) => Some(end),
+            GrantExpiry::Unsaid | GrantExpiry::Never => None,
+        };
+        check_future(facts, expires_at)?;
         rule(!principals[..index].contains(principal), "invalid")?;
-        let terms = GrantTerms { principal: principal.clone(), role: asked.role, expires_at: asked.expires_at };
+        let is_recorded = matches!(caller, Caller::Vouched(_));
+        if asked.expires_at == GrantExpiry::Unsaid && !is_recorded {
+            let has_end = facts.grant(id, principal).is_some_and(|held| held.expires_at.is_some());
+            rule(!has_end, "expiry_required")?;
+        }
+        let terms = GrantTerms { principal: principal.clone(), role: asked.role, expires_at };
         match facts.grant(id, principal) {
-            Some(held) if held.role == asked.role && held.expires_at == asked.expires_at => {}
+            Some(held) if held.role == asked.role && held.expires_at == expires_at => {}
             Some(_) => events.push(EventData::GrantChanged(id, terms)),
             None => events.push(EventData::GrantAdded(id, terms)),
         }
@@ -373,7 +404,7 @@ fn find_scope(facts: &Facts, references: &[EnvironmentRef]) -> Result<BTreeSet<E
     references.iter().map(|reference| named(facts, reference).map(|found| found.id)).collect()
 }
 
-fn create_proxy_token(facts: &Facts, command: &CreateProxyToken, fresh: &Fresh) -> Outcome {
+fn create_proxy_token(facts: &Facts, caller: &Caller, command: &CreateProxyToken, fresh: &Fresh) -> Outcome {
     let CreateProxyToken { environments, expires_at } = command;
     let environments = environments.as_deref().map(|references| find_scope(facts, references)).transpose()?;
     if facts.rbac {
@@ -381,8 +412,8 @@ fn create_proxy_token(facts: &Facts, command: &CreateProxyToken, fresh: &Fresh) 
     } else {
         rule(environments.is_none(), "rbac_disabled")?;
     }
-    check_future(facts, *expires_at)?;
-    let terms = ProxyTokenTerms { environments, sha256: fresh.digest, expires_at: *expires_at };
+    let expires_at = end_of_credential(facts, caller, *expires_at)?;
+    let terms = ProxyTokenTerms { environments, sha256: fresh.digest, expires_at };
     Ok(vec![EventData::ProxyTokenCreated(ProxyTokenId::from_uuid(fresh.entity), terms)])
 }
 
@@ -398,10 +429,10 @@ fn set_scope(facts: &Facts, command: &SetProxyTokenEnvironments) -> Outcome {
     Ok(vec![EventData::ProxyTokenScoped(token.id, ProxyTokenScope { environments })])
 }
 
-fn issue_access_key(facts: &Facts, command: &IssueAccessKey, fresh: &Fresh) -> Outcome {
+fn issue_access_key(facts: &Facts, caller: &Caller, command: &IssueAccessKey, fresh: &Fresh) -> Outcome {
     let IssueAccessKey { role, label, expires_at } = command;
-    check_future(facts, *expires_at)?;
-    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at: *expires_at };
+    let expires_at = end_of_credential(facts, caller, *expires_at)?;
+    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at };
     Ok(vec![EventData::AccessKeyIssued(AccessKeyId::from_uuid(fresh.entity), terms)])
 }
 

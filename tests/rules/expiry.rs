@@ -8,7 +8,8 @@ use tenure::domain::view::At;
 use crate::support::after;
 use crate::support::commands::{
     create_environment, create_proxy_token_until, delete_workspace, issue_access_key_until, issue_token_until,
-    revoke_access_key, revoke_grant, revoke_proxy_token, revoke_token, set_grant, set_grant_until, set_scope,
+    revoke_access_key, revoke_grant, revoke_proxy_token, revoke_token, set_grant, set_grant_for_good, set_grant_until,
+    set_scope,
 };
 use crate::support::given::{OPERATOR, World, by, team};
 
@@ -84,7 +85,7 @@ fn what_was_revoked_or_prolonged_does_not_expire() {
     let world = bob_contributes_for_a_while();
     let revoked = world.clone().and([revoke_grant("prod", "user:bob")]).later(1_000);
     revoked.when(by("mo"), create_environment("dev")).after_noting([]).then(["environment.created"]);
-    let prolonged = world.and([set_grant("prod", "user:bob", Contributor)]).later(1_000);
+    let prolonged = world.and([set_grant_for_good("prod", "user:bob", Contributor)]).later(1_000);
     prolonged.when(by("mo"), create_environment("dev")).after_noting([]).then(["environment.created"]);
 }
 

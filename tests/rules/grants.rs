@@ -1,10 +1,13 @@
+use tenure::domain::command::{Command, GrantExpiry, SetGrant};
+use tenure::domain::principal::Caller;
 use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
 use tenure::domain::role::WorkspaceRole::Member;
 
 use crate::support::commands::{
-    add_member, create_environment, disable_rbac, enable_rbac, revoke_grant, set_grant, set_grant_until,
+    add_member, create_environment, disable_rbac, enable_rbac, grant, restrict_with, revoke_grant, set_grant,
+    set_grant_for_good, set_grant_until,
 };
-use crate::support::given::{OPERATOR, World, by, team};
+use crate::support::given::{OPERATOR, World, by, names, team};
 
 fn bob_contributes() -> World {
     team().and([set_grant("prod", "user:bob", Contributor)])
@@ -31,6 +34,73 @@ fn a_grant_takes_the_place_of_the_one_before() {
     world.when(by("mo"), set_grant("prod", "user:bob", NoAccess)).then(["grant.changed"]);
     world.when(by("mo"), set_grant_until("prod", "user:bob", Contributor, end)).then(["grant.changed"]);
     world.when(by("mo"), set_grant("prod", "user:bob", Contributor)).changes_nothing();
+}
+
+#[test]
+fn a_grant_that_ends_becomes_one_without_end_only_where_that_is_said() {
+    let world = team();
+    let (end, later) = (world.in_micros(1_000), world.in_micros(2_000));
+    let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]);
+    for role in [Contributor, Viewer, NoAccess] {
+        world.when(by("mo"), set_grant("prod", "user:bob", role)).refused("expiry_required");
+        world.when(OPERATOR, set_grant("PROD", "user:bob", role)).refused("expiry_required");
+        let again = grant("user:bob", role);
+        world.when(by("mo"), restrict_with("prod", None, [again.clone()])).refused("expiry_required");
+        world
+            .when(by("mo"), restrict_with("prod", NoAccess, [grant("user:cyd", Viewer), again]))
+            .refused("expiry_required");
+        world.when(by("mo"), set_grant_for_good("prod", "user:bob", role)).then(["grant.changed"]);
+        world.when(by("mo"), set_grant_until("prod", "user:bob", role, later)).then(["grant.changed"]);
+    }
+    world.when(by("mo"), set_grant_until("prod", "user:bob", Contributor, end)).changes_nothing();
+    world.when(by("mo"), [disable_rbac(), set_grant("prod", "user:bob", Viewer)]).refused_at(1, "rbac_disabled");
+    world.when(by("mo"), set_grant("prod", "user:mo", Viewer)).refused("role_implied");
+    world.when(by("bob"), set_grant("prod", "user:bob", Viewer)).refused("forbidden");
+    let for_good = world.when(by("mo"), set_grant_for_good("prod", "user:bob", Contributor)).world;
+    for_good.when(by("mo"), set_grant("prod", "user:bob", Viewer)).then(["grant.changed"]);
+    for_good.when(by("mo"), set_grant("prod", "user:bob", Contributor)).changes_nothing();
+}
+
+#[test]
+fn a_grant_that_has_ended_leaves_nothing_to_be_said_about() {
+    let world = team();
+    let end = world.in_micros(50);
+    let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]);
+    let revoked = world.clone().and([revoke_grant("prod", "user:bob")]);
+    revoked.when(by("mo"), set_grant("prod", "user:bob", Viewer)).then(["grant.added"]);
+    let expired = world.later(100).when(by("mo"), set_grant("prod", "user:bob", Viewer));
+    expired.after_noting(["grant.expired"]).then(["grant.added"]);
+}
+
+#[test]
+fn what_a_command_says_of_an_end_is_told_apart() {
+    let read = |end: &str| {
+        let text = format!(r#"{{"type":"grant.set","environment":"e","principal":"p","role":"viewer"{end}}}"#);
+        match Command::from_value(serde_json::from_str(&text).unwrap()) {
+            Ok(Command::SetGrant(command)) => command,
+            other => panic!("{other:?}"),
+        }
+    };
+    let end = "2030-01-01T00:00:00Z".parse().unwrap();
+    for (text, expiry) in [
+        ("", GrantExpiry::Unsaid),
+        (r#","expires_at":null"#, GrantExpiry::Never),
+        (r#","expires_at":"2030-01-01T00:00:00Z""#, GrantExpiry::At(end)),
+    ] {
+        let command = read(text);
+        assert_eq!(command.expires_at, expiry);
+        let written = serde_json::to_value(&command).unwrap();
+        assert_eq!(serde_json::from_value::<SetGrant>(written).unwrap(), command);
+    }
+}
+
+#[test]
+fn a_recorded_grant_without_an_end_takes_the_place_of_one_with_an_end() {
+    let world = team();
+    let mut world = world.clone().and([set_grant_until("prod", "user:bob", Contributor, world.in_micros(1_000))]);
+    let vouched = Caller::Vouched("user:mo".parse().unwrap());
+    let submitted = world.writer.submit(&vouched, &[set_grant("prod", "user:bob", Viewer)]);
+    assert_eq!(names(&submitted.outcome.unwrap().concat()), ["grant.changed"]);
 }
 
 #[test]

@@ -1,9 +1,14 @@
+use tenure::domain::decide::EVENTS_MAX;
+use tenure::domain::principal::Actor;
+use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
 use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess};
 use tenure::domain::role::WorkspaceRole::{Manager, Member, Owner};
 use tenure::domain::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
-    add_member, change_role, create_restricted, issue_token, remove_member, set_grant, set_grant_until,
+    add_member, change_role, create_proxy_token, create_restricted, create_service_user, delete_service_user,
+    issue_access_key, issue_access_key_until, issue_token, remove_member, remove_member_and_issued, revoke_proxy_token,
+    set_grant, set_grant_until,
 };
 use crate::support::given::{OPERATOR, World, by, team, workspace};
 
@@ -130,6 +135,111 @@ fn a_grant_that_expired_is_not_revoked_with_its_member() {
         .when(by("mo"), remove_member("bob"))
         .after_noting(["grant.expired"])
         .then(["token.revoked", "member.removed"]);
+}
+
+/// `mo` issued a token for `ci`, another service user with its token, a proxy token and an access key, and a token of their own;
+/// `ada` issued as much.
+fn mo_issued_credentials() -> World {
+    let issue = |world: World, who: &'static str, name: &str| {
+        let commands = [
+            issue_token(&format!("user:{who}")),
+            issue_token("service_user:ci"),
+            create_service_user(name),
+            create_proxy_token(["prod"]),
+            issue_access_key(Auditor),
+        ];
+        commands.into_iter().fold(world, |world, command| world.when(by(who), command).world)
+    };
+    issue(issue(team(), "mo", "by-mo"), "ada", "by-ada")
+}
+
+/// How many live API tokens, proxy tokens and access keys someone issued.
+fn issued_by(world: &World, who: &str) -> [usize; 3] {
+    let view = world.writer.now();
+    let by = |actor: &Actor| actor.to_string() == who;
+    [
+        view.tokens().filter(|token| by(token.issued_by)).count(),
+        view.proxy_tokens().filter(|token| by(token.issued_by)).count(),
+        view.access_keys().filter(|key| by(key.issued_by)).count(),
+    ]
+}
+
+#[test]
+fn what_a_member_issued_is_revoked_with_them_where_that_is_asked_for() {
+    let world = mo_issued_credentials();
+    assert_eq!(issued_by(&world, "user:mo"), [3, 1, 1]);
+    for who in [by("ada"), by("mo"), OPERATOR] {
+        let ended = world.when(who, remove_member_and_issued("mo")).then([
+            "token.revoked",
+            "token.revoked",
+            "token.revoked",
+            "token.revoked",
+            "proxy_token.revoked",
+            "access_key.revoked",
+            "member.removed",
+        ]);
+        assert_eq!(issued_by(&ended, "user:mo"), [0; 3]);
+        assert_eq!(issued_by(&ended, "user:ada"), issued_by(&world, "user:ada"), "what others issued stays");
+        assert_eq!(issued_by(&ended, "operator")[1..], issued_by(&world, "operator")[1..]);
+        ended.when(by("by-mo"), issue_token("user:mo")).refused("unauthenticated");
+    }
+    let left = world.when(by("ada"), remove_member("mo")).then(["token.revoked", "token.revoked", "member.removed"]);
+    assert_eq!(issued_by(&left, "user:mo"), [2, 1, 1], "it stays where nothing is said");
+}
+
+#[test]
+fn what_has_ended_already_is_not_revoked_again_with_its_issuer() {
+    let world = mo_issued_credentials();
+    let soon = world.in_micros(50);
+    let world = world.when(by("mo"), issue_access_key_until(Evaluator, soon)).world;
+    let (proxy_token, key) =
+        (world.writer.now().proxy_tokens().next().unwrap().id.to_string(), world.access_key(Auditor));
+    let world = world.and([revoke_proxy_token(&proxy_token), delete_service_user("by-mo")]).later(100);
+    let ended = world.when(OPERATOR, remove_member_and_issued("mo")).after_noting(["access_key.expired"]);
+    ended.then(["token.revoked", "token.revoked", "token.revoked", "access_key.revoked", "member.removed"]);
+    assert!(world.writer.now().access_key(key.parse().unwrap()).is_some());
+}
+
+#[test]
+fn a_token_of_an_owner_is_revoked_with_its_issuer_by_owners_only() {
+    let world = team().and([add_member("eve", Owner), issue_token("user:eve")]);
+    let world = world.when(by("eve"), issue_token("user:ada")).world.and([change_role("eve", Manager)]);
+    world.when(by("mo"), remove_member_and_issued("eve")).refused("owner_protected");
+    world.when(by("eve"), remove_member_and_issued("eve")).refused("owner_protected");
+    world.when(by("mo"), remove_member("eve")).then(["token.revoked", "member.removed"]);
+    let first_of_ada = world.writer.now().tokens().next().unwrap().id;
+    let ended = world.when(OPERATOR, remove_member_and_issued("eve")).then([
+        "token.revoked",
+        "token.revoked",
+        "member.removed",
+    ]);
+    assert!(ended.writer.now().token(first_of_ada).is_some(), "the operator issued it");
+}
+
+#[test]
+fn a_member_who_leaves_revokes_what_they_issued_only_as_a_manager() {
+    let world = mo_issued_credentials().and([change_role("mo", Member)]);
+    world.when(by("mo"), remove_member_and_issued("mo")).refused("forbidden");
+    world.when(by("bob"), remove_member_and_issued("bob")).refused("forbidden");
+    world.when(by("ci"), remove_member_and_issued("mo")).refused("forbidden");
+    world.when(by("mo"), remove_member("mo")).then(["token.revoked", "token.revoked", "member.removed"]);
+    world.when(by("ada"), remove_member_and_issued("ada")).refused("last_owner");
+    world.when(OPERATOR, remove_member_and_issued("nobody")).refused("not_found");
+}
+
+#[test]
+fn whoever_comes_back_is_asked_for_what_they_issued_before_too() {
+    let world = mo_issued_credentials().and([remove_member("mo"), add_member("mo", Manager)]);
+    let ended = world.when(by("ada"), remove_member_and_issued("mo"));
+    ended.then(["token.revoked", "token.revoked", "proxy_token.revoked", "access_key.revoked", "member.removed"]);
+}
+
+#[test]
+fn a_removal_that_revokes_more_than_a_command_may_make_is_not_too_large() {
+    let keys: Vec<_> = (0..EVENTS_MAX).map(|_| issue_access_key(Auditor)).collect();
+    let world = team().when(by("mo"), keys).world.when(by("mo"), issue_access_key(Auditor)).world;
+    let ended = world.when(by("ada"), remove_member_and_issued("mo"));
+    assert_eq!(ended.events().len(), EVENTS_MAX + 3);
 }
 
 #[test]

@@ -1,7 +1,20 @@
-use tenure::domain::command::{Command, IssueToken};
+use tenure::domain::command::{Command, CreateProxyToken, IssueToken};
+use tenure::domain::credential::SecretDigest;
+use tenure::domain::decide::{TOKENS_OF_PRINCIPAL_MAX, decide};
+use tenure::domain::event::{Event, EventData, TokenTerms};
+use tenure::domain::id::TokenId;
+use tenure::domain::principal::Caller;
+use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
 use tenure::domain::role::WorkspaceRole::Owner;
+use tenure::domain::time::{Instant, Revision};
+use tenure::domain::view::View;
+use tenure::domain::workspace::Workspace;
 
-use crate::support::commands::{add_member, issue_token, issue_token_until, remove_member, revoke_token};
+use crate::support::Counter;
+use crate::support::commands::{
+    add_member, create_proxy_token, create_proxy_token_until, create_service_user, disable_rbac, enable_rbac,
+    issue_access_key, issue_access_key_until, issue_token, issue_token_until, remove_member, revoke_token,
+};
 use crate::support::given::{OPERATOR, World, by, team};
 
 /// The token that was issued last, with its holder and end.
@@ -80,6 +93,117 @@ fn a_token_lives_no_longer_than_the_one_it_was_asked_with() {
     let shorter = world.when(by("mo"), issue_token_until("user:mo", sooner)).then(["token.issued"]);
     assert_eq!(issued_last(&shorter), format!("user:mo until {sooner}"));
     world.when(OPERATOR, issue_token_until("user:mo", end.next())).then(["token.issued"]);
+}
+
+/// The end of the last credential of each kind that a world has, or of none.
+fn last_ends(world: &World) -> [Option<Instant>; 3] {
+    let view = world.writer.now();
+    [
+        view.tokens().last().and_then(|token| token.expires_at),
+        view.proxy_tokens().last().and_then(|token| token.expires_at),
+        view.access_keys().last().and_then(|key| key.expires_at),
+    ]
+}
+
+#[test]
+fn nothing_that_an_expiring_token_makes_outlives_it_whatever_kind_it_is() {
+    let world = team();
+    let (end, sooner) = (world.in_micros(100), world.in_micros(50));
+    let world = world.and([issue_token_until("user:mo", end)]);
+    let made =
+        world.when(by("mo"), [create_service_user("deploy"), create_proxy_token(["prod"]), issue_access_key(Auditor)]);
+    let made = made.then(["service_user.created", "token.issued", "proxy_token.created", "access_key.issued"]);
+    assert_eq!(last_ends(&made), [Some(end); 3], "what is left out is the token's own end");
+    for too_late in [
+        issue_token_until("service_user:ci", end.next()),
+        create_proxy_token_until(["prod"], end.next()),
+        issue_access_key_until(Auditor, end.next()),
+        issue_access_key_until(Evaluator, end.next()),
+    ] {
+        world.when(by("mo"), too_late.clone()).refused("invalid");
+        world.when(by("mo"), [enable_rbac(), too_late.clone()]).refused_at(1, "invalid");
+        world.when(OPERATOR, too_late.clone()).events();
+        world.when(by("ada"), too_late).events();
+    }
+    let shorter = world.when(
+        by("mo"),
+        [
+            issue_token_until("service_user:ci", sooner),
+            create_proxy_token_until(["prod"], sooner),
+            issue_access_key_until(Auditor, sooner),
+        ],
+    );
+    assert_eq!(last_ends(&shorter.world), [Some(sooner); 3]);
+    let off = world.and([disable_rbac()]);
+    let wide: Command = CreateProxyToken { environments: None, expires_at: None }.into();
+    let off = off.when(by("mo"), wide).then(["proxy_token.created"]);
+    assert_eq!(last_ends(&off)[1], Some(end), "a workspace-wide one too");
+    let later = made.later(100);
+    let gone = later.when(OPERATOR, disable_rbac()).after_noting([
+        "token.expired",
+        "token.expired",
+        "proxy_token.expired",
+        "access_key.expired",
+    ]);
+    gone.then(["rbac.disabled"]);
+}
+
+#[test]
+fn a_token_without_end_makes_credentials_without_end() {
+    let made = team().when(by("mo"), [create_proxy_token(["prod"]), issue_access_key(Auditor)]).world;
+    assert_eq!(last_ends(&made), [None; 3]);
+}
+
+#[test]
+fn a_principal_holds_so_many_live_tokens() {
+    let issue = |world: World, holder: &str, count: usize| -> World {
+        (0..count).fold(world, |world, _| world.and([issue_token(holder)]))
+    };
+    for (holder, who) in [("user:bob", by("bob")), ("service_user:ci", by("mo"))] {
+        let full = issue(team(), holder, TOKENS_OF_PRINCIPAL_MAX - 1);
+        full.when(who, issue_token(holder)).refused("too_large");
+        full.when(OPERATOR, issue_token(holder)).refused("too_large");
+        full.when(by("ada"), [issue_token("user:cyd"), issue_token(holder)]).refused_at(1, "too_large");
+        full.when(by("ada"), issue_token("user:cyd")).then(["token.issued"]);
+        full.when(by("ada"), create_service_user("deploy")).then(["service_user.created", "token.issued"]);
+        full.when(who, issue_token_until(holder, full.in_micros(-1))).refused("invalid");
+        let freed = full.clone().and([revoke_token(full.token(holder.split_once(':').unwrap().1))]);
+        let full = freed.when(by("ada"), issue_token(holder)).then(["token.issued"]);
+        full.when(by("ada"), issue_token(holder)).refused("too_large");
+    }
+}
+
+#[test]
+fn tokens_that_have_expired_take_no_room() {
+    let world = team();
+    let end = world.in_micros(1_000);
+    let full = (1..TOKENS_OF_PRINCIPAL_MAX).fold(world, |world, _| world.and([issue_token_until("user:bob", end)]));
+    full.when(by("ada"), issue_token("user:bob")).refused("too_large");
+    let later = full.later(2_000);
+    let issued = later.when(by("ada"), issue_token("user:bob"));
+    assert_eq!(issued.submitted.expired.concat().len(), TOKENS_OF_PRINCIPAL_MAX - 1);
+    issued.then(["token.issued"]);
+}
+
+#[test]
+fn a_log_with_more_tokens_than_that_is_replayed_and_no_more_are_issued() {
+    let world = team();
+    let mut events = world.writer.events.clone();
+    let last = events.last().unwrap().clone();
+    for revision in (last.revision.0 + 1..).take(2 * TOKENS_OF_PRINCIPAL_MAX) {
+        let id = TokenId::from_uuid(uuid::Uuid::from_u128(u128::MAX - u128::from(revision)));
+        let terms = TokenTerms { holder: "user:bob".parse().unwrap(), sha256: SecretDigest([7; 32]), expires_at: None };
+        let data = EventData::TokenIssued(id, terms);
+        events.push(Event { revision: Revision(revision), data, ..Event::clone(&last) }.into());
+    }
+    let mut replayed = Workspace::empty(world.writer.workspace.id());
+    for event in &events {
+        replayed.evolve(event);
+    }
+    let view = View::now(replayed.into(), world.writer.clock);
+    assert_eq!(view.tokens_of(&"user:bob".parse().unwrap()).count(), 2 * TOKENS_OF_PRINCIPAL_MAX + 1);
+    let refused = decide(&view, &Caller::Operator, &issue_token("user:bob"), &Counter::starting_at(1).fresh());
+    assert_eq!(refused.map_err(|refused| refused.code()).unwrap_err(), "too_large");
 }
 
 #[test]

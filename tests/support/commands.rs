@@ -3,7 +3,7 @@
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
     CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
-    EnableRbac, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, RemoveMember, RemoveResource,
+    EnableRbac, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, RemoveMember, RemoveResource,
     RenameEnvironment, ResourceRef, ResourceSpec, RestrictEnvironment, RevokeAccessKey, RevokeGrant, RevokeProxyToken,
     RevokeToken, SetDefaultRole, SetGrant, SetProxyTokenEnvironments, UnrestrictEnvironment,
 };
@@ -40,7 +40,11 @@ pub fn change_role(user: &str, role: WorkspaceRole) -> Command {
 }
 
 pub fn remove_member(user: &str) -> Command {
-    RemoveMember { user: user.into() }.into()
+    RemoveMember { user: user.into(), revoke_issued: false }.into()
+}
+
+pub fn remove_member_and_issued(user: &str) -> Command {
+    RemoveMember { user: user.into(), revoke_issued: true }.into()
 }
 
 pub fn create_service_user(name: &str) -> Command {
@@ -83,7 +87,12 @@ pub fn grant(principal: &str, role: EnvironmentRole) -> GrantSpec {
 }
 
 pub fn grant_until(principal: &str, role: EnvironmentRole, expires_at: impl Into<Option<Instant>>) -> GrantSpec {
-    GrantSpec { principal: principal.into(), role, expires_at: expires_at.into() }
+    GrantSpec { principal: principal.into(), role, expires_at: expiry(expires_at.into()) }
+}
+
+/// What is said of a grant's end; nothing where there is none.
+fn expiry(end: Option<Instant>) -> GrantExpiry {
+    end.map_or(GrantExpiry::Unsaid, GrantExpiry::At)
 }
 
 pub fn rename(environment: &str, name: &str) -> Command {
@@ -126,7 +135,13 @@ pub fn set_grant_until(
     expires_at: impl Into<Option<Instant>>,
 ) -> Command {
     let (environment, principal) = (environment.into(), principal.into());
-    SetGrant { environment, principal, role, expires_at: expires_at.into() }.into()
+    SetGrant { environment, principal, role, expires_at: expiry(expires_at.into()) }.into()
+}
+
+/// As [`set_grant`], and says that the grant never ends.
+pub fn set_grant_for_good(environment: &str, principal: &str, role: EnvironmentRole) -> Command {
+    let (environment, principal) = (environment.into(), principal.into());
+    SetGrant { environment, principal, role, expires_at: GrantExpiry::Never }.into()
 }
 
 pub fn revoke_grant(environment: &str, principal: &str) -> Command {

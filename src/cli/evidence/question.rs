@@ -21,7 +21,7 @@ use crate::proof::note::VerifierKey;
 const LISTS: [&str; 4] = ["audit/access", "audit/tenures", "audit/diff", "audit/credentials"];
 
 /// What can be said of a list, beside the view. Nothing that makes an answer begin or end within it is among them.
-const PARAMETERS: [&str; 5] = ["environment", "principal", "role", "from", "until"];
+const PARAMETERS: [&str; 6] = ["environment", "principal", "role", "issued_by", "from", "until"];
 
 /// A question that always has the same answer: its view is a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -125,7 +125,8 @@ fn standing(view: &View, caller: &Caller) -> Result<Standing, Rejection> {
 
 fn authorize_removal(standing: &Standing, command: &RemoveMember) -> Result<(), Rejection> {
     let oneself = command.user.0.parse().is_ok_and(|user| standing.is(&user));
-    allow(oneself || standing.administers(), ADMINISTRATORS_ONLY)
+    // Who leaves and administers nothing now may not end what they made when they did.
+    allow((oneself && !command.revoke_issued) || standing.administers(), ADMINISTRATORS_ONLY)
 }
 
 fn authorize_issue(standing: &Standing, command: &IssueToken) -> Result<(), Rejection> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::authority::Standing;
 use super::grants::check_rbac;
-use super::{CREDENTIALS_MAX, Decision, SCOPE_MAX, check_expiry};
+use super::{CREDENTIALS_MAX, Decision, SCOPE_MAX, TOKENS_OF_PRINCIPAL_MAX, check_expiry};
 use crate::domain::command::{
     CreateProxyToken, EnvironmentRef, IssueAccessKey, IssueToken, RevokeAccessKey, RevokeProxyToken, RevokeToken,
     SetProxyTokenEnvironments,
@@ -12,12 +12,13 @@ use crate::domain::command::{
 use crate::domain::event::{
     AccessKeyTerms, EventData, Nothing, ProxyTokenScope, ProxyTokenTerms, TokenEnd, TokenTerms,
 };
-use crate::domain::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, TokenId};
+use crate::domain::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, TokenId, UserId};
 use crate::domain::principal::{Caller, Principal};
 use crate::domain::rejection::Rejection;
 use crate::domain::role::WorkspaceRole;
 use crate::domain::time::Instant;
 use crate::domain::view::View;
+use crate::domain::workspace::AnyCredentialId;
 
 pub(super) fn issue_token(view: &View, caller: &Caller, command: &IssueToken, fresh: &Fresh) -> Decision {
     let holder = match (&command.user, &command.service_user) {
@@ -48,15 +49,19 @@ fn new_token(
     expires_at: Option<Instant>,
     fresh: &Fresh,
 ) -> Result<EventData, Rejection> {
-    check_expiry(view, expires_at)?;
-    let expires_at = within_caller(view, caller, expires_at)?;
+    let expires_at = end_of_new(view, caller, expires_at)?;
     check_room(view)?;
+    if view.live_tokens_len(&holder) >= TOKENS_OF_PRINCIPAL_MAX {
+        return Err(Rejection::TooLarge { what: "live API tokens a principal", max: TOKENS_OF_PRINCIPAL_MAX });
+    }
     let terms = TokenTerms { holder, sha256: fresh.digest, expires_at };
     Ok(EventData::TokenIssued(TokenId::from_uuid(fresh.token), terms))
 }
 
-/// A token that is made with another lives no longer than that one, so that one which leaks cannot outlive itself.
-fn within_caller(view: &View, caller: &Caller, asked: Option<Instant>) -> Result<Option<Instant>, Rejection> {
+/// Returns the end of a credential that is made: in the future, and no later than the end of the token that it is made with, so
+/// that a token which leaks makes nothing that outlives it.
+fn end_of_new(view: &View, caller: &Caller, asked: Option<Instant>) -> Result<Option<Instant>, Rejection> {
+    check_expiry(view, asked)?;
     let Caller::Principal { token, .. } = caller else { return Ok(asked) };
     let Some(own) = view.token(*token).and_then(|token| token.expires_at) else { return Ok(asked) };
     match asked {
@@ -70,24 +75,58 @@ fn within_caller(view: &View, caller: &Caller, asked: Option<Instant>) -> Result
 
 pub(super) fn revoke_token(view: &View, standing: &Standing, command: &RevokeToken) -> Decision {
     let token = view.find_token(&command.token)?;
-    let holder = &token.terms.holder;
+    check_holder(view, standing, &token.terms.holder)?;
+    Ok(vec![token_revoked(token.id, &token.terms.holder)])
+}
+
+/// Refuses to revoke a token of an owner, unless an owner or the operator asks.
+fn check_holder(view: &View, standing: &Standing, holder: &Principal) -> Result<(), Rejection> {
     let owner = matches!(holder, Principal::User(user)
         if view.member(user).is_some_and(|role| role.value == WorkspaceRole::Owner));
     if owner && !standing.owns() {
         return Err(Rejection::OwnerProtected("revoke an owner's token"));
     }
-    Ok(vec![EventData::TokenRevoked(token.id, TokenEnd { holder: holder.clone() })])
+    Ok(())
+}
+
+fn token_revoked(id: TokenId, holder: &Principal) -> EventData {
+    EventData::TokenRevoked(id, TokenEnd { holder: holder.clone() })
 }
 
 /// The end of every token that a principal holds.
 pub(super) fn revoke_tokens(view: &View, holder: &Principal) -> impl Iterator<Item = EventData> {
-    view.tokens_of(holder)
-        .map(|token| EventData::TokenRevoked(token.id, TokenEnd { holder: token.terms.holder.clone() }))
+    view.tokens_of(holder).map(|token| token_revoked(token.id, &token.terms.holder))
+}
+
+/// The end of every live credential that a member issued, but for the tokens that the member holds.
+///
+/// # Errors
+/// `owner_protected`: one of them is a token of an owner, which the caller may not revoke.
+pub(super) fn revoke_issued(view: &View, standing: &Standing, issuer: &UserId) -> Decision {
+    let mut events = Vec::new();
+    for credential in view.issued(issuer) {
+        match credential {
+            AnyCredentialId::Token(id) => {
+                let Some(token) = view.token(id).filter(|token| !is_user(&token.terms.holder, issuer)) else {
+                    continue;
+                };
+                check_holder(view, standing, &token.terms.holder)?;
+                events.push(token_revoked(id, &token.terms.holder));
+            }
+            AnyCredentialId::ProxyToken(id) => events.push(EventData::ProxyTokenRevoked(id, Nothing {})),
+            AnyCredentialId::AccessKey(id) => events.push(EventData::AccessKeyRevoked(id, Nothing {})),
+        }
+    }
+    Ok(events)
+}
+
+fn is_user(principal: &Principal, user: &UserId) -> bool {
+    matches!(principal, Principal::User(own) if own == user)
 }
 
 /// While RBAC is on, a proxy token is scoped; while it is off, workspace-wide. A list that is given while RBAC is off is
 /// refused even if it is empty: whoever wrote it did not mean everywhere.
-pub(super) fn create_proxy_token(view: &View, command: &CreateProxyToken, fresh: &Fresh) -> Decision {
+pub(super) fn create_proxy_token(view: &View, caller: &Caller, command: &CreateProxyToken, fresh: &Fresh) -> Decision {
     let environments = command.environments.as_deref().map(|named| find_scope(view, named)).transpose()?;
     match (&environments, view.rbac().value) {
         (Some(_), false) => return Err(Rejection::RbacDisabled("a token made now is workspace-wide, so name none")),
@@ -98,9 +137,9 @@ pub(super) fn create_proxy_token(view: &View, command: &CreateProxyToken, fresh:
         }
         (None, false) => {}
     }
-    check_expiry(view, command.expires_at)?;
+    let expires_at = end_of_new(view, caller, command.expires_at)?;
     check_room(view)?;
-    let terms = ProxyTokenTerms { environments, sha256: fresh.digest, expires_at: command.expires_at };
+    let terms = ProxyTokenTerms { environments, sha256: fresh.digest, expires_at };
     Ok(vec![EventData::ProxyTokenCreated(ProxyTokenId::from_uuid(fresh.entity), terms)])
 }
 
@@ -122,11 +161,11 @@ pub(super) fn revoke_proxy_token(view: &View, command: &RevokeProxyToken) -> Dec
     Ok(vec![EventData::ProxyTokenRevoked(token.id, Nothing {})])
 }
 
-pub(super) fn issue_access_key(view: &View, command: &IssueAccessKey, fresh: &Fresh) -> Decision {
+pub(super) fn issue_access_key(view: &View, caller: &Caller, command: &IssueAccessKey, fresh: &Fresh) -> Decision {
     let IssueAccessKey { role, label, expires_at } = command;
-    check_expiry(view, *expires_at)?;
+    let expires_at = end_of_new(view, caller, *expires_at)?;
     check_room(view)?;
-    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at: *expires_at };
+    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at };
     Ok(vec![EventData::AccessKeyIssued(AccessKeyId::from_uuid(fresh.entity), terms)])
 }
 

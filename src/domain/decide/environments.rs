@@ -9,6 +9,7 @@ use crate::domain::command::{
 use crate::domain::event::{EnvironmentDescription, EventData, Nothing, ProxyTokenScope, Restriction};
 use crate::domain::id::{EnvironmentId, Fresh};
 use crate::domain::name::EnvironmentName;
+use crate::domain::principal::Caller;
 use crate::domain::rejection::Rejection;
 use crate::domain::role::EnvironmentRole;
 use crate::domain::view::View;
@@ -19,9 +20,9 @@ const DEFAULT_ROLE: EnvironmentRole = EnvironmentRole::Viewer;
 const RESTRICTING: &str = "enable it before restricting environments";
 
 /// An environment that is made restricted is never open for a moment: its restriction and grants come with it.
-pub(super) fn create(view: &View, command: &CreateEnvironment, fresh: &Fresh) -> Decision {
+pub(super) fn create(view: &View, caller: &Caller, command: &CreateEnvironment, fresh: &Fresh) -> Decision {
     let CreateEnvironment { name, restricted, default_role, grants } = command;
-    let given = find_all(view, grants)?;
+    let given = find_all(view, caller, grants)?;
     if *restricted {
         check_rbac(view, RESTRICTING)?;
     }
@@ -54,9 +55,9 @@ pub(super) fn rename(view: &View, command: &RenameEnvironment) -> Decision {
 }
 
 /// On one that is restricted already, a default role that is left out is kept.
-pub(super) fn restrict(view: &View, command: &RestrictEnvironment) -> Decision {
+pub(super) fn restrict(view: &View, caller: &Caller, command: &RestrictEnvironment) -> Decision {
     let environment = view.find_environment(&command.environment)?;
-    let given = find_all(view, &command.grants)?;
+    let given = find_all(view, caller, &command.grants)?;
     check_rbac(view, RESTRICTING)?;
     check_all(view, Some(&environment), &given)?;
     let id = environment.id;

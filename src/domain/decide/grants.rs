@@ -3,26 +3,43 @@
 use std::collections::BTreeSet;
 
 use super::{Decision, GRANTS_MAX, check_expiry};
-use crate::domain::command::{GrantSpec, RevokeGrant, SetGrant};
+use crate::domain::command::{GrantExpiry, GrantSpec, RevokeGrant, SetGrant};
 use crate::domain::event::{EventData, GrantEnd, GrantTerms};
 use crate::domain::id::EnvironmentId;
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Caller, Principal};
 use crate::domain::rejection::Rejection;
+use crate::domain::role::EnvironmentRole;
 use crate::domain::timeline::Since;
 use crate::domain::view::{EnvironmentView, View};
 use crate::domain::workspace::Grant;
 
 /// A grant that is asked for, its principal found.
-pub(super) type Given = (Principal, Grant);
+pub(super) struct Given {
+    principal: Principal,
+    role: EnvironmentRole,
+    expiry: GrantExpiry,
+}
 
-pub(super) fn set(view: &View, command: &SetGrant) -> Decision {
+impl Given {
+    fn new(caller: &Caller, principal: Principal, role: EnvironmentRole, expiry: GrantExpiry) -> Self {
+        // A recorded change was made when a grant without an end could be given by leaving the field out.
+        let vouched = matches!(caller, Caller::Vouched(_)) && expiry.is_unsaid();
+        Self { principal, role, expiry: if vouched { GrantExpiry::Never } else { expiry } }
+    }
+
+    const fn grant(&self) -> Grant {
+        Grant { role: self.role, expires_at: self.expiry.instant() }
+    }
+}
+
+pub(super) fn set(view: &View, caller: &Caller, command: &SetGrant) -> Decision {
     let environment = view.find_environment(&command.environment)?;
     let principal = view.find_principal(&command.principal)?;
     check_rbac(view, "enable it before giving grants")?;
     if environment.default_role().is_none() {
         return Err(Rejection::EnvironmentUnrestricted(environment.name.to_string()));
     }
-    let given = [(principal, Grant { role: command.role, expires_at: command.expires_at })];
+    let given = [Given::new(caller, principal, command.role, command.expires_at)];
     check_all(view, Some(&environment), &given)?;
     Ok(give_all(view, environment.id, Some(&environment), &given))
 }
@@ -36,9 +53,12 @@ pub(super) fn revoke(view: &View, command: &RevokeGrant) -> Decision {
 }
 
 /// Finds the principals of grants that come with an environment.
-pub(super) fn find_all(view: &View, specs: &[GrantSpec]) -> Result<Vec<Given>, Rejection> {
-    let grant = |spec: &GrantSpec| Grant { role: spec.role, expires_at: spec.expires_at };
-    specs.iter().map(|spec| Ok((view.find_principal(&spec.principal)?, grant(spec)))).collect()
+pub(super) fn find_all(view: &View, caller: &Caller, specs: &[GrantSpec]) -> Result<Vec<Given>, Rejection> {
+    let given = |spec: &GrantSpec| {
+        let principal = view.find_principal(&spec.principal)?;
+        Ok(Given::new(caller, principal, spec.role, spec.expires_at))
+    };
+    specs.iter().map(given).collect()
 }
 
 /// Judges grants to be given in an environment, or in one that is just being made.
@@ -48,18 +68,32 @@ pub(super) fn check_all(
     given: &[Given],
 ) -> Result<(), Rejection> {
     let mut seen = BTreeSet::new();
-    for (principal, grant) in given {
+    for given in given {
+        let principal = &given.principal;
         check_not_implied(view, principal)?;
-        check_expiry(view, grant.expires_at)?;
+        check_expiry(view, given.expiry.instant())?;
         if !seen.insert(principal) {
             return Err(Rejection::Invalid { field: "grants", why: format!("`{principal}` is named twice") });
         }
+        check_end_is_said(view, environment, given)?;
     }
-    let added = given.iter().filter(|(principal, _)| held(view, environment, principal).is_none()).count();
+    let added = given.iter().filter(|given| held(view, environment, &given.principal).is_none()).count();
     if added + environment.map_or(0, View::grants_len) > GRANTS_MAX {
         return Err(Rejection::TooLarge { what: "grants an environment", max: GRANTS_MAX });
     }
     Ok(())
+}
+
+/// Refuses to make a grant without an end of one that has an end, unless that is said.
+fn check_end_is_said(view: &View, environment: Option<&EnvironmentView<'_>>, given: &Given) -> Result<(), Rejection> {
+    let (Some(place), GrantExpiry::Unsaid) = (environment, given.expiry) else { return Ok(()) };
+    match view.grant(place, &given.principal).and_then(|held| held.value.expires_at) {
+        None => Ok(()),
+        Some(end) => {
+            let (principal, environment) = (given.principal.to_string(), place.name.to_string());
+            Err(Rejection::ExpiryRequired { principal, environment, end })
+        }
+    }
 }
 
 /// The events of giving grants in an environment; those of other principals stay as they are.
@@ -69,10 +103,11 @@ pub(super) fn give_all(
     environment: Option<&EnvironmentView<'_>>,
     given: &[Given],
 ) -> Vec<EventData> {
-    let give = |(principal, grant): &Given| {
+    let give = |given: &Given| {
+        let (principal, grant) = (&given.principal, given.grant());
         let terms = GrantTerms { principal: principal.clone(), role: grant.role, expires_at: grant.expires_at };
         match held(view, environment, principal) {
-            Some(held) if held.value == *grant => None,
+            Some(held) if held.value == grant => None,
             Some(_) => Some(EventData::GrantChanged(id, terms)),
             None => Some(EventData::GrantAdded(id, terms)),
         }

@@ -1,7 +1,7 @@
 //! Commands about members and service users.
 
 use super::authority::Standing;
-use super::credentials::{first_token, revoke_tokens};
+use super::credentials::{first_token, revoke_issued, revoke_tokens};
 use super::grants::revoke_all_of;
 use super::{Decision, PRINCIPALS_MAX};
 use crate::domain::command::{AddMember, ChangeMemberRole, CreateServiceUser, DeleteServiceUser, RemoveMember};
@@ -48,6 +48,9 @@ pub(super) fn remove(view: &View, standing: &Standing, command: &RemoveMember) -
     let principal = Principal::User(user.clone());
     let mut events = revoke_all_of(view, &principal);
     events.extend(revoke_tokens(view, &principal));
+    if command.revoke_issued {
+        events.extend(revoke_issued(view, standing, &user)?);
+    }
     events.push(EventData::MemberRemoved(user, Nothing {}));
     Ok(events)
 }

@@ -36,6 +36,8 @@ pub const PRINCIPALS_MAX: usize = 100_000;
 pub const GRANTS_MAX: usize = 10_000;
 /// The most live API tokens, proxy tokens and access keys, together, in a workspace.
 pub const CREDENTIALS_MAX: usize = 100_000;
+/// The most live API tokens that a principal holds.
+pub const TOKENS_OF_PRINCIPAL_MAX: usize = 50;
 /// The most resource types of a workspace's own.
 pub const RESOURCE_TYPES_MAX: usize = 200;
 /// The most actions of a resource type.
@@ -73,18 +75,18 @@ pub fn decide(view: &View, caller: &Caller, command: &Command, fresh: &Fresh) ->
         Command::DeleteServiceUser(command) => members::delete_service_user(view, command),
         Command::IssueToken(command) => credentials::issue_token(view, caller, command, fresh),
         Command::RevokeToken(command) => credentials::revoke_token(view, &standing, command),
-        Command::CreateEnvironment(command) => environments::create(view, command, fresh),
+        Command::CreateEnvironment(command) => environments::create(view, caller, command, fresh),
         Command::RenameEnvironment(command) => environments::rename(view, command),
-        Command::RestrictEnvironment(command) => environments::restrict(view, command),
+        Command::RestrictEnvironment(command) => environments::restrict(view, caller, command),
         Command::SetDefaultRole(command) => environments::set_default_role(view, command),
         Command::UnrestrictEnvironment(command) => environments::unrestrict(view, command),
         Command::DeleteEnvironment(command) => environments::delete(view, command),
-        Command::SetGrant(command) => grants::set(view, command),
+        Command::SetGrant(command) => grants::set(view, caller, command),
         Command::RevokeGrant(command) => grants::revoke(view, command),
-        Command::CreateProxyToken(command) => credentials::create_proxy_token(view, command, fresh),
+        Command::CreateProxyToken(command) => credentials::create_proxy_token(view, caller, command, fresh),
         Command::SetProxyTokenEnvironments(command) => credentials::set_scope(view, command),
         Command::RevokeProxyToken(command) => credentials::revoke_proxy_token(view, command),
-        Command::IssueAccessKey(command) => credentials::issue_access_key(view, command, fresh),
+        Command::IssueAccessKey(command) => credentials::issue_access_key(view, caller, command, fresh),
         Command::RevokeAccessKey(command) => credentials::revoke_access_key(view, command),
         Command::DefineResourceType(command) => resources::define(view, command),
         Command::PlaceResource(command) => resources::place(view, command),

@@ -15,9 +15,9 @@ use super::{
 use crate::domain::event::{AccessKeyTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
 use crate::domain::history::History;
 use crate::domain::id::EnvironmentId;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::time::Instant;
 use crate::domain::timeline::Timeline;
-use crate::domain::workspace::{Census, Credential, Expiring, Grant, Mode, Workspace};
+use crate::domain::workspace::{AnyCredentialId, Census, Credential, Grant, Mode, Workspace};
 
 impl Workspace {
     /// The facts as of a state's revision, from which [`evolve`](Self::evolve) goes on with the events after it. Total: a state
@@ -150,9 +150,12 @@ impl Workspace {
     fn restore_token(&mut self, token: &TokenState) {
         let TokenState { id, holder, sha256, issued_by, issued_at, issued, expires_at, ended } = token.clone();
         let terms = TokenTerms { holder: holder.clone(), sha256, expires_at };
-        self.tokens.insert(id, Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended }));
+        let token = Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended });
+        if ended.is_none() {
+            self.token_added(id, &token);
+        }
+        self.tokens.insert(id, token);
         self.tokens_of.entry(holder).or_default().insert(id);
-        self.restore_expiry(ended, expires_at, Expiring::Token(id));
     }
 
     fn restore_proxy_token(&mut self, token: &ProxyTokenState) {
@@ -160,21 +163,21 @@ impl Workspace {
             token.clone();
         let timeline = Timeline::starting(since, scope.clone().map(Arc::new));
         let terms = (ProxyTokenTerms { environments: scope, sha256, expires_at }, timeline);
-        self.proxy_tokens.insert(id, Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended }));
-        self.restore_expiry(ended, expires_at, Expiring::ProxyToken(id));
+        let token = Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended });
+        if ended.is_none() {
+            self.credential_added(&token, AnyCredentialId::ProxyToken(id));
+        }
+        self.proxy_tokens.insert(id, token);
     }
 
     fn restore_access_key(&mut self, key: &AccessKeyState) {
         let AccessKeyState { id, role, label, sha256, issued_by, issued_at, issued, expires_at, ended } = key.clone();
         let terms = AccessKeyTerms { role, label, sha256, expires_at };
-        self.access_keys.insert(id, Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended }));
-        self.restore_expiry(ended, expires_at, Expiring::AccessKey(id));
-    }
-
-    fn restore_expiry(&mut self, ended: Option<Revision>, expires_at: Option<Instant>, expiring: Expiring) {
+        let key = Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended });
         if ended.is_none() {
-            self.credential_added(expires_at, expiring);
+            self.credential_added(&key, AnyCredentialId::AccessKey(id));
         }
+        self.access_keys.insert(id, key);
     }
 }
 

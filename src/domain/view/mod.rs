@@ -21,7 +21,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::role::{EnvironmentRole, Plan, WorkspaceRole};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::timeline::Since;
-use crate::domain::workspace::{Credential, Grant, Mode, Workspace, newest};
+use crate::domain::workspace::{AnyCredentialId, Credential, Grant, Mode, Workspace, newest};
 
 pub(super) use names::Present;
 pub use past::TokenLife;
@@ -407,6 +407,22 @@ impl View {
     /// Every API token of a principal, in the order of their ids.
     pub fn tokens_of(&self, holder: &Principal) -> impl Iterator<Item = CredentialView<'_, TokenId, TokenTerms>> {
         self.workspace.tokens_of.get(holder).into_iter().flatten().filter_map(|id| self.token(*id))
+    }
+
+    /// Returns how many live API tokens a principal holds at the head.
+    pub(super) fn live_tokens_len(&self, holder: &Principal) -> usize {
+        self.workspace.registry.principal(holder).map_or(0, |facts| facts.live_tokens)
+    }
+
+    /// Returns every live credential at the head that a user issued: API tokens, proxy tokens, access keys, each in the order of
+    /// their ids.
+    pub(super) fn issued(&self, issuer: &UserId) -> impl Iterator<Item = AnyCredentialId> {
+        let issued = self.workspace.issued.get(issuer).into_iter().flatten().copied();
+        issued.filter(|credential| match credential {
+            AnyCredentialId::Token(id) => self.token(*id).is_some(),
+            AnyCredentialId::ProxyToken(id) => self.proxy_token(*id).is_some(),
+            AnyCredentialId::AccessKey(id) => self.access_key(*id).is_some(),
+        })
     }
 
     /// A proxy token and its scope.

@@ -176,7 +176,7 @@ fn known_type(name: &String) -> Result<String, Problem> {
 }
 
 /// An actor by what it is called. One that never was, and never did anything, is not found.
-fn known_actor(view: &View, text: &str) -> Result<Actor, Problem> {
+pub(super) fn known_actor(view: &View, text: &str) -> Result<Actor, Problem> {
     let not_found = || Problem::not_found("actor", text);
     match Actor::from_str(text) {
         Ok(actor @ (Actor::Operator | Actor::System)) => Ok(actor),

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Answered;
 use super::environments::may_see;
-use crate::domain::command::{RevokeGrant, SetGrant};
+use crate::domain::command::{GrantExpiry, RevokeGrant, SetGrant};
 use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Instant;
 use crate::http::answer::{self, Paging};
 use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
@@ -20,9 +19,9 @@ use crate::http::problem::Problem;
 pub struct GrantBody {
     /// The role.
     pub role: EnvironmentRole,
-    /// From when on it gives nothing.
-    #[serde(default)]
-    pub expires_at: Option<Instant>,
+    /// From when on it gives nothing; never if left out or `null`. Over a grant that has an end, it cannot be left out.
+    #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+    pub expires_at: GrantExpiry,
 }
 
 /// Lists the grants in an environment: all of them, or the caller's own.

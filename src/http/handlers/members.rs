@@ -76,11 +76,12 @@ pub async fn change_role(request: InWorkspace) -> Answered {
     change(request, vec![ChangeMemberRole { user, role }.into()], entities).await
 }
 
-/// Ends a membership.
-pub async fn remove(request: InWorkspace) -> Answered {
+/// Ends a membership, and if so asked what the member issued.
+pub async fn remove(mut request: InWorkspace) -> Answered {
     request.asked.no_body()?;
+    let revoke_issued = request.asked.params.flag("revoke_issued")?;
     let user = request.asked.path("user").into();
-    change(request, vec![RemoveMember { user }.into()], entities).await
+    change(request, vec![RemoveMember { user, revoke_issued }.into()], entities).await
 }
 
 /// Whose profile is meant. It may be that of a person who has left, so that it can still be erased.

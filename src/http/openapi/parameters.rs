@@ -27,8 +27,8 @@ pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
         (Kind::Decide, _) => (reads, &["explain"], &[]),
         (Kind::Foresee | Kind::Write, _) => (&["reason"], &[], &[]),
     };
-    let in_query =
-        first.iter().chain(second).chain(third).map(|name| parameter(name, ParameterIn::Query, Required::False));
+    let in_query = first.iter().chain(second).chain(third).chain(route.parameters);
+    let in_query = in_query.map(|name| parameter(name, ParameterIn::Query, Required::False));
     let headers: &[&str] = match route.kind {
         Kind::Write => &["Idempotency-Key", "If-Match"],
         Kind::Log(_) | Kind::Feed => &["Last-Event-ID"],
@@ -73,7 +73,7 @@ fn values(name: &str) -> Object {
         "limit" => number.minimum(Some(1)).maximum(Some(LIMIT_MAX)),
         "after" | "revision" | "at_least" => number.minimum(Some(0)),
         "days" => number.minimum(Some(1)).maximum(Some(36_500)),
-        "explain" => ObjectBuilder::new().schema_type(Type::Boolean),
+        "explain" | "revoke_issued" => ObjectBuilder::new().schema_type(Type::Boolean),
         "at" => text.pattern(Some(format!("^([0-9]{{1,15}}|{INSTANT})$"))),
         "from" | "until" => text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
         "reason" => text.max_length(Some(1_000)),
@@ -107,6 +107,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ("cursor", "the `next` of the page before, of the same question"),
     ("explain", "`true` adds the rule and the events that the answer rests on; to a search, its view"),
     ("reason", "why, in up to 1,000 characters: a ticket, an approval; it stands in the events"),
+    (
+        "revoke_issued",
+        "`true` also revokes each API token, proxy token and access key that the member issued and that lives",
+    ),
+    ("issued_by", "only what this actor issued: `operator`, `user:ID`"),
     ("Idempotency-Key", "the request is done once under this key; sent again, it gets the first answer"),
     ("If-Match", "a revision in quotes: do it only while that is the newest one"),
     ("Last-Event-ID", "of a live stream: the `id` of the last message that was seen, to go on after it"),

@@ -102,6 +102,8 @@ pub struct Route {
     pub who: Who,
     /// What kind of request it is.
     pub kind: Kind,
+    /// The parameters that it takes beside those of its kind.
+    pub parameters: &'static [&'static str],
     /// The shape of the body, if it takes one.
     pub body: Option<SchemaOf>,
     /// The status of success.
@@ -124,11 +126,16 @@ impl Route {
         let read = method.as_ref().is_none_or(|method| method == Method::GET);
         let (kind, gives) = if read { (Kind::Read, Gives::Nothing) } else { (Kind::Write, Gives::Change(&[])) };
         let status = if method == Some(Method::POST) { 201 } else { 200 };
-        Self { method, path, summary, who, kind, body: None, status, gives, forms: &[AnswerForm::Json], handler }
+        let (parameters, forms) = (&[], &[AnswerForm::Json]);
+        Self { method, path, summary, who, kind, parameters, body: None, status, gives, forms, handler }
     }
 
     fn kind(self, kind: Kind) -> Self {
         Self { kind, ..self }
+    }
+
+    fn with_parameters(self, parameters: &'static [&'static str]) -> Self {
+        Self { parameters, ..self }
     }
 
     fn takes<T: JsonSchema>(self) -> Self {

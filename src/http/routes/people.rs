@@ -23,7 +23,8 @@ fn member_rows() -> Vec<Route> {
         patch(one, "Gives a member another role", Administrators, members::change_role)
             .takes::<members::RoleBody>()
             .changes(MEMBER),
-        delete(one, "Ends a membership: anyone's, or one's own", Principals, members::remove),
+        delete(one, "Ends a membership: anyone's, or one's own", Principals, members::remove)
+            .with_parameters(&["revoke_issued"]),
     ]
 }
 

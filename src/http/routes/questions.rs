@@ -12,7 +12,7 @@ use crate::audit::search::{FoundAction, FoundEntity};
 use crate::audit::tenure::TenureRow;
 use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
 use crate::http::handlers::audit::what_if::WhatIfBody;
-use crate::http::handlers::audit::{About, AboutSpan, NoQuery, PairQuery, TenuresQuery};
+use crate::http::handlers::audit::{About, AboutSpan, CredentialsQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
 use crate::http::handlers::{
     audit, decisions, evaluations, events, feed, metadata, proxy_auth, reads, reports, searches,
@@ -94,8 +94,8 @@ pub(super) fn rows() -> Vec<Route> {
             .gives::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
             .forms(FORMS_OF_ROWS),
         get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
-            .kind(Kind::List(&[]))
-            .gives::<RowsBody<About<NoQuery>, CredentialRow>>()
+            .kind(Kind::List(&["issued_by"]))
+            .gives::<RowsBody<About<CredentialsQuery>, CredentialRow>>()
             .forms(FORMS_OF_ROWS),
         post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
             .kind(Kind::Foresee)

@@ -42,7 +42,7 @@ fn it_is_public_and_tells_nobody_which_workspaces_there_are() {
     let id = stage.acme.get("").expect(200).json["id"].as_str().unwrap().to_owned();
     let by_id = ask(server, &id, &[]).expect(200).text;
     assert_eq!(there.replace("/acme", &format!("/{id}")), by_id, "the identifier is as it was asked");
-    for wrong in ["Not%20A%20Name", "%C3%A9", "ws_nonsense", "a%2Fb", "%ff"] {
+    for wrong in ["Not%20A%20Name", "%C3%A9", "WS_nonsense", "a%2Fb", "%ff"] {
         let status = ask(server, wrong, &[]).status;
         assert!([400, 404].contains(&status), "{wrong}: {status}");
     }

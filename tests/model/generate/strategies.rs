@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 
-use super::{Asker, Draft, GrantDraft, History, Pick, Step};
+use super::{Asker, Draft, EndDraft, GrantDraft, History, Pick, Step};
 
 /// How often commands of each kind are drawn, against the others.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ fn settling() -> Vec<Step> {
         operator(vec![
             Draft::CreateEnvironment { name: 2, restricted: true, role: None, grants: Vec::new() },
             Draft::CreateEnvironment { name: 1, restricted: false, role: None, grants: Vec::new() },
-            Draft::SetGrant(named(2), (named(1), EnvironmentRole::Contributor, Some(20))),
+            Draft::SetGrant(named(2), (named(1), EnvironmentRole::Contributor, EndDraft::In(20))),
             Draft::CreateProxyToken(Some(vec![named(1), named(2)]), None),
             Draft::DefineType(0, 0),
             Draft::Place(0, 0, named(2)),
@@ -105,8 +105,8 @@ fn members() -> impl Strategy<Value = Draft> {
     prop_oneof![
         6 => (any::<u8>(), role()).prop_map(|(user, role)| Draft::AddMember(user, role)),
         5 => (pick(), role()).prop_map(|(user, role)| Draft::ChangeRole(user, role)),
-        3 => pick().prop_map(Draft::RemoveMember),
-        1 => Just(Draft::RemoveOneself),
+        3 => (pick(), any::<bool>()).prop_map(|(user, all)| Draft::RemoveMember(user, all)),
+        1 => any::<bool>().prop_map(Draft::RemoveOneself),
         4 => any::<u8>().prop_map(Draft::CreateServiceUser),
         2 => pick().prop_map(Draft::DeleteServiceUser),
     ]
@@ -176,7 +176,15 @@ fn resources() -> impl Strategy<Value = Draft> {
 }
 
 fn grant() -> impl Strategy<Value = GrantDraft> {
-    (pick(), role(), expiry())
+    (pick(), role(), end())
+}
+
+fn end() -> impl Strategy<Value = EndDraft> {
+    (expiry(), any::<bool>()).prop_map(|(expiry, said)| match expiry {
+        Some(micros) => EndDraft::In(micros),
+        None if said => EndDraft::Never,
+        None => EndDraft::Unsaid,
+    })
 }
 
 fn role() -> impl Strategy<Value = EnvironmentRole> {

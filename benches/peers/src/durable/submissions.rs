@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenure::clock::SystemClock;
-use tenure::domain::command::{Command, SetGrant};
+use tenure::domain::command::{Command, GrantExpiry, SetGrant};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::principal::Caller;
 use tenure::domain::role::EnvironmentRole;
@@ -57,7 +57,7 @@ fn change(workspace: WorkspaceId, caller: usize, did: usize) -> Submission {
         environment: environment.into(),
         principal: format!("user:m{:04}", first + caller).into(),
         role: EnvironmentRole::Contributor,
-        expires_at: Some(Instant::from_micros(end)),
+        expires_at: GrantExpiry::At(Instant::from_micros(end)),
     });
     Submission {
         workspace: Some(workspace),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answered;
+use super::event_filter::known_actor;
 use crate::audit::Question;
 use crate::audit::credentials::{AnyCredential, CredentialRow, Credentials};
 use crate::audit::diff::Diff;
@@ -15,7 +16,7 @@ use crate::audit::roster::Roster;
 use crate::audit::tenure::Tenures;
 use crate::domain::command::{EnvironmentRef, PrincipalRef};
 use crate::domain::id::{EnvironmentId, WorkspaceId};
-use crate::domain::principal::Principal;
+use crate::domain::principal::{Actor, Principal};
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
@@ -210,18 +211,27 @@ pub async fn diff(mut request: InWorkspace) -> Answered {
     rows::answer(&request, paging, about, diff).await
 }
 
-/// What a question about all credentials asked for: nothing more.
+/// What a question about credentials asked for.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct NoQuery {}
+pub struct CredentialsQuery {
+    /// Only what this actor issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_by: Option<Actor>,
+}
 
 /// Lists the credentials that were live, and what each could do.
 pub async fn credentials(mut request: InWorkspace) -> Answered {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
+    let issuer = request.asked.params.text("issued_by");
     std::mem::take(&mut request.asked.params).finish()?;
-    let about = About::of(&paging.view, NoQuery {});
-    let (permit, view) = (request.asked.permit()?, paging.view.clone());
-    let all = permit.run(&request.asked.app.service, move || Credentials::new(view)).await?;
+    let (permit, view, now) = (request.asked.permit()?, paging.view.clone(), request.now());
+    let look = move || -> Result<_, Problem> {
+        let issued_by = issuer.map(|issuer| known_actor(&now, &issuer)).transpose()?;
+        Ok((Credentials::issued_by(view, issued_by.as_ref()), CredentialsQuery { issued_by }))
+    };
+    let (all, query) = permit.run(&request.asked.app.service, look).await??;
+    let about = About::of(&paging.view, query);
     let service = (!paging.pinned).then(|| std::sync::Arc::clone(&request.asked.app.service));
     rows::answer(&request, paging, about, WithUses { all, service }).await
 }
