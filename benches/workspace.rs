@@ -121,7 +121,7 @@ impl Asked {
     }
 
     fn judge(&self, (root, _, question): &(usize, Instant, Question)) {
-        let view = View::now(Arc::clone(&self.roots[*root]), Instant::EARLIEST);
+        let view = View::at_head(Arc::clone(&self.roots[*root]));
         black_box(judge(&view, black_box(question)));
     }
 
@@ -261,7 +261,7 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         .iter()
         .map(|(environment, span)| {
             newer.evolve(&Arc::new(writer.event()));
-            let view = View::now(Arc::new(newer.clone()), Instant::EARLIEST);
+            let view = View::at_head(Arc::new(newer.clone()));
             median_nanos(1, 1, || {
                 rolls.who_had_access(&view, *environment, *span, |_, tenure| {
                     black_box(tenure);
@@ -280,6 +280,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
         mint: Arc::new(RandomMint),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         signer: Signer { key: key(), instance: Origin::default() },
+        clock_settle: std::time::Duration::from_secs(60),
         cache_bytes: 1 << 30,
     };
     Service::start(settings).unwrap()

@@ -34,6 +34,8 @@ mod faulty;
 mod full;
 #[path = "faults/groups.rs"]
 mod groups;
+#[path = "faults/jumps.rs"]
+mod jumps;
 #[path = "faults/life.rs"]
 mod life;
 #[path = "faults/process.rs"]

@@ -25,7 +25,7 @@ use tenure::domain::command::Command;
 use tenure::domain::event::Event;
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::principal::Caller;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::time::Revision;
 use tenure::domain::view::View;
 use tenure::domain::workspace::Workspace;
 use tenure::log::snapshot;
@@ -71,13 +71,14 @@ impl Stage {
             operator: Secret::new("0123456789abcdef0123456789abcdef"),
             signer: Signer { key: key(), instance: Origin::default() },
             cache_bytes,
+            clock_settle: std::time::Duration::from_secs(60),
         };
         (Service::start(settings).unwrap(), log)
     }
 }
 
 fn state(workspace: &Arc<Workspace>) -> String {
-    let view = View::now(Arc::clone(workspace), Instant::EARLIEST);
+    let view = View::at_head(Arc::clone(workspace));
     tenure::domain::state::State::of(&view).to_json().unwrap()
 }
 

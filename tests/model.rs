@@ -41,7 +41,7 @@ use tenure::domain::event::{Event, EventData};
 use tenure::domain::principal::{Actor, Caller};
 use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
 use tenure::domain::state::State;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::time::Revision;
 use tenure::domain::view::{At, PlacementView, View};
 use tenure::domain::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
@@ -245,7 +245,7 @@ fn restart(writer: &mut Writer, drawn: u16) {
 }
 
 fn state(workspace: Workspace) -> String {
-    State::of(&View::now(Arc::new(workspace), Instant::EARLIEST)).to_json().unwrap()
+    State::of(&View::at_head(Arc::new(workspace))).to_json().unwrap()
 }
 
 fn head(writer: &Writer) -> Facts {

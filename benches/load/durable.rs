@@ -76,7 +76,15 @@ fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let (clock, mint, operator) = (Arc::new(SystemClock), Arc::new(RandomMint), Secret::new("x".repeat(32)));
         let signer = Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() };
-        let settings = Settings { log, clock, mint, operator, signer, cache_bytes: 64 << 20 };
+        let settings = Settings {
+            log,
+            clock,
+            mint,
+            operator,
+            signer,
+            clock_settle: Duration::from_secs(60),
+            cache_bytes: 64 << 20,
+        };
         let service = Service::start(settings).unwrap();
         let workspace = workspace(&service).await;
         let (number, started) = (Arc::new(AtomicU32::new(0)), Instant::now());

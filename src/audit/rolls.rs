@@ -97,7 +97,7 @@ fn whole(view: &View) -> Option<View> {
     let workspace = view.workspace();
     let is_plain = view.revision() == workspace.revision_at(view.instant());
     let from_the_first = View::new(Arc::clone(workspace), At::Revision(Revision::ZERO), Instant::EARLIEST);
-    (is_plain && from_the_first.is_ok()).then(|| View::now(Arc::clone(workspace), Instant::EARLIEST))
+    (is_plain && from_the_first.is_ok()).then(|| View::at_head(Arc::clone(workspace)))
 }
 
 /// Tells of what a principal had, found out without a roll.

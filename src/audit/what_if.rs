@@ -14,7 +14,7 @@ use super::diff::{Change, Diff};
 use crate::domain::access::accepts;
 use crate::domain::command::Command;
 use crate::domain::credential::SecretDigest;
-use crate::domain::decide::{Decided, Recorder, Refused, Stamp, decide_all, expire};
+use crate::domain::decide::{Decided, Recorder, Refused, Stamp, decide_all_at, expire_at};
 use crate::domain::event::Event;
 use crate::domain::id::{CommandId, EnvironmentId, EventId, Fresh, ProxyTokenId};
 use crate::domain::name::{EnvironmentName, Reason};
@@ -103,15 +103,18 @@ pub fn foresee(
         reason: None,
     };
     let mut expired = Arc::clone(workspace);
-    while expired.next_expiry().is_some_and(|end| end <= stamp.time) {
-        expire(&mut expired, &stamp, &mut counted).map_err(|rejection| Refused { index: 0, rejection })?;
+    let is_ahead = workspace.is_ahead_of(clock);
+    let judged = |time: Instant| if is_ahead { clock } else { time };
+    while expired.next_expiry().is_some_and(|end| end <= judged(stamp.time)) {
+        let instant = judged(stamp.time);
+        expire_at(&mut expired, instant, &stamp, &mut counted).map_err(|rejection| Refused { index: 0, rejection })?;
         stamp.time = stamp.time.next();
     }
-    let time = stamp.time;
+    let time = judged(stamp.time);
     stamp = Stamp { actor: caller.actor(), credential: caller.credential(), reason, ..stamp };
     let commands: Vec<_> = commands.into_iter().map(|command| (command, counted.fresh())).collect();
     let mut then = Arc::clone(&expired);
-    let Decided { events, .. } = decide_all(&mut then, caller, &commands, &stamp, &mut counted)?;
+    let Decided { events, .. } = decide_all_at(&mut then, time, caller, &commands, &stamp, &mut counted)?;
     Ok(Foreseen { before: View::now(expired, time), after: View::now(then, time), events })
 }
 

@@ -15,16 +15,18 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::audit::rolls::Rolls;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SETTLE_SECONDS_DEFAULT, SystemClock, check_possible};
 use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
+use crate::domain::id::WorkspaceId;
+use crate::domain::time::Revision;
 use crate::http::attempts::Attempts;
 use crate::http::body::{BODIES_MIB_DEFAULT, Bodies};
 use crate::http::budget::{ANSWERS_MIB_DEFAULT, Budgets};
 use crate::http::client_address::TrustedProxies;
 use crate::http::live::Streams;
 use crate::http::{self, App};
-use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
+use crate::log::{Append, EventLog, LogError, Note};
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::Origin;
 use crate::service::mint::{RandomMint, Secret};
@@ -85,6 +87,14 @@ pub(super) struct ServeArgs {
     /// What the names of the logs begin with, in checkpoints and verifier keys; once a checkpoint was given away it stays
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
+    /// How long the machine's clock must be steady after a jump of more than a minute before changes are taken again, in seconds; 0
+    /// believes it at once
+    #[arg(long, env = "TENURE_CLOCK_SETTLE", value_name = "SECONDS", default_value_t = SETTLE_SECONDS_DEFAULT)]
+    clock_settle: u64,
+    /// Take the time that the machine's clock shows now for right, though this store has seen a later one: what expired by the later
+    /// time, and no event says so yet, counts again
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 /// The operator's secret of a data folder, made if it is missing.
@@ -114,6 +124,7 @@ fn served_signer(log: &SqliteLog, data: &Path, instance: Origin) -> Result<Signe
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     telemetry::start_logging("info");
     let log = SqliteLog::open_with_reserve(&args.data, args.disk_reserve_mib.saturating_mul(MIB))?;
+    check_clock(&log, args.accept_clock)?;
     let operator = operator_secret(&args.data)?;
     let signer = served_signer(&log, &args.data, args.origin)?;
     let cache_bytes = args.cache_mib.saturating_mul(MIB);
@@ -121,6 +132,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         ignore_hangups()?;
         let stop = asked_to_stop()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
+        let settings = Settings { clock_settle: Duration::from_secs(args.clock_settle), ..settings };
         let server = Server::start(settings, args.listen, args.base_url).await?;
         let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
         let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, ..server };
@@ -129,6 +141,18 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         out.flush()?;
         server.run(stop).await
     })
+}
+
+/// Makes sure that the machine's clock shows a time that can be and, where that is to be taken for right, makes it the newest one.
+fn check_clock(log: &SqliteLog, accept: bool) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    check_possible(now).map_err(LogError::from)?;
+    if accept && let Some(mark) = log.clock_mark()?.filter(|mark| *mark > now) {
+        tracing::warn!("the clock counts from `{now}` on, though this store has seen `{mark}`");
+        let (workspace, notes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![Note::ResetClockMark(now)]);
+        log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }])?;
+    }
+    Ok(())
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
@@ -145,7 +169,8 @@ pub(super) fn settings(
     (operator, signer): (Secret, Signer),
     cache_bytes: u64,
 ) -> Settings {
-    Settings { log: Arc::new(log), clock, mint: Arc::new(RandomMint), operator, cache_bytes, signer }
+    let clock_settle = Duration::from_secs(SETTLE_SECONDS_DEFAULT);
+    Settings { log: Arc::new(log), clock, clock_settle, mint: Arc::new(RandomMint), operator, cache_bytes, signer }
 }
 
 /// A service with an address.

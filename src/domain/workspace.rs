@@ -22,6 +22,9 @@ use super::timeline::{Since, Timeline};
 /// Raised when [`Workspace::evolve`] makes other facts of the same events: what was derived with another version is not believed.
 pub const EVOLVE_VERSION: u32 = 1;
 
+/// How far the newest event may be ahead of the clock, in microseconds, and still be taken for now: a minute.
+const AHEAD_MICROS_MAX: i64 = 60_000_000;
+
 /// How an environment stands to those who have no grant in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -184,6 +187,17 @@ impl Workspace {
     /// When the newest event happened.
     pub fn head_time(&self) -> Instant {
         self.history.last_time().unwrap_or(self.base_time)
+    }
+
+    /// Returns whether the newest event is ahead of a clock by more than clocks differ by: it was written under a clock that was wrong.
+    pub fn is_ahead_of(&self, clock: Instant) -> bool {
+        self.head_time().micros().saturating_sub(clock.micros()) > AHEAD_MICROS_MAX
+    }
+
+    /// Returns the instant at which the newest facts are judged: the later of a clock and the newest event, but the clock alone where the
+    /// event is ahead of it.
+    pub fn judged_at(&self, clock: Instant) -> Instant {
+        if self.is_ahead_of(clock) { clock } else { clock.max(self.head_time()) }
     }
 
     /// The event of a revision, unless the facts were restored after it.

@@ -20,6 +20,10 @@ use crate::proof::frontier::TreeHead;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
+/// Says, as `behind`, that the newest event is later than the instant that an answer is about: it was written under a wrong clock.
+const TENURE_CLOCK: HeaderName = HeaderName::from_static("tenure-clock");
+/// What is said of a clock that is behind the newest event of a workspace.
+pub const BEHIND: &str = "behind";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How many headers an answer has at most in the usual case, so that there is room for them from the start.
 const HEADERS_USUAL: usize = 9;
@@ -72,12 +76,20 @@ pub fn name_head(headers: &mut HeaderMap, head: Revision) {
 pub fn name_view(headers: &mut HeaderMap, view: &View) {
     name_head(headers, view.workspace().head());
     name_revision(headers, view.revision(), view.instant());
+    name_clock(headers, view.is_behind_head());
 }
 
 /// Names what a change left: the newest revision, as of when it was answered first.
 pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     name_head(headers, revision);
     name_revision(headers, revision, instant);
+}
+
+/// Says so where the clock is behind the newest event, and the instant before it.
+pub fn name_clock(headers: &mut HeaderMap, is_behind: bool) {
+    if is_behind {
+        headers.insert(TENURE_CLOCK, HeaderValue::from_static(BEHIND));
+    }
 }
 
 fn name_revision(headers: &mut HeaderMap, revision: Revision, instant: Instant) {

@@ -117,15 +117,18 @@ pub async fn submit(
     let caller = asked.caller.clone();
     let submission = Submission { workspace, caller, commands, reason, expected, retry };
     let answer = asked.app.service.submit(submission).await;
+    let mut is_behind = false;
     let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         Answer::Done(accepted) => {
             note(&asked, &accepted);
+            is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
             (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
         Answer::Kept(bytes) => (read_kept(&bytes)?, None),
     };
     let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
-    let response = respond(kept, checkpoint)?;
+    let mut response = respond(kept, checkpoint)?;
+    answer::name_clock(response.headers_mut(), is_behind);
     count(&asked, &response)?;
     Ok(response)
 }

@@ -67,6 +67,6 @@ impl App {
     /// # Errors
     /// 429 instead of the answer that was to be given, if too many of the same id and address have failed.
     pub fn count_failure(&self, presented: &Presented, parts: &Parts) -> Result<(), Problem> {
-        self.attempts.fail(&presented.id, self.trusted_proxies.client(parts), self.service.now())
+        self.attempts.fail(&presented.id, self.trusted_proxies.client(parts), self.service.clock().monotonic())
     }
 }

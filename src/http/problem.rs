@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::clock::ClockError;
 use crate::domain::command::ShapeError;
 use crate::domain::decide::Refused;
 use crate::domain::json::NotRead;
@@ -171,6 +172,7 @@ impl From<LogError> for Problem {
         match error {
             LogError::Unreadable { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail),
             LogError::NoRoom => Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", detail),
+            LogError::Clock(error) => error.into(),
             LogError::Unavailable(_) | LogError::OutcomeUnknown(_) | LogError::Locked(_) => {
                 tracing::warn!(%error, "the log is unavailable");
                 Self::new(
@@ -189,6 +191,18 @@ impl From<NotRead> for Problem {
         match error {
             NotRead::Json(_) => Self::malformed(detail),
             NotRead::TooManyValues | NotRead::LongList(_) => Self::too_large(detail),
+        }
+    }
+}
+
+impl From<ClockError> for Problem {
+    fn from(error: ClockError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ClockError::Unsettled(wait) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_unsettled", detail).retry_after(wait)
+            }
+            ClockError::Impossible(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_wrong", detail),
         }
     }
 }

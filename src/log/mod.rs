@@ -18,6 +18,7 @@ use std::path::Path;
 
 use journal::{ReadFilter, ReadRecord, StoredRead};
 
+use crate::clock::ClockError;
 use crate::domain::command::Profile;
 use crate::domain::credential::SecretDigest;
 use crate::domain::id::{AccessKeyId, ProxyTokenId, TokenId, UserId, WorkspaceId};
@@ -54,6 +55,9 @@ pub enum LogError {
     /// The store cannot say whether it was done: reopen the log and look for the events.
     #[error("the outcome of a commit is unknown: {0}")]
     OutcomeUnknown(String),
+    /// Nothing is written, or judged, by a clock that is not to be believed.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// Another process has the data folder.
     #[error("the data folder `{0}` is in use by another tenure process: stop that one first, or use another folder")]
     Locked(String),
@@ -151,6 +155,10 @@ pub enum Note {
     KeepAnswer(KeptAnswer),
     /// When a credential was last used, if that is later than what is kept.
     Used(PresentedId, Instant),
+    /// A settled clock has shown, or will soon show, this time; it replaces an earlier one.
+    RaiseClockMark(Instant),
+    /// The clock counts from this time on, also if it showed a later one.
+    ResetClockMark(Instant),
     /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
     RecordRead(Box<ReadRecord>),
 }
@@ -344,6 +352,18 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError>;
+
+    /// Returns the newest instant after one and until another at which something expires next in a workspace.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn last_end(&self, after: Instant, until: Instant) -> Result<Option<Instant>, LogError>;
+
+    /// Returns the newest time that a settled clock is recorded to have shown.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn clock_mark(&self) -> Result<Option<Instant>, LogError>;
 
     /// The snapshot of a workspace, if there is one.
     ///

@@ -128,7 +128,7 @@ impl Service {
         let now = self.now();
         let live = entry.and_then(|entry| live_caller(&entry, Arc::clone(root), now).map(|live| (entry, live)));
         let Some((entry, (_, end))) = live else { return Ok(Standing::Ended) };
-        self.directory.note_use(&entry, now);
+        self.directory.note_use(&entry, self.clock.newest());
         Ok(Standing::Good(end))
     }
 

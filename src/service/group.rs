@@ -20,8 +20,9 @@ pub use side::SideWrite;
 
 use super::recorder::StoredForms;
 use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, Submission, SubmitError};
+use crate::clock::Reading;
 use crate::domain::command::Command;
-use crate::domain::decide::{Decided, Refused, Stamp, authorize_all, decide_all, expire};
+use crate::domain::decide::{Decided, Refused, Stamp, authorize_all, decide_all_at, expire_at, last_due};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{Fresh, WorkspaceId};
 use crate::domain::name::Reason;
@@ -135,11 +136,33 @@ pub(super) struct Group {
     events_len: usize,
 }
 
+/// How long before something expires the end is recorded as a time that the clock has shown, in microseconds. A crash right after the
+/// end, and a clock that is set back, must not bring it back.
+pub(super) const MARKED_AHEAD_MICROS: i64 = 10_000_000;
+
 /// What a group is judged with.
 pub(super) struct Judge<'a> {
     pub(super) log: &'a dyn EventLog,
     pub(super) mint: &'a dyn Mint,
-    pub(super) now: Instant,
+    pub(super) clock: Reading,
+}
+
+/// When a command happens in a workspace.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// The time of its events.
+    time: Instant,
+    /// The instant at which it is judged.
+    judged: Instant,
+}
+
+impl Moment {
+    /// The next moment of a workspace, whose events are in order whatever the clock shows.
+    fn next(root: &Workspace, clock: &Reading) -> Self {
+        let time = clock.time.max(root.head_time().next());
+        let judged = if root.is_ahead_of(clock.judged) { clock.judged } else { clock.judged.max(time) };
+        Self { time, judged }
+    }
 }
 
 /// A change that was judged: what it says to whoever asked, and the part it rests on.
@@ -215,12 +238,12 @@ impl Group {
     fn judge(&mut self, slot: &Arc<Slot>, asked: Asked, judge: &Judge<'_>) -> Result<Judged, SubmitError> {
         if let Some(judged) = self.answered_before(asked.retry.as_ref().map(Retry::known_by), judge)? {
             // Whoever asks again must still be one who may ask.
-            let now = View::now(Arc::clone(&self.head(slot)?.root), judge.now);
+            let now = View::now(Arc::clone(&self.head(slot)?.root), judge.clock.judged);
             let commands = asked.commands.iter().map(|(command, _)| command);
             authorize_all(&now, &asked.caller, commands).map_err(SubmitError::Refused)?;
             return Ok(judged);
         }
-        let time = self.expire(slot, judge)?;
+        let Moment { time, judged } = self.expire(slot, judge)?;
         if judge.log.is_short_of_room() && !asked.commands.iter().all(|(command, _)| command.takes_away()) {
             return Err(LogError::NoRoom.into());
         }
@@ -236,11 +259,11 @@ impl Group {
         };
         let expiry_before = head.root.next_expiry();
         let mut stored = StoredForms::new(judge.mint);
-        let decided = decide_all(&mut head.root, &asked.caller, &asked.commands, &stamp, &mut stored)
+        let decided = decide_all_at(&mut head.root, judged, &asked.caller, &asked.commands, &stamp, &mut stored)
             .map_err(SubmitError::Refused)?;
-        let done = done(&head.root, decided, stored.bytes, &asked, time);
+        let done = done(&head.root, decided, stored.bytes, &asked, judged);
         let root = Arc::clone(&head.root);
-        Ok(self.take_up(&root, done, asked, expiry_before))
+        Ok(self.take_up(&root, done, asked, expiry_before, &judge.clock))
     }
 
     /// The head of a workspace, as the group leaves it so far.
@@ -295,14 +318,14 @@ impl Group {
         }
     }
 
-    /// Appends what has expired, until nothing has by the time that the next command gets; gives that time.
-    fn expire(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<Instant, SubmitError> {
+    /// Appends what has expired, until nothing has at the moment of the next command; gives that moment.
+    fn expire(&mut self, slot: &Arc<Slot>, judge: &Judge<'_>) -> Result<Moment, SubmitError> {
         loop {
             let root = &mut self.head(slot)?.root;
-            let time = judge.now.max(root.head_time().next());
-            if root.next_expiry().is_none_or(|end| end > time) {
-                return Ok(time);
-            }
+            let moment = Moment::next(root, &judge.clock);
+            let Some(end) = last_due(root, moment.judged) else { return Ok(moment) };
+            // An event does not say that something has expired before it has, where the clock is behind.
+            let time = moment.time.max(end);
             let stamp = Stamp {
                 command: command_id(judge.mint),
                 time,
@@ -313,15 +336,22 @@ impl Group {
             };
             let mut stored = StoredForms::new(judge.mint);
             let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
-            expire(root, &stamp, &mut stored).map_err(refused)?;
+            expire_at(root, moment.judged, &stamp, &mut stored).map_err(refused)?;
             // What the store was told has come.
-            let (workspace, head, notes) = (root.id(), root.head(), vec![Note::NextExpiry(root.next_expiry())]);
+            let (workspace, head, notes) = (root.id(), root.head(), expiry_notes(root.next_expiry(), &judge.clock));
             self.push(workspace, head, stored.bytes, notes);
         }
     }
 
     /// Takes up what a change came to, with what goes beside its events; gives what it says, and the part that it rests on.
-    fn take_up(&mut self, root: &Arc<Workspace>, done: Done, asked: Asked, expiry_before: Option<Instant>) -> Judged {
+    fn take_up(
+        &mut self,
+        root: &Arc<Workspace>,
+        done: Done,
+        asked: Asked,
+        expiry_before: Option<Instant>,
+        clock: &Reading,
+    ) -> Judged {
         let mut notes: Vec<Note> = done.decided.events.iter().flat_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
@@ -339,7 +369,7 @@ impl Group {
         // The store is told of an earlier instant only: when the one that it has comes, it is looked at again.
         let expiry = root.next_expiry();
         if expiry.is_some_and(|end| expiry_before.is_none_or(|before| end < before)) {
-            notes.push(Note::NextExpiry(expiry));
+            notes.extend(expiry_notes(expiry, clock));
         }
         if is_written {
             self.push(root.id(), root.head(), done.stored.clone(), notes);
@@ -413,6 +443,13 @@ impl Group {
             let _ = reply.send(Err(unavailable()));
         }
     }
+}
+
+/// What the store is told of the next instant at which something expires.
+fn expiry_notes(next: Option<Instant>, clock: &Reading) -> Vec<Note> {
+    let soon = clock.judged.micros().saturating_add(MARKED_AHEAD_MICROS);
+    let mark = next.filter(|end| end.micros() <= soon).map(Note::RaiseClockMark);
+    std::iter::once(Note::NextExpiry(next)).chain(mark).collect()
 }
 
 /// What is asked, without where the answer goes.

@@ -19,6 +19,7 @@ mod snapshots;
 pub mod submission;
 mod writer;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -35,7 +36,7 @@ pub use snapshots::replay;
 use cache::{NotLoaded, Slot, Workspaces};
 use desk::NotTaken;
 use directory::{Directory, Entry};
-use group::{ANSWER_KEPT_MICROS, Change};
+use group::{ANSWER_KEPT_MICROS, Change, MARKED_AHEAD_MICROS};
 use health::{Health, Watched};
 use mint::{Mint, Secret};
 use pool::AuditPool;
@@ -43,7 +44,7 @@ use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
-use crate::clock::{Clock, SteadyClock};
+use crate::clock::{Clock, Reading, WatchedClock};
 use crate::domain::command::Command;
 use crate::domain::id::{ProxyTokenId, WorkspaceId};
 use crate::domain::principal::Caller;
@@ -61,6 +62,8 @@ const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
 const NAMES_MAX: u64 = 100_000;
 /// How many workspaces are looked through for a page of them.
 const WORKSPACES_PAGE: usize = 1_000;
+/// How often the time that the clock shows is recorded, in microseconds.
+const CLOCK_MARK_PERIOD_MICROS: i64 = 60_000_000;
 /// Stands for the instance where a workspace is named and none is meant.
 const INSTANCE: WorkspaceId = WorkspaceId::from_uuid(uuid::Uuid::nil());
 
@@ -70,6 +73,8 @@ pub struct Settings {
     pub log: Arc<dyn EventLog>,
     /// Says what time it is.
     pub clock: Arc<dyn Clock>,
+    /// How long the clock must be steady after a jump before anything is written.
+    pub clock_settle: Duration,
     /// Makes ids and secrets.
     pub mint: Arc<dyn Mint>,
     /// The instance's own credential.
@@ -111,7 +116,9 @@ struct Threads {
 /// A running instance.
 pub struct Service {
     log: Arc<dyn EventLog>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<WatchedClock>,
+    /// The newest time that was recorded as shown, in microseconds.
+    clock_mark: AtomicI64,
     mint: Arc<dyn Mint>,
     operator: crate::domain::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
@@ -131,8 +138,14 @@ impl Service {
     /// # Errors
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
-        let Settings { log, clock, mint, operator, cache_bytes, signer } = settings;
-        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::following(clock));
+        let Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer } = settings;
+        // Without it only a clock that is set back is not noticed, so whoever has a good clock is served.
+        let recorded = log.clock_mark().unwrap_or_else(|error| {
+            tracing::error!(%error, "the newest time that this store has seen cannot be read: make sure that the clock is right");
+            None
+        });
+        let clock = Arc::new(WatchedClock::new(clock, clock_settle, recorded));
+        warn_if_behind(&clock);
         let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let health = Arc::new(Health::default());
@@ -150,6 +163,7 @@ impl Service {
         let service = Arc::new(Self {
             log,
             clock,
+            clock_mark: AtomicI64::new(recorded.map_or(i64::MIN, Instant::micros)),
             mint,
             operator,
             workspaces,
@@ -183,6 +197,12 @@ impl Service {
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
         }
+        let reading = self.clock.read();
+        if reading.unsettled.is_none()
+            && let Err(error) = self.raise_clock_mark(self.clock.newest()).await
+        {
+            tracing::error!(%error, "the time could not be recorded");
+        }
         self.writer.close();
         let joined = tokio::task::spawn_blocking(|| handles.into_iter().all(|handle| handle.join().is_ok())).await;
         if !matches!(joined, Ok(true)) {
@@ -190,9 +210,14 @@ impl Service {
         }
     }
 
-    /// Now.
+    /// Returns the time by which what expires is judged.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// Returns the clock, for what it says beside the time.
+    pub fn clock(&self) -> &WatchedClock {
+        &self.clock
     }
 
     /// Whether the writer takes changes, and knows what became of those before.
@@ -370,6 +395,7 @@ impl Service {
     /// # Errors
     /// `Unavailable`, or `Unreadable` if the log of the credential's workspace is damaged.
     pub async fn authenticate(&self, presented: &Presented) -> Result<Option<Authenticated>, LogError> {
+        self.clock.check_possible()?;
         if presented.id == "operator" {
             let operator = presented.secret.matches(&self.operator);
             return Ok(operator.then(|| Authenticated { caller: Caller::Operator, root: None, now: self.now() }));
@@ -378,7 +404,7 @@ impl Service {
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let live = live_caller(&entry, Arc::clone(&root), now);
         if live.is_some() {
-            self.directory.note_use(&entry, now);
+            self.directory.note_use(&entry, self.clock.newest());
         }
         Ok(live.map(|(caller, _)| Authenticated { caller, root: Some(root), now }))
     }
@@ -391,6 +417,7 @@ impl Service {
         &self,
         presented: &Presented,
     ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
+        self.clock.check_possible()?;
         let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
         let PresentedId::ProxyToken(id) = entry.row.id else { return Ok(None) };
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
@@ -398,7 +425,7 @@ impl Service {
         if view.proxy_token(id).is_none() {
             return Ok(None);
         }
-        self.directory.note_use(&entry, view.instant());
+        self.directory.note_use(&entry, self.clock.newest());
         Ok(Some((id, view)))
     }
 
@@ -407,13 +434,11 @@ impl Service {
     /// # Errors
     /// `Unavailable`.
     pub async fn keep_house(&self) -> Result<(), LogError> {
-        let now = self.now();
-        for id in self.reading(move |log| log.due(now)).await? {
-            match self.slot(id).await {
-                Ok(Some(slot)) => self.writer.hand_in(Job::Expire(slot)).map_err(not_taken)?,
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
-            }
+        let reading = self.clock.read();
+        if reading.unsettled.is_none() {
+            self.keep_time(reading).await?;
+        } else {
+            tracing::warn!("the machine's clock has jumped: nothing is written until it has been steady for a while");
         }
         self.save_uses().await?;
         let (workspaces, is_short) = (Arc::clone(&self.workspaces), self.is_short_of_room());
@@ -425,8 +450,34 @@ impl Service {
             Ok(())
         })
         .await?;
-        let until = Instant::from_micros(now.micros().saturating_sub(ANSWER_KEPT_MICROS));
+        let until = Instant::from_micros(reading.time.micros().saturating_sub(ANSWER_KEPT_MICROS));
         self.reading(move |log| log.forget_answers(until)).await
+    }
+
+    /// Records what has expired, and the time where something expires soon or none was recorded for a while.
+    async fn keep_time(&self, reading: Reading) -> Result<(), LogError> {
+        let now = reading.judged;
+        for id in self.reading(move |log| log.due(now)).await? {
+            match self.slot(id).await {
+                Ok(Some(slot)) => self.writer.hand_in(Job::Expire(slot)).map_err(not_taken)?,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
+            }
+        }
+        let soon = Instant::from_micros(now.micros().saturating_add(MARKED_AHEAD_MICROS));
+        let end = self.reading(move |log| log.last_end(now, soon)).await?;
+        let mark = self.clock_mark.load(Ordering::Acquire);
+        let is_old = now.micros().saturating_sub(mark) >= CLOCK_MARK_PERIOD_MICROS;
+        match end.filter(|end| end.micros() > mark).or(is_old.then_some(now)) {
+            Some(mark) => self.raise_clock_mark(mark).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn raise_clock_mark(&self, mark: Instant) -> Result<(), LogError> {
+        self.write(INSTANCE, vec![Note::RaiseClockMark(mark)]).await?;
+        self.clock_mark.fetch_max(mark.micros(), Ordering::AcqRel);
+        Ok(())
     }
 
     async fn save_uses(&self) -> Result<(), LogError> {
@@ -442,6 +493,15 @@ impl Service {
             self.directory.put_back(used);
         }
         written
+    }
+}
+
+fn warn_if_behind(clock: &WatchedClock) {
+    if let Some((now, newest)) = clock.behind() {
+        tracing::error!(
+            "the machine's clock shows `{now}`, and this store has seen `{newest}`: what expired by then stays expired, and `/readyz` fails \
+             until the clock is set right; if the later time was wrong, start once with --accept-clock"
+        );
     }
 }
 

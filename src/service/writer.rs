@@ -14,10 +14,10 @@ use tokio::sync::oneshot;
 
 use super::cache::{Slot, Workspaces};
 use super::desk::{Desk, Due, NotTaken, Whose};
-use super::group::{Change, Group, Judge, Side};
+use super::group::{Change, Group, Judge, Side, SideWrite};
 use super::health::Health;
 use super::mint::Mint;
-use crate::clock::Clock;
+use crate::clock::{ClockError, Reading, WatchedClock};
 use crate::domain::id::WorkspaceId;
 use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
 
@@ -44,7 +44,7 @@ pub(super) enum Job {
 /// What the threads share, and those who hand in changes.
 pub(super) struct Writer {
     log: Arc<dyn EventLog>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<WatchedClock>,
     mint: Arc<dyn Mint>,
     workspaces: Arc<Workspaces>,
     health: Arc<Health>,
@@ -70,7 +70,7 @@ impl Writer {
     /// A writer at whose desk nobody is yet.
     pub(super) fn new(
         log: Arc<dyn EventLog>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<WatchedClock>,
         mint: Arc<dyn Mint>,
         workspaces: Arc<Workspaces>,
         health: Arc<Health>,
@@ -148,7 +148,9 @@ impl Writer {
     }
 
     fn add(&self, job: Job, group: &mut Group) {
-        let judge = Judge { log: self.log.as_ref(), mint: self.mint.as_ref(), now: self.clock.now() };
+        let clock = self.clock.read();
+        let Some(job) = settled(job, &clock) else { return };
+        let judge = Judge { log: self.log.as_ref(), mint: self.mint.as_ref(), clock };
         match job {
             // Whoever has gone away is taken to have thought better of it.
             Job::Change(change) if change.reply.is_closed() => {}
@@ -271,4 +273,27 @@ impl Writer {
         }
         self.drop_next(NOT_MADE);
     }
+}
+
+/// Gives a job back that may be done by the clock as it was read. Under one that has not settled, whoever asked for it is told to try
+/// again.
+fn settled(job: Job, clock: &Reading) -> Option<Job> {
+    let Some(wait) = clock.unsettled else { return Some(job) };
+    let unsettled = || LogError::Clock(ClockError::Unsettled(wait));
+    // Whoever asked may have gone away.
+    match job {
+        Job::Change(change) => drop(change.reply.send(Err(unsettled().into()))),
+        Job::Side(side) if matches!(side.write, SideWrite::ForgetAccessKey(_)) => return Some(Job::Side(side)),
+        Job::Side(side) => drop(side.reply.send(Err(unsettled().into()))),
+        Job::Notes(_, notes, reply) if notes.iter().any(waits) => drop(reply.send(Err(unsettled()))),
+        Job::Notes(..) => return Some(job),
+        Job::Expire(_) => {}
+    }
+    None
+}
+
+/// Returns whether something that is written beside the log waits for a clock that has settled. What only ends something does not, nor
+/// what has a time of a settled clock already.
+const fn waits(note: &Note) -> bool {
+    !matches!(note, Note::ForgetCredential(_) | Note::Used(..))
 }

@@ -238,7 +238,16 @@ impl Life {
 fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>) -> Arc<Service> {
     let operator = Secret::new("0123456789abcdef0123456789abcdef");
     let (log, clock, mint) = (log.clone(), clock.clone(), mint.clone());
-    Service::start(Settings { log, clock, mint, operator, cache_bytes: 1 << 20, signer: signer() }).unwrap()
+    Service::start(Settings {
+        log,
+        clock,
+        mint,
+        operator,
+        clock_settle: std::time::Duration::from_secs(60),
+        cache_bytes: 1 << 20,
+        signer: signer(),
+    })
+    .unwrap()
 }
 
 /// Asks, and once more where the log was unavailable.

@@ -80,6 +80,8 @@ impl EventLog for CountingLog {
         reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
         newest_read(workspace: WorkspaceId) -> u64;
         due(now: Instant) -> Vec<WorkspaceId>;
+        last_end(after: Instant, until: Instant) -> Option<Instant>;
+        clock_mark() -> Option<Instant>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
         reopen() -> ();

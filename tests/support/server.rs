@@ -160,8 +160,15 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
-        let settings =
-            Settings { log, clock, mint: Arc::new(RandomMint), operator, cache_bytes: 64 << 20, signer: signer() };
+        let settings = Settings {
+            log,
+            clock,
+            mint: Arc::new(RandomMint),
+            operator,
+            clock_settle: Duration::from_secs(60),
+            cache_bytes: 64 << 20,
+            signer: signer(),
+        };
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

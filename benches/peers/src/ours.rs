@@ -77,7 +77,7 @@ impl Now {
     pub fn judge(&self, place: usize) -> Decision {
         let (workspace, question) = &self.questions[place];
         let root = Arc::clone(&self.roots[*workspace]);
-        judge(&View::now(root, Instant::EARLIEST), question)
+        judge(&View::at_head(root), question)
     }
 
     /// Whether each question's answer is yes.
@@ -143,7 +143,7 @@ pub type Held = (String, i16, i64, i64);
 /// The environment or the span is none.
 pub fn held(root: &Arc<Workspace>, rolls: &Rolls, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
     let name = &history.workspace.environments[span.environment].name;
-    let view = View::now(Arc::clone(root), Instant::EARLIEST);
+    let view = View::at_head(Arc::clone(root));
     let environment = view.environment_named(name).ok_or("no such environment")?;
     let (from, until) = (Instant::from_micros(span.from), Instant::from_micros(span.until));
     let within = Span::new(Some(from), Some(until)).map_err(|_| "the span ends before it begins")?;

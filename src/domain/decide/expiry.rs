@@ -10,6 +10,11 @@ pub fn due(workspace: &Workspace, now: Instant) -> Vec<EventData> {
     expired.filter_map(|(_, expiring)| event(workspace, expiring)).collect()
 }
 
+/// Returns the newest end that something has passed by an instant, if no event says so yet.
+pub fn last_due(workspace: &Workspace, now: Instant) -> Option<Instant> {
+    workspace.expiries.iter().map(|(end, _)| *end).take_while(|end| *end <= now).last()
+}
+
 fn event(workspace: &Workspace, expiring: &Expiring) -> Option<EventData> {
     match expiring {
         Expiring::Grant(environment, principal) => {

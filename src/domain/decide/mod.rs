@@ -16,7 +16,7 @@ mod workspaces;
 use std::sync::Arc;
 
 pub use authority::{authorize_all, authorize_audit, authorize_profile};
-pub use expiry::due;
+pub use expiry::{due, last_due};
 
 use super::command::Command;
 use super::event::{Event, EventData};
@@ -164,9 +164,25 @@ pub fn decide_all(
     stamp: &Stamp,
     recorder: &mut dyn Recorder,
 ) -> Result<Decided, Refused> {
+    decide_all_at(workspace, stamp.time, caller, commands, stamp, recorder)
+}
+
+/// As [`decide_all`], where what has expired is judged at an instant that is not the stamp's: in a workspace whose newest event is ahead
+/// of the clock.
+///
+/// # Errors
+/// As [`decide_all`].
+pub fn decide_all_at(
+    workspace: &mut Arc<Workspace>,
+    instant: Instant,
+    caller: &Caller,
+    commands: &[(Command, Fresh)],
+    stamp: &Stamp,
+    recorder: &mut dyn Recorder,
+) -> Result<Decided, Refused> {
     // A command alone leaves nothing behind when it is refused.
     let before = (commands.len() > 1).then(|| Arc::clone(workspace));
-    let decided = decide_each(workspace, caller, commands, stamp, recorder);
+    let decided = decide_each(workspace, instant, caller, commands, stamp, recorder);
     if let (Err(_), Some(before)) = (&decided, before) {
         *workspace = before;
     }
@@ -175,6 +191,7 @@ pub fn decide_all(
 
 fn decide_each(
     workspace: &mut Arc<Workspace>,
+    instant: Instant,
     caller: &Caller,
     commands: &[(Command, Fresh)],
     stamp: &Stamp,
@@ -184,7 +201,7 @@ fn decide_each(
     let mut made = 0;
     for (index, (command, fresh)) in commands.iter().enumerate() {
         let refused = |rejection| Refused { index, rejection };
-        let view = View::now(Arc::clone(workspace), stamp.time);
+        let view = View::seen_at(Arc::clone(workspace), workspace.head(), instant);
         let data = decide(&view, caller, command, fresh).map_err(refused)?;
         drop(view);
         made += data.iter().filter(|data| commands.len() > 1 || !data.is_end()).count();
@@ -206,7 +223,20 @@ pub fn expire(
     stamp: &Stamp,
     recorder: &mut dyn Recorder,
 ) -> Result<Vec<Arc<Event>>, Rejection> {
-    let data = due(workspace, stamp.time);
+    expire_at(workspace, stamp.time, stamp, recorder)
+}
+
+/// As [`expire`], of what has expired by an instant that is not the stamp's.
+///
+/// # Errors
+/// As [`expire`].
+pub fn expire_at(
+    workspace: &mut Arc<Workspace>,
+    instant: Instant,
+    stamp: &Stamp,
+    recorder: &mut dyn Recorder,
+) -> Result<Vec<Arc<Event>>, Rejection> {
+    let data = due(workspace, instant);
     record(workspace, data, stamp, recorder)
 }
 
@@ -245,12 +275,13 @@ fn record(
     Ok(events)
 }
 
-/// Refuses an end that is not in the future.
+/// Refuses an end that is not in the future. It must be later than the newest event too, which may be ahead of the clock.
 fn check_expiry(view: &View, expires_at: Option<Instant>) -> Result<(), Rejection> {
+    let now = view.instant().max(view.workspace().head_time());
     match expires_at {
-        Some(end) if end <= view.instant() => Err(Rejection::Invalid {
+        Some(end) if end <= now => Err(Rejection::Invalid {
             field: "expires_at",
-            why: format!("`{end}` is not in the future; it is {} now", view.instant()),
+            why: format!("`{end}` is not in the future; it is {now} now"),
         }),
         _ => Ok(()),
     }

@@ -110,7 +110,7 @@ impl View {
     /// `invalid` for an instant or revision later than now, or a revision later than the instant beside it; and for one
     /// before the revision that the facts were restored at.
     pub fn new(workspace: Arc<Workspace>, at: At, clock: Instant) -> Result<Self, Rejection> {
-        let now = clock.max(workspace.head_time());
+        let now = workspace.judged_at(clock);
         let (revision, instant) = match at {
             At::Now => (workspace.head(), now),
             At::Instant(instant) => (workspace.revision_at(instant), instant),
@@ -132,16 +132,22 @@ impl View {
         let revision = workspace.end_of_command(revision);
         let time = workspace.history.time_of(revision).unwrap_or(workspace.base_time);
         let instant = if let At::Revision(_) = at { time } else { instant };
-        if time > instant {
+        if time > instant && !is_ahead_at(&workspace, time, instant, now) {
             let why = format!("revision {revision} happened at {time}, which is later than `{instant}`");
             return Err(Rejection::Invalid { field: "revision", why });
         }
         Ok(Self { workspace, revision, instant })
     }
 
-    /// The workspace as it stands at the head, at the later of `clock` and the head's time.
+    /// The workspace as it stands at the head, at the later of `clock` and the head's time; at `clock` where the head is ahead of it.
     pub fn now(workspace: Arc<Workspace>, clock: Instant) -> Self {
-        let (revision, instant) = (workspace.head(), clock.max(workspace.head_time()));
+        let (revision, instant) = (workspace.head(), workspace.judged_at(clock));
+        Self { workspace, revision, instant }
+    }
+
+    /// The workspace as it stands at the head, at the head's own time.
+    pub fn at_head(workspace: Arc<Workspace>) -> Self {
+        let (revision, instant) = (workspace.head(), workspace.head_time());
         Self { workspace, revision, instant }
     }
 
@@ -163,6 +169,11 @@ impl View {
     /// The instant looked at.
     pub const fn instant(&self) -> Instant {
         self.instant
+    }
+
+    /// Returns whether the newest event is ahead of the instant by more than clocks differ by: it was written under a clock that was wrong.
+    pub fn is_behind_head(&self) -> bool {
+        self.revision == self.workspace.head() && self.workspace.is_ahead_of(self.instant)
     }
 
     /// The event of a revision, if the view reaches it.
@@ -460,6 +471,12 @@ impl View {
     pub fn access_keys(&self) -> impl Iterator<Item = CredentialView<'_, AccessKeyId, AccessKeyTerms>> {
         self.workspace.access_keys.keys().filter_map(|id| self.access_key(*id))
     }
+}
+
+/// Returns whether a revision may be looked at under an instant before its own time: the time is ahead of now, and the instant is not
+/// before any revision that is not.
+fn is_ahead_at(workspace: &Workspace, time: Instant, instant: Instant, now: Instant) -> bool {
+    time > now && workspace.time_of(workspace.revision_at(now)).is_none_or(|last| last <= instant)
 }
 
 /// Restored facts say nothing of the time before them, so a view of it would answer wrongly.

@@ -80,6 +80,9 @@ pub struct Explanation {
     pub revision: Revision,
     /// The instant judged at.
     pub at: Instant,
+    /// `behind` where the newest event is later than the instant, since it was written under a wrong clock; else left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<&'static str>,
     /// Why, in sentences: what decided, what made it so, and the roles.
     pub reasons: Vec<String>,
     /// The events that the answer rests on.
@@ -135,6 +138,7 @@ impl Judge {
             rule: decision.rule.as_str(),
             revision: view.revision(),
             at: view.instant(),
+            clock: view.is_behind_head().then_some(answer::BEHIND),
             reasons: reasons(view, decision, if audits { Actors::Named } else { Actors::Withheld }),
             evidence: shown(view, &decision.evidence, audits),
         }

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Response, StatusCode};
 
 use super::Answered;
+use crate::clock::ClockError;
 use crate::domain::id::TokenId;
 use crate::http::problem::Problem;
 use crate::http::{App, answer, openapi};
@@ -30,11 +31,21 @@ pub async fn healthz(State(app): State<Arc<App>>) -> Answered {
     }
 }
 
-/// Says whether changes are taken and the store can be read.
+/// Says whether changes are taken, the store can be read, and the clock shows a time to judge by.
 pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
     let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
     app.service.reading(move |log| log.credential(nobody)).await?;
     let service = &app.service;
+    let clock = service.clock();
+    clock.check_possible().map_err(Problem::from)?;
+    if let Some(wait) = clock.read().unsettled {
+        return Err(ClockError::Unsettled(wait).into());
+    }
+    if let Some((now, newest)) = clock.behind() {
+        let detail =
+            format!("the machine's clock shows `{now}`, and the store has seen `{newest}`: set the clock right");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "clock_behind", detail));
+    }
     if service.is_short_of_room() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", LogError::NoRoom.to_string()));
     }

@@ -171,6 +171,14 @@ fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> r
         Note::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
         Note::KeepAnswer(answer) => keep_answer(connection, answer),
         Note::Used(id, at) => record_use(connection, *id, *at),
+        Note::RaiseClockMark(at) => {
+            let sql = "INSERT INTO clock_mark (id, at) VALUES (1, ?1) \
+                       ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > at";
+            execute(connection, sql, [at])
+        }
+        Note::ResetClockMark(at) => {
+            execute(connection, "INSERT OR REPLACE INTO clock_mark (id, at) VALUES (1, ?1)", [at])
+        }
         Note::RecordRead(read) => record_read(connection, read),
     }
 }

@@ -344,6 +344,14 @@ impl EventLog for SqliteLog {
         self.ask(|connection| read::due(connection, now))
     }
 
+    fn last_end(&self, after: Instant, until: Instant) -> Result<Option<Instant>, LogError> {
+        self.ask(|connection| read::last_end(connection, after, until))
+    }
+
+    fn clock_mark(&self) -> Result<Option<Instant>, LogError> {
+        self.ask(read::clock_mark)
+    }
+
     fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
         files::read_derived(&self.snapshot_file(workspace))
     }

@@ -128,6 +128,15 @@ pub(super) fn due(connection: &Connection, now: Instant) -> rusqlite::Result<Vec
     all(connection, "SELECT workspace FROM next_expiries WHERE at <= ?1 ORDER BY at", [now], |row| row.get(0))
 }
 
+pub(super) fn last_end(connection: &Connection, after: Instant, until: Instant) -> rusqlite::Result<Option<Instant>> {
+    let sql = "SELECT max(at) FROM next_expiries WHERE at > ?1 AND at <= ?2";
+    one(connection, sql, [after, until], |row| row.get(0)).map(Option::flatten)
+}
+
+pub(super) fn clock_mark(connection: &Connection) -> rusqlite::Result<Option<Instant>> {
+    one(connection, "SELECT at FROM clock_mark", [], |row| row.get(0))
+}
+
 pub(super) fn reads(
     connection: &Connection,
     workspace: WorkspaceId,

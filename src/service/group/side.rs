@@ -102,7 +102,7 @@ impl Group {
         if judge.log.is_short_of_room() && !note.takes_away() {
             return Err(LogError::NoRoom.into());
         }
-        let kept = repeatable.map(|repeatable| repeatable.kept(judge.now));
+        let kept = repeatable.map(|repeatable| repeatable.kept(judge.clock.time));
         let part = self.push_notes(root.id(), note, kept);
         Ok((SideAnswer { head, kept: None }, Some(part)))
     }
@@ -114,7 +114,7 @@ impl Group {
         write: &SideWrite,
         judge: &Judge<'_>,
     ) -> Result<(), Rejection> {
-        let now = View::now(Arc::clone(root), judge.now);
+        let now = View::now(Arc::clone(root), judge.clock.judged);
         match write {
             SideWrite::SetProfile(user, _) => authorize_profile(&now, caller, &user.0).map(|_| ()),
             SideWrite::ForgetAccessKey(_) if *caller == Caller::Operator => Ok(()),
@@ -137,7 +137,7 @@ impl Group {
         let id = PresentedId::AccessKey(key);
         let is_forgotten = self.forgotten.contains(&id) || self.ahead.forgotten.contains(&id);
         let is_known = !is_forgotten && matches!(judge.log.credential(id), Ok(Some(_)));
-        let view = before_its_end(Arc::clone(root), judge.now).filter(|_| is_known);
+        let view = before_its_end(Arc::clone(root), judge.clock.judged).filter(|_| is_known);
         authorize_audit(&view.ok_or(Rejection::Unauthenticated)?, caller)
     }
 
