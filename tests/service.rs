@@ -104,7 +104,6 @@ async fn follow(history: &History, restart_every: usize) {
             service.stop().await;
             drop((service, log));
             (service, log) = start(folder.path(), &clock);
-            latest = clock.now();
         }
         clock.0.store(after(clock.now(), step.clock).micros(), Ordering::Release);
         latest = latest.max(clock.now());

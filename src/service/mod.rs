@@ -197,11 +197,11 @@ impl Service {
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
         }
-        let reading = self.clock.read();
-        if reading.unsettled.is_none()
-            && let Err(error) = self.raise_clock_mark(self.clock.newest()).await
+        // What was recorded ahead of an end that has not come yet is not needed after a clean stop.
+        if self.clock.read().unsettled.is_none()
+            && let Err(error) = self.write(INSTANCE, vec![Note::ResetClockMark(self.clock.newest())]).await
         {
-            tracing::error!(%error, "the time could not be recorded");
+            tracing::warn!(%error, "the time could not be recorded");
         }
         self.writer.close();
         let joined = tokio::task::spawn_blocking(|| handles.into_iter().all(|handle| handle.join().is_ok())).await;
@@ -470,14 +470,17 @@ impl Service {
         let is_old = now.micros().saturating_sub(mark) >= CLOCK_MARK_PERIOD_MICROS;
         match end.filter(|end| end.micros() > mark).or(is_old.then_some(now)) {
             Some(mark) => self.raise_clock_mark(mark).await,
-            None => Ok(()),
+            None => {}
         }
+        Ok(())
     }
 
-    async fn raise_clock_mark(&self, mark: Instant) -> Result<(), LogError> {
-        self.write(INSTANCE, vec![Note::RaiseClockMark(mark)]).await?;
-        self.clock_mark.fetch_max(mark.micros(), Ordering::AcqRel);
-        Ok(())
+    /// Records a time. Where that fails the rest of the house is kept all the same.
+    async fn raise_clock_mark(&self, mark: Instant) {
+        match self.write(INSTANCE, vec![Note::RaiseClockMark(mark)]).await {
+            Ok(()) => drop(self.clock_mark.fetch_max(mark.micros(), Ordering::AcqRel)),
+            Err(error) => tracing::warn!(%error, "the time could not be recorded"),
+        }
     }
 
     async fn save_uses(&self) -> Result<(), LogError> {
