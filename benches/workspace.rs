@@ -280,7 +280,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
         mint: Arc::new(RandomMint),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         signer: Signer { key: key(), instance: Origin::default() },
-        clock_settle: std::time::Duration::from_secs(60),
+        clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 30,
     };
     Service::start(settings).unwrap()

@@ -71,7 +71,7 @@ impl Stage {
             operator: Secret::new("0123456789abcdef0123456789abcdef"),
             signer: Signer { key: key(), instance: Origin::default() },
             cache_bytes,
-            clock_settle: std::time::Duration::from_secs(60),
+            clock_settle: std::time::Duration::from_mins(1),
         };
         (Service::start(settings).unwrap(), log)
     }

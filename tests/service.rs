@@ -68,7 +68,7 @@ fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>
         clock: clock.clone(),
         mint: Arc::new(RandomMint),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
-        clock_settle: std::time::Duration::from_secs(60),
+        clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
         signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() },
     };

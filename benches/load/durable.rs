@@ -82,7 +82,7 @@ fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
             mint,
             operator,
             signer,
-            clock_settle: Duration::from_secs(60),
+            clock_settle: Duration::from_mins(1),
             cache_bytes: 64 << 20,
         };
         let service = Service::start(settings).unwrap();

@@ -5,12 +5,16 @@
 //! not durable yet. While a group is committed, the next is judged on what it leaves ([`Ahead`]); whoever commits drops the next
 //! with it.
 
+mod moment;
 mod side;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+
+pub(super) use moment::MARKED_AHEAD_MICROS;
+use moment::{Moment, expiry_notes};
 
 use super::cache::Slot;
 use super::desk::Next;
@@ -136,33 +140,11 @@ pub(super) struct Group {
     events_len: usize,
 }
 
-/// How long before something expires the end is recorded as a time that the clock has shown, in microseconds. A crash right after the
-/// end, and a clock that is set back, must not bring it back.
-pub(super) const MARKED_AHEAD_MICROS: i64 = 10_000_000;
-
 /// What a group is judged with.
 pub(super) struct Judge<'a> {
     pub(super) log: &'a dyn EventLog,
     pub(super) mint: &'a dyn Mint,
     pub(super) clock: Reading,
-}
-
-/// When a command happens in a workspace.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    /// The time of its events.
-    time: Instant,
-    /// The instant at which it is judged.
-    judged: Instant,
-}
-
-impl Moment {
-    /// The next moment of a workspace, whose events are in order whatever the clock shows.
-    fn next(root: &Workspace, clock: &Reading) -> Self {
-        let time = clock.time.max(root.head_time().next());
-        let judged = if root.is_ahead_of(clock.judged) { clock.judged } else { clock.judged.max(time) };
-        Self { time, judged }
-    }
 }
 
 /// A change that was judged: what it says to whoever asked, and the part it rests on.
@@ -443,13 +425,6 @@ impl Group {
             let _ = reply.send(Err(unavailable()));
         }
     }
-}
-
-/// What the store is told of the next instant at which something expires.
-fn expiry_notes(next: Option<Instant>, clock: &Reading) -> Vec<Note> {
-    let soon = clock.judged.micros().saturating_add(MARKED_AHEAD_MICROS);
-    let mark = next.filter(|end| end.micros() <= soon).map(Note::RaiseClockMark);
-    std::iter::once(Note::NextExpiry(next)).chain(mark).collect()
 }
 
 /// What is asked, without where the answer goes.

@@ -17,9 +17,10 @@ pub mod proofs;
 mod recorder;
 mod snapshots;
 pub mod submission;
+mod upkeep;
 mod writer;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -36,7 +37,7 @@ pub use snapshots::replay;
 use cache::{NotLoaded, Slot, Workspaces};
 use desk::NotTaken;
 use directory::{Directory, Entry};
-use group::{ANSWER_KEPT_MICROS, Change, MARKED_AHEAD_MICROS};
+use group::Change;
 use health::{Health, Watched};
 use mint::{Mint, Secret};
 use pool::AuditPool;
@@ -44,7 +45,7 @@ use snapshots::Snapshots;
 use submission::{Answer, Submission, SubmitError};
 use writer::{Job, Writer};
 
-use crate::clock::{Clock, Reading, WatchedClock};
+use crate::clock::{Clock, WatchedClock};
 use crate::domain::command::Command;
 use crate::domain::id::{ProxyTokenId, WorkspaceId};
 use crate::domain::principal::Caller;
@@ -62,8 +63,6 @@ const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
 const NAMES_MAX: u64 = 100_000;
 /// How many workspaces are looked through for a page of them.
 const WORKSPACES_PAGE: usize = 1_000;
-/// How often the time that the clock shows is recorded, in microseconds.
-const CLOCK_MARK_PERIOD_MICROS: i64 = 60_000_000;
 /// Stands for the instance where a workspace is named and none is meant.
 const INSTANCE: WorkspaceId = WorkspaceId::from_uuid(uuid::Uuid::nil());
 
@@ -145,7 +144,7 @@ impl Service {
             None
         });
         let clock = Arc::new(WatchedClock::new(clock, clock_settle, recorded));
-        warn_if_behind(&clock);
+        upkeep::warn_if_behind(&clock);
         let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let health = Arc::new(Health::default());
@@ -197,12 +196,7 @@ impl Service {
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
         }
-        // What was recorded ahead of an end that has not come yet is not needed after a clean stop.
-        if self.clock.read().unsettled.is_none()
-            && let Err(error) = self.write(INSTANCE, vec![Note::ResetClockMark(self.clock.newest())]).await
-        {
-            tracing::warn!(%error, "the time could not be recorded");
-        }
+        self.record_time().await;
         self.writer.close();
         let joined = tokio::task::spawn_blocking(|| handles.into_iter().all(|handle| handle.join().is_ok())).await;
         if !matches!(joined, Ok(true)) {
@@ -427,84 +421,6 @@ impl Service {
         }
         self.directory.note_use(&entry, self.clock.newest());
         Ok(Some((id, view)))
-    }
-
-    /// Records what has expired and what was used, and writes the snapshots that are due. The housekeeping thread calls it now and then.
-    ///
-    /// # Errors
-    /// `Unavailable`.
-    pub async fn keep_house(&self) -> Result<(), LogError> {
-        let reading = self.clock.read();
-        if reading.unsettled.is_none() {
-            self.keep_time(reading).await?;
-        } else {
-            tracing::warn!("the machine's clock has jumped: nothing is written until it has been steady for a while");
-        }
-        self.save_uses().await?;
-        let (workspaces, is_short) = (Arc::clone(&self.workspaces), self.is_short_of_room());
-        self.reading(move |log| {
-            log.look_after_room();
-            if !is_short {
-                workspaces.save();
-            }
-            Ok(())
-        })
-        .await?;
-        let until = Instant::from_micros(reading.time.micros().saturating_sub(ANSWER_KEPT_MICROS));
-        self.reading(move |log| log.forget_answers(until)).await
-    }
-
-    /// Records what has expired, and the time where something expires soon or none was recorded for a while.
-    async fn keep_time(&self, reading: Reading) -> Result<(), LogError> {
-        let now = reading.judged;
-        for id in self.reading(move |log| log.due(now)).await? {
-            match self.slot(id).await {
-                Ok(Some(slot)) => self.writer.hand_in(Job::Expire(slot)).map_err(not_taken)?,
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
-            }
-        }
-        let soon = Instant::from_micros(now.micros().saturating_add(MARKED_AHEAD_MICROS));
-        let end = self.reading(move |log| log.last_end(now, soon)).await?;
-        let mark = self.clock_mark.load(Ordering::Acquire);
-        let is_old = now.micros().saturating_sub(mark) >= CLOCK_MARK_PERIOD_MICROS;
-        match end.filter(|end| end.micros() > mark).or(is_old.then_some(now)) {
-            Some(mark) => self.raise_clock_mark(mark).await,
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Records a time. Where that fails the rest of the house is kept all the same.
-    async fn raise_clock_mark(&self, mark: Instant) {
-        match self.write(INSTANCE, vec![Note::RaiseClockMark(mark)]).await {
-            Ok(()) => drop(self.clock_mark.fetch_max(mark.micros(), Ordering::AcqRel)),
-            Err(error) => tracing::warn!(%error, "the time could not be recorded"),
-        }
-    }
-
-    async fn save_uses(&self) -> Result<(), LogError> {
-        if self.is_short_of_room() {
-            return Ok(());
-        }
-        let used = self.directory.take_used();
-        if used.is_empty() {
-            return Ok(());
-        }
-        let written = self.write(INSTANCE, used.iter().map(|entry| entry.last_use()).collect()).await;
-        if written.is_err() {
-            self.directory.put_back(used);
-        }
-        written
-    }
-}
-
-fn warn_if_behind(clock: &WatchedClock) {
-    if let Some((now, newest)) = clock.behind() {
-        tracing::error!(
-            "the machine's clock shows `{now}`, and this store has seen `{newest}`: what expired by then stays expired, and `/readyz` fails \
-             until the clock is set right; if the later time was wrong, start once with --accept-clock"
-        );
     }
 }
 

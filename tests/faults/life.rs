@@ -243,7 +243,7 @@ fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>)
         clock,
         mint,
         operator,
-        clock_settle: std::time::Duration::from_secs(60),
+        clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
         signer: signer(),
     })

@@ -165,7 +165,7 @@ impl Server {
             clock,
             mint: Arc::new(RandomMint),
             operator,
-            clock_settle: Duration::from_secs(60),
+            clock_settle: Duration::from_mins(1),
             cache_bytes: 64 << 20,
             signer: signer(),
         };

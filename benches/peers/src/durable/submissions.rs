@@ -38,7 +38,7 @@ pub fn rate(runtime: &Runtime, data: &Path, workspace: WorkspaceId, time: Durati
         mint: Arc::new(RandomMint),
         operator: Secret::new(OPERATOR_SECRET),
         signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() },
-        clock_settle: Duration::from_secs(60), cache_bytes: 1 << 30,
+        clock_settle: Duration::from_mins(1), cache_bytes: 1 << 30,
     };
     let service = runtime.block_on(async { Service::start(settings) })?;
     let submitting = Arc::clone(&service);
