@@ -24,11 +24,11 @@ use super::facts::{Facts, at_head};
 use crate::support::after;
 
 /// Everyone who is ever a member; the first is the first owner.
-pub const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
+pub const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "repo:acme/app:ref|1"];
 /// Every name that an environment is ever given; two are the same but for case.
 pub const ENVIRONMENTS: [&str; 6] = ["main", "dev", "prod", "PROD", "Staging", "staging"];
 /// Every name that a service user is ever given.
-pub const SERVICE_USERS: [&str; 3] = ["ci", "bot", "deploy-er"];
+pub const SERVICE_USERS: [&str; 3] = ["ci", "bot", "_env_sync"];
 /// Every type that a resource is ever given; the last but one is nobody's, and of the last nothing can be placed.
 pub const RESOURCE_TYPES: [&str; 7] = ["gpu", "robot", "app", "queue", "web_function", "ghost", "environment"];
 /// Every id that a resource is ever given.
@@ -213,7 +213,8 @@ impl Known {
 
     fn principal(&self, pick: Pick) -> PrincipalRef {
         let ever: Vec<_> = self.service_users.iter().map(|id| Principal::ServiceUser(*id)).collect();
-        let names = ["user:bob", "user:cyd", "user:dee", "user:eve", "service_user:ci", "service_user:bot", "team:ci"];
+        let last = format!("user:{}", USERS[4]);
+        let names = ["user:bob", "user:cyd", "user:dee", &last, "service_user:ci", "service_user:bot", "team:ci"];
         choose(pick, &names, &self.facts.principals(), &ever).into()
     }
 
