@@ -350,6 +350,14 @@ impl InWorkspace {
         View::now(Arc::clone(&self.root), self.asked.received)
     }
 
+    /// Makes a page of a list, where it holds up no single check: it may look through a hundred thousand things.
+    ///
+    /// # Errors
+    /// There is no room for one more list, or the server is stopping.
+    pub async fn listing<T>(&self, make: impl FnOnce() -> T) -> Result<T, Problem> {
+        Ok(self.asked.permit()?.run_here(&self.asked.app.service, make).await?)
+    }
+
     /// Makes sure that the caller may read everything.
     ///
     /// # Errors

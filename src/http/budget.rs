@@ -236,6 +236,15 @@ impl Permit {
         service.auditing(work).await
     }
 
+    /// As [`Self::run`], of work that borrows.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server is stopping.
+    pub async fn run_here<T>(&self, service: &Service, work: impl FnOnce() -> T) -> Result<T, LogError> {
+        let _turn = self.0.turns.acquire().await;
+        service.auditing_here(work).await
+    }
+
     /// As [`Self::run`], of work that cannot be done in pieces: it never holds up any that can.
     ///
     /// # Errors

@@ -34,6 +34,15 @@ impl Service {
         run(&self.audits.pieces, work).await
     }
 
+    /// As [`Self::auditing`], of work that borrows. It runs on this thread, whose other work goes on elsewhere meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server is stopping.
+    pub async fn auditing_here<T>(&self, work: impl FnOnce() -> T) -> Result<T, LogError> {
+        let _permit = self.audits.pieces.acquire().await.map_err(|_| stopping())?;
+        Ok(tokio::task::block_in_place(work))
+    }
+
     /// As [`Self::auditing`], of work that cannot be done in pieces. It waits for its like only, so that pieces never wait for it.
     ///
     /// # Errors

@@ -3,9 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
+use tenure::service::PIECES_MAX;
 
 use crate::acme::{Acme, path, question};
 use crate::server::{OPERATOR, Reply, Server};
@@ -397,4 +400,98 @@ fn large_bodies_from_one_address_wait_for_each_other_in_order_and_hold_up_nobody
     let mut second = second;
     assert_eq!(status(&mut second), "400");
     writer.join().unwrap();
+}
+
+/// Fills a pool of the server until the guard of `gate` is let go of.
+fn occupy(acme: &Acme, whole: bool, gate: &Arc<RwLock<()>>) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    for _ in 0..*PIECES_MAX {
+        let (service, gate, begun) = (Arc::clone(&acme.server.service), Arc::clone(gate), Arc::clone(&begun));
+        let work = move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            drop(gate.read());
+        };
+        acme.server.spawn(async move {
+            if whole { service.auditing_whole(work).await.unwrap() } else { service.auditing(work).await.unwrap() }
+        });
+    }
+    while begun.load(Ordering::SeqCst) == 0 || (!whole && begun.load(Ordering::SeqCst) < *PIECES_MAX) {
+        std::thread::yield_now();
+    }
+}
+
+type Request = (&'static str, &'static str, Value);
+
+/// Asks for some things while a pool is full, which must wait, and for others, which must not.
+fn beside_a_full_pool(acme: &Acme, whole: bool, waiting: &[Request], going_on: &[Request]) {
+    let gate = Arc::new(RwLock::new(()));
+    let shut = gate.write().unwrap();
+    occupy(acme, whole, &gate);
+    std::thread::scope(|scope| {
+        let ask = |(method, rest, body): &Request| acme.call(method, rest, &acme.alice, body);
+        let asked: Vec<_> = waiting.iter().map(|request| (request, scope.spawn(move || ask(request)))).collect();
+        for request in going_on {
+            let status = ask(request).status;
+            assert!([200, 201].contains(&status), "{request:?}: {status}");
+        }
+        for (request, asked) in &asked {
+            assert!(!asked.is_finished(), "{request:?} does not wait");
+        }
+        drop(shut);
+        for (request, asked) in asked {
+            assert_eq!(asked.join().unwrap().status, 200, "{request:?}");
+        }
+    });
+    until_idle(&acme.server);
+}
+
+#[test]
+fn large_batches_searches_lists_and_audits_are_not_done_where_single_checks_are() {
+    let acme = Acme::new();
+    acme.restricted("prod", "viewer");
+    let one = question("user:alice", "read", "app@prod");
+    let mut large = one.clone();
+    large["context"] = json!({"note": "x".repeat(20_000)});
+    let (evaluation, evaluations) = ("access/v1/evaluation", "access/v1/evaluations");
+    let waiting = [
+        ("POST", evaluations, json!({"evaluations": vec![one.clone(); 101]})),
+        ("POST", "access/v1/evaluations?explain=true", json!({"evaluations": [one, one]})),
+        ("POST", evaluation, large),
+        ("POST", "access/v1/search/resource", one.clone()),
+        ("GET", "tokens", Value::Null),
+        ("GET", "resources", Value::Null),
+        ("GET", "events", Value::Null),
+        ("GET", "audit/access", Value::Null),
+        ("GET", "audit/tenures", Value::Null),
+        ("GET", "audit/credentials", Value::Null),
+        ("POST", "audit/what-if", json!({"commands": [{"type": "rbac.disable"}]})),
+    ];
+    let going_on = [
+        ("POST", evaluation, one.clone()),
+        ("POST", "access/v1/evaluation?explain=true", one.clone()),
+        ("POST", evaluations, json!({"evaluations": vec![one; 100]})),
+        ("POST", "members", json!({"user": "bob", "role": "member"})),
+        ("GET", "members/bob", Value::Null),
+    ];
+    beside_a_full_pool(&acme, false, &waiting, &going_on);
+}
+
+#[test]
+fn what_cannot_be_done_in_pieces_holds_up_nothing_that_can() {
+    let acme = Acme::new();
+    acme.restricted("prod", "viewer");
+    let one = question("user:alice", "read", "app@prod");
+    let waiting = [
+        ("GET", "reports/roster", Value::Null),
+        ("GET", "audit/diff?from=2026-01-01T00:00:00Z", Value::Null),
+        ("POST", "audit/what-if", json!({"commands": [{"type": "rbac.disable"}]})),
+    ];
+    let going_on = [
+        ("POST", "access/v1/evaluations", json!({"evaluations": vec![one.clone(); 101]})),
+        ("POST", "access/v1/evaluation", one),
+        ("GET", "audit/access", Value::Null),
+    ];
+    // One holder's requests take turns, so they are asked for apart.
+    beside_a_full_pool(&acme, true, &waiting, &[]);
+    beside_a_full_pool(&acme, true, &[], &going_on);
 }

@@ -19,7 +19,8 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     let paging = Paging::of(&mut request)?;
     std::mem::take(&mut request.asked.params).finish()?;
     let view = &paging.view;
-    answer::about(view, &paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None))))
+    let page = || paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None)));
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Shows an access key.

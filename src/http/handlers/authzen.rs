@@ -16,6 +16,7 @@ use crate::domain::object::object;
 use crate::domain::principal::Principal;
 use crate::domain::view::View;
 use crate::http::asked::{InWorkspace, Reader};
+use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::guard::is_json;
 use crate::http::problem::Problem;
 
@@ -133,6 +134,21 @@ pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::malformed("`Content-Type` must be `application/json`"))
+}
+
+/// As [`read_question`]; a large one is read beside the threads that decide single checks.
+///
+/// # Errors
+/// As [`read_question`], or there is no room for it.
+pub async fn read_question_of_any_size<T: DeserializeOwned + Send + 'static>(
+    request: &InWorkspace,
+    kind: &'static str,
+) -> Result<T, Problem> {
+    if request.asked.body_bytes().len() <= SMALL_BODY_BYTES {
+        return read_question(request, kind);
+    }
+    let (permit, body) = (request.asked.permit()?, request.asked.body_bytes().clone());
+    permit.run(&request.asked.app.service, move || read_object(&body, kind)).await?
 }
 
 /// Reads one question without going by way of a value: this is asked before every deploy and every secret.

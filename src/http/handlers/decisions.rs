@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Answered;
-use super::authzen::{ActionBody, EntityBody, Unread, asker, check_content_type, check_may_ask, read_question};
+use super::authzen::{
+    ActionBody, EntityBody, Unread, asker, check_content_type, check_may_ask, read_question_of_any_size,
+};
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
 use crate::audit::search::Asker;
@@ -157,7 +159,7 @@ pub async fn evaluation(mut request: InWorkspace) -> Answered {
     let explain = request.asked.params.flag("explain")?;
     let (view, _) = request.view()?;
     std::mem::take(&mut request.asked.params).finish()?;
-    let body: EvaluationBody = read_question(&request, "evaluation request")?;
+    let body: EvaluationBody = read_question_of_any_size(&request, "evaluation request").await?;
     let judge = Judge::of(&request, view, explain);
     answer::about(judge.view(), &judge.answer(body)?)
 }

@@ -52,8 +52,11 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     request.only()?;
     let view = &paging.view;
-    let shown = view.environments().filter(|found| may_see(&request, found.id).unwrap_or(false));
-    answer::about(view, &paging.page(shown.map(|found| entity::environment(&found))))
+    let page = || {
+        let shown = view.environments().filter(|found| may_see(&request, found.id).unwrap_or(false));
+        paging.page(shown.map(|found| entity::environment(&found)))
+    };
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Shows an environment.

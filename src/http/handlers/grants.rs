@@ -35,8 +35,11 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     if !may_see(&request, place.id)? {
         return Err(Problem::not_found("environment", named));
     }
-    let shown = view.grants(&place).filter(|(principal, _)| only.is_none_or(|own| own == *principal));
-    answer::about(view, &paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant))))
+    let page = || {
+        let shown = view.grants(&place).filter(|(principal, _)| only.is_none_or(|own| own == *principal));
+        paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant)))
+    };
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Shows a principal's grant: anyone's, or the caller's own.

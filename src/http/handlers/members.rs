@@ -32,8 +32,8 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     let only = request.only()?;
     let view = &paging.view;
     let shown = |user: &UserId| only.is_none_or(|own| *own == Principal::User(user.clone()));
-    let users = view.members().map(|(user, _)| user.clone()).filter(shown);
-    let page = paging.page(users);
+    let users = || paging.page(view.members().map(|(user, _)| user).filter(|user| shown(user)).cloned());
+    let page = request.listing(users).await?;
     let profiles = if paging.pinned {
         vec![Profile::default(); page.items.len()]
     } else {

@@ -24,7 +24,8 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     let paging = Paging::of(&mut request)?;
     std::mem::take(&mut request.asked.params).finish()?;
     let view = &paging.view;
-    answer::about(view, &paging.page(view.proxy_tokens().map(|found| entity::proxy_token(view, &found, None))))
+    let page = || paging.page(view.proxy_tokens().map(|found| entity::proxy_token(view, &found, None)));
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Shows a proxy token.

@@ -67,19 +67,19 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     if let Some(named) = &resource_type {
         check_type(&request, view, named)?;
     }
-    let seen = seen(&request, view)?;
+    let seen = request.listing(|| seen(&request, view)).await??;
     let row = |found: PlacementView<'_>| {
         let environment = found.environment.value;
         let shown = seen.as_ref().is_none_or(|seen| seen.contains(&environment));
         let asked_for = resource_type.as_ref().is_none_or(|named| found.resource_type.as_str() == named);
         if shown && asked_for { entity::resource(view, &found) } else { None }
     };
-    let page = match (&only, &resource_type) {
+    let page = || match (&only, &resource_type) {
         (Some(only), _) => paging.pick(only.iter().flat_map(|id| view.placements_in(*id)), row),
         (None, Some(named)) => paging.pick(view.placements_of(named), row),
         (None, None) => paging.pick(view.placements(), row),
     };
-    answer::about(view, &page)
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Which environments' resources the caller may know of; none if all of them.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answered;
 use super::authzen::{
-    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, read_question,
+    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, read_question_of_any_size,
 };
 use crate::audit::search::{Asker, Search, Sought};
 use crate::domain::object::object;
@@ -142,7 +142,7 @@ pub struct FoundIn {
 }
 
 /// What the searches have in common.
-trait SearchBody: Serialize + DeserializeOwned {
+trait SearchBody: Serialize + DeserializeOwned + Send + 'static {
     fn page(&self) -> &PageBody;
 
     /// Who is asked about; none where that is what is searched for.
@@ -214,7 +214,7 @@ pub async fn actions(request: InWorkspace) -> Answered {
 async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
     check_content_type(&request)?;
     let explain = request.asked.params.flag("explain")?;
-    let body: T = read_question(&request, "search request")?;
+    let body: T = read_question_of_any_size(&request, "search request").await?;
     let asker = asker(&request);
     let paging = Paging::of_search(&mut request, page(body.page())?, &identity(&body, &asker)?)?;
     std::mem::take(&mut request.asked.params).finish()?;

@@ -15,8 +15,12 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let only = request.only()?;
     let view = &paging.view;
-    let shown = view.service_users().filter(|found| only.is_none_or(|own| *own == Principal::ServiceUser(found.id)));
-    answer::about(view, &paging.page(shown.map(|found| entity::service_user(view, &found))))
+    let page = || {
+        let is_shown = |id| only.is_none_or(|own| *own == Principal::ServiceUser(id));
+        let shown = view.service_users().filter(|found| is_shown(found.id));
+        paging.page(shown.map(|found| entity::service_user(view, &found)))
+    };
+    answer::about(view, &request.listing(page).await?)
 }
 
 /// Shows a service user: any, or for a service user only itself.

@@ -46,8 +46,11 @@ pub async fn list(mut request: InWorkspace) -> Answered {
     std::mem::take(&mut request.asked.params).finish()?;
     let only = request.only()?;
     let view = &paging.view;
-    let shown = view.tokens().filter(|token| only.is_none_or(|own| *own == token.terms.holder));
-    let mut page = paging.page(shown.filter_map(|token| entity::token(view, token.id, None)));
+    let page = || {
+        let shown = view.tokens().filter(|token| only.is_none_or(|own| *own == token.terms.holder));
+        paging.page(shown.filter_map(|token| entity::token(view, token.id, None)))
+    };
+    let mut page = request.listing(page).await?;
     if !paging.pinned {
         let ids = page.items.iter().map(|token| PresentedId::Token(token.id)).collect();
         let used = request.asked.app.service.last_used(ids).await?;
