@@ -82,23 +82,49 @@ pub(super) fn open(
     path: &Path,
     limit: UnpackArgs,
     watch: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
-) -> Result<Box<dyn BufRead>, Failure> {
+) -> Result<Lines, Failure> {
     open_lines(path, limit, watch).map_err(|error| Failure::File { what: "read", path: name_of(path), error })
 }
 
-fn open_lines(
-    path: &Path,
-    limit: UnpackArgs,
-    watch: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
-) -> io::Result<Box<dyn BufRead>> {
+/// The lines of a file.
+pub(super) struct Lines {
+    text: Box<dyn BufRead>,
+    is_packed: bool,
+}
+
+impl Lines {
+    /// Reads a compressed file to its end, and returns what is wrong with it: its damage shows there, and may be why a line is wrong.
+    pub(super) fn damage(mut self) -> Option<io::Error> {
+        let read = if self.is_packed { io::copy(&mut self.text, &mut io::sink()) } else { Ok(0) };
+        read.err().filter(|error| error.kind() == io::ErrorKind::InvalidData)
+    }
+}
+
+impl Read for Lines {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.text.read(bytes)
+    }
+}
+
+impl BufRead for Lines {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.text.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.text.consume(amount);
+    }
+}
+
+fn open_lines(path: &Path, limit: UnpackArgs, watch: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>) -> io::Result<Lines> {
     let file: Box<dyn Read> =
         if is_standard_input(path) { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
     let (head, file) = peeked(watch(file))?;
     if !head.starts_with(GZIP_MAGIC) {
-        return text(&head, file);
+        return Ok(Lines { text: text(&head, file)?, is_packed: false });
     }
     let (head, unpacked) = peeked(Box::new(Unpacked::of(file, limit)))?;
-    text(&head, unpacked)
+    Ok(Lines { text: text(&head, unpacked)?, is_packed: true })
 }
 
 /// Reads the first bytes, and returns them with a reader that begins with them again.
@@ -155,12 +181,16 @@ impl Read for Unpacked {
 /// Says what is wrong with a compressed file.
 fn not_unpacked(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::other("the compressed file is cut short: copy it again, whole"),
+        io::ErrorKind::UnexpectedEof => damaged("the compressed file is cut short: copy it again, whole".to_owned()),
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            io::Error::other(format!("the compressed file is damaged ({error}): copy it again"))
+            damaged(format!("the compressed file is damaged ({error}): copy it again"))
         }
         _ => error,
     }
+}
+
+fn damaged(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// A file whose bytes are counted as they are read.

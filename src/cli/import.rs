@@ -17,7 +17,7 @@ use crate::clock::SystemClock;
 use crate::config::{OPERATOR_SECRET_FILE, OPERATOR_SECRET_VARIABLE};
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
-use crate::service::import::{Imported, import as import_history};
+use crate::service::import::{ImportError, Imported, import as import_history};
 use crate::service::mint::RandomMint;
 
 const HELP: &str = "\
@@ -78,9 +78,17 @@ fn import_file(log: &SqliteLog, path: &Path, unpack: UnpackArgs) -> Result<Impor
 
 fn import_lines(log: &SqliteLog, path: &Path, unpack: UnpackArgs, progress: &ProgressBar) -> Result<Imported, Failure> {
     let watch = |file: Box<dyn Read>| -> Box<dyn Read> { Box::new(progress.wrap_read(file)) };
-    let lines = history::open(path, unpack, watch)?;
-    let failed = |error| Failure::Import { file: history::name_of(path), error };
-    import_history(log, &RandomMint, &SystemClock, lines).map_err(failed)
+    let mut lines = history::open(path, unpack, watch)?;
+    let imported = import_history(log, &RandomMint, &SystemClock, &mut lines);
+    imported.map_err(|error| Failure::Import { file: history::name_of(path), error: explained(error, lines) })
+}
+
+/// Says of a line that is wrong in a damaged file that the file is damaged.
+fn explained(error: ImportError, lines: history::Lines) -> ImportError {
+    match error {
+        ImportError::Line { .. } => lines.damage().map_or(error, ImportError::Read),
+        ImportError::Empty | ImportError::Exists(_) | ImportError::Read(_) | ImportError::Log(_) => error,
+    }
 }
 
 /// Shows how far the file is read, on a terminal only.

@@ -125,12 +125,14 @@ fn from_file(path: &Path, unpack: UnpackArgs, named: Option<&str>) -> Result<Wor
     let mut facts: Option<(Workspace, StreamDecoder)> = None;
     let mut text = Vec::new();
     let not_read = |error| Failure::File { what: "read", path: history::name_of(path), error };
-    while next_line(lines.as_mut(), &mut text).map_err(not_read)? {
+    while next_line(&mut lines, &mut text).map_err(not_read)? {
         let bytes = text.trim_ascii();
         if bytes.is_empty() {
             continue;
         }
-        take_line(&mut facts, bytes).map_err(|failure| explained(&failure, path, &text))?;
+        if let Err(failure) = take_line(&mut facts, bytes) {
+            return Err(lines.damage().map_or_else(|| explained(&failure, path, &text), not_read));
+        }
     }
     let empty = || Failure::usage(format!("there is no event in `{}`", history::name_of(path)));
     let (workspace, _) = facts.ok_or_else(empty)?;
@@ -178,8 +180,8 @@ fn check_named(workspace: &Workspace, named: Option<&str>) -> Result<(), Failure
 }
 
 /// Reads a line, or as much of it as a line may hold; false at the end of the file.
-fn next_line(lines: &mut dyn BufRead, text: &mut Vec<u8>) -> std::io::Result<bool> {
+fn next_line(lines: &mut impl BufRead, text: &mut Vec<u8>) -> std::io::Result<bool> {
     text.clear();
     let longest = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
-    Ok(lines.take(longest).read_until(b'\n', text)? > 0)
+    Ok(lines.by_ref().take(longest).read_until(b'\n', text)? > 0)
 }
