@@ -25,6 +25,8 @@ pub const OPERATOR_SECRET_FILE: &str = "operator.secret";
 pub const LOG_KEY_VARIABLE: &str = "TENURE_LOG_KEY";
 /// The file in the data folder that it is kept in otherwise.
 pub const LOG_KEY_FILE: &str = "log.key";
+/// The file that the key which is to follow it is in, until it has its place.
+const NEXT_LOG_KEY_FILE: &str = "log.key.next";
 /// The shortest operator's secret that is accepted, in bytes.
 pub const OPERATOR_SECRET_BYTES_MIN: usize = 32;
 
@@ -96,6 +98,48 @@ pub fn log_key(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<
 /// It has another form, or cannot be read.
 pub fn find_log_key(folder: &Path, given: Option<String>) -> Result<Option<LogKey>, ConfigError> {
     find_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE)?.map(read_key).transpose()
+}
+
+/// Makes a key that is to follow the one in the folder, in a file beside it.
+///
+/// # Errors
+/// It cannot be made or kept.
+pub fn make_next_log_key(folder: &Path, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
+    remove_next_log_key(folder)?;
+    let path = folder.join(NEXT_LOG_KEY_FILE);
+    let place = format!("`{}`", path.display());
+    read_key((make_secret(path, mint)?, place))
+}
+
+/// Returns the key that is to follow the one in the folder, if there is one.
+///
+/// # Errors
+/// It has another form, or cannot be read.
+pub fn find_next_log_key(folder: &Path) -> Result<Option<LogKey>, ConfigError> {
+    find_secret(folder, (LOG_KEY_VARIABLE, None), NEXT_LOG_KEY_FILE)?.map(read_key).transpose()
+}
+
+/// Gives the key that is to follow the one in the folder its place.
+///
+/// # Errors
+/// It cannot be kept there.
+pub fn put_next_log_key_in_place(folder: &Path) -> Result<(), ConfigError> {
+    let path = folder.join(LOG_KEY_FILE);
+    let replace =
+        || std::fs::rename(folder.join(NEXT_LOG_KEY_FILE), &path).and_then(|()| File::open(folder)?.sync_all());
+    replace().map_err(|error| ConfigError::WriteSecret { path: path.clone(), error })
+}
+
+/// Removes the key that was to follow the one in the folder, if there is one.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove_next_log_key(folder: &Path) -> Result<(), ConfigError> {
+    let path = folder.join(NEXT_LOG_KEY_FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ConfigError::WriteSecret { path, error }),
+        _ => Ok(()),
+    }
 }
 
 fn read_key((secret, place): (Secret, String)) -> Result<LogKey, ConfigError> {

@@ -16,6 +16,8 @@ mod naive;
 mod notes;
 #[path = "proof/receipts.rs"]
 mod receipts;
+#[path = "proof/successions.rs"]
+mod successions;
 #[path = "proof/tiles.rs"]
 mod tiles;
 #[path = "proof/trees.rs"]

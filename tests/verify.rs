@@ -15,6 +15,8 @@ mod support;
 mod evidence;
 #[path = "verify/export.rs"]
 mod export;
+#[path = "verify/keys.rs"]
+mod keys;
 #[path = "verify/stage.rs"]
 mod stage;
 #[path = "verify/store.rs"]

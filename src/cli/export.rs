@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::log_key::LogArgs;
 use super::output::{Format, Output};
-use crate::log::published::{self, FileError, KEY_FILE, PublishedLog, StoredLog};
+use crate::log::published::{self, FileError, KEY_FILE, KEYS_FILE, PublishedLog, StoredLog};
 
 /// Write a workspace's log as files, with the verifier key beside it
 ///
@@ -36,6 +36,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let tree = *stored.checkpoint().tree();
     let draft = Draft::of(&args.out)?;
     draft.write_log("", &stored, tree.size)?;
+    draft.write_keys("", &stored)?;
     draft.write(KEY_FILE, format!("{}\n", signer.verifier(workspace)).as_bytes())?;
     draft.finish()?;
     let mut out = Output::stdout(Format::Table);
@@ -91,6 +92,15 @@ impl Draft {
             self.write(&format!("{prefix}{path}"), &bytes)?;
         }
         Ok(())
+    }
+
+    /// Writes the records of which key of a log followed which, under a prefix, if there are any.
+    pub(super) fn write_keys(&self, prefix: &str, log: &dyn PublishedLog) -> Result<(), Failure> {
+        match log.file(KEYS_FILE) {
+            Ok(bytes) if !bytes.is_empty() => self.write(&format!("{prefix}{KEYS_FILE}"), &bytes),
+            Ok(_) | Err(FileError::Missing) => Ok(()),
+            Err(error) => Err(not_had(KEYS_FILE, &error)),
+        }
     }
 
     /// Gives it its name. Only its owner may read it, until they say otherwise.

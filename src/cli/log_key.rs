@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::failure::Failure;
+use super::log_keys::{RotateArgs, known_key, rotate};
 use super::output::{Format, Output};
 use super::replay::find;
-use super::serve::signer;
 use crate::domain::id::WorkspaceId;
+use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::proof::checkpoint::Signer;
-use crate::proof::note::Origin;
+use crate::proof::note::{Origin, PublicKey, VerifierKey};
 
 /// A workspace's log in a data folder, and what its checkpoints are signed as.
 #[derive(Debug, Args)]
@@ -32,24 +33,60 @@ impl LogArgs {
     pub(super) fn open(&self) -> Result<(SqliteLog, WorkspaceId, Signer), Failure> {
         let log = SqliteLog::attach(&self.data)?;
         let workspace = find(&log, self.workspace.as_deref(), &self.data)?;
-        Ok((log, workspace, signer(&self.data, self.origin.clone())?))
+        let signer = Signer { key: known_key(&log, &self.data)?, instance: self.origin.clone() };
+        Ok((log, workspace, signer))
     }
 }
 
-/// Print the verifier key of a workspace's log
+/// Print the verifier key of a workspace's log, or exchange the key that signs the logs
 ///
 /// It is what checkpoints, receipts, exports and evidence are verified with. Give it to auditors on a way that the server's
 /// operator cannot alter later: on paper, in a contract, in a ticket.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tenure key --data ./data --workspace acme > acme.vkey")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  tenure key --data ./data --workspace acme > acme.vkey\n  tenure key rotate --data ./data"
+)]
 pub(super) struct KeyArgs {
-    #[command(flatten)]
-    log: LogArgs,
+    /// The data folder; a server may have it open
+    #[arg(long, env = "TENURE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The workspace, by name or id; not needed where there is only one
+    #[arg(long, short, env = "TENURE_WORKSPACE", value_name = "WS")]
+    workspace: Option<String>,
+    /// What the names of the logs begin with, as the server is told
+    #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
+    origin: Origin,
+    /// Print the verifier keys of the keys before too, the newest last
+    #[arg(long)]
+    all: bool,
+    #[command(subcommand)]
+    command: Option<KeyCommand>,
+}
+
+/// What can be done with the key.
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    Rotate(RotateArgs),
 }
 
 pub(super) fn key(args: &KeyArgs) -> Result<(), Failure> {
-    let (_, workspace, signer) = args.log.open()?;
+    if let Some(KeyCommand::Rotate(args)) = &args.command {
+        return rotate(args);
+    }
+    let data = args.data.as_deref().ok_or_else(|| Failure::usage("say which data folder with `--data DIR`"))?;
+    let log = SqliteLog::attach(data)?;
+    let workspace = find(&log, args.workspace.as_deref(), data)?;
+    let mut keys: Vec<PublicKey> = log.log_keys()?.into_iter().map(|stored| stored.key).collect();
+    if keys.is_empty() {
+        keys.push(known_key(&log, data)?.public());
+    }
+    let before = if args.all { 0 } else { keys.len().saturating_sub(1) };
     let mut out = Output::stdout(Format::Table);
-    out.line(&signer.verifier(workspace).to_string())?;
+    for key in keys.into_iter().skip(before) {
+        let verifier = VerifierKey::of(args.origin.of_workspace(workspace), key);
+        let verifier = verifier.ok_or_else(|| Failure::usage(format!("the store holds `{key}`, which is no key")))?;
+        out.line(&verifier.to_string())?;
+    }
     out.flush()
 }

@@ -24,6 +24,7 @@ mod import;
 mod kind;
 mod layout;
 mod log_key;
+mod log_keys;
 mod names;
 mod output;
 mod rbac;

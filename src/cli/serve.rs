@@ -12,11 +12,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
+use super::log_keys::served_key;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
 use crate::audit::rolls::Rolls;
 use crate::clock::{Clock, SETTLE_SECONDS_DEFAULT, SystemClock, check_possible};
-use crate::config::{self, BaseUrl, LOG_KEY_FILE, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
+use crate::config::{self, BaseUrl, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::http::attempts::Attempts;
@@ -95,6 +96,10 @@ pub(super) struct ServeArgs {
     /// time, and no event says so yet, counts again
     #[arg(long)]
     accept_clock: bool,
+    /// Sign the logs with another key than before, because that one is lost; auditors then need new verifier keys. `tenure key rotate`
+    /// exchanges a key that is not lost
+    #[arg(long)]
+    accept_new_log_key: bool,
 }
 
 /// The operator's secret of a data folder, made if it is missing.
@@ -109,24 +114,12 @@ pub(super) fn signer(data: &Path, instance: Origin) -> Result<Signer, Failure> {
     Ok(Signer { key: config::log_key(data, given, &RandomMint)?, instance })
 }
 
-/// As [`signer`], and says so where a key is made for logs that were signed with another, as after a backup without it.
-fn served_signer(log: &SqliteLog, data: &Path, instance: Origin) -> Result<Signer, Failure> {
-    let is_made = config::find_log_key(data, std::env::var(LOG_KEY_VARIABLE).ok())?.is_none();
-    if is_made && !log.workspaces(None, 1)?.is_empty() {
-        tracing::warn!(
-            "there are logs in the data folder and no `{LOG_KEY_FILE}`, so one is made: if they were signed before, stop, put the old \
-             one back, and start again; verifier keys that were given out do not fit the new one"
-        );
-    }
-    signer(data, instance)
-}
-
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     telemetry::start_logging("info");
     let log = SqliteLog::open_with_reserve(&args.data, args.disk_reserve_mib.saturating_mul(MIB))?;
     check_clock(&log, args.accept_clock)?;
     let operator = operator_secret(&args.data)?;
-    let signer = served_signer(&log, &args.data, args.origin)?;
+    let signer = Signer { key: served_key(&log, &args.data, args.accept_new_log_key)?, instance: args.origin };
     let cache_bytes = args.cache_mib.saturating_mul(MIB);
     runtime()?.block_on(async {
         ignore_hangups()?;

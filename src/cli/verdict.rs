@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::log::published::{FileError, KEY_FILE, LogFolder, PublishedLog, ignored_files_of};
+use crate::log::published::{FileError, KEY_FILE, KeysError, LogFolder, PublishedLog, ignored_files_of, key_chain};
 use crate::log::verify::{Verifier, VerifyError};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
@@ -31,10 +31,21 @@ impl From<VerifyError> for Unverified {
     }
 }
 
-/// Makes sure that a key that came with a log is the one that was given apart from it.
+impl From<KeysError> for Unverified {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Wrong(_) => Self::Flawed(error.to_string()),
+            KeysError::File(_) => Self::Failed(Failure::usage(error.to_string())),
+        }
+    }
+}
+
+/// Makes sure that a key that came with a log is the one that was given apart from it, or one that followed it.
 pub(super) fn same_key(folder: &LogFolder, key: &VerifierKey) -> Result<(), Unverified> {
+    let is = |bytes: &[u8], key: &VerifierKey| bytes == format!("{key}\n").as_bytes();
     match folder.file(KEY_FILE) {
-        Ok(bytes) if bytes == format!("{key}\n").as_bytes() => Ok(()),
+        Ok(bytes) if is(&bytes, key) => Ok(()),
+        Ok(bytes) if key_chain(folder)?.after(key).iter().any(|later| is(&bytes, later)) => Ok(()),
         Ok(_) => Err(Unverified::Flawed(format!("the folder's file `{KEY_FILE}` holds another key than `{key}`"))),
         // A mirror of a served log has none.
         Err(FileError::Missing) => Ok(()),

@@ -14,7 +14,7 @@ use super::session::{Session, SessionArgs};
 use super::verdict::{Unverified, ignored, same_key, verified};
 use crate::config;
 use crate::domain::id::WorkspaceId;
-use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog, read_regular};
+use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog, key_chain, read_regular};
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::Verifier;
@@ -103,20 +103,23 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
 /// Verifies what the arguments name, and gives what to say about it.
 fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     let key = &args.key.0;
-    let kept = args.since.as_deref().map(|file| open_kept(file, key)).transpose()?;
-    let verifier = Verifier::new(key, kept.as_ref())?;
+    let kept = |log: &dyn PublishedLog| args.since.as_deref().map(|file| open_kept(file, key, log)).transpose();
+    let workspace = Verifier::new(key, None)?.workspace();
     if let Some(data) = &args.data {
-        return verify_store(data, &verifier, key);
+        return verify_store(data, key, workspace, kept);
     }
     let target = args.target.as_deref().unwrap_or_default();
     if target.starts_with("http://") || target.starts_with("https://") {
-        return Ok(vec![verify_log(&served(args, target, verifier.workspace())?, &verifier)?]);
+        let log = served(args, target, workspace)?;
+        let kept = kept(&log)?;
+        return Ok(vec![verify_log(&log, &Verifier::new(key, kept.as_ref())?)?]);
     }
     let folder = Path::new(target);
+    let kept = kept(&LogFolder::new(folder))?;
     if is_evidence(folder) {
         return check::verify(folder, key, kept.as_ref(), args.require_log);
     }
-    verify_export(folder, key, &verifier)
+    verify_export(folder, key, &Verifier::new(key, kept.as_ref())?)
 }
 
 /// Verifies a folder of an export or of evidence as `tenure verify` does, and returns what it says.
@@ -159,13 +162,18 @@ fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
     Err(Failure::usage(format!("there is neither a log nor evidence in `{shown}`")))
 }
 
-/// Opens the checkpoint that was kept. One that the key did not sign says nothing about this log.
+/// Opens the checkpoint that was kept. One that no key of this log did sign says nothing about it.
 ///
 /// # Errors
 /// `Failed` if the file holds no checkpoint: that is no finding about the log. `Flawed` if the key did not sign it.
-fn open_kept(file: &Path, key: &VerifierKey) -> Result<Checkpoint, Unverified> {
-    let shown = file.display();
-    let opened = Checkpoint::open(&as_sent(&read_small(file)?), key);
+fn open_kept(file: &Path, key: &VerifierKey, log: &dyn PublishedLog) -> Result<Checkpoint, Unverified> {
+    let (shown, note) = (file.display(), as_sent(&read_small(file)?));
+    let opened = match Checkpoint::open(&note, key) {
+        Err(CheckpointError::Note(NoteError::Unsigned(_))) => {
+            Checkpoint::open_with(&note, &key_chain(log)?.around(key)).map(|(checkpoint, _)| checkpoint)
+        }
+        opened => opened,
+    };
     opened.map_err(|error| match error {
         CheckpointError::Note(NoteError::Form(_)) | CheckpointError::Form => Failure::usage(format!(
             "the checkpoint in `{shown}` cannot be read: {error}; keep it as the server sends it"
@@ -214,9 +222,13 @@ fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<Ser
     Ok(ServedLog::new(session.client(), below))
 }
 
-fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Result<Vec<String>, Unverified> {
+fn verify_store(
+    data: &Path,
+    key: &VerifierKey,
+    workspace: WorkspaceId,
+    kept: impl Fn(&dyn PublishedLog) -> Result<Option<Checkpoint>, Unverified>,
+) -> Result<Vec<String>, Unverified> {
     let log = SqliteLog::attach(data).map_err(Failure::from)?;
-    let workspace = verifier.workspace();
     let instance = key.origin().instance();
     let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
     let found = config::find_log_key(data, given).map_err(Failure::from)?;
@@ -227,11 +239,28 @@ fn verify_store(data: &Path, verifier: &Verifier<'_>, key: &VerifierKey) -> Resu
     let stored = StoredLog::of(&log, workspace, &signer).map_err(not_read)?;
     let missing =
         || Unverified::Flawed(format!("workspace {workspace}: there is no log of it in `{}`", data.display()));
-    let mut lines = vec![verify_log(&stored.ok_or_else(missing)?, verifier)?];
+    let stored = stored.ok_or_else(missing)?;
+    let kept = kept(&stored)?;
+    let mut lines = vec![verify_log(&stored, &Verifier::new(key, kept.as_ref())?)?];
+    check_newest_key(&log, &signer).map_err(Unverified::Flawed)?;
     if let Some(bytes) = snapshot {
         lines.push(verify_snapshot(&snapshot::read(&bytes, workspace, &signer.key), workspace, &log)?);
     }
     Ok(lines)
+}
+
+/// Checks that the key of a data folder is the newest one that its store knows.
+fn check_newest_key(log: &SqliteLog, signer: &Signer) -> Result<(), String> {
+    let known = log.log_keys().map_err(|error| error.to_string())?;
+    match known.last() {
+        Some(newest) if newest.key != signer.key.public() => Err(format!(
+            "the key in `{}` is `{}`, and the newest one that the store knows is `{}`",
+            config::LOG_KEY_FILE,
+            signer.key.public(),
+            newest.key
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A store that does not give its log: because of what is in it, or of what befell it.

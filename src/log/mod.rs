@@ -28,6 +28,7 @@ use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::TreeHash;
+use crate::proof::note::PublicKey;
 use crate::proof::tile::Tile;
 
 /// The largest event, in bytes of its stored JSON: what a C2SP `tlog-tiles` entry can hold.
@@ -134,6 +135,17 @@ pub struct KeptAnswer {
     pub answer: Vec<u8>,
 }
 
+/// A key that signed the logs of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The public key.
+    pub key: PublicKey,
+    /// When it began to.
+    pub at: Instant,
+    /// The note that made it follow the one before; none for the first.
+    pub note: Option<String>,
+}
+
 /// What is written beside events, in the same commit.
 #[derive(Debug, Clone)]
 pub enum Note {
@@ -159,6 +171,8 @@ pub enum Note {
     RaiseClockMark(Instant),
     /// The clock counts from this time on, also if it showed a later one.
     ResetClockMark(Instant),
+    /// A key signs the logs of the store from now on.
+    AddLogKey(StoredKey),
     /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
     RecordRead(Box<ReadRecord>),
 }
@@ -364,6 +378,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn clock_mark(&self) -> Result<Option<Instant>, LogError>;
+
+    /// Returns the keys that signed the logs of the store, the newest last.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn log_keys(&self) -> Result<Vec<StoredKey>, LogError>;
 
     /// The snapshot of a workspace, if there is one.
     ///

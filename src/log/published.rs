@@ -14,12 +14,15 @@ use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::proof::checkpoint::{Checkpoint, Signer};
 use crate::proof::hash::{TreeHash, read_hashes, write_hashes};
+use crate::proof::succession::{KeyChain, SuccessionError};
 use crate::proof::tile::{Tile, TileKind, TileSource};
 
 /// The file with the newest checkpoint.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// The file of an export that the verifier key is in. It is no part of `tlog-tiles`.
 pub const KEY_FILE: &str = "key";
+/// The file with the records of which key followed which; not there where there was one key only. It is no part of `tlog-tiles`.
+pub const KEYS_FILE: &str = "keys";
 
 /// Why a file of a log cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +96,40 @@ pub trait PublishedLog: Sync {
     }
 }
 
+/// Why the keys of a log are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// They cannot be had.
+    #[error("`{KEYS_FILE}` cannot be read: {0}")]
+    File(FileError),
+    /// A record is not to be believed.
+    #[error("`{KEYS_FILE}`: {0}")]
+    Wrong(SuccessionError),
+}
+
+/// Returns the records of which key of a log followed which; none where there was one key only.
+///
+/// # Errors
+/// They cannot be had, or one of them is not to be believed.
+pub fn key_chain(log: &dyn PublishedLog) -> Result<KeyChain, KeysError> {
+    match log.file(KEYS_FILE) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes).map_err(|_| KeysError::Wrong(SuccessionError::Form))?;
+            text.parse().map_err(KeysError::Wrong)
+        }
+        Err(FileError::Missing) => Ok(KeyChain::default()),
+        Err(error) => Err(KeysError::File(error)),
+    }
+}
+
+/// Returns the records of a store's keys, one after the other.
+///
+/// # Errors
+/// `Unavailable`.
+pub fn stored_key_chain(log: &dyn EventLog) -> Result<String, LogError> {
+    Ok(log.log_keys()?.into_iter().filter_map(|key| key.note).collect())
+}
+
 /// The files of a workspace's log, made from a store as it is when this is made.
 pub struct StoredLog<'a> {
     log: &'a dyn EventLog,
@@ -127,6 +164,10 @@ impl PublishedLog for StoredLog<'_> {
     fn file(&self, path: &str) -> Result<Vec<u8>, FileError> {
         if path == CHECKPOINT_FILE {
             return Ok(self.checkpoint.note().as_bytes().to_vec());
+        }
+        if path == KEYS_FILE {
+            let chain = stored_key_chain(self.log).map_err(unreadable)?;
+            return if chain.is_empty() { Err(FileError::Missing) } else { Ok(chain.into_bytes()) };
         }
         let tile: Tile = path.parse().map_err(|_| FileError::Missing)?;
         match tile.kind {
@@ -184,7 +225,7 @@ impl PublishedLog for LogFolder {
     }
 
     fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
-        let known: BTreeSet<String> = paths(size).chain([KEY_FILE.to_owned()]).collect();
+        let known: BTreeSet<String> = paths(size).chain([KEY_FILE, KEYS_FILE].map(str::to_owned)).collect();
         let found = files_of(&self.0).map_err(|error| FileError::Unreadable(error.to_string()))?;
         Ok(found.into_iter().find(|path| !known.contains(path)).map(|path| format!("the file `{path}`")))
     }

@@ -100,6 +100,13 @@ pub fn write(workspace: &Workspace, root: &TreeHash, key: &LogKey) -> Vec<u8> {
     bytes
 }
 
+/// Seals a snapshot with another key, if the one that it was sealed with is this one.
+pub fn seal_anew(bytes: &[u8], old: &LogKey, new: &LogKey) -> Option<Vec<u8>> {
+    let (sealed, found) = bytes.split_last_chunk::<SEAL_LEN>()?;
+    let is_sealed = bool::from(old.seal(sealed).ct_eq(found));
+    is_sealed.then(|| [sealed, &new.seal(sealed)].concat())
+}
+
 /// What stands at the front of a snapshot of this format.
 struct Header {
     evolve: u32,

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread;
 
 use super::codec::{self, StreamDecoder};
-use super::published::{CHECKPOINT_FILE, FileError, PublishedLog};
+use super::published::{CHECKPOINT_FILE, FileError, KEYS_FILE, KeysError, PublishedLog, key_chain};
 use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
-use crate::proof::checkpoint::Checkpoint;
+use crate::proof::checkpoint::{Checkpoint, CheckpointError};
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::{HASH_BYTES, TreeHash, read_hashes};
-use crate::proof::note::VerifierKey;
+use crate::proof::note::{NoteError, VerifierKey};
 use crate::proof::tile::{TILE_HEIGHT, TILE_WIDTH, Tile, TileKind, read_entries};
 
 /// How many bundles a thread reads before they are put in order.
@@ -144,8 +144,7 @@ impl<'a> Verifier<'a> {
     fn checkpoint(&self, log: &dyn PublishedLog) -> Result<Checkpoint, VerifyError> {
         let bytes = self.file(log, CHECKPOINT_FILE, 0)?;
         let note = String::from_utf8(bytes).map_err(|_| self.flaw_of_all("its checkpoint is no text"))?;
-        let checkpoint = Checkpoint::open(&note, self.key);
-        let checkpoint = checkpoint.map_err(|error| self.flaw_of_all(format!("its checkpoint: {error}")))?;
+        let checkpoint = self.open(log, &note)?;
         let size = checkpoint.tree().size;
         match self.since.map(Checkpoint::tree) {
             Some(kept) if kept.size > size => Err(self.flaw_of_all(format!(
@@ -154,6 +153,30 @@ impl<'a> Verifier<'a> {
                 kept.size
             ))),
             _ => Ok(checkpoint),
+        }
+    }
+
+    /// Opens the checkpoint, with the key or with one that followed it.
+    fn open(&self, log: &dyn PublishedLog, note: &str) -> Result<Checkpoint, VerifyError> {
+        let error = match Checkpoint::open(note, self.key) {
+            Ok(checkpoint) => return Ok(checkpoint),
+            Err(error) => error,
+        };
+        let flaw = |error: &dyn fmt::Display| self.flaw_of_all(format!("its checkpoint: {error}"));
+        if !matches!(error, CheckpointError::Note(NoteError::Unsigned(_))) {
+            return Err(flaw(&error));
+        }
+        let chain = key_chain(log).map_err(|error| match error {
+            KeysError::Wrong(_) => self.flaw_of_all(format!("its keys: {error}")),
+            KeysError::File(error) => VerifyError::Unreadable { path: KEYS_FILE.to_owned(), why: error.to_string() },
+        })?;
+        match (Checkpoint::open_with(note, &chain.after(self.key)), chain.broken_after(self.key)) {
+            (Ok((checkpoint, _)), _) => Ok(checkpoint),
+            (Err(_), Some(broken)) => Err(flaw(&format_args!(
+                "the key was replaced at {} without the signature of the one before: ask the operator for the new one",
+                broken.at
+            ))),
+            (Err(error), None) => Err(flaw(&error)),
         }
     }
 

@@ -76,6 +76,21 @@ impl Checkpoint {
         Ok(Self { tree: TreeHead { size, root }, note: note.to_owned() })
     }
 
+    /// The checkpoint of a note that the log of one of these keys has signed, and that key. The error is about the first of them.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] says what is wrong with it.
+    pub fn open_with<'a>(note: &str, keys: &'a [VerifierKey]) -> Result<(Self, &'a VerifierKey), CheckpointError> {
+        let mut wrong = None;
+        for key in keys {
+            match Self::open(note, key) {
+                Ok(checkpoint) => return Ok((checkpoint, key)),
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        Err(wrong.unwrap_or(CheckpointError::Form))
+    }
+
     /// The size and root that it signs.
     pub const fn tree(&self) -> &TreeHead {
         &self.tree

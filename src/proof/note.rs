@@ -29,6 +29,11 @@ const NOTE_BYTES_MAX: usize = 64 * 1_024;
 pub struct Origin(String);
 
 impl Origin {
+    /// A name that is known to be one.
+    pub(super) fn fixed(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -105,11 +110,21 @@ impl LogKey {
         VerifierKey::new(origin.clone(), self.0.verifying_key())
     }
 
+    /// The public key.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
     /// A text with its signature for a log. The text ends in a newline.
     pub fn sign(&self, origin: &Origin, text: &str) -> String {
+        format!("{text}\n{}", self.signature_line(origin, text))
+    }
+
+    /// The signature line of a text, for a note that others sign too.
+    pub(super) fn signature_line(&self, origin: &Origin, text: &str) -> String {
         let signature = self.0.sign(text.as_bytes()).to_bytes();
         let named = [self.verifier(origin).id.as_slice(), &signature].concat();
-        format!("{text}\n— {origin} {}\n", BASE64_STANDARD.encode(named))
+        format!("— {origin} {}\n", BASE64_STANDARD.encode(named))
     }
 
     /// A seal over bytes, which only the holder of the key can make, and make again to check it: the SHA-256 of a signature,
@@ -117,6 +132,30 @@ impl LogKey {
     pub fn seal(&self, bytes: &[u8]) -> [u8; 32] {
         let sealed = [b"tenure seal\0".as_slice(), &Sha256::digest(bytes)].concat();
         Sha256::digest(self.0.sign(&sealed).to_bytes()).into()
+    }
+}
+
+/// An Ed25519 public key (RFC 8032 §5.1.5); written in base64. It need not be a point of the curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64_STANDARD.encode(self.0))
+    }
+}
+
+/// A text is no public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a public key has 32 bytes, in base64")]
+pub struct InvalidPublicKey;
+
+impl FromStr for PublicKey {
+    type Err = InvalidPublicKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicKey> {
+        let bytes = BASE64_STANDARD.decode(text).map_err(|_| InvalidPublicKey)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidPublicKey)
     }
 }
 
@@ -137,6 +176,21 @@ impl VerifierKey {
             .finalize();
         let [a, b, c, d, ..]: [u8; 32] = hash.into();
         Self { origin, id: [a, b, c, d], key }
+    }
+
+    /// The verifier key of a public key for a log; none if that is no key.
+    pub fn of(origin: Origin, key: PublicKey) -> Option<Self> {
+        Some(Self::new(origin, VerifyingKey::from_bytes(&key.0).ok()?))
+    }
+
+    /// The verifier key of another public key for the same log; none if that is no key.
+    pub fn with(&self, key: PublicKey) -> Option<Self> {
+        Self::of(self.origin.clone(), key)
+    }
+
+    /// Its public key.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.key.to_bytes())
     }
 
     /// The log that it is for.

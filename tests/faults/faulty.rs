@@ -11,7 +11,7 @@ use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent,
+    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -214,6 +214,7 @@ impl EventLog for FaultyLog {
         due(now: Instant) -> Vec<WorkspaceId>;
         last_end(after: Instant, until: Instant) -> Option<Instant>;
         clock_mark() -> Option<Instant>;
+        log_keys() -> Vec<StoredKey>;
         snapshot(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();

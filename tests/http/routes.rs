@@ -44,6 +44,7 @@ const GOLDEN: &[&str] = &[
     "GET /v1/workspaces/{ws}/events",
     "GET /v1/workspaces/{ws}/log/checkpoint",
     "GET /v1/workspaces/{ws}/log/consistency",
+    "GET /v1/workspaces/{ws}/log/keys",
     "GET /v1/workspaces/{ws}/log/proof/{ref}",
     "GET /v1/workspaces/{ws}/log/tile/{*tile}",
     "GET /v1/workspaces/{ws}/members",

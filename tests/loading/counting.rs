@@ -10,7 +10,7 @@ use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent,
+    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -82,6 +82,7 @@ impl EventLog for CountingLog {
         due(now: Instant) -> Vec<WorkspaceId>;
         last_end(after: Instant, until: Instant) -> Option<Instant>;
         clock_mark() -> Option<Instant>;
+        log_keys() -> Vec<StoredKey>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
         reopen() -> ();

@@ -20,7 +20,9 @@ use crate::domain::event::Event;
 use crate::domain::json;
 use crate::domain::time::Revision;
 use crate::log::codec;
-use crate::log::published::{CHECKPOINT_FILE, FileError, KEY_FILE, LogFolder, files_of, read_regular};
+use crate::log::published::{
+    CHECKPOINT_FILE, FileError, KEY_FILE, KEYS_FILE, LogFolder, files_of, key_chain, read_regular,
+};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 use crate::proof::receipt::Receipt;
@@ -43,12 +45,13 @@ pub(in crate::cli) fn verify(
     let read = Reading { folder };
     let files = read.files()?;
     same_key(&LogFolder::new(folder), key)?;
-    let checkpoint = Checkpoint::open(&read.text(CHECKPOINT_FILE)?, key);
-    let checkpoint = checkpoint.map_err(|error| flawed(format!("`{CHECKPOINT_FILE}`: {error}")))?;
+    let signers = key_chain(&LogFolder::new(folder))?.after(key);
+    let checkpoint = Checkpoint::open_with(&read.text(CHECKPOINT_FILE)?, &signers);
+    let (checkpoint, signer) = checkpoint.map_err(|error| flawed(format!("`{CHECKPOINT_FILE}`: {error}")))?;
     let question = read.question(key)?;
     question.check_covered_by(&checkpoint).map_err(flawed)?;
     let answer = Answer { json: read.bytes(JSON_FILE)?, csv: read.bytes(CSV_FILE)? };
-    let events = read.events(&question, &answer, key, &checkpoint)?;
+    let events = read.events(&question, &answer, signer, &checkpoint)?;
     nothing_beside(&files, &events)?;
     let mut told = vec![
         format!("question: {question}"),
@@ -81,7 +84,9 @@ const WITHOUT_LOG: &str = "not known, for the log is not in it: whether rows are
 fn nothing_beside(files: &[String], events: &[Revision]) -> Result<(), Unverified> {
     let mut known: BTreeSet<String> =
         events.iter().flat_map(|event| [event_file(*event), receipt_file(*event)]).collect();
-    known.extend([MANIFEST_FILE, QUESTION_FILE, JSON_FILE, CSV_FILE, CHECKPOINT_FILE, KEY_FILE].map(str::to_owned));
+    known.extend(
+        [MANIFEST_FILE, QUESTION_FILE, JSON_FILE, CSV_FILE, CHECKPOINT_FILE, KEY_FILE, KEYS_FILE].map(str::to_owned),
+    );
     let in_log = format!("{LOG_FOLDER}/");
     match files.iter().find(|file| !known.contains(*file) && !file.starts_with(&in_log)) {
         Some(stray) => Err(flawed(format!("`{stray}` is no part of the evidence"))),

@@ -55,6 +55,7 @@ impl Evidence {
         draft.write(CSV_FILE, &self.answer.csv)?;
         draft.write(CHECKPOINT_FILE, self.checkpoint.note().as_bytes())?;
         draft.write(KEY_FILE, format!("{}\n", self.key).as_bytes())?;
+        draft.write_keys("", log)?;
         let mut proving = Proving::of(log, &self.checkpoint);
         for revision in self.named()?.into_keys() {
             let (event, receipt) = proving.prove(revision)?;

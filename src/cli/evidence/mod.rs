@@ -23,7 +23,7 @@ use super::served::ServedLog;
 use super::session::Session;
 use super::verdict::Unverified;
 use super::verify::KeyGiven;
-use crate::log::published::{CHECKPOINT_FILE, KEY_FILE, PublishedLog};
+use crate::log::published::{CHECKPOINT_FILE, KEY_FILE, PublishedLog, key_chain};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 use folder::{Evidence, LOG_FOLDER};
@@ -101,7 +101,8 @@ fn open_checkpoint(log: &dyn PublishedLog, key: &VerifierKey) -> Result<Checkpoi
     let failed = |why: &dyn std::fmt::Display| Failure::server(format!("the log's checkpoint: {why}"));
     let note = log.file(CHECKPOINT_FILE).map_err(|error| failed(&error))?;
     let note = String::from_utf8(note).map_err(|error| failed(&error))?;
-    Checkpoint::open(&note, key).map_err(|error| failed(&error))
+    let keys = key_chain(log).map_err(|error| failed(&error))?.after(key);
+    Checkpoint::open_with(&note, &keys).map(|(checkpoint, _)| checkpoint).map_err(|error| failed(&error))
 }
 
 /// Takes the log along, as far as the checkpoint goes.
@@ -109,6 +110,7 @@ fn take_log(draft: &Draft, log: &dyn PublishedLog, evidence: &Evidence) -> Resul
     let size = evidence.checkpoint.tree().size;
     let pinned = folder::Pinned { log, checkpoint: &evidence.checkpoint };
     draft.write_log(&format!("{LOG_FOLDER}/"), &pinned, size)?;
+    draft.write_keys(&format!("{LOG_FOLDER}/"), log)?;
     draft.write(&format!("{LOG_FOLDER}/{KEY_FILE}"), format!("{}\n", evidence.key).as_bytes())
 }
 

@@ -20,6 +20,7 @@ use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::log::journal::AnswerForm;
+use crate::log::published::stored_key_chain;
 use crate::proof::tile::{Tile, TileKind};
 use crate::service::proofs::Growth;
 
@@ -62,6 +63,13 @@ pub async fn checkpoint(mut request: InWorkspace) -> Answered {
     let checkpoint = request.asked.app.service.checkpoint(request.root.id()).await?;
     let checkpoint = checkpoint.ok_or_else(|| Problem::not_found("workspace", request.asked.path("ws")))?;
     Ok(uncached(TEXT, checkpoint.note().to_owned()))
+}
+
+/// Gives the records of which key of the logs followed which; none where there was one key only.
+pub async fn keys(mut request: InWorkspace) -> Answered {
+    request.reads_all()?;
+    std::mem::take(&mut request.asked.params).finish()?;
+    Ok(uncached(TEXT, request.asked.app.service.reading(stored_key_chain).await?))
 }
 
 /// Gives a tile of hashes, or a bundle of entries.

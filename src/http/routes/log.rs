@@ -12,6 +12,9 @@ pub(super) fn rows() -> Vec<Route> {
         get("/v1/workspaces/{ws}/log/checkpoint", "Signs the size and the root of the log", Auditors, log::checkpoint)
             .kind(Kind::Plain)
             .text("text/plain"),
+        get("/v1/workspaces/{ws}/log/keys", "Tells which key signed the log after which", Auditors, log::keys)
+            .kind(Kind::Plain)
+            .text("text/plain"),
         get(tile, "Gives a tile of the log's tree, or a bundle of its entries", Auditors, log::tile)
             .kind(Kind::Plain)
             .bytes("application/octet-stream"),

@@ -179,6 +179,10 @@ fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> r
         Note::ResetClockMark(at) => {
             execute(connection, "INSERT OR REPLACE INTO clock_mark (id, at) VALUES (1, ?1)", [at])
         }
+        Note::AddLogKey(key) => {
+            let sql = "INSERT INTO log_keys (key, at, note) VALUES (?1, ?2, ?3)";
+            execute(connection, sql, params![key.key.0, key.at, key.note])
+        }
         Note::RecordRead(read) => record_read(connection, read),
     }
 }

@@ -25,7 +25,9 @@ use reserve::Reserve;
 use rusqlite::{Connection, ErrorCode};
 
 use super::journal::{ReadFilter, StoredRead};
-use super::{Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent};
+use super::{
+    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
+};
 use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
@@ -350,6 +352,10 @@ impl EventLog for SqliteLog {
 
     fn clock_mark(&self) -> Result<Option<Instant>, LogError> {
         self.ask(read::clock_mark)
+    }
+
+    fn log_keys(&self) -> Result<Vec<StoredKey>, LogError> {
+        self.ask(read::log_keys)
     }
 
     fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {

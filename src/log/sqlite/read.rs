@@ -8,7 +8,8 @@ use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::log::journal::{ReadFilter, ReadRecord, StoredRead};
-use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent};
+use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey};
+use crate::proof::note::PublicKey;
 
 fn one<T>(
     connection: &Connection,
@@ -135,6 +136,17 @@ pub(super) fn last_end(connection: &Connection, after: Instant, until: Instant) 
 
 pub(super) fn clock_mark(connection: &Connection) -> rusqlite::Result<Option<Instant>> {
     one(connection, "SELECT at FROM clock_mark", [], |row| row.get(0))
+}
+
+pub(super) fn log_keys(connection: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
+    // A store of an older form has no such table.
+    let is_there = "SELECT 1 FROM sqlite_schema WHERE name = 'log_keys'";
+    if one(connection, is_there, [], |_| Ok(()))?.is_none() {
+        return Ok(Vec::new());
+    }
+    all(connection, "SELECT key, at, note FROM log_keys ORDER BY sequence", [], |row| {
+        Ok(StoredKey { key: PublicKey(row.get(0)?), at: row.get(1)?, note: row.get(2)? })
+    })
 }
 
 pub(super) fn reads(
