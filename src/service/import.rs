@@ -26,8 +26,8 @@ use crate::domain::view::View;
 use crate::domain::workspace::Workspace;
 use crate::log::{Append, EventLog, LogError, Note, Outcome};
 
-/// The longest line, in bytes: twice the body of a request. What a line holds takes many times its size in memory.
-pub const LINE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+/// The longest line, in bytes: as long as the body of a request. To parse a line takes up to a hundred times its size in memory.
+pub const LINE_BYTES_MAX: u64 = 2 * 1_024 * 1_024;
 
 /// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
