@@ -27,6 +27,10 @@ mod budgets;
 mod changes;
 #[path = "http/concurrency.rs"]
 mod concurrency;
+#[path = "http/connections.rs"]
+mod connections;
+#[path = "http/cursors.rs"]
+mod cursors;
 #[path = "http/decisions.rs"]
 mod decisions;
 #[path = "http/endings.rs"]
@@ -53,6 +57,8 @@ mod lines;
 mod lists;
 #[path = "http/log.rs"]
 mod log;
+#[path = "http/panics.rs"]
+mod panics;
 #[path = "http/reads.rs"]
 mod reads;
 #[path = "http/reasons.rs"]

@@ -44,6 +44,8 @@ impl Program {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
         // Log lines are written as they are by default.
         let lines = std::fs::File::create(folder.path().join("lines")).unwrap();
+        // All connections of a run come from one address. Builds that have no such limit do not know the variable.
+        command.env("TENURE_CONNECTIONS_PER_ADDRESS", "20000");
         command.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env_remove("TENURE_LOG").stderr(lines);
         Self::start(command, folder)
     }

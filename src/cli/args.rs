@@ -10,7 +10,7 @@ use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, W
 /// As of when.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct AtArgs {
-    /// As of when: an instant (2026-03-01T09:30:00Z), a date (its midnight in UTC), or a revision (17); now if left out
+    /// As of when: an instant (2026-03-01T09:30:00Z), a date (its midnight in UTC), or a revision (r17); now if left out
     #[arg(long, value_name = "WHEN")]
     pub(super) at: Option<When>,
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
@@ -24,6 +24,8 @@ use crate::http::attempts::Attempts;
 use crate::http::body::{BODIES_MIB_DEFAULT, Bodies};
 use crate::http::budget::{ANSWERS_MIB_DEFAULT, Budgets};
 use crate::http::client_address::TrustedProxies;
+use crate::http::connections::{CONNECTIONS_PER_ADDRESS_DEFAULT, Connections};
+use crate::http::cursor::CursorKey;
 use crate::http::live::Streams;
 use crate::http::{self, App};
 use crate::log::sqlite::SqliteLog;
@@ -85,6 +87,9 @@ pub(super) struct ServeArgs {
     /// How much memory large bodies of requests may take together, in MiB: those from one address a quarter of it
     #[arg(long, env = "TENURE_BODIES_MIB", value_name = "MIB", default_value_t = BODIES_MIB_DEFAULT)]
     bodies_mib: usize,
+    /// How many connections one address may have at a time, trusted proxies apart; of IPv6, one /64
+    #[arg(long, env = "TENURE_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_DEFAULT)]
+    connections_per_address: usize,
     /// What the names of the logs begin with, in checkpoints and verifier keys; once a checkpoint was given away it stays
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
@@ -128,7 +133,8 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         let settings = Settings { clock_settle: Duration::from_secs(args.clock_settle), ..settings };
         let server = Server::start(settings, args.listen, args.base_url).await?;
         let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
-        let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, ..server };
+        let connections = Connections::of_an_address(args.connections_per_address);
+        let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, connections, ..server };
         let mut out = Output::stdout(Format::Table);
         out.line(&format!("listening on {}", server.url()))?;
         out.flush()?;
@@ -176,6 +182,7 @@ pub(super) struct Server {
     trusted_proxies: TrustedProxies,
     budgets: Budgets,
     bodies: Bodies,
+    connections: Connections,
     metrics: PrometheusHandle,
 }
 
@@ -201,6 +208,7 @@ impl Server {
             trusted_proxies: TrustedProxies::default(),
             budgets: Budgets::default(),
             bodies: Bodies::default(),
+            connections: Connections::default(),
             metrics,
         })
     }
@@ -212,7 +220,18 @@ impl Server {
 
     /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { service, rolls, listener, address, base_url, trusted_proxies, budgets, bodies, metrics } = self;
+        let Self {
+            service,
+            rolls,
+            listener,
+            address,
+            base_url,
+            trusted_proxies,
+            budgets,
+            bodies,
+            connections,
+            metrics,
+        } = self;
         if base_url.is_none() && address.ip().is_unspecified() {
             tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
         }
@@ -227,6 +246,9 @@ impl Server {
             metrics,
             budgets,
             bodies,
+            connections,
+            cursors: CursorKey::of(&service.signer().key),
+            openapi: OnceLock::new(),
             streams,
             attempts,
             trusted_proxies,

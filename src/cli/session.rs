@@ -157,8 +157,10 @@ impl Session {
 
     /// The instant that is meant: a revision's is when it happened.
     pub(super) fn instant(&mut self, when: When) -> Result<Instant, Failure> {
-        let When::Revision(revision) = when else { return when.instant().ok_or_else(unnamed_instant) };
-        let answer = self.open_as(&[], &Query::default().with("at", Some(revision)), "application/json")?;
+        if let Some(instant) = when.instant() {
+            return Ok(instant);
+        }
+        let answer = self.open_as(&[], &Query::default().with("at", Some(when)), "application/json")?;
         let at = answer.headers().get("tenure-at").and_then(|at| at.to_str().ok());
         at.and_then(|at| at.parse().ok()).ok_or_else(unnamed_instant)
     }

@@ -10,7 +10,7 @@ use crate::domain::view::At;
 const INSTANT_RULE: &str =
     "write an instant such as `2026-03-01T09:30:00Z`, or a date such as `2026-03-01`, which is its midnight in UTC";
 const WHEN_RULE: &str = "write an instant such as `2026-03-01T09:30:00Z`, a date such as `2026-03-01`, which is its midnight in \
-                         UTC, or a revision such as `17`";
+                         UTC, or a revision such as `r17`";
 
 /// An instant; a plain date is its midnight in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,10 @@ impl FromStr for When {
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let instant = || text.parse().map(|Moment(instant)| Self::Instant(instant));
-        let revision = text.parse().map(Self::Revision);
-        revision.or_else(|_: InvalidText| instant()).map_err(|_| InvalidText::new(text, WHEN_RULE))
+        match Revision::beside_instants(text)? {
+            Some(revision) => Ok(Self::Revision(revision)),
+            None => instant().map_err(|_: InvalidText| InvalidText::new(text, WHEN_RULE)),
+        }
     }
 }
 
@@ -65,7 +67,7 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instant(instant) => fmt::Display::fmt(instant, f),
-            Self::Revision(revision) => fmt::Display::fmt(revision, f),
+            Self::Revision(revision) => write!(f, "r{revision}"),
         }
     }
 }
@@ -114,5 +116,9 @@ mod tests {
     fn what_is_shown_can_be_asked_with() {
         assert_eq!("2026-03-01 09:30:00Z".parse::<Moment>().ok(), "2026-03-01T09:30:00Z".parse().ok());
         assert!("2026-03-01 09:30:00Z".parse::<When>().is_ok());
+        assert_eq!("2016".parse::<When>().ok(), None, "a revision or a year");
+        for text in ["r2016", "r17"] {
+            assert_eq!(text.parse::<When>().map(|when| when.to_string()).as_deref(), Ok(text));
+        }
     }
 }

@@ -198,9 +198,29 @@ impl FromStr for Revision {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let digits = text.bytes().all(|b| b.is_ascii_digit());
-        let parsed = if digits { text.parse().ok() } else { None };
-        parsed.map(Self).ok_or_else(|| InvalidText::new(text, "a revision is a whole number such as `17`"))
+        let number = text.strip_prefix('r').unwrap_or(text);
+        let digits = number.bytes().all(|b| b.is_ascii_digit());
+        let parsed = if digits { number.parse().ok() } else { None };
+        parsed.map(Self).ok_or_else(|| InvalidText::new(text, "a revision is a whole number such as `17` or `r17`"))
+    }
+}
+
+/// The numbers that look like a year where an instant may stand.
+const YEARS: std::ops::RangeInclusive<u64> = 1_970..=2_100;
+
+impl Revision {
+    /// Reads a revision where an instant may stand too; none where the text is no revision.
+    ///
+    /// # Errors
+    /// The text is a bare number that looks like a year.
+    pub fn beside_instants(text: &str) -> Result<Option<Self>, InvalidText> {
+        let Ok(revision) = text.parse::<Self>() else { return Ok(None) };
+        if YEARS.contains(&revision.0) && !text.starts_with('r') {
+            let rule = "a number from 1970 to 2100 looks like a year: write the revision as in `r2026`, or an instant such as \
+                        `2026-03-01T09:30:00Z`";
+            return Err(InvalidText::new(text, rule));
+        }
+        Ok(Some(revision))
     }
 }
 
@@ -321,6 +341,22 @@ mod tests {
         let instants: Vec<Instant> = texts.iter().map(|text| text.parse().unwrap()).collect();
         assert!(instants.is_sorted(), "{instants:?}");
         assert!(instants[0] < instants[1] && instants[4] < instants[5], "it is not merged with a second beside it");
+    }
+
+    #[test]
+    fn a_number_that_looks_like_a_year_is_no_revision_where_an_instant_may_stand() {
+        let read = |text| Revision::beside_instants(text).map(|read| read.map(|Revision(number)| number));
+        for (text, number) in [("17", 17), ("r17", 17), ("r2026", 2_026), ("1969", 1_969), ("2101", 2_101), ("0", 0)] {
+            assert_eq!(read(text), Ok(Some(number)), "{text}");
+        }
+        for text in ["1970", "2026", "2100", "02026"] {
+            assert!(read(text).unwrap_err().to_string().contains("`r2026`"), "{text}");
+        }
+        for text in ["2026-03-01", "r", "", "rr1", "R17", "-1", "r-1", "r18446744073709551616"] {
+            assert_eq!(read(text), Ok(None), "{text}");
+        }
+        assert_eq!("r17".parse(), Ok(Revision(17)));
+        assert_eq!("2026".parse(), Ok(Revision(2_026)), "where no instant may stand");
     }
 
     #[test]

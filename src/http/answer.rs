@@ -11,12 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::asked::InWorkspace;
+use super::asked::{InWorkspace, Reader};
+use super::cursor::CursorKey;
 use super::params::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::Problem;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::proof::frontier::TreeHead;
+
+/// The list that the cursors of pages are written for; their question says which it is.
+const PAGES: &str = "pages";
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");
 const TENURE_AT: HeaderName = HeaderName::from_static("tenure-at");
@@ -33,8 +37,8 @@ fn number(revision: Revision) -> HeaderValue {
 }
 
 /// JSON bytes as an answer.
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     *response.headers_mut() = HeaderMap::with_capacity(HEADERS_USUAL);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -192,6 +196,9 @@ pub struct Paging {
     question: String,
     /// The limit that the cursors hold.
     carried: Option<usize>,
+    key: CursorKey,
+    /// Whether the reader sees every candidate, so that a position may count those that make no row.
+    sees_all: bool,
 }
 
 impl Paging {
@@ -205,6 +212,7 @@ impl Paging {
         let limit = limit_asked.unwrap_or(LIMIT_DEFAULT);
         let cursor = request.asked.params.text("cursor");
         let question = question(request);
+        let (key, sees_all) = (request.asked.app.cursors.clone(), request.reader == Reader::Audit);
         let (first, pinned) = request.view()?;
         let Some(cursor) = cursor else {
             return Ok(Self {
@@ -216,15 +224,17 @@ impl Paging {
                 offset: 0,
                 question,
                 carried: None,
+                key,
+                sees_all,
             });
         };
-        let cursor = read_cursor(&cursor, &question).ok_or_else(|| {
+        let cursor = read_cursor(request, &cursor, &question).ok_or_else(|| {
             Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
         })?;
         let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
         let Cursor { position, offset, .. } = cursor;
         let view = request.view_at(at)?;
-        Ok(Self { view, pinned, limit, limit_asked, position, offset, question, carried: None })
+        Ok(Self { view, pinned, limit, limit_asked, position, offset, question, carried: None, key, sees_all })
     }
 
     /// Takes the view out of the parameters; `asked` is what is searched for, in a form that is the same for the same. The pages
@@ -234,6 +244,7 @@ impl Paging {
     /// The view is not accepted (422), or the token belongs to another question or limit (400).
     pub fn of_search(request: &mut InWorkspace, page: SearchPage, asked: &[u8]) -> Result<Self, Problem> {
         let question = digest(&[question(request).as_bytes(), asked]);
+        let (key, sees_all) = (request.asked.app.cursors.clone(), request.reader == Reader::Audit);
         let (first, pinned) = request.view()?;
         let limit = |limit: Option<usize>| limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
         let Some(token) = page.token else {
@@ -248,16 +259,19 @@ impl Paging {
                 offset: 0,
                 question,
                 carried: limit_asked,
+                key,
+                sees_all,
             });
         };
-        let cursor = read_cursor(&token, &question).filter(|cursor| page.limit.is_none() || page.limit == cursor.limit);
+        let cursor =
+            read_cursor(request, &token, &question).filter(|cursor| page.limit.is_none() || page.limit == cursor.limit);
         let Cursor { revision, instant, position, offset, limit: carried, .. } = cursor.ok_or_else(|| {
             Problem::malformed("`page.token`: this is not the `next_token` of the same search; search again without it")
         })?;
         let view = request.view_at(At::Both(revision, Instant::from_micros(instant)))?;
         // Whoever asked for no result at first, and now for the next ones, wants some.
         let limit = limit(page.limit.or(carried.filter(|limit| *limit > 0)));
-        Ok(Self { view, pinned, limit, limit_asked: page.limit, position, offset, question, carried })
+        Ok(Self { view, pinned, limit, limit_asked: page.limit, position, offset, question, carried, key, sees_all })
     }
 
     /// Whether this is the first page.
@@ -290,7 +304,7 @@ impl Paging {
             offset,
             limit: self.carried,
         };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+        self.key.seal(PAGES, &cursor)
     }
 
     /// The page of rows that come in an order that depends only on the view.
@@ -303,14 +317,17 @@ impl Paging {
         Page { items, next: more.then(|| self.cursor(end)) }
     }
 
-    /// The page of the rows that candidates make, some of them none. The position counts candidates, so that a page costs
-    /// nothing for the rows of those before it.
+    /// The page of the rows that candidates make, some of them none. For a reader who sees everything the position counts candidates,
+    /// so that a page costs nothing for the rows of those before it; for others it counts rows, and tells of nothing hidden.
     pub fn pick<C, T>(&self, candidates: impl Iterator<Item = C>, row: impl Fn(C) -> Option<T>) -> Page<T> {
+        if !self.sees_all {
+            return self.page(candidates.filter_map(row));
+        }
         let skip = usize::try_from(self.position).unwrap_or(usize::MAX);
-        let from_here = (self.position..).zip(candidates.skip(skip));
-        let mut rows = from_here.filter_map(|(position, candidate)| Some((position, row(candidate)?)));
+        let mut rows =
+            candidates.enumerate().skip(skip).filter_map(|(place, candidate)| Some((place, row(candidate)?)));
         let items = rows.by_ref().take(self.limit).map(|(_, row)| row).collect();
-        let next = rows.next().map(|(position, _)| self.cursor(position));
+        let next = rows.next().map(|(place, _)| self.cursor(u64::try_from(place).unwrap_or(u64::MAX)));
         Page { items, next }
     }
 }
@@ -333,8 +350,7 @@ fn digest(parts: &[&[u8]]) -> String {
     URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default())
 }
 
-fn read_cursor(text: &str, question: &str) -> Option<Cursor> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let cursor: Cursor = serde_json::from_slice(&bytes).ok()?;
+fn read_cursor(request: &InWorkspace, text: &str, question: &str) -> Option<Cursor> {
+    let cursor: Cursor = request.asked.app.cursors.open(PAGES, text)?;
     (cursor.question == question).then_some(cursor)
 }

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 
 use super::problem::Problem;
+use crate::domain::time::Revision;
 use crate::service::submission::Expected;
 
 /// The revisions of which a request expects one to be the newest; none for `*`, or without the header. A weak tag matches nothing, nor
@@ -23,8 +24,13 @@ pub fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Problem> {
     let tags = tags(&text).ok_or_else(|| {
         Problem::invalid("`If-Match` is `*` or a list of revisions in quotes, such as `\"17\"` or `\"17\", \"18\"`")
     })?;
-    let revisions = tags.into_iter().filter(|tag| !tag.is_weak).filter_map(|tag| tag.opaque.parse().ok());
+    let revisions = tags.into_iter().filter(|tag| !tag.is_weak).filter_map(|tag| revision(tag.opaque));
     Ok(Some(Expected(revisions.collect())))
+}
+
+/// The revision that a tag names. A tag is compared as it is written, so no other way of writing it matches.
+fn revision(tag: &str) -> Option<Revision> {
+    tag.parse::<Revision>().ok().filter(|revision| revision.to_string() == tag)
 }
 
 /// An entity tag (RFC 9110 §8.8.3).
@@ -58,7 +64,6 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::domain::time::Revision;
 
     /// What lines of the header expect, or the status of the refusal.
     fn read(lines: &[&str]) -> Result<Option<Vec<u64>>, u16> {
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(read(&[", \"17\",,"]), Ok(Some(vec![17])));
         assert_eq!(read(&["W/\"17\""]), Ok(Some(vec![])));
         assert_eq!(read(&["W/\"17\", \"18\", \"a,b\", \"\""]), Ok(Some(vec![18])));
+        assert_eq!(read(&["\"r17\", \"017\""]), Ok(Some(vec![])));
         for refused in ["", "17", "\"17", "17\"", "\"17\" \"18\"", "w/\"17\"", "W/17", ",", "*, \"17\"", "\"1 7\""] {
             assert_eq!(read(&[refused]), Err(422), "{refused}");
         }

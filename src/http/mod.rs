@@ -11,6 +11,8 @@ pub mod budget;
 pub mod change;
 pub mod client_address;
 pub mod connection;
+pub mod connections;
+pub mod cursor;
 pub mod entity;
 pub mod guard;
 pub mod handlers;
@@ -19,14 +21,16 @@ pub mod if_match;
 pub mod journal;
 pub mod live;
 pub mod openapi;
+pub mod panics;
 pub mod params;
 pub mod problem;
 pub mod routes;
 pub mod rows;
 pub mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::body::Bytes;
 use axum::http::request::Parts;
 
 use problem::Problem;
@@ -53,6 +57,12 @@ pub struct App {
     pub budgets: budget::Budgets,
     /// Where large bodies wait for memory.
     pub bodies: body::Bodies,
+    /// How many connections each address has.
+    pub connections: connections::Connections,
+    /// What cursors are signed with.
+    pub cursors: cursor::CursorKey,
+    /// The description of the API, once someone has asked for it.
+    pub openapi: OnceLock<Bytes>,
     /// The answers that go on.
     pub streams: live::Streams,
     /// What failed attempts to prove who one is came to.

@@ -14,6 +14,9 @@ pub const LIMIT_DEFAULT: usize = 100;
 /// The most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
 
+/// The most parameters of a request.
+pub const PARAMETERS_MAX: usize = 32;
+
 /// The parameters that nobody has asked for yet.
 #[derive(Debug, Clone, Default)]
 pub struct Params(Vec<(String, String)>);
@@ -22,10 +25,15 @@ impl Params {
     /// The parameters of a query string.
     ///
     /// # Errors
-    /// One is given twice.
+    /// There are too many, or one is given twice.
     pub fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let query = query.unwrap_or_default();
+        // Each is compared with those before it, so they are counted first.
+        if query.bytes().filter(|byte| *byte == b'&').count() >= PARAMETERS_MAX {
+            return Err(Problem::too_large(format!("a request has at most {PARAMETERS_MAX} parameters after the `?`")));
+        }
         let mut params: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if params.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::invalid(format!("the parameter `{}` is given twice", name.escape_debug())));
             }
@@ -87,16 +95,16 @@ impl Params {
             return match revision {
                 None => Ok(At::Now),
                 Some(_) => {
-                    Err(Problem::invalid("`revision` stands beside an instant in `at`; alone, write `at=REVISION`"))
+                    Err(Problem::invalid("`revision` stands beside an instant in `at`; alone, write `at=rREVISION`"))
                 }
             };
         };
-        if at.bytes().all(|byte| byte.is_ascii_digit()) {
-            let at = at.parse().map_err(|error| Problem::invalid(format!("`at`: {error}")))?;
+        let named = Revision::beside_instants(&at).map_err(|error| Problem::invalid(format!("`at`: {error}")))?;
+        if let Some(at) = named {
             let beside = || Problem::invalid("`revision` stands beside an instant in `at`, not beside a revision");
             return if revision.is_some() { Err(beside()) } else { Ok(At::Revision(at)) };
         }
-        let neither = |error| Problem::invalid(format!("`at`: {error}, or a revision such as `17`"));
+        let neither = |error| Problem::invalid(format!("`at`: {error}, or a revision such as `r17`"));
         let instant: Instant = at.parse().map_err(neither)?;
         Ok(revision.map_or(At::Instant(instant), |revision| At::Both(revision, instant)))
     }

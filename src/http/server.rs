@@ -25,7 +25,9 @@ use super::answer;
 use super::body::{answer_first, drain};
 use super::budget::PermitSlot;
 use super::connection::{Came, Connection, Limits, RequestId};
+use super::connections::Counted;
 use super::head::{self, HEAD_BYTES_MAX};
+use super::panics;
 use super::problem::Problem;
 use super::{App, REQUEST_ID, routes};
 
@@ -86,7 +88,7 @@ async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) 
     request.extensions_mut().insert(Came { by, id: id.clone() });
     let mut response = match head::check(&request) {
         // The router is always ready, and never fails.
-        Ok(()) => router.call(request).await?,
+        Ok(()) => panics::contained(&id, panics::answered(&id, router.call(request)).await?),
         Err(problem) => answer_first(problem.into_response(), request.into_body()).await,
     };
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
@@ -121,8 +123,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     };
     tokio::pin!(end);
     let ended = loop {
-        let (stream, peer, permit) = tokio::select! {
-            accepted = accept(&listener, &connections) => accepted,
+        let (stream, peer, place) = tokio::select! {
+            accepted = accept(&app, &listener, &connections) => accepted,
             ended = &mut end => break ended,
         };
         let router = router.clone();
@@ -141,7 +143,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
                 },
                 _ = uncut.changed() => {}
             }
-            drop(permit);
+            drop(place);
         });
     };
     drop(listener);
@@ -162,20 +164,25 @@ fn http(limits: Limits) -> hyper::server::conn::http1::Builder {
     http
 }
 
-/// The next connection, as soon as there is room for it.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> (TcpStream, IpAddr, Option<OwnedSemaphorePermit>) {
+/// What a connection takes while it is open: a place among all, and one of its address unless that is a trusted proxy's.
+type Place = (Option<OwnedSemaphorePermit>, Option<Counted>);
+
+/// The next connection, as soon as there is room for it. One of an address that has as many as it may is closed at once.
+async fn accept(app: &App, listener: &TcpListener, connections: &Arc<Semaphore>) -> (TcpStream, IpAddr, Place) {
     let permit = Arc::clone(connections).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let counted = app.connections.count(peer.ip());
+                if counted.is_none() && !app.trusted_proxies.trust(peer.ip().to_canonical()) {
+                    metrics::counter!("tenure_connections_refused_total").increment(1);
+                    continue;
+                }
                 // A small answer is not held back to be sent with the next one.
                 let _ = stream.set_nodelay(true);
                 // Who does not take what was asked for does not keep a connection for ever.
                 let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
-                return (stream, peer.ip(), permit);
+                return (stream, peer.ip(), (permit, counted));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

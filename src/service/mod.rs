@@ -20,6 +20,7 @@ pub mod submission;
 mod upkeep;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -362,7 +363,7 @@ impl Service {
         read: impl FnOnce(&dyn EventLog) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let log = Arc::clone(&self.log);
-        tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(|_| stopping())?
+        tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(not_done)?
     }
 
     /// When a credential was last used, read where it blocks: for work in the pool.
@@ -435,6 +436,14 @@ fn not_taken(why: NotTaken) -> LogError {
     }
 }
 
+/// Why work in the pool was not done. Where it panicked, whoever waits for it does too.
+fn not_done(error: tokio::task::JoinError) -> LogError {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => stopping(),
+    }
+}
+
 fn stopping() -> LogError {
     LogError::Unavailable("the server is stopping".to_owned())
 }
@@ -443,8 +452,11 @@ fn stopping() -> LogError {
 fn keep_house_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &tokio::runtime::Handle) {
     while matches!(stopped.recv_timeout(HOUSEKEEPING_PERIOD), Err(RecvTimeoutError::Timeout)) {
         let Some(service) = service.upgrade() else { break };
-        if let Err(error) = runtime.block_on(service.keep_house()) {
-            tracing::error!(%error, "expiries and uses could not be recorded");
+        // A read that panics is one that failed: the next round tries again.
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(service.keep_house()))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "expiries and uses could not be recorded"),
+            Err(_) => tracing::error!("housekeeping panicked: expiries and uses are recorded later"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::sync::Semaphore;
 
-use super::{Service, stopping};
+use super::{Service, not_done, stopping};
 use crate::log::LogError;
 
 /// How many pieces of audits run at a time: half of the processors, at least one, so that decisions keep the others.
@@ -66,5 +66,5 @@ async fn run<T: Send + 'static>(
         drop(permit);
         done
     };
-    tokio::task::spawn_blocking(run).await.map_err(|_| stopping())
+    tokio::task::spawn_blocking(run).await.map_err(not_done)
 }

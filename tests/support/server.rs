@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +14,8 @@ use tenure::http::attempts::Attempts;
 use tenure::http::body::Bodies;
 use tenure::http::budget::Budgets;
 use tenure::http::client_address::TrustedProxies;
+use tenure::http::connections::Connections;
+use tenure::http::cursor::CursorKey;
 use tenure::http::live::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
@@ -92,7 +94,22 @@ pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted
     let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
     let (metrics, attempts) = (Box::new(String::new), Attempts::default());
     let (budgets, bodies) = (Budgets::default(), Bodies::default());
-    App { service, rolls, base_url, metrics, budgets, bodies, streams, attempts, trusted_proxies }
+    let (connections, cursors) = (Connections::default(), CursorKey::of(&service.signer().key));
+    let openapi = OnceLock::new();
+    App {
+        service,
+        rolls,
+        base_url,
+        metrics,
+        budgets,
+        bodies,
+        connections,
+        cursors,
+        openapi,
+        streams,
+        attempts,
+        trusted_proxies,
+    }
 }
 
 impl Server {
@@ -157,6 +174,18 @@ impl Server {
         trusted_proxies: TrustedProxies,
         (budgets, bodies): (Budgets, Bodies),
     ) -> Self {
+        Self::tuned_on(folder, clock, |app| App { budgets, bodies, streams, trusted_proxies, ..app })
+    }
+
+    /// A server whose settings are changed before it starts.
+    pub fn tuned(clock: Arc<dyn Clock>, tune: impl FnOnce(App) -> App) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::tuned_on(folder.path(), clock, tune);
+        server.folder = Some(folder);
+        server
+    }
+
+    fn tuned_on(folder: &Path, clock: Arc<dyn Clock>, tune: impl FnOnce(App) -> App) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
@@ -172,8 +201,8 @@ impl Server {
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let app = app(Arc::clone(&service), address, streams, trusted_proxies);
-        let app = App { budgets: budgets.clone(), bodies, ..app };
+        let app = tune(app(Arc::clone(&service), address, Streams::default(), TrustedProxies::default()));
+        let budgets = app.budgets.clone();
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;

@@ -19,6 +19,7 @@ use crate::domain::principal::Caller;
 use crate::domain::time::Revision;
 use crate::http::answer;
 use crate::http::asked::Asked;
+use crate::http::cursor::CursorKey;
 use crate::http::journal::{self, Recording};
 use crate::http::live::{self, Source, Step};
 use crate::http::params::LIMIT_DEFAULT;
@@ -41,6 +42,9 @@ pub struct FeedBody {
     pub next: String,
 }
 
+/// The list that the cursors are written for.
+const FEED: &str = "feed";
+
 /// A place in the feed, and what stands there: in another history the same place holds another event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,14 +61,13 @@ impl Cursor {
         Self { position: event.position, digest }
     }
 
-    fn read(name: &str, text: &str) -> Result<Self, Problem> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    fn read(key: &CursorKey, name: &str, text: &str) -> Result<Self, Problem> {
+        let cursor = key.open(FEED, text);
         cursor.ok_or_else(|| Problem::invalid(format!("`{name}`: this is not the `next` or an `id` of this feed")))
     }
 
-    fn text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    fn text(&self, key: &CursorKey) -> String {
+        key.seal(FEED, self)
     }
 
     /// Up to `limit` events after this place, read together with what stands at it; none if that is not what stood there.
@@ -102,13 +105,14 @@ pub async fn list(mut asked: Asked) -> Answered {
         return follow(asked).await;
     }
     let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?.unwrap_or_default();
+    let cursor = asked.params.text("cursor");
+    let cursor = cursor.map(|text| Cursor::read(&asked.app.cursors, "cursor", &text)).transpose()?.unwrap_or_default();
     std::mem::take(&mut asked.params).finish()?;
     asked.permit()?;
     let (events, next) = page(&asked, "cursor", cursor, limit).await?;
     record(&asked, form, &events).await?;
     let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;
-    let body = FeedBody { items, next: next.text() };
+    let body = FeedBody { items, next: next.text(&asked.app.cursors) };
     if form == AnswerForm::Json {
         return Ok(answer::json(StatusCode::OK, answer::bytes(&body)?));
     }
@@ -152,9 +156,12 @@ impl Following {
 
 async fn follow(mut asked: Asked) -> Answered {
     live::refuse_params(&mut asked.params, &["limit"])?;
-    let after = asked.params.text("cursor").map(|text| Cursor::read("cursor", &text)).transpose()?;
+    let after =
+        asked.params.text("cursor").map(|text| Cursor::read(&asked.app.cursors, "cursor", &text)).transpose()?;
     std::mem::take(&mut asked.params).finish()?;
-    let last_seen = live::last_event_id(asked.headers())?.map(|id| Cursor::read("Last-Event-ID", id)).transpose()?;
+    let last_seen = live::last_event_id(asked.headers())?
+        .map(|id| Cursor::read(&asked.app.cursors, "Last-Event-ID", id))
+        .transpose()?;
     let name = if last_seen.is_some() { "Last-Event-ID" } else { "cursor" };
     let cursor = last_seen.or(after).unwrap_or_default();
     page(&asked, name, cursor.clone(), 1).await?;
@@ -189,7 +196,12 @@ impl Source for Following {
             })?;
             self.record(stored).await?;
             self.cursor = Cursor::at(stored);
-            live::add_message(&mut chunk, &self.cursor.text(), event.data.type_name(), &stored.bytes)?;
+            live::add_message(
+                &mut chunk,
+                &self.cursor.text(&self.asked.app.cursors),
+                event.data.type_name(),
+                &stored.bytes,
+            )?;
         }
         Ok(if chunk.is_empty() { Step::Wait(None) } else { Step::Send(chunk) })
     }
@@ -199,6 +211,6 @@ impl Source for Following {
     }
 
     fn position(&self) -> String {
-        self.cursor.text()
+        self.cursor.text(&self.asked.app.cursors)
     }
 }

@@ -60,7 +60,8 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Answered {
     Ok(text((app.metrics)(), "text/plain; version=0.0.4; charset=utf-8"))
 }
 
-/// The description of this API.
-pub async fn openapi_json(State(app): State<Arc<App>>) -> Answered {
-    Ok(answer::json(StatusCode::OK, answer::bytes(&openapi::document(&app.base_url))?))
+/// The description of this API, which is made once.
+pub async fn openapi_json(State(app): State<Arc<App>>) -> Response<Body> {
+    let document = app.openapi.get_or_init(|| openapi::document(&app.base_url).to_string().into());
+    answer::json(StatusCode::OK, document.clone())
 }

@@ -1,7 +1,5 @@
 //! Who read the audit.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +10,7 @@ use crate::domain::view::{At, View};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::answer::Page;
 use crate::http::asked::InWorkspace;
+use crate::http::cursor::CursorKey;
 use crate::http::journal;
 use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
@@ -102,6 +101,9 @@ pub struct ReadsAbout {
     pub query: ReadsQuery,
 }
 
+/// The list that the cursors are written for.
+const READS: &str = "reads";
+
 /// The columns of the journal as a table.
 const COLUMNS: &[&str] =
     &["at", "actor", "credential", "question", "query", "format", "revision", "view_at", "rows", "request_id", "id"];
@@ -122,8 +124,7 @@ impl Place {
     async fn of(request: &InWorkspace, query: ReadsQuery, cursor: Option<String>) -> Result<Self, Problem> {
         let workspace = request.root.id();
         if let Some(cursor) = cursor {
-            let place = URL_SAFE_NO_PAD.decode(cursor).ok();
-            let place: Option<Self> = place.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let place: Option<Self> = request.asked.app.cursors.open(READS, &cursor);
             return place.filter(|place| place.workspace == workspace && place.query == query).ok_or_else(|| {
                 Problem::invalid(
                     "`cursor`: this is not the `next` of a page of the same question; ask again without it",
@@ -145,9 +146,8 @@ impl Place {
         ReadFilter { after: self.after, until_sequence: self.newest, from, until, reader }
     }
 
-    fn cursor(&self, after: u64) -> String {
-        let next = Self { after, ..self.clone() };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&next).unwrap_or_default())
+    fn cursor(&self, key: &CursorKey, after: u64) -> String {
+        key.seal(READS, &Self { after, ..self.clone() })
     }
 }
 
@@ -179,6 +179,6 @@ async fn page(
     let mut found = found.await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| place.cursor(last.sequence));
+    let next = found.last().filter(|_| more).map(|last| place.cursor(&request.asked.app.cursors, last.sequence));
     Ok(Page { items: found.into_iter().map(ReadRow::from).collect(), next })
 }

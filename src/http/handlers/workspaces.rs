@@ -21,6 +21,9 @@ use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::params::LIMIT_DEFAULT;
 use crate::http::problem::Problem;
 
+/// The list that the cursors are written for.
+const WORKSPACES: &str = "workspaces";
+
 /// Whether RBAC is to be on.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,11 +88,11 @@ pub async fn list(mut asked: Asked) -> Answered {
     asked.permit()?;
     let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
     let (at, instant) = instant(&mut asked)?;
-    let cursor = asked.params.text("cursor").map(|cursor| read_cursor(&cursor, at)).transpose()?;
+    let cursor = asked.params.text("cursor").map(|cursor| read_cursor(&asked, &cursor, at)).transpose()?;
     std::mem::take(&mut asked.params).finish()?;
     let first = Place { at, instant, after: None };
     let place =
-        cursor.map_or(first, |(instant, after)| Place { at: At::Instant(instant), instant, after: Some(after) });
+        cursor.map_or(first, |Cursor { instant, last }| Place { at: At::Instant(instant), instant, after: Some(last) });
     let page = match asked.home.clone() {
         None => every(&asked, &place, limit).await?,
         Some(home) => Page { items: entity::workspace(&view(home, &place)?).into_iter().collect(), next: None },
@@ -119,14 +122,16 @@ fn instant(asked: &mut Asked) -> Result<(At, Instant), Problem> {
     }
 }
 
-fn cursor(instant: Instant, last: WorkspaceId) -> String {
-    format!("{last}.{}", instant.micros())
+/// What a cursor holds: the instant of the first page, and the last workspace of the page before.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    instant: Instant,
+    last: WorkspaceId,
 }
 
-fn read_cursor(text: &str, asked: At) -> Result<(Instant, WorkspaceId), Problem> {
-    let parts = text.split_once('.').and_then(|(id, micros)| Some((id.parse().ok()?, micros.parse().ok()?)));
-    let found = parts.map(|(last, micros)| (Instant::from_micros(micros), last));
-    found.filter(|(instant, _)| asked == At::Now || asked == At::Instant(*instant)).ok_or_else(|| {
+fn read_cursor(asked: &Asked, text: &str, at: At) -> Result<Cursor, Problem> {
+    let found = asked.app.cursors.open::<Cursor>(WORKSPACES, text);
+    found.filter(|cursor| at == At::Now || at == At::Instant(cursor.instant)).ok_or_else(|| {
         Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
     })
 }
@@ -142,7 +147,8 @@ async fn every(asked: &Asked, place: &Place, limit: usize) -> Result<Page<Worksp
         for id in ids {
             let Some(found) = shown(asked, id, place).await? else { continue };
             if items.len() == limit {
-                let next = items.last().map(|last| cursor(place.instant, last.id));
+                let next = items.last().map(|last| Cursor { instant: place.instant, last: last.id });
+                let next = next.map(|next| asked.app.cursors.seal(WORKSPACES, &next));
                 return Ok(Page { items, next });
             }
             items.push(found);

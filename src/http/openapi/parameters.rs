@@ -65,6 +65,9 @@ fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
 const INSTANT: &str =
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})";
 
+/// A revision where an instant may stand too: no bare number from 1970 to 2100, which looks like a year.
+const REVISION: &str = r"r[0-9]{1,15}|[0-9]{1,3}|[01][0-8][0-9]{2}|19[0-6][0-9]|210[1-9]|21[1-9][0-9]|2[2-9][0-9]{2}|[3-9][0-9]{3}|[1-9][0-9]{4,14}";
+
 /// Which values a parameter has, as far as a schema can tell.
 fn values(name: &str) -> Object {
     let text = ObjectBuilder::new().schema_type(Type::String);
@@ -74,7 +77,7 @@ fn values(name: &str) -> Object {
         "after" | "revision" | "at_least" => number.minimum(Some(0)),
         "days" => number.minimum(Some(1)).maximum(Some(36_500)),
         "explain" | "revoke_issued" => ObjectBuilder::new().schema_type(Type::Boolean),
-        "at" => text.pattern(Some(format!("^([0-9]{{1,15}}|{INSTANT})$"))),
+        "at" => text.pattern(Some(format!("^({REVISION}|{INSTANT})$"))),
         "from" | "until" => text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
         "reason" => text.max_length(Some(1_000)),
         "Idempotency-Key" => text.pattern(Some(r"^[\t -~]+$")).max_length(Some(IDEMPOTENCY_KEY_BYTES_MAX)),
@@ -100,7 +103,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "which tile or bundle, as in `0/x001/234`, `1/000.p/17` or `entries/005`: its slashes as they are, or escaped",
     ),
     ("ref", "a revision, or an event's id"),
-    ("at", "as of when: an RFC 3339 instant or a revision; now if left out"),
+    ("at", "as of when: an RFC 3339 instant or a revision, such as `r17`; now if left out"),
     ("revision", "beside an instant in `at`: the revision, so that both name one view for ever; alone it is refused"),
     ("at_least", "answer only from a state at this revision or later"),
     ("limit", "the most rows of the page, 1 to 1,000; 100 if left out"),

@@ -158,7 +158,8 @@ mod a_principal {
                 if token.is_empty() {
                     return positions;
                 }
-                let cursor = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &token).unwrap();
+                let (cursor, _) = token.split_once('.').unwrap();
+                let cursor = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, cursor).unwrap();
                 let cursor: Value = serde_json::from_slice(&cursor).unwrap();
                 positions.push(cursor["position"].as_u64().unwrap());
                 page = json!({"token": token});
