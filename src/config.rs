@@ -11,7 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::proof::note::LogKey;
@@ -215,7 +214,9 @@ fn make_secret(path: PathBuf, mint: &dyn Mint) -> Result<Secret, ConfigError> {
 /// A temporary file is made with mode 0600, and keeps it under its last name.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
-    let mut draft = NamedTempFile::new_in(folder)?;
+    // Named as the log names its drafts, so that the next start removes one that a kill left behind.
+    let mut draft = tempfile::Builder::new().prefix(".tenure-").suffix(".draft").tempfile_in(folder)?;
+    draft.as_file().try_lock()?;
     writeln!(draft, "{text}")?;
     draft.as_file().sync_all()?;
     draft.persist_noclobber(path).map_err(|error| error.error)?;

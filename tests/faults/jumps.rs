@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tenure::clock::Clock;
+use tenure::clock::{Clock, SystemClock};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::{Append, EventLog, Note};
 
 use crate::acme::{Acme, path, workspace_body};
 use crate::life::{open, verify_all};
+use crate::process::{PLAIN, Process, serve};
 use crate::program::program;
 use crate::server::{OPERATOR, Reply, Server};
 
@@ -210,6 +211,27 @@ fn a_crash_right_after_something_expired_and_a_clock_that_is_then_behind_do_not_
         let acme = Acme { server: Server::on(crashed.path(), clocks), alice: acme.alice };
         assert!(!bob_deploys(&acme), "known ahead: {known}");
     }
+}
+
+#[test]
+fn a_server_under_a_clock_that_is_behind_its_store_says_so_until_the_operator_takes_the_clock_for_right() {
+    let folder = tempfile::tempdir().unwrap();
+    Process::start(folder.path()).stop();
+    let now = SystemClock.now();
+    let next_year = Instant::from_micros(now.micros() + YEAR);
+    reset_mark(folder.path(), next_year);
+    let server = Process::start(folder.path());
+    let problem = server.get("/readyz").refused(503, "clock_behind");
+    assert!(problem.text.contains(&next_year.to_string()), "{}", problem.text);
+    server.found();
+    let said = server.stop_and_say();
+    assert!(said.contains("and this store has seen") && said.contains("--accept-clock"), "{said}");
+    let server = Process::of(serve(PLAIN, folder.path()).arg("--accept-clock"));
+    server.get("/readyz").expect(200);
+    assert!(server.stop_and_say().contains("the clock counts from"));
+    let server = Process::start(folder.path());
+    server.get("/readyz").expect(200);
+    server.stop();
 }
 
 /// A workspace that was written under a clock a year ahead, after which the clock, and the store's, were set right; and another one.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
     agent: ureq::Agent,
+    said: Option<JoinHandle<String>>,
 }
 
 impl Process {
@@ -56,7 +58,7 @@ impl Process {
             return Err(said.join().unwrap());
         };
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        Ok(Self { child, address: url.parse().unwrap(), agent: config.into() })
+        Ok(Self { child, address: url.parse().unwrap(), agent: config.into(), said: Some(said) })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -72,6 +74,13 @@ impl Process {
     /// SIGSTOP: from now on it writes nothing.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
+    }
+
+    /// Asks it to stop; makes sure that it ends well, and gives what it wrote to stderr.
+    pub(crate) fn stop_and_say(mut self) -> String {
+        self.signal("-TERM");
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.said.take().unwrap().join().unwrap()
     }
 
     /// Asks it to stop; makes sure that it ends well.
