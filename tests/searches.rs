@@ -242,7 +242,6 @@ impl Asked<'_> {
     /// What the search finds is, of all that there ever was, what is permitted: by the model, or as the asker is told.
     fn hold(&self, asker: &Asker, sought: &Sought, all: &[String], question: impl Fn(&str) -> Question) {
         let search = Search::new(self.view.clone(), asker.clone(), sought.clone());
-        let search = if search.hides() { search.among(search.permitted(0..search.candidates())) } else { search };
         let found: Vec<String> =
             (0..search.candidates()).flat_map(|candidate| search.rows(candidate)).map(text).collect();
         let permitted = |candidate: &&String| {

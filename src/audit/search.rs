@@ -107,6 +107,53 @@ pub struct Search {
     candidates: Vec<String>,
 }
 
+/// A search that may still have candidates that the asker must not hear of. How far a page goes is counted in candidates, and that must
+/// not tell how many of them are hidden; so rows are found only once they are sifted, which can be done in pieces.
+pub struct Unsifted(Search);
+
+impl Unsifted {
+    /// A search before its candidates are sifted.
+    pub fn new(view: View, asker: Asker, sought: Sought) -> Self {
+        let candidates = candidates(&view, &asker, &sought);
+        Self(Search { view, asker, sought, candidates })
+    }
+
+    /// Those of some candidates that the asker may hear of.
+    pub fn permitted(&self, candidates: Range<usize>) -> Vec<String> {
+        let Self(search) = self;
+        let some = search.candidates.get(candidates).unwrap_or_default();
+        match search.asker {
+            Asker::Everything => some.to_vec(),
+            Asker::Oneself { .. } => some.iter().filter(|candidate| search.permits(candidate)).cloned().collect(),
+        }
+    }
+
+    /// The search among those of its candidates that the asker may hear of.
+    pub fn sifted(&self, candidates: Vec<String>) -> Search {
+        let Search { view, asker, sought, .. } = &self.0;
+        Search { view: view.clone(), asker: asker.clone(), sought: sought.clone(), candidates }
+    }
+
+    /// How much memory its candidates take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.candidates.iter().map(|candidate| size_of::<String>().saturating_add(candidate.len())).sum()
+    }
+}
+
+impl Question for Unsifted {
+    type Row = String;
+
+    const COLUMNS: &'static [&'static str] = &[];
+
+    fn candidates(&self) -> usize {
+        self.0.candidates.len()
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<String> {
+        self.permitted(candidate..candidate.saturating_add(1))
+    }
+}
+
 impl Question for Search {
     type Row = Found;
 
@@ -124,34 +171,11 @@ impl Question for Search {
 
 impl Search {
     /// A search, its candidates in an order that depends only on the view. Who is told of decisions about whom is the caller's to
-    /// say, but for subjects: a principal that asks for itself finds only itself. Where the search [hides](Self::hides) something, it
-    /// must be made anew [among](Self::among) what is permitted, before anything is given.
+    /// say, but for subjects: a principal that asks for itself finds only itself.
     pub fn new(view: View, asker: Asker, sought: Sought) -> Self {
-        let candidates = candidates(&view, &asker, &sought);
-        Self { view, asker, sought, candidates }
-    }
-
-    /// Whether there may be candidates that the asker must not hear of. How far a page goes is counted in candidates, and that must
-    /// not tell how many of them are hidden.
-    pub const fn hides(&self) -> bool {
-        matches!(self.asker, Asker::Oneself { .. })
-    }
-
-    /// Those of some candidates that are permitted.
-    pub fn permitted(&self, candidates: Range<usize>) -> Vec<String> {
-        let candidates = self.candidates.get(candidates).unwrap_or_default().iter();
-        candidates.filter(|candidate| self.permits(candidate)).cloned().collect()
-    }
-
-    /// The same search, among these candidates.
-    #[must_use]
-    pub fn among(&self, candidates: Vec<String>) -> Self {
-        Self { view: self.view.clone(), asker: self.asker.clone(), sought: self.sought.clone(), candidates }
-    }
-
-    /// How much memory its candidates take, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.candidates.iter().map(|candidate| size_of::<String>().saturating_add(candidate.len())).sum()
+        let unsifted = Unsifted::new(view, asker, sought);
+        let known = unsifted.permitted(0..unsifted.candidates());
+        unsifted.sifted(known)
     }
 
     fn permits(&self, candidate: &str) -> bool {

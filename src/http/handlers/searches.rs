@@ -13,7 +13,7 @@ use super::Answered;
 use super::authzen::{
     ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, read_question_of_any_size,
 };
-use crate::audit::search::{Asker, Search, Sought};
+use crate::audit::search::{Asker, Search, Sought, Unsifted};
 use crate::domain::object::object;
 use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
@@ -224,9 +224,9 @@ async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
     }
     let permit = request.asked.permit()?;
     let (service, looked_at, sought) = (&request.asked.app.service, view.clone(), body.sought());
-    let search = permit.run(service, move || Arc::new(Search::new(looked_at, asker, sought))).await?;
-    permit.grow(search.bytes())?;
-    let search = without_hidden(service, &permit, search).await?;
+    let unsifted = permit.run(service, move || Arc::new(Unsifted::new(looked_at, asker, sought))).await?;
+    permit.grow(unsifted.bytes().saturating_mul(2))?;
+    let search = sifted(service, &permit, unsifted).await?;
     let Gathered { items: results, next } =
         rows::gather(service, &permit, &search, paging.first(), paging.limit).await?;
     let page = NextBody { next_token: paging.next(next).unwrap_or_default(), count: results.len() };
@@ -234,15 +234,11 @@ async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
     answer::about(&view, &FoundBody { page, context, results })
 }
 
-/// The search without the candidates that are hidden from who asks: how far a page goes is counted in candidates, and that must not
-/// tell how many of them are hidden.
-async fn without_hidden(service: &Service, permit: &Permit, search: Arc<Search>) -> Result<Arc<Search>, Problem> {
-    if !search.hides() {
-        return Ok(search);
-    }
+/// The search among what the asker may hear of, sifted in pieces.
+async fn sifted(service: &Service, permit: &Permit, unsifted: Arc<Unsifted>) -> Result<Arc<Search>, Problem> {
     let mut known = Vec::new();
-    rows::in_turns(service, permit, &search, Search::permitted, |found| known.extend(found)).await?;
-    Ok(Arc::new(search.among(known)))
+    rows::in_turns(service, permit, &unsifted, Unsifted::permitted, |found| known.extend(found)).await?;
+    Ok(Arc::new(unsifted.sifted(known)))
 }
 
 /// The page that is asked for. A token that is empty is none: it is what the last page gave.
