@@ -44,16 +44,20 @@ struct Home {
 impl Home {
     /// Evidence taken from a server that is gone by then.
     fn new(with_log: bool) -> Self {
+        Self::asking(with_log, "who x --role contributor --from 2024-03-01 --until 2024-04-01")
+    }
+
+    fn asking(with_log: bool, question: &str) -> Self {
         let stage = Stage::of(&history());
         let home = Self { folder: tempfile::tempdir().unwrap(), key: stage.folder.path().join("key.vkey") };
         let served = Served::on(&stage);
-        let said =
-            run(served.program().args(["evidence", "--out"]).arg(home.evidence()).arg("--key").arg(&stage.key).args(
-                with_log
-                    .then_some("--with-log")
-                    .into_iter()
-                    .chain("who x --role contributor --from 2024-03-01 --until 2024-04-01".split(' ')),
-            ));
+        let said = run(served
+            .program()
+            .args(["evidence", "--out"])
+            .arg(home.evidence())
+            .arg("--key")
+            .arg(&stage.key)
+            .args(with_log.then_some("--with-log").into_iter().chain(question.split(' '))));
         let said = said.ok();
         assert!(said.contains("events with their proofs"), "{said}");
         let key = home.folder.path().join("key.vkey");
@@ -180,6 +184,52 @@ fn without_the_log_an_answer_tells_nothing_of_events_that_they_do_not_say() {
     home.alter("question.json", "\"revision\": 13", "\"revision\": 99", &["the checkpoint covers 13 only"]);
 }
 
+/// Bob was a contributor until 2024-03-15: evidence of the revision before that as of a later instant would hide that it ended.
+#[test]
+fn evidence_of_a_revision_that_something_followed_before_its_instant_is_not_verified() {
+    for with_log in [true, false] {
+        let home = Home::asking(with_log, "who x --at 2024-03-12");
+        assert!(!home.verify().ok().contains("event after its revision"));
+        let (at, later) = ("2024-03-12T00:00:00.000000Z", "2024-03-15T00:00:00.000000Z");
+        let forge = |home: &Home| {
+            for file in ["question.json", "answer.json"] {
+                let path = home.evidence().join(file);
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text.contains(at), "{text}");
+                fs::write(&path, text.replace(at, later)).unwrap();
+            }
+            seal(&home.evidence());
+        };
+        let next = home.files().into_iter().filter(|file| file.starts_with("events/")).max().unwrap();
+        forge(&home);
+        assert_found(&home.verify(), &["revision 12 happened at `2024-03-15", "ask without a revision"]);
+        // Without it, and without the log, nobody can know; and that is said.
+        for file in [next.clone(), next.replace(".tlog-proof", ".json")] {
+            fs::remove_file(home.evidence().join(file)).unwrap();
+        }
+        seal(&home.evidence());
+        if with_log {
+            assert_found(&home.verify(), &["revision 12 happened at `2024-03-15"]);
+        } else {
+            assert!(home.verify().ok().contains("not known, for the event after its revision is not in it"));
+        }
+    }
+}
+
+#[test]
+fn evidence_as_of_an_instant_that_has_not_come_is_neither_taken_nor_verified() {
+    let home = Home::new(true);
+    let question = fs::read_to_string(home.evidence().join("question.json")).unwrap();
+    let at = question.split("\"at\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    home.alter("question.json", &at, "2999-01-01T00:00:00.000000Z", &["in the future", "2999"]);
+    let stage = Stage::of(&history());
+    let served = Served::on(&stage);
+    let out = stage.folder.path().join("future");
+    let evidence = ["evidence", "who", "x", "--at", "2999-01-01", "--out"];
+    let said = run(served.program().args(evidence).arg(&out).arg("--key").arg(&stage.key));
+    assert!(said.code != Some(0) && !out.exists(), "{}", said.out);
+}
+
 #[test]
 fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
     let home = Home::new(true);
@@ -264,6 +314,8 @@ fn a_served_log_is_verified_as_a_folder_is() {
         &stage,
         "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
     );
+    // A damaged log is not served, not even to be verified.
     let said = Served::on(&stage).verify(&stage);
-    assert_found(&said, &["revision 300", "the hash of its bytes is"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("revision 300") && said.err.contains("the hash of its bytes is"), "{}", said.err);
 }

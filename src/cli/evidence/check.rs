@@ -16,6 +16,7 @@ use super::question::{Answer, Question};
 use crate::audit::evidence::Evidence as Told;
 use crate::cli::failure::Failure;
 use crate::cli::verdict::{Unverified, ignored, same_key, verified};
+use crate::clock::{Clock, SystemClock};
 use crate::domain::event::Event;
 use crate::domain::json;
 use crate::domain::time::Revision;
@@ -50,9 +51,11 @@ pub(in crate::cli) fn verify(
     let (checkpoint, signer) = checkpoint.map_err(|error| flawed(format!("`{CHECKPOINT_FILE}`: {error}")))?;
     let question = read.question(key)?;
     question.check_covered_by(&checkpoint).map_err(flawed)?;
+    question.check_past(SystemClock.now()).map_err(flawed)?;
     let answer = Answer { json: read.bytes(JSON_FILE)?, csv: read.bytes(CSV_FILE)? };
     let events = read.events(&question, &answer, signer, &checkpoint)?;
-    nothing_beside(&files, &events)?;
+    let next = read.next(&files, &question, signer, &checkpoint)?;
+    nothing_beside(&files, events.iter().copied().chain(next))?;
     let mut told = vec![
         format!("question: {question}"),
         format!("verified: {} events that the answer names, of workspace {}", events.len(), question.workspace),
@@ -65,6 +68,9 @@ pub(in crate::cli) fn verify(
         }
         check_kept_alone(kept, &checkpoint)?;
         told.push(WITHOUT_LOG.to_owned());
+        if next.is_none() && question.next_revision(&checkpoint).is_some() {
+            told.push(WITHOUT_NEXT.to_owned());
+        }
         return Ok(told);
     }
     let derived = derive_again(&log, &question, key, kept, &checkpoint)?;
@@ -80,10 +86,13 @@ pub(in crate::cli) fn verify(
 const WITHOUT_LOG: &str = "not known, for the log is not in it: whether rows are missing, and whether the rows, the CSV and the \
                            question are more than what whoever made this folder wrote there";
 
+/// What is to be said where the event after the question's revision is not in the evidence.
+const WITHOUT_NEXT: &str = "not known, for the event after its revision is not in it: whether something happened between that \
+                            revision and the instant of the answer";
+
 /// Makes sure that a folder holds nothing that is not verified.
-fn nothing_beside(files: &[String], events: &[Revision]) -> Result<(), Unverified> {
-    let mut known: BTreeSet<String> =
-        events.iter().flat_map(|event| [event_file(*event), receipt_file(*event)]).collect();
+fn nothing_beside(files: &[String], events: impl Iterator<Item = Revision>) -> Result<(), Unverified> {
+    let mut known: BTreeSet<String> = events.flat_map(|event| [event_file(event), receipt_file(event)]).collect();
     known.extend(
         [MANIFEST_FILE, QUESTION_FILE, JSON_FILE, CSV_FILE, CHECKPOINT_FILE, KEY_FILE, KEYS_FILE].map(str::to_owned),
     );
@@ -138,7 +147,15 @@ fn derive_again(
     if found != *checkpoint {
         return Err(flawed(format!("the checkpoint of the log in it is not the one in `{CHECKPOINT_FILE}`")));
     }
+    if let Some(next) = question.next_revision(checkpoint).and_then(|next| event_at(&events, next)) {
+        question.check_next(next).map_err(flawed)?;
+    }
     Ok(Derived { answer: derive(question, &events)?, verified: verified(&verifier, &found) })
+}
+
+/// The event of a revision, of a log from its first event on.
+fn event_at(events: &[Arc<Event>], revision: Revision) -> Option<&Event> {
+    events.get(usize::try_from(revision.0.checked_sub(1)?).ok()?).map(Arc::as_ref)
 }
 
 /// The files of the folder.
@@ -211,6 +228,20 @@ impl Reading<'_> {
             }
         }
         Ok(named.into_keys().collect())
+    }
+
+    /// Checks that the event after the question's revision came after its instant, where the folder has it; gives its revision.
+    fn next(
+        &self,
+        files: &[String],
+        question: &Question,
+        key: &VerifierKey,
+        checkpoint: &Checkpoint,
+    ) -> Result<Option<Revision>, Unverified> {
+        let next = question.next_revision(checkpoint).filter(|next| files.contains(&event_file(*next)));
+        let Some(next) = next else { return Ok(None) };
+        question.check_next(&self.event(next, key, checkpoint)?).map_err(flawed)?;
+        Ok(Some(next))
     }
 
     /// The event of a revision, which its receipt proves to be in the log.

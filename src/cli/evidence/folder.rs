@@ -1,6 +1,6 @@
 //! What is in a folder of evidence, and how it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::cli::export::{Draft, not_had};
 use crate::cli::failure::Failure;
 use crate::domain::json;
 use crate::domain::time::Revision;
+use crate::log::codec;
 use crate::log::published::{
     CHECKPOINT_FILE, FileError, KEY_FILE, PublishedLog, PublishedTiles, files_of, read_regular,
 };
@@ -57,8 +58,15 @@ impl Evidence {
         draft.write(KEY_FILE, format!("{}\n", self.key).as_bytes())?;
         draft.write_keys("", log)?;
         let mut proving = Proving::of(log, &self.checkpoint);
-        for revision in self.named()?.into_keys() {
+        // The event after the revision of the question says until when nothing happened.
+        let next = self.question.next_revision(&self.checkpoint);
+        let revisions: BTreeSet<Revision> = self.named()?.into_keys().chain(next).collect();
+        for revision in revisions {
             let (event, receipt) = proving.prove(revision)?;
+            if Some(revision) == next {
+                let decoded = codec::decode(&event).map_err(|error| Failure::server(error.to_string()))?;
+                self.question.check_next(&decoded).map_err(Failure::usage)?;
+            }
             draft.write(&event_file(revision), &event)?;
             draft.write(&receipt_file(revision), receipt.to_string().as_bytes())?;
         }

@@ -23,6 +23,7 @@ use super::served::ServedLog;
 use super::session::Session;
 use super::verdict::Unverified;
 use super::verify::KeyGiven;
+use crate::clock::{Clock, SystemClock};
 use crate::log::published::{CHECKPOINT_FILE, KEY_FILE, PublishedLog, key_chain};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
@@ -70,6 +71,7 @@ pub(super) fn evidence(session: &mut Session, args: &EvidenceArgs) -> Result<(),
     let draft = Draft::of(out)?;
     let (list, query) = args.question.ask(session)?;
     let question = Question::pinned(session, key, list, &query)?;
+    question.check_past(SystemClock.now()).map_err(Failure::usage)?;
     let log = ServedLog::new(session.client(), question.log_path());
     let checkpoint = open_checkpoint(&log, key)?;
     question.check_covered_by(&checkpoint).map_err(Failure::server)?;

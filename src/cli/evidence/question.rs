@@ -12,6 +12,7 @@ use crate::cli::client::{ANSWER_BYTES_MAX, Client, Query};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell_text;
 use crate::cli::session::{Session, all_pages};
+use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::{Instant, Revision};
 use crate::proof::checkpoint::Checkpoint;
@@ -22,6 +23,9 @@ const LISTS: [&str; 4] = ["audit/access", "audit/tenures", "audit/diff", "audit/
 
 /// What can be said of a list, beside the view. Nothing that makes an answer begin or end within it is among them.
 const PARAMETERS: [&str; 6] = ["environment", "principal", "role", "issued_by", "from", "until"];
+
+/// How far the clocks of a server and of a verifier may be apart, in microseconds: five minutes.
+const CLOCKS_APART_MICROS: i64 = 300_000_000;
 
 /// A question that always has the same answer: its view is a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +89,32 @@ impl Question {
         let (revision, size) = (self.revision, checkpoint.tree().size);
         let message = || format!("the answer is of revision {revision}, and the checkpoint covers {size} only");
         (revision.0 <= size).then_some(()).ok_or_else(message)
+    }
+
+    /// Checks that the instant of the question has come; what is wrong otherwise. Nobody knows yet what will be.
+    pub(super) fn check_past(&self, now: Instant) -> Result<(), String> {
+        let latest = Instant::from_micros(now.micros().saturating_add(CLOCKS_APART_MICROS));
+        let message = || format!("the answer is as of `{}`, which is in the future: it is `{now}` now", self.at);
+        (self.at <= latest).then_some(()).ok_or_else(message)
+    }
+
+    /// Checks that the event after the revision of the question came after its instant; what is wrong otherwise. An earlier one may
+    /// have ended what the answer shows.
+    pub(super) fn check_next(&self, next: &Event) -> Result<(), String> {
+        let message = || {
+            format!(
+                "the answer is of revision {} as of `{}`, and revision {} happened at `{}`: ask without a revision, or of an \
+                 instant before that",
+                self.revision, self.at, next.revision, next.time
+            )
+        };
+        (next.time > self.at).then_some(()).ok_or_else(message)
+    }
+
+    /// The revision after that of the question, if a checkpoint covers it.
+    pub(super) fn next_revision(&self, checkpoint: &Checkpoint) -> Option<Revision> {
+        let next = self.revision.next();
+        (next.0 <= checkpoint.tree().size).then_some(next)
     }
 
     /// Makes sure that an answer says that it is all of the answer to this; what is wrong otherwise.
