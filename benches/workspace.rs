@@ -313,7 +313,7 @@ async fn cold(shape: Shape, events: usize) {
         log.forget_snapshot(writer.workspace).unwrap();
         without = without.min(first_question(&log, &mut writer).await);
         let facts = replay(log.as_ref(), writer.workspace).unwrap().unwrap();
-        log.keep_snapshot(writer.workspace, &snapshot::take(&facts, log.as_ref(), &key()).unwrap()).unwrap();
+        log.keep_snapshot(writer.workspace, &snapshot::take(&facts, None, log.as_ref(), &key()).unwrap()).unwrap();
         with = with.min(first_question(&log, &mut writer).await);
     }
     println!(

@@ -30,6 +30,8 @@ mod clock;
 mod every_call;
 #[path = "faults/faulty.rs"]
 mod faulty;
+#[path = "faults/flips.rs"]
+mod flips;
 #[path = "faults/full.rs"]
 mod full;
 #[path = "faults/groups.rs"]

@@ -47,6 +47,8 @@ mod heads;
 mod hostile;
 #[path = "http/identifiers.rs"]
 mod identifiers;
+#[path = "http/indexes.rs"]
+mod indexes;
 #[path = "http/instant.rs"]
 mod instant;
 #[path = "http/issuing.rs"]

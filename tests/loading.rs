@@ -31,7 +31,7 @@ use tenure::domain::workspace::Workspace;
 use tenure::log::snapshot;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, codec};
-use tenure::proof::checkpoint::Signer;
+use tenure::proof::checkpoint::{Checkpoint, Signer};
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::note::{LogKey, Origin};
@@ -43,7 +43,7 @@ use tenure::service::{Service, Settings, replay};
 const LONG: usize = 6_000;
 
 struct Stage {
-    _folder: TempDir,
+    folder: TempDir,
     log: Arc<SqliteLog>,
 }
 
@@ -51,7 +51,7 @@ impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(SqliteLog::open(folder.path()).unwrap());
-        Self { _folder: folder, log }
+        Self { folder, log }
     }
 
     fn append(&self, events: &[Arc<Event>]) {
@@ -63,13 +63,17 @@ impl Stage {
     }
 
     fn start(&self, cache_bytes: u64) -> (Arc<Service>, Arc<CountingLog>) {
+        self.start_with(cache_bytes, signer())
+    }
+
+    fn start_with(&self, cache_bytes: u64, signer: Signer) -> (Arc<Service>, Arc<CountingLog>) {
         let log = CountingLog::new(Arc::clone(&self.log));
         let settings = Settings {
             log: log.clone(),
             clock: Arc::new(SystemClock),
             mint: Arc::new(RandomMint),
             operator: Secret::new("0123456789abcdef0123456789abcdef"),
-            signer: Signer { key: key(), instance: Origin::default() },
+            signer,
             cache_bytes,
             clock_settle: std::time::Duration::from_mins(1),
         };
@@ -109,6 +113,11 @@ fn key() -> LogKey {
     LogKey::from_seed(&[7; 32])
 }
 
+/// What signs.
+fn signer() -> Signer {
+    Signer { key: key(), instance: Origin::default() }
+}
+
 /// The snapshot of a log with these events.
 fn written(events: &[Arc<Event>]) -> Vec<u8> {
     let mut tree = Frontier::default();
@@ -127,16 +136,10 @@ fn forged(good: &[u8], key: &LogKey, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
-/// Each way in which a snapshot can be wrong.
+/// Each way in which a snapshot can be no snapshot of this build and key, or none of a log.
 fn damaged(events: &[Arc<Event>]) -> Vec<(&'static str, Vec<u8>)> {
     let key = key();
     let good = written(&events[..LONG]);
-    let other_last = {
-        let mut last = Event::clone(&events[LONG - 1]);
-        last.reason = Some("another".parse().unwrap());
-        let events: Vec<_> = events[..LONG - 1].iter().cloned().chain([Arc::new(last)]).collect();
-        written(&events)
-    };
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
     let mut unsealed = good.clone();
@@ -151,18 +154,170 @@ fn damaged(events: &[Arc<Event>]) -> Vec<(&'static str, Vec<u8>)> {
         ("no snapshot", forged(&good, &key, |bytes| bytes[0] ^= 1)),
         ("another format", forged(&good, &key, |bytes| bytes[8] = 200)),
         ("another version of the facts", forged(&good, &key, |bytes| bytes[12] = 200)),
+        ("another workspace's", written(&other)),
+        ("bytes after its end", forged(&good, &key, |bytes| bytes.push(1))),
+        ("bytes missing at its end", forged(&good, &key, |bytes| bytes.truncate(bytes.len() - 9))),
+    ]
+}
+
+/// Each way in which a snapshot, sealed here, can be of another log than the one that is there.
+fn of_another_log(events: &[Arc<Event>]) -> Vec<(&'static str, Vec<u8>)> {
+    let key = key();
+    let good = written(&events[..LONG]);
+    let other_last = {
+        let mut last = Event::clone(&events[LONG - 1]);
+        last.reason = Some("another".parse().unwrap());
+        let events: Vec<_> = events[..LONG - 1].iter().cloned().chain([Arc::new(last)]).collect();
+        written(&events)
+    };
+    let other = Writer::new(SMALL, 99).events(LONG);
+    vec![
         ("another workspace's, renamed", {
             let name = *events[0].workspace.uuid().as_bytes();
             forged(&written(&other), &key, |bytes| bytes[16..32].copy_from_slice(&name))
         }),
-        ("another workspace's", written(&other)),
         ("another revision", forged(&good, &key, |bytes| bytes[32] ^= 1)),
         ("another root", forged(&good, &key, |bytes| bytes[40] ^= 1)),
-        ("bytes after its end", forged(&good, &key, |bytes| bytes.push(1))),
-        ("bytes missing at its end", forged(&good, &key, |bytes| bytes.truncate(bytes.len() - 9))),
+        ("another root, of another version of the facts", {
+            forged(&good, &key, |bytes| (bytes[12], bytes[40]) = (200, bytes[40] ^ 1))
+        }),
         ("a log that went on elsewhere", written(events)),
         ("another last event", other_last),
     ]
+}
+
+/// What a service says of a workspace that it does not serve.
+fn refused(stage: &Stage, id: WorkspaceId, signer: Signer) -> String {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (service, _) = stage.start_with(1 << 20, signer);
+        let why = service.workspace(id).await.unwrap_err().to_string();
+        service.stop().await;
+        assert!(!why.contains('\n'), "{why}");
+        why
+    })
+}
+
+#[test]
+fn a_log_that_is_not_the_one_of_its_sealed_snapshot_is_not_served_and_the_snapshot_is_kept() {
+    let events = Writer::new(SMALL, 3).events(LONG + 50);
+    let id = events[0].workspace;
+    let stage = Stage::new();
+    stage.append(&events[..LONG + 10]);
+    for (what, bytes) in of_another_log(&events) {
+        stage.log.keep_snapshot(id, &bytes).unwrap();
+        let why = refused(&stage, id, signer());
+        for word in
+            [&format!("snapshots/{id}.snapshot"), &format!("checkpoints/{id}.checkpoint"), "sealed here", "move"]
+        {
+            assert!(why.contains(word), "{what}: {why}");
+        }
+        assert!(stage.log.snapshot(id).unwrap() == Some(bytes), "{what}: it is gone");
+    }
+}
+
+/// A checkpoint of a log with these events.
+fn checkpoint(events: &[Arc<Event>], signer: &Signer) -> Vec<u8> {
+    let mut tree = Frontier::default();
+    for event in events {
+        tree.add(TreeHash::of_leaf(&codec::encode(event).unwrap()));
+    }
+    signer.sign(events[0].workspace, tree.head()).note().as_bytes().to_vec()
+}
+
+#[test]
+fn a_log_that_is_not_the_one_of_its_kept_checkpoint_is_not_served_and_says_what_to_do() {
+    let events = Writer::new(SMALL, 6).events(700);
+    let id = events[0].workspace;
+    let mut other = events.clone();
+    let mut last = Event::clone(&events[299]);
+    last.reason = Some("another".parse().unwrap());
+    other[299] = Arc::new(last);
+    for with_snapshot in [false, true] {
+        let stage = Stage::new();
+        stage.append(&events[..600]);
+        if with_snapshot {
+            stage.log.keep_snapshot(id, &written(&events[..500])).unwrap();
+        }
+        // Longer than the log; as long, or shorter, and of another one.
+        for (kept, words) in
+            [(&events[..], "700 events"), (&other[..600], "has `"), (&other[..500], "has `"), (&other[..300], "has `")]
+        {
+            stage.log.keep_checkpoint(id, &checkpoint(kept, &signer())).unwrap();
+            let why = refused(&stage, id, signer());
+            assert!(why.contains(words) && why.contains(&format!("checkpoints/{id}.checkpoint")), "{why}");
+            assert!(why.contains("move"), "{why}");
+        }
+        for kept in [1, 299, 500, 512, 600] {
+            stage.log.keep_checkpoint(id, &checkpoint(&events[..kept], &signer())).unwrap();
+            let runtime = runtime();
+            runtime.block_on(async {
+                let (service, _) = stage.start(1 << 20);
+                assert_eq!(service.workspace(id).await.unwrap().unwrap().head(), Revision(600), "{kept}");
+                service.stop().await;
+            });
+        }
+    }
+}
+
+/// It is reported in the log of the server, and proves nothing.
+#[test]
+fn a_kept_checkpoint_that_was_not_signed_here_is_no_witness() {
+    let events = Writer::new(SMALL, 7).events(300);
+    let id = events[0].workspace;
+    let stage = Stage::new();
+    stage.append(&events[..200]);
+    let foreign = Signer { key: LogKey::from_seed(&[8; 32]), instance: Origin::default() };
+    for bytes in [checkpoint(&events, &foreign), b"garbage".to_vec(), vec![0xff], Vec::new()] {
+        stage.log.keep_checkpoint(id, &bytes).unwrap();
+        runtime().block_on(async {
+            let (service, _) = stage.start(1 << 20);
+            assert_eq!(service.workspace(id).await.unwrap().unwrap().head(), Revision(200));
+            service.stop().await;
+        });
+    }
+}
+
+#[test]
+fn the_newest_checkpoint_of_each_workspace_that_grew_is_kept_and_a_store_that_was_set_back_is_told() {
+    let stage = Stage::new();
+    let events = Writer::new(SMALL, 8).events(300);
+    let id = events[0].workspace;
+    stage.append(&events);
+    let backup = stage.folder.path().join("backup.db");
+    stage.log.backup(&backup).unwrap();
+    let add = |user: &str| format!(r#"{{"type": "member.add", "user": "{user}", "role": "member"}}"#);
+    let kept = |stage: &Stage| {
+        let bytes = stage.log.kept_checkpoint(id).unwrap()?;
+        let checkpoint = Checkpoint::open(std::str::from_utf8(&bytes).unwrap(), &signer().verifier(id)).unwrap();
+        Some(*checkpoint.tree())
+    };
+    runtime().block_on(async {
+        let (service, _) = stage.start(1 << 20);
+        submit(&service, id, add("one")).await;
+        service.keep_house().await.unwrap();
+        assert_eq!(kept(&stage), stage.log.tree(id).unwrap().map(|tree| tree.head()), "kept by the housekeeping");
+        submit(&service, id, add("two")).await;
+        service.stop().await;
+        assert_eq!(kept(&stage), stage.log.tree(id).unwrap().map(|tree| tree.head()), "kept at the end");
+    });
+    let folder = stage.folder.path().to_owned();
+    let Stage { log, folder: held } = stage;
+    drop(log);
+    for file in ["tenure.db", "tenure.db-wal", "tenure.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(file));
+    }
+    std::fs::rename(backup, folder.join("tenure.db")).unwrap();
+    let stage = Stage { log: Arc::new(SqliteLog::open(&folder).unwrap()), folder: held };
+    let why = refused(&stage, id, signer());
+    assert!(why.contains("revision 301") && why.contains("302 events") && why.contains("set back"), "{why}");
+    // The operator accepts the older log.
+    std::fs::remove_file(folder.join(format!("checkpoints/{id}.checkpoint"))).unwrap();
+    runtime().block_on(async {
+        let (service, _) = stage.start(1 << 20);
+        submit(&service, id, add("three")).await;
+        service.stop().await;
+    });
 }
 
 #[test]

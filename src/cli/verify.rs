@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,19 +14,25 @@ use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
 use super::verdict::{Unverified, ignored, same_key, verified};
 use crate::config;
+use crate::domain::event::Event;
 use crate::domain::id::WorkspaceId;
+use crate::domain::provenance;
+use crate::domain::workspace::Workspace;
 use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog, key_chain, read_regular};
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::Verifier;
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
-use crate::proof::note::{NoteError, VerifierKey};
+use crate::proof::note::{NoteError, Origin, VerifierKey};
+use crate::service::inspect::{Inspected, inspect};
 
 /// The folder of a log that its tiles are in.
 const TILES_FOLDER: &str = "tile";
 /// The exit code where something is not as it should be.
 const FLAWED: u8 = 1;
+/// How many flaws of a data folder are told.
+const FLAWS_SHOWN_MAX: usize = 20;
 /// The longest file that a key or a checkpoint is looked for in, in bytes.
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1_024;
 /// The first character of a text that some programs save with a mark.
@@ -34,14 +41,17 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Check that a log is what its checkpoint signs: every byte, from the first event on
 ///
 /// It checks the signature, every leaf and node, that the log only grew since a checkpoint that was kept, that each event can be
-/// read, that no revision is missing and time never runs back. Of evidence it checks all that is in the folder, and where the
-/// log is in it derives the answer again. Exits with 0 if all is well, 1 if not, 2 if it cannot be said.
+/// read, can follow those before it, and was made with a credential that its actor held, that no revision is missing and time never
+/// runs back. Of evidence it checks all that is in the folder, and where the log is in it derives the answer again. Of a data folder
+/// it also compares every table, and what lies beside the store, with the logs of all workspaces. Exits with 0 if all is well, 1 if
+/// not, 2 if it cannot be said.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tenure verify acme-log --key acme.vkey --since checkpoint.kept     an export, or evidence
   tenure verify https://tenure.example.com --key acme.vkey           a served log, asked as TENURE_TOKEN_ID
-  tenure verify --data ./data --key acme.vkey                        a data folder")]
+  tenure verify --data ./data                                        a data folder, compared with itself
+  tenure verify --data ./data --key acme.vkey                        the same, and the log of the key")]
 pub(super) struct VerifyArgs {
     /// The folder of an export or of evidence, or the address of a server
     #[arg(value_name = "DIR or URL", required_unless_present = "data", conflicts_with = "data")]
@@ -50,11 +60,14 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The verifier key, or a file with it: one that you were given, not one that comes with the log
-    #[arg(long, value_name = "VKEY")]
-    key: KeyGiven,
+    #[arg(long, value_name = "VKEY", required_unless_present = "data")]
+    key: Option<KeyGiven>,
     /// A checkpoint that you kept: the log must have grown from it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     since: Option<PathBuf>,
+    /// Of a data folder without a key: what the names of its logs begin with, as the server is told
+    #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
+    origin: Origin,
     /// Of evidence: refuse it unless the log is in it, so that the answer can be derived again
     #[arg(long)]
     require_log: bool,
@@ -102,7 +115,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
 
 /// Verifies what the arguments name, and gives what to say about it.
 fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
-    let key = &args.key.0;
+    let Some(KeyGiven(key)) = &args.key else {
+        let data = args.data.as_deref().ok_or_else(|| Failure::usage("say with `--key` what it is verified with"))?;
+        let log = SqliteLog::attach(data).map_err(Failure::from)?;
+        return Ok(vec![verify_tables(&log, signer(data, args.origin.clone())?.as_ref())?]);
+    };
     let kept = |log: &dyn PublishedLog| args.since.as_deref().map(|file| open_kept(file, key, log)).transpose();
     let workspace = Verifier::new(key, None)?.workspace();
     if let Some(data) = &args.data {
@@ -229,11 +246,9 @@ fn verify_store(
     kept: impl Fn(&dyn PublishedLog) -> Result<Option<Checkpoint>, Unverified>,
 ) -> Result<Vec<String>, Unverified> {
     let log = SqliteLog::attach(data).map_err(Failure::from)?;
-    let instance = key.origin().instance();
-    let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
-    let found = config::find_log_key(data, given).map_err(Failure::from)?;
-    let found = found.ok_or_else(|| Unverified::Flawed(format!("there is no `{}` in it", config::LOG_KEY_FILE)))?;
-    let signer = Signer { key: found, instance };
+    let signer = signer(data, key.origin().instance())?;
+    let signer = signer.ok_or_else(|| Unverified::Flawed(format!("there is no `{}` in it", config::LOG_KEY_FILE)))?;
+    let tables = verify_tables(&log, Some(&signer))?;
     // Before the log, so that no snapshot of events that come meanwhile is taken for one of this log.
     let snapshot = log.snapshot(workspace).map_err(Failure::from)?;
     let stored = StoredLog::of(&log, workspace, &signer).map_err(not_read)?;
@@ -246,6 +261,7 @@ fn verify_store(
     if let Some(bytes) = snapshot {
         lines.push(verify_snapshot(&snapshot::read(&bytes, workspace, &signer.key), workspace, &log)?);
     }
+    lines.push(tables);
     Ok(lines)
 }
 
@@ -261,6 +277,29 @@ fn check_newest_key(log: &SqliteLog, signer: &Signer) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What signs for the logs of a data folder, if its key is there.
+fn signer(data: &Path, instance: Origin) -> Result<Option<Signer>, Failure> {
+    let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
+    Ok(config::find_log_key(data, given)?.map(|key| Signer { key, instance }))
+}
+
+/// Compares every table of a store, and the witnesses beside it, with the logs.
+fn verify_tables(log: &SqliteLog, signer: Option<&Signer>) -> Result<String, Unverified> {
+    let Inspected { workspaces, events, flaws } = inspect(log, signer).map_err(not_read)?;
+    if flaws.is_empty() {
+        let beside = if signer.is_some() { ", and what lies beside the store," } else { "" };
+        return Ok(format!(
+            "compared: every table{beside} says what the logs say, of {workspaces} workspaces with {events} events"
+        ));
+    }
+    let more = flaws.len().saturating_sub(FLAWS_SHOWN_MAX);
+    let mut shown: Vec<String> = flaws.into_iter().take(FLAWS_SHOWN_MAX).collect();
+    if more > 0 {
+        shown.push(format!("there are {more} more"));
+    }
+    Err(Unverified::Flawed(shown.join("\nnot verified: ")))
 }
 
 /// A store that does not give its log: because of what is in it, or of what befell it.
@@ -298,7 +337,12 @@ fn verify_log(log: &dyn PublishedLog, verifier: &Verifier<'_>) -> Result<String,
         bar.set_length(of);
         bar.set_position(done);
     };
-    let checkpoint = verifier.verify(log, &mut |_| Ok(()), &progress);
+    let mut facts = Workspace::empty(verifier.workspace());
+    let mut take = |event: Arc<Event>| {
+        provenance::check(&facts, &event)?;
+        facts.evolve_checked(&event).map_err(|why| why.to_string())
+    };
+    let checkpoint = verifier.verify(log, &mut take, &progress);
     bar.finish_and_clear();
     Ok(verified(verifier, &checkpoint?))
 }

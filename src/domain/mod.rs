@@ -7,6 +7,7 @@
 pub mod access;
 pub mod catalogue;
 pub mod characters;
+pub mod coherence;
 pub mod command;
 pub mod concern;
 pub mod credential;
@@ -22,6 +23,7 @@ mod numbered;
 pub mod object;
 pub mod parsed;
 pub mod principal;
+pub mod provenance;
 mod registry;
 pub mod rejection;
 pub mod resource;

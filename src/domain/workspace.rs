@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::coherence::{self, Incoherent};
 use super::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
 use super::history::History;
 use super::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
@@ -245,6 +246,51 @@ impl Workspace {
     pub fn evolve(&mut self, event: &Arc<Event>) {
         self.apply(event);
         self.history.push(event);
+    }
+
+    /// Takes in one event of a log that may be damaged: an event that cannot follow those before it is refused, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Incoherent`] says what is in its way.
+    pub fn evolve_checked(&mut self, event: &Arc<Event>) -> Result<(), Incoherent> {
+        coherence::check(self, event)?;
+        self.evolve(event);
+        Ok(())
+    }
+
+    /// Whether an event goes on with the command of the newest event.
+    pub(super) fn is_within_command(&self, event: &Event) -> bool {
+        self.history.command_of(self.head()) == Some(event.command)
+    }
+
+    /// Every API token that the log made.
+    pub fn token_ids(&self) -> impl Iterator<Item = TokenId> {
+        self.tokens.keys().copied()
+    }
+
+    /// Every proxy token that the log made.
+    pub fn proxy_token_ids(&self) -> impl Iterator<Item = ProxyTokenId> {
+        self.proxy_tokens.keys().copied()
+    }
+
+    /// Every access key that the log made.
+    pub fn access_key_ids(&self) -> impl Iterator<Item = AccessKeyId> {
+        self.access_keys.keys().copied()
+    }
+
+    /// The terms of an API token that the log made, also of one that has ended.
+    pub fn token_terms(&self, id: TokenId) -> Option<&TokenTerms> {
+        self.tokens.get(&id).map(|token| &token.terms)
+    }
+
+    /// The terms of a proxy token that the log made, also of one that has ended.
+    pub fn proxy_token_terms(&self, id: ProxyTokenId) -> Option<&ProxyTokenTerms> {
+        self.proxy_tokens.get(&id).map(|token| &token.terms.0)
+    }
+
+    /// The terms of an access key that the log made, also of one that has ended.
+    pub fn access_key_terms(&self, id: AccessKeyId) -> Option<&AccessKeyTerms> {
+        self.access_keys.get(&id).map(|key| &key.terms)
     }
 
     /// What an event changes, but for the history.

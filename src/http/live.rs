@@ -136,7 +136,7 @@ pub trait Source: Send + 'static {
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 
     /// The id of the newest thing that was looked at.
-    fn position(&self) -> String;
+    fn position(&mut self) -> String;
 }
 
 /// A stream on its way.

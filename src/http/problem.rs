@@ -170,7 +170,9 @@ impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         let detail = error.to_string();
         match error {
-            LogError::Unreadable { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail),
+            LogError::Unreadable { .. } | LogError::Misindexed(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+            }
             LogError::NoRoom => Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", detail),
             LogError::Clock(error) => error.into(),
             LogError::Unavailable(_) | LogError::OutcomeUnknown(_) | LogError::Locked(_) => {

@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod journal;
 pub mod published;
+pub mod rows;
 pub mod schema;
 pub mod snapshot;
 pub mod sqlite;
@@ -14,14 +15,17 @@ pub mod tiles;
 pub mod verify;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use journal::{ReadFilter, ReadRecord, StoredRead};
+use rows::StoredRow;
 
 use crate::clock::ClockError;
 use crate::domain::command::Profile;
 use crate::domain::credential::SecretDigest;
-use crate::domain::id::{AccessKeyId, ProxyTokenId, TokenId, UserId, WorkspaceId};
+use crate::domain::id::{AccessKeyId, NotAnId, ProxyTokenId, TokenId, UserId, WorkspaceId};
 use crate::domain::name::WorkspaceName;
 use crate::domain::principal::Principal;
 use crate::domain::role::AccessKeyRole;
@@ -47,6 +51,11 @@ pub enum LogError {
         /// What is wrong with it.
         why: String,
     },
+    /// An index beside the logs says what no log says.
+    #[error(
+        "{0}: the store was altered beside its logs: run `tenure verify --data` on the data folder, and restore it from a backup"
+    )]
+    Misindexed(String),
     /// The store did not do it, and nothing of it was done; it may be tried again.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
@@ -64,7 +73,7 @@ pub enum LogError {
     Locked(String),
 }
 
-/// An event as stored; its bytes may be looked at where the store has them.
+/// An event as stored, whose bytes are those of its leaf; they may be looked at where the store has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent<Bytes = Vec<u8>> {
     /// Whose log it stands in.
@@ -73,6 +82,8 @@ pub struct StoredEvent<Bytes = Vec<u8>> {
     pub revision: Revision,
     /// Its place in the feed of the whole store: within a workspace it grows with the revision.
     pub position: u64,
+    /// Its leaf in the tree over the log.
+    pub leaf: TreeHash,
     /// The exact bytes.
     pub bytes: Bytes,
 }
@@ -80,8 +91,21 @@ pub struct StoredEvent<Bytes = Vec<u8>> {
 impl StoredEvent<&[u8]> {
     /// The same, for longer than the store has the bytes there.
     pub fn into_owned(self) -> StoredEvent {
-        let Self { workspace, revision, position, bytes } = self;
-        StoredEvent { workspace, revision, position, bytes: bytes.to_vec() }
+        let Self { workspace, revision, position, leaf, bytes } = self;
+        StoredEvent { workspace, revision, position, leaf, bytes: bytes.to_vec() }
+    }
+
+    /// Checks that the bytes are those that the leaf was made of.
+    ///
+    /// # Errors
+    /// `Unreadable` at the event's revision.
+    pub fn check_leaf(&self) -> Result<(), LogError> {
+        let (found, leaf) = (TreeHash::of_leaf(self.bytes), self.leaf);
+        if found == leaf {
+            return Ok(());
+        }
+        let why = format!("the hash of its bytes is `{found}`, and the tree has `{leaf}` there");
+        Err(LogError::Unreadable { workspace: self.workspace, revision: self.revision, why })
     }
 }
 
@@ -94,6 +118,29 @@ pub enum PresentedId {
     ProxyToken(ProxyTokenId),
     /// An access key.
     AccessKey(AccessKeyId),
+}
+
+impl FromStr for PresentedId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        match text.split_once('_').map(|(prefix, _)| prefix) {
+            Some(TokenId::PREFIX) => text.parse().map(Self::Token),
+            Some(ProxyTokenId::PREFIX) => text.parse().map(Self::ProxyToken),
+            Some(AccessKeyId::PREFIX) => text.parse().map(Self::AccessKey),
+            _ => Err(NotAnId(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for PresentedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(id) => fmt::Display::fmt(id, f),
+            Self::ProxyToken(id) => fmt::Display::fmt(id, f),
+            Self::AccessKey(id) => fmt::Display::fmt(id, f),
+        }
+    }
 }
 
 /// What a credential stands for. It never changes: whether the credential is still good is for the workspace to say.
@@ -207,6 +254,8 @@ pub enum Outcome {
     Conflict,
     /// A live workspace has the name: nothing of this part was written.
     NameTaken,
+    /// The stored edge of the log's tree is damaged, and nothing may be appended to it: nothing of this part was written.
+    Damaged,
 }
 
 /// What became of a group.
@@ -221,7 +270,7 @@ pub struct Appended {
 impl Appended {
     /// Whether every part was appended, but for new workspaces whose names were taken.
     pub fn is_as_expected(&self) -> bool {
-        self.outcomes.iter().all(|outcome| *outcome != Outcome::Conflict)
+        self.outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Conflict | Outcome::Damaged))
     }
 }
 
@@ -236,15 +285,17 @@ pub type EachEvent<'a> = &'a mut dyn FnMut(StoredEvent<&[u8]>) -> Result<(), Log
 ///    outcome is [`Outcome::Appended`] survives a power cut; a part with another outcome left nothing, and did not harm
 ///    its neighbours. A later part of the same stream sees what an earlier part appended.
 /// 2. `Err(Unavailable)` means that nothing of the group was written, `Err(OutcomeUnknown)` that nobody knows.
-/// 3. Revisions of a stream have no gap, and bytes come back exactly as they went in.
+/// 3. Revisions of a stream have no gap, and bytes come back exactly as they went in: an event whose bytes are not those of its
+///    leaf is `Unreadable`, and never given.
 /// 4. A name is claimed by at most one workspace at a time; a kept answer's scope and key are unique.
 /// 5. Reads see all of a commit or none, and never wait for one.
 /// 6. Nothing is ever updated or deleted in a stream.
 /// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
 /// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more of it
-///    than its right edge. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them.
-/// 9. A snapshot comes back exactly as the last one of its workspace that was kept, or not at all. It may be lost, and whoever
-///    can reach the store could have made it: it is for the reader to judge. No append waits for one.
+///    than its right edge. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them. An
+///    edge that was read from the disk counts only if the tiles have the same: a damaged one is neither given nor appended to.
+/// 9. A snapshot, and a checkpoint that is kept beside the store, comes back exactly as the last one of its workspace, or not at all. It
+///    may be lost, and whoever can reach the store could have made it: it is for the reader to judge. No append waits for one.
 pub trait EventLog: Send + Sync {
     /// Writes a group in one commit; an outcome for each part, in order.
     ///
@@ -261,14 +312,15 @@ pub trait EventLog: Send + Sync {
     /// Hands up to `limit` events of a workspace after a revision to `each`, in order, where the store has them.
     ///
     /// # Errors
-    /// `Unavailable`, or the first error that `each` gives, after which it is handed nothing more.
+    /// `Unavailable`, `Unreadable` at an event whose bytes are not those of its leaf, or the first error that `each` gives. Nothing
+    /// more is handed over after it.
     fn visit(&self, workspace: WorkspaceId, after: Revision, limit: usize, each: EachEvent<'_>)
     -> Result<(), LogError>;
 
     /// Up to `limit` events of a workspace after a revision, in order.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// As [`visit`](Self::visit).
     fn read(&self, workspace: WorkspaceId, after: Revision, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
         let mut events = Vec::new();
         self.visit(workspace, after, limit, &mut |event| {
@@ -281,7 +333,7 @@ pub trait EventLog: Send + Sync {
     /// The right edge of the tree over a workspace's log; none if it never began.
     ///
     /// # Errors
-    /// `Unavailable`, or `Unreadable` if what is stored is the edge of no tree.
+    /// `Unavailable`, or `Unreadable` if what is stored is the edge of no tree, or of another tree than the tiles.
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError>;
 
     /// As many of the hashes of a tile as there are, up to its width; of a bundle of entries, their leaves.
@@ -294,7 +346,7 @@ pub trait EventLog: Send + Sync {
     /// position than all that it gave, so whoever goes on from the last one misses nothing.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// As [`visit`](Self::visit).
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError>;
 
     /// Whether the events of a part are in its log, where it says: no two events are alike. A part without events is nowhere.
@@ -385,6 +437,12 @@ pub trait EventLog: Send + Sync {
     /// `Unavailable`.
     fn log_keys(&self) -> Result<Vec<StoredKey>, LogError>;
 
+    /// Hands every row of the store but its events to `each`, in no order, all of them as of one instant.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn stored_rows(&self, each: &mut dyn FnMut(StoredRow)) -> Result<(), LogError>;
+
     /// The snapshot of a workspace, if there is one.
     ///
     /// # Errors
@@ -402,6 +460,21 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError>;
+
+    /// The newest checkpoint of a workspace's log that was kept beside the store, as it was signed; none if none was.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn kept_checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError>;
+
+    /// Keeps a checkpoint of a workspace's log beside the store, in the place of the one before.
+    ///
+    /// # Errors
+    /// `Unavailable`, and then the one before may still be there.
+    fn keep_checkpoint(&self, workspace: WorkspaceId, note: &[u8]) -> Result<(), LogError>;
+
+    /// Names the snapshot and the kept checkpoint of a workspace as an operator finds them.
+    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2];
 
     /// Opens the store anew, as after a restart: what follows sees only what is durable.
     ///

@@ -1,7 +1,8 @@
 //! Snapshots: a workspace's log up to a revision, packed, so that its facts are there sooner than by reading every event as stored.
 //!
-//! A snapshot is derived and never the truth: one that does not match this build, its seal or its log is thrown away. It is sealed over
-//! all of its bytes. Its first bytes say which format the rest has, whatever that is; the samples in `snapshots/formats/` hold one of
+//! A snapshot is derived and never the truth: one that does not match this build or its seal is thrown away. It is sealed over all of
+//! its bytes, so one whose seal is right is a witness of the log: a log that does not have its root is not the log that this
+//! instance wrote, and is not served. Its first bytes say which format the rest has, whatever that is; the samples in `snapshots/formats/` hold one of
 //! each format that was ever written, and each of them is read, or refused, for ever.
 
 use std::sync::mpsc::sync_channel;
@@ -16,6 +17,7 @@ use crate::domain::history::PackedHistory;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
 use crate::domain::workspace::{EVOLVE_VERSION, Workspace};
+use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::{HASH_BYTES, TreeHash};
 use crate::proof::note::LogKey;
 use crate::proof::tile::{NodeError, Nodes, Tile, TileKind};
@@ -60,26 +62,40 @@ pub enum BadSnapshot {
     /// What it holds is not a log up to its revision.
     #[error("it holds no log up to revision {0}")]
     Content(Revision),
-    /// The tree of the log has another root.
+    /// The log has another root than it.
     #[error("the log's tree has another root at revision {0}")]
     Root(Revision),
-    /// The log does not have its last event.
+    /// The log has another event than it.
     #[error("the log has another event at revision {0}, or none")]
     Log(Revision),
 }
 
-/// A snapshot of a workspace's facts, which its log has.
+/// A snapshot of a workspace's facts, which its log has. `tree` is the head of the log's tree, where it is known: the tiles say what
+/// it was at an earlier revision.
 ///
 /// # Errors
 /// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
-pub fn take(workspace: &Workspace, log: &dyn EventLog, key: &LogKey) -> Result<Vec<u8>, LogError> {
-    Ok(write(workspace, &root_at(log, workspace.id(), workspace.head())?, key))
+pub fn take(
+    workspace: &Workspace,
+    tree: Option<TreeHead>,
+    log: &dyn EventLog,
+    key: &LogKey,
+) -> Result<Vec<u8>, LogError> {
+    let head = workspace.head();
+    let root = match tree.filter(|tree| tree.size == head.0) {
+        Some(tree) => tree.root,
+        None => edge_at(log, workspace.id(), head)?.root(),
+    };
+    Ok(write(workspace, &root, key))
 }
 
-/// The root that the tree of a workspace's log had at a revision.
-fn root_at(log: &dyn EventLog, workspace: WorkspaceId, revision: Revision) -> Result<TreeHash, LogError> {
-    let root = Nodes::new(&LogTiles { log, workspace }, revision.0).subtree(0, revision.0);
-    root.map_err(|error| match error {
+/// The right edge that the tree of a workspace's log had at a revision, as its tiles say.
+///
+/// # Errors
+/// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
+pub fn edge_at(log: &dyn EventLog, workspace: WorkspaceId, revision: Revision) -> Result<Frontier, LogError> {
+    let edge = Nodes::new(&LogTiles { log, workspace }, revision.0).frontier();
+    edge.map_err(|error| match error {
         NodeError::Source(error) => error,
         error @ NodeError::Short(_) => LogError::Unreadable { workspace, revision, why: error.to_string() },
     })
@@ -108,6 +124,7 @@ pub fn seal_anew(bytes: &[u8], old: &LogKey, new: &LogKey) -> Option<Vec<u8>> {
 }
 
 /// What stands at the front of a snapshot of this format.
+#[derive(Debug, Clone, Copy)]
 struct Header {
     evolve: u32,
     workspace: WorkspaceId,
@@ -140,26 +157,58 @@ fn header(bytes: &[u8]) -> Result<Header, BadSnapshot> {
     fields().ok_or(BadSnapshot::NotASnapshot)
 }
 
-/// The facts that a snapshot of a workspace holds. That its log has its last event is left to [`check_log`].
+/// A snapshot whose seal is right.
+#[derive(Debug)]
+pub struct Sealed<'a> {
+    header: Header,
+    packed: &'a [u8],
+}
+
+/// Opens a snapshot of a workspace that was sealed with a key.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
-pub fn read(bytes: &[u8], workspace: WorkspaceId, key: &LogKey) -> Result<Snapshot, BadSnapshot> {
+/// It is none, or its seal does not match.
+pub fn open<'a>(bytes: &'a [u8], workspace: WorkspaceId, key: &LogKey) -> Result<Sealed<'a>, BadSnapshot> {
     let header = header(bytes)?;
     let (sealed, found) = bytes.split_last_chunk::<SEAL_LEN>().ok_or(BadSnapshot::NotASnapshot)?;
     if !bool::from(key.seal(sealed).ct_eq(found)) {
         return Err(BadSnapshot::Seal);
     }
-    if header.evolve != EVOLVE_VERSION {
-        return Err(BadSnapshot::Evolve(header.evolve));
-    }
     if header.workspace != workspace {
         return Err(BadSnapshot::Workspace(header.workspace));
     }
-    let facts = sealed.get(HEADER_LEN..).and_then(|packed| unpack(workspace, packed));
-    let facts = facts.filter(|facts| facts.head() == header.revision && header.revision != Revision::ZERO);
-    let facts = facts.ok_or(BadSnapshot::Content(header.revision))?;
-    Ok(Snapshot { facts, root: header.root })
+    let packed = sealed.get(HEADER_LEN..).ok_or(BadSnapshot::NotASnapshot)?;
+    Ok(Sealed { header, packed })
+}
+
+impl Sealed<'_> {
+    /// The size and root of the tree of the log that it was taken of.
+    pub const fn tree(&self) -> TreeHead {
+        TreeHead { size: self.header.revision.0, root: self.header.root }
+    }
+
+    /// The facts that it holds.
+    ///
+    /// # Errors
+    /// They are of another version of `evolve`, or not those of a log up to its revision.
+    pub fn read(&self) -> Result<Snapshot, BadSnapshot> {
+        let Header { evolve, workspace, revision, root } = self.header;
+        if evolve != EVOLVE_VERSION {
+            return Err(BadSnapshot::Evolve(evolve));
+        }
+        let facts = unpack(workspace, self.packed);
+        let facts = facts.filter(|facts| facts.head() == revision && revision != Revision::ZERO);
+        let facts = facts.ok_or(BadSnapshot::Content(revision))?;
+        Ok(Snapshot { facts, root })
+    }
+}
+
+/// The facts that a snapshot of a workspace holds. Its log is not looked at.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn read(bytes: &[u8], workspace: WorkspaceId, key: &LogKey) -> Result<Snapshot, BadSnapshot> {
+    open(bytes, workspace, key)?.read()
 }
 
 /// The facts of a packed history, whose events are unpacked on a thread of their own while those before them are taken in.
@@ -174,25 +223,6 @@ fn unpack(workspace: WorkspaceId, packed: &[u8]) -> Option<Workspace> {
     })
 }
 
-/// Whether the log's tree has the snapshot's root at its revision, and the log there the very bytes of its last event.
-///
-/// # Errors
-/// `Unavailable`; within, that it does not.
-pub fn check_log(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(), BadSnapshot>, LogError> {
-    let facts = &snapshot.facts;
-    let head = facts.head();
-    if log.tree(facts.id())?.is_none_or(|tree| tree.size() < head.0) {
-        return Ok(Err(BadSnapshot::Log(head)));
-    }
-    if root_at(log, facts.id(), head)? != snapshot.root {
-        return Ok(Err(BadSnapshot::Root(head)));
-    }
-    let stored = log.read(facts.id(), Revision(head.0.saturating_sub(1)), 1)?;
-    let expected = facts.event(head).and_then(|event| codec::encode(&event).ok());
-    let same = stored.first().is_some_and(|stored| stored.revision == head && Some(&stored.bytes) == expected.as_ref());
-    Ok(if same { Ok(()) } else { Err(BadSnapshot::Log(head)) })
-}
-
 /// Whether every event of a snapshot is its log's, byte for byte, where the log's leaves are known to be those of its events. A
 /// snapshot's facts are those that its events come to, so they are the log's if each event is.
 ///
@@ -202,6 +232,7 @@ pub fn check_derived(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(
     let facts = &snapshot.facts;
     let (workspace, head) = (facts.id(), facts.head());
     let mut held = facts.events(Revision::ZERO, head);
+    let mut tree = Frontier::default();
     for tile in (0..).map_while(|index| Tile::of_size(TileKind::Hashes(0), index, head.0)) {
         let leaves = log.tile_hashes(workspace, tile)?;
         for (revision, leaf) in (tile.start() + 1..).zip(leaves) {
@@ -209,7 +240,14 @@ pub fn check_derived(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(
             if bytes.is_none_or(|bytes| TreeHash::of_leaf(&bytes) != leaf) {
                 return Ok(Err(BadSnapshot::Log(Revision(revision))));
             }
+            tree.add(leaf);
         }
     }
-    check_log(snapshot, log)
+    Ok(if tree.size() != head.0 {
+        Err(BadSnapshot::Log(Revision(tree.size()).next()))
+    } else if tree.root() != snapshot.root {
+        Err(BadSnapshot::Root(head))
+    } else {
+        Ok(())
+    })
 }

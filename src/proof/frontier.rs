@@ -34,6 +34,18 @@ impl Frontier {
         (u32::try_from(peaks.len()) == Ok(size.count_ones())).then_some(Self { size, peaks })
     }
 
+    /// The frontier of a size from the hash of each of its nodes, which `node` is asked for, the greatest first.
+    ///
+    /// # Errors
+    /// The first error that `node` gives.
+    pub fn from_nodes<E>(size: u64, node: impl FnMut(NodeId) -> Result<TreeHash, E>) -> Result<Self, E> {
+        let levels = (0..=63_u8).rev().filter(|level| size >> level & 1 == 1);
+        // What stands before a node are whole trees that are greater, so its number from the left is even.
+        let nodes = levels.map(|level| NodeId { level, index: (size >> level) - 1 });
+        let peaks = nodes.map(node).collect::<Result<_, _>>()?;
+        Ok(Self { size, peaks })
+    }
+
     /// Its hashes one after the other: at most 64.
     pub fn to_bytes(&self) -> Vec<u8> {
         debug_assert!(self.peaks.len() * HASH_BYTES <= 2_048);
@@ -47,18 +59,28 @@ impl Frontier {
 
     /// Appends a leaf, and gives each node that is full with it, from the leaf upwards.
     pub fn push(&mut self, leaf: TreeHash) -> impl Iterator<Item = (NodeId, TreeHash)> + use<> {
+        let mut full = Vec::with_capacity(1);
+        self.add_each(leaf, |node, hash| full.push((node, hash)));
+        full.into_iter()
+    }
+
+    /// Appends a leaf.
+    pub fn add(&mut self, leaf: TreeHash) {
+        self.add_each(leaf, |_, _| {});
+    }
+
+    fn add_each(&mut self, leaf: TreeHash, mut full: impl FnMut(NodeId, TreeHash)) {
         let index = self.size;
         self.size += 1;
-        let mut full = vec![(NodeId { level: 0, index }, leaf)];
+        full(NodeId { level: 0, index }, leaf);
         let mut hash = leaf;
         for level in 1..=index.trailing_ones() {
             let Some(left) = self.peaks.pop() else { break };
             hash = TreeHash::of_node(&left, &hash);
             let level = u8::try_from(level).unwrap_or(u8::MAX);
-            full.push((NodeId { level, index: index >> level }, hash));
+            full(NodeId { level, index: index >> level }, hash);
         }
         self.peaks.push(hash);
-        full.into_iter()
     }
 
     /// The root of the tree.

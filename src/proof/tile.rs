@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::frontier::NodeId;
+use super::frontier::{Frontier, NodeId};
 use super::hash::TreeHash;
 
 /// How many hashes a full tile has, and how many entries a full bundle.
@@ -218,6 +218,14 @@ impl<'a, S: TileSource> Nodes<'a, S> {
         }
         let middle = start + (1 << level);
         Ok(TreeHash::of_node(&self.subtree(start, middle)?, &self.subtree(middle, end)?))
+    }
+
+    /// The right edge of the tree.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn frontier(&mut self) -> Result<Frontier, NodeError<S::Error>> {
+        Frontier::from_nodes(self.size, |node| self.node(node))
     }
 
     /// How many leaves the tree has.

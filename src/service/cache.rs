@@ -4,17 +4,18 @@
 //! through a weak reference. So a root that the writer publishes is seen by every reader, whatever the cache does. Who follows
 //! a workspace holds its slot, never a root, and is told when there is a newer one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::sync::{OnceCell, watch};
 
-use super::snapshots::{Reached, Snapshots};
+use super::snapshots::{Loaded, Reached, Snapshots};
 use crate::domain::id::WorkspaceId;
 use crate::domain::workspace::Workspace;
 use crate::log::LogError;
+use crate::proof::frontier::TreeHead;
 
 /// What an event takes in memory, with the facts that it sets, in bytes: as `benches/workspace.rs` finds it, and something over.
 const BYTES_PER_EVENT: u64 = 150;
@@ -37,6 +38,8 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     root: OnceCell<ArcSwap<Workspace>>,
+    /// The head of its log's tree. It is that of the root, or of a root that is about to be published.
+    tree: Mutex<Option<TreeHead>>,
     /// Up to where its snapshot reaches, once it is loaded.
     reached: OnceLock<Reached>,
     news: watch::Sender<Place>,
@@ -57,6 +60,15 @@ impl Slot {
     /// Whether the workspace was forgotten since: readers have, or will have, another slot.
     pub(super) fn is_left(&self) -> bool {
         *self.news.borrow() == Place::Left
+    }
+
+    /// The head of the tree over its log, durable and compared with every leaf; none before the workspace is loaded.
+    pub(super) fn tree(&self) -> Option<TreeHead> {
+        *self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_tree(&self, tree: TreeHead) {
+        *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree);
     }
 
     fn reached(&self) -> &Reached {
@@ -93,6 +105,8 @@ pub(super) struct Workspaces {
     snapshots: Snapshots,
     cache: Cache<WorkspaceId, Arc<Slot>>,
     slots: Mutex<HashMap<WorkspaceId, Weak<Slot>>>,
+    /// The heads of the trees that grew since their checkpoints were kept.
+    grown: Mutex<BTreeMap<WorkspaceId, TreeHead>>,
     news: watch::Sender<()>,
 }
 
@@ -105,7 +119,8 @@ impl Workspaces {
             u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().weigher(weigh).max_capacity(bytes / 1_024).build();
-        Self { snapshots, cache, slots: Mutex::default(), news: watch::Sender::default() }
+        let (slots, grown) = (Mutex::default(), Mutex::default());
+        Self { snapshots, cache, slots, grown, news: watch::Sender::default() }
     }
 
     /// Hears of each append, of whatever workspace.
@@ -147,14 +162,16 @@ impl Workspaces {
         let snapshots = self.snapshots.clone();
         let loaded = tokio::task::spawn_blocking(move || snapshots.load(id)).await;
         let stopped = |_| NotLoaded::Log(LogError::Unavailable("the server is stopping".to_owned()));
-        let (root, reached) = loaded.map_err(stopped)?.map_err(NotLoaded::Log)?.ok_or(NotLoaded::Unknown)?;
-        let root = Arc::new(root);
+        let loaded = loaded.map_err(stopped)?.map_err(NotLoaded::Log)?.ok_or(NotLoaded::Unknown)?;
+        let Loaded { facts, tree, reached } = loaded;
+        let root = Arc::new(facts);
         let due = reached.is_due(root.head());
-        // Nobody else sets it before the slot is loaded.
+        // Nobody else sets them before the slot is loaded.
         let _ = slot.reached.set(reached);
+        slot.set_tree(tree);
         if due {
             let (snapshots, slot, root) = (self.snapshots.clone(), Arc::clone(slot), Arc::clone(&root));
-            tokio::task::spawn_blocking(move || snapshots.save(&root, slot.reached()));
+            tokio::task::spawn_blocking(move || snapshots.save(&root, Some(tree), slot.reached()));
         }
         Ok(ArcSwap::new(root))
     }
@@ -165,7 +182,7 @@ impl Workspaces {
         let slots: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
         for slot in slots {
             if let Some(root) = slot.unsaved() {
-                self.snapshots.save(&root, slot.reached());
+                self.snapshots.save(&root, slot.tree(), slot.reached());
             }
         }
     }
@@ -187,10 +204,14 @@ impl Workspaces {
         slot
     }
 
-    /// Makes a newer root the one that every reader sees from now on.
-    pub(super) fn publish(&self, slot: &Arc<Slot>, root: Arc<Workspace>) {
+    /// Makes a newer root, with the head of its log's tree if that grew, the one that every reader sees from now on.
+    pub(super) fn publish(&self, slot: &Arc<Slot>, root: Arc<Workspace>, tree: Option<TreeHead>) {
         let (id, head) = (root.id(), root.head());
         let Some(published) = slot.root.get() else { return };
+        if let Some(tree) = tree {
+            slot.set_tree(tree);
+            self.grown().insert(id, tree);
+        }
         let before = published.swap(root).head();
         let grown = head.0 / WEIGHED_EVENTS != before.0 / WEIGHED_EVENTS;
         if grown || !self.cache.contains_key(&id) {
@@ -200,6 +221,21 @@ impl Workspaces {
         }
         slot.news.send_replace(Place::Current);
         self.news.send_replace(());
+    }
+
+    fn grown(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, TreeHead>> {
+        self.grown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up to `limit` of the heads of trees that grew since they were taken last.
+    pub(super) fn take_grown(&self, limit: usize) -> Vec<(WorkspaceId, TreeHead)> {
+        let mut grown = self.grown();
+        std::iter::from_fn(|| grown.pop_first()).take(limit).collect()
+    }
+
+    /// Puts back a head that was taken, unless the tree has grown again since.
+    pub(super) fn put_back_grown(&self, id: WorkspaceId, tree: TreeHead) {
+        self.grown().entry(id).or_insert(tree);
     }
 
     /// Lets those who follow a workspace look again, though it has no newer root: a right to read it has ended beside the log.

@@ -1,33 +1,82 @@
 //! Who presents which credential, and when they last did.
 //!
-//! A row of the credential directory never changes, so it is kept in memory once it was looked up. Whether the credential is
-//! still good is not asked here: the workspace's newest facts say so.
+//! The stored directory is an index and never an authority: it leads from an id to a workspace, and the digest, the holder and the
+//! role that count are those of the event that made the credential. They never change, so they are kept in memory once they were
+//! looked up. Whether the credential is still good is not asked here: the workspace's newest facts say so.
 
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
+use super::Service;
 use super::mint::Secret;
-use crate::domain::id::{AccessKeyId, NotAnId, ProxyTokenId, TokenId};
 use crate::domain::time::Instant;
-use crate::log::{CredentialRow, EventLog, LogError, Note, PresentedId};
+use crate::domain::workspace::Workspace;
+use crate::log::{CredentialHolder, CredentialRow, EventLog, LogError, Note, PresentedId};
 
 /// How many rows are kept in memory.
 const ROWS_MAX: u64 = 200_000;
 
-impl FromStr for PresentedId {
-    type Err = NotAnId;
+impl Service {
+    /// The credential that a presented one proves; none if there is no such credential or the secret is not its own.
+    ///
+    /// # Errors
+    /// As [`Self::workspace`].
+    pub(super) async fn prove(&self, presented: &Presented) -> Result<Option<Arc<Entry>>, LogError> {
+        let Ok(id) = presented.id.parse() else { return Ok(None) };
+        let entry = self.credential(id, Some(&presented.secret)).await?;
+        Ok(entry.filter(|entry| presented.secret.matches(&entry.row.sha256)))
+    }
 
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        match text.split_once('_').map(|(prefix, _)| prefix) {
-            Some(TokenId::PREFIX) => text.parse().map(Self::Token),
-            Some(ProxyTokenId::PREFIX) => text.parse().map(Self::ProxyToken),
-            Some(AccessKeyId::PREFIX) => text.parse().map(Self::AccessKey),
-            _ => Err(NotAnId(text.to_owned())),
+    /// The credential of an id, as the facts of its workspace have it. Where a secret is given that is not the stored row's own, no
+    /// workspace is loaded for it.
+    ///
+    /// # Errors
+    /// As [`Self::workspace`].
+    pub(super) async fn credential(
+        &self,
+        id: PresentedId,
+        secret: Option<&Secret>,
+    ) -> Result<Option<Arc<Entry>>, LogError> {
+        loop {
+            if let Some(entry) = self.directory.known(id) {
+                return Ok(Some(entry));
+            }
+            let before = *self.directory.forgotten();
+            let Some(stored) = self.directory.stored(id).await? else { return Ok(None) };
+            if secret.is_some_and(|secret| !secret.matches(&stored.sha256)) {
+                return Ok(None);
+            }
+            let root = self.workspace(stored.workspace).await?;
+            let Some(row) = root.and_then(|root| of_facts(&root, id)) else {
+                tracing::error!(
+                    workspace = %stored.workspace,
+                    "the credential directory names a credential that the workspace never made: run `tenure verify --data`"
+                );
+                return Ok(None);
+            };
+            if let Some(entry) = self.directory.keep(row, before) {
+                return Ok(Some(entry));
+            }
         }
     }
+}
+
+/// The credential of an id, as the event that made it says; none if the workspace made none.
+pub(super) fn of_facts(facts: &Workspace, id: PresentedId) -> Option<CredentialRow> {
+    let (sha256, holder) = match id {
+        PresentedId::Token(id) => {
+            let terms = facts.token_terms(id)?;
+            (terms.sha256, CredentialHolder::Principal(terms.holder.clone()))
+        }
+        PresentedId::ProxyToken(id) => (facts.proxy_token_terms(id)?.sha256, CredentialHolder::ProxyToken),
+        PresentedId::AccessKey(id) => {
+            let terms = facts.access_key_terms(id)?;
+            (terms.sha256, CredentialHolder::AccessKey(terms.role))
+        }
+    };
+    Some(CredentialRow { id, workspace: facts.id(), sha256, holder })
 }
 
 /// An id and a secret, as someone presents them.
@@ -39,7 +88,7 @@ pub struct Presented {
     pub secret: Secret,
 }
 
-/// A row in memory, and when the credential was last used.
+/// A credential as its workspace's facts have it, and when it was last used.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) row: CredentialRow,
@@ -68,35 +117,19 @@ impl Directory {
         Self { log, rows: Cache::new(ROWS_MAX), forgotten: Mutex::default(), used: Mutex::default() }
     }
 
-    /// The row that a presented credential proves; none if there is no such credential or the secret is not its own.
-    pub(super) async fn prove(&self, presented: &Presented) -> Result<Option<Arc<Entry>>, LogError> {
-        let Ok(id) = presented.id.parse() else { return Ok(None) };
-        let entry = self.find(id).await?;
-        Ok(entry.filter(|entry| presented.secret.matches(&entry.row.sha256)))
+    /// What is kept in memory of an id.
+    fn known(&self, id: PresentedId) -> Option<Arc<Entry>> {
+        self.rows.get(&id)
     }
 
-    /// The row of an id, for what was proved before.
-    pub(super) async fn find(&self, id: PresentedId) -> Result<Option<Arc<Entry>>, LogError> {
-        match self.rows.get(&id) {
-            Some(entry) => Ok(Some(entry)),
-            None => self.look_up(id).await,
-        }
+    /// The stored row of an id, which only says where to look.
+    async fn stored(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError> {
+        let log = Arc::clone(&self.log);
+        let row = tokio::task::spawn_blocking(move || log.credential(id)).await;
+        row.map_err(|_| LogError::Unavailable("the server is stopping".to_owned()))?
     }
 
-    async fn look_up(&self, id: PresentedId) -> Result<Option<Arc<Entry>>, LogError> {
-        loop {
-            let before = *self.forgotten();
-            let log = Arc::clone(&self.log);
-            let row = tokio::task::spawn_blocking(move || log.credential(id)).await;
-            let row = row.map_err(|_| LogError::Unavailable("the server is stopping".to_owned()))??;
-            let Some(row) = row else { return Ok(None) };
-            if let Some(entry) = self.keep(row, before) {
-                return Ok(Some(entry));
-            }
-        }
-    }
-
-    /// Keeps a row that was looked up; none if one was forgotten since, and so perhaps this one.
+    /// Keeps a credential that was looked up; none if one was forgotten since, and so perhaps this one.
     fn keep(&self, row: CredentialRow, forgotten_before: u64) -> Option<Arc<Entry>> {
         // Forgetting takes the same lock, so a row that was read before it is never kept after it.
         let forgotten = self.forgotten();

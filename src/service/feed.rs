@@ -124,7 +124,7 @@ impl Service {
             Caller::AccessKey { key, .. } => PresentedId::AccessKey(*key),
             Caller::Vouched(_) | Caller::Supposed(_) => return Ok(Standing::Ended),
         };
-        let entry = self.directory.find(id).await?.filter(|entry| entry.row.workspace == root.id());
+        let entry = self.credential(id, None).await?.filter(|entry| entry.row.workspace == root.id());
         let now = self.now();
         let live = entry.and_then(|entry| live_caller(&entry, Arc::clone(root), now).map(|live| (entry, live)));
         let Some((entry, (_, end))) = live else { return Ok(Standing::Ended) };

@@ -375,14 +375,14 @@ impl Group {
     pub(super) fn settle(
         self,
         appended: &Appended,
-        publish: impl Fn(&Arc<Slot>, Arc<Workspace>),
+        publish: impl Fn(&Arc<Slot>, Arc<Workspace>, Option<TreeHead>),
         forget: impl Fn(WorkspaceId),
     ) {
         let Appended { outcomes, trees } = appended;
         let is_appended = |part: &usize| outcomes.get(*part) == Some(&Outcome::Appended);
         for (id, head) in self.heads.iter().filter(|(_, head)| !head.parts.is_empty()) {
             if head.parts.iter().all(is_appended) {
-                publish(&head.slot, Arc::clone(&head.root));
+                publish(&head.slot, Arc::clone(&head.root), trees.get(id).copied());
             } else {
                 forget(*id);
             }
@@ -403,6 +403,10 @@ impl Group {
                 Outcome::NameTaken => Err(name_taken(&result)),
                 Outcome::Conflict => {
                     Err(LogError::Unavailable("another writer changed the workspace: try again".to_owned()).into())
+                }
+                // The workspace is forgotten, so whoever asks again is told what is damaged.
+                Outcome::Damaged => {
+                    Err(LogError::Unavailable("the workspace's log is damaged: restore it".to_owned()).into())
                 }
             });
         }

@@ -402,7 +402,7 @@ impl<'a> Import<'a> {
                 until: self.root.head_time(),
             }),
             Outcome::NameTaken => Err(ImportError::Exists(name)),
-            Outcome::Conflict => {
+            Outcome::Conflict | Outcome::Damaged => {
                 let why = "the store did not take the history, and nothing of it was imported: try again";
                 Err(ImportError::Log(LogError::Unavailable(why.to_owned())))
             }

@@ -10,7 +10,9 @@ pub mod feed;
 mod group;
 mod health;
 pub mod import;
+pub mod inspect;
 mod journal;
+mod load;
 pub mod mint;
 mod pool;
 pub mod proofs;
@@ -18,6 +20,7 @@ mod recorder;
 mod snapshots;
 pub mod submission;
 mod upkeep;
+mod witness;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,8 +35,8 @@ use tokio::sync::oneshot;
 
 pub use directory::Presented;
 pub use group::SideWrite;
+pub use load::replay;
 pub use pool::PIECES_MAX;
-pub use snapshots::replay;
 
 use cache::{NotLoaded, Slot, Workspaces};
 use desk::NotTaken;
@@ -146,7 +149,7 @@ impl Service {
         });
         let clock = Arc::new(WatchedClock::new(clock, clock_settle, recorded));
         upkeep::warn_if_behind(&clock);
-        let snapshots = Snapshots::new(Arc::clone(&log), signer.key.clone());
+        let snapshots = Snapshots::new(Arc::clone(&log), signer.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let health = Arc::new(Health::default());
         let writer = Writer::new(
@@ -203,6 +206,7 @@ impl Service {
         if !matches!(joined, Ok(true)) {
             tracing::error!("a thread of the service ended in a panic");
         }
+        self.keep_checkpoints(usize::MAX).await;
     }
 
     /// Returns the time by which what expires is judged.
@@ -245,13 +249,13 @@ impl Service {
         &self.signer
     }
 
-    /// The durable head of the tree over a workspace's log; none if it never began.
+    /// The durable head of the tree over a workspace's log; none if it never began. It was compared with every leaf when the workspace
+    /// was loaded, and has grown with each append since.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// As [`Self::workspace`].
     pub async fn tree(&self, workspace: WorkspaceId) -> Result<Option<TreeHead>, LogError> {
-        let frontier = self.reading(move |log| log.tree(workspace)).await?;
-        Ok(frontier.map(|frontier| frontier.head()))
+        Ok(self.slot(workspace).await?.and_then(|slot| slot.tree()))
     }
 
     /// Asks for a change; the answer means that it is durable.
@@ -318,10 +322,10 @@ impl Service {
         Ok(slot.and_then(|slot| slot.root()).map(|root| Facts { root, now }))
     }
 
-    /// The workspace of an id, or the live one of a name.
+    /// The workspace of an id, or the live one of a name, which its own facts have.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// As [`Self::workspace`], or `Misindexed` if the store leads the name to a workspace that does not bear it.
     pub async fn find_workspace(&self, name_or_id: &str) -> Result<Option<WorkspaceId>, LogError> {
         if let Ok(id) = name_or_id.parse() {
             return Ok(Some(id));
@@ -331,12 +335,20 @@ impl Service {
         {
             return Ok(Some(id));
         }
-        let name = name_or_id.to_owned();
-        let found = self.reading(move |log| log.workspace_named(&name)).await?;
-        if let Some(id) = found {
-            self.names.insert(name_or_id.to_owned(), id);
+        let mut refuted = None;
+        loop {
+            let name = name_or_id.to_owned();
+            let Some(id) = self.reading(move |log| log.workspace_named(&name)).await? else { return Ok(None) };
+            if self.is_named(id, name_or_id).await? {
+                self.names.insert(name_or_id.to_owned(), id);
+                return Ok(Some(id));
+            }
+            // A workspace that was deleted between the two questions has lost its name when it is asked for again.
+            if refuted.replace(id) == Some(id) {
+                let what = format!("the name `{name_or_id}` leads to workspace {id}, which does not bear it");
+                return Err(LogError::Misindexed(what));
+            }
         }
-        Ok(found)
     }
 
     /// Whether a workspace lives and bears a name. Only one does, so whoever knows that needs not ask the store.
@@ -395,7 +407,7 @@ impl Service {
             let operator = presented.secret.matches(&self.operator);
             return Ok(operator.then(|| Authenticated { caller: Caller::Operator, root: None, now: self.now() }));
         }
-        let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
+        let Some(entry) = self.prove(presented).await? else { return Ok(None) };
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let live = live_caller(&entry, Arc::clone(&root), now);
         if live.is_some() {
@@ -413,7 +425,7 @@ impl Service {
         presented: &Presented,
     ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
         self.clock.check_possible()?;
-        let Some(entry) = self.directory.prove(presented).await? else { return Ok(None) };
+        let Some(entry) = self.prove(presented).await? else { return Ok(None) };
         let PresentedId::ProxyToken(id) = entry.row.id else { return Ok(None) };
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let view = View::now(root, now);

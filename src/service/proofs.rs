@@ -9,7 +9,7 @@ use crate::domain::time::Revision;
 use crate::log::tiles::LogTiles;
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::Checkpoint;
-use crate::proof::frontier::TreeHead;
+use crate::proof::frontier::{NodeId, TreeHead};
 use crate::proof::hash::{TreeHash, write_hashes};
 use crate::proof::path;
 use crate::proof::receipt::Receipt;
@@ -41,11 +41,11 @@ impl Service {
     /// # Errors
     /// `Unavailable`, or `Unreadable` if the log has less than its size says.
     pub async fn tile(&self, workspace: WorkspaceId, tile: Tile) -> Result<Option<Vec<u8>>, LogError> {
-        self.reading(move |log| match log.tree(workspace)? {
-            Some(tree) if tile.is_within(tree.size()) => tile_bytes(log, workspace, tile).map(Some),
-            _ => Ok(None),
-        })
-        .await
+        let size = self.tree(workspace).await?.map_or(0, |tree| tree.size);
+        if !tile.is_within(size) {
+            return Ok(None);
+        }
+        self.reading(move |log| tile_bytes(log, workspace, tile).map(Some)).await
     }
 
     /// The receipt of an event, by the newest checkpoint; none if the log is not so long.
@@ -54,17 +54,20 @@ impl Service {
     /// As [`Self::tile`].
     pub async fn receipt(&self, workspace: WorkspaceId, revision: Revision) -> Result<Option<Receipt>, LogError> {
         let Some(index) = revision.0.checked_sub(1) else { return Ok(None) };
-        let proved = self.reading(move |log| {
-            let tree = log.tree(workspace)?.map(|tree| tree.head());
-            let Some(tree) = tree.filter(|tree| index < tree.size) else { return Ok(None) };
+        let tree = self.tree(workspace).await?;
+        let Some(tree) = tree.filter(|tree| index < tree.size) else { return Ok(None) };
+        let path = self.reading(move |log| {
             let tiles = LogTiles { log, workspace };
-            let path = path::inclusion(&mut Nodes::new(&tiles, tree.size), index);
-            Ok(Some((path.map_err(|error| unreadable(workspace, error))?, tree)))
+            let mut nodes = Nodes::new(&tiles, tree.size);
+            let failed = |error| unreadable(workspace, error);
+            let path = path::inclusion(&mut nodes, index).map_err(failed)?;
+            let leaf = nodes.node(NodeId { level: 0, index }).map_err(failed)?;
+            let proved = path::verify_inclusion(&tree, index, leaf, &path);
+            proved.map(|()| path).map_err(|error| LogError::Unreadable { workspace, revision, why: error.to_string() })
         });
-        Ok(proved.await?.map(|(path, tree)| {
-            let checkpoint = self.signer().sign(workspace, tree).note().to_owned();
-            Receipt { index, path, checkpoint }
-        }))
+        let path = path.await?;
+        let checkpoint = self.signer().sign(workspace, tree).note().to_owned();
+        Ok(Some(Receipt { index, path, checkpoint }))
     }
 
     /// How a log grew from one size to another, both of them sizes that it had: `1 <= from <= to`, and no more than there is.
@@ -72,11 +75,20 @@ impl Service {
     /// # Errors
     /// As [`Self::tile`].
     pub async fn growth(&self, workspace: WorkspaceId, from: u64, to: u64) -> Result<Growth, LogError> {
-        self.reading(move |log| {
+        let head = self.tree(workspace).await?;
+        let growth = self.reading(move |log| {
             let tiles = LogTiles { log, workspace };
             grown(&mut Nodes::new(&tiles, to), from).map_err(|error| unreadable(workspace, error))
-        })
-        .await
+        });
+        let growth = growth.await?;
+        match head.filter(|head| head.size == to && head.root != growth.to.root) {
+            Some(head) => {
+                let why =
+                    format!("its tiles have the root `{}` there, and its events have `{}`", growth.to.root, head.root);
+                Err(LogError::Unreadable { workspace, revision: Revision(to), why })
+            }
+            None => Ok(growth),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! What the housekeeping thread does now and then: it records what has expired, what was used and what time it is, and writes snapshots.
+//! What the housekeeping thread does now and then: it records what has expired, what was used and what time it is, and writes
+//! snapshots and checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::group::{ANSWER_KEPT_MICROS, MARKED_AHEAD_MICROS};
+use super::witness::CHECKPOINTS_A_ROUND_MAX;
 use super::writer::Job;
 use super::{INSTANCE, Service, not_taken};
 use crate::clock::{Reading, WatchedClock};
@@ -35,6 +37,9 @@ impl Service {
             Ok(())
         })
         .await?;
+        if !is_short {
+            self.keep_checkpoints(CHECKPOINTS_A_ROUND_MAX).await;
+        }
         let until = Instant::from_micros(reading.time.micros().saturating_sub(ANSWER_KEPT_MICROS));
         self.reading(move |log| log.forget_answers(until)).await
     }

@@ -188,7 +188,7 @@ impl Writer {
             Ok(appended) => {
                 group.settle(
                     &appended,
-                    |slot, root| self.workspaces.publish(slot, root),
+                    |slot, root, tree| self.workspaces.publish(slot, root, tree),
                     |id| self.workspaces.forget(id),
                 );
                 // Only now: what is judged until a workspace is forgotten still rests on what the store does not have.

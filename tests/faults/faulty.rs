@@ -9,6 +9,7 @@ use tenure::domain::command::Profile;
 use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
+use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
     Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
@@ -197,6 +198,10 @@ impl EventLog for FaultyLog {
         self.store.visit(workspace, after, limit, each)
     }
 
+    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
+        self.store.witness_names(workspace)
+    }
+
     count_and_pass_on! {
         head(workspace: WorkspaceId) -> Option<Revision>;
         tree(workspace: WorkspaceId) -> Option<Frontier>;
@@ -218,6 +223,9 @@ impl EventLog for FaultyLog {
         snapshot(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
+        stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();
+        kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
+        keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
         backup(out: &Path) -> ();
         close() -> ();
     }

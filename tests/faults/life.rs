@@ -112,9 +112,18 @@ impl Life {
         self.service = start(&self.log, &self.clock, &self.mint);
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A submission about another workspace, or one that makes one.
+    pub(crate) fn submission_for(&self, workspace: Option<WorkspaceId>, commands: Vec<Command>) -> Submission {
+        Submission { workspace, ..self.submission(commands, None) }
+    }
+
     pub(crate) fn submission(&self, commands: Vec<Command>, key: Option<&str>) -> Submission {
         let retry = key.map(|key| Retry {
-            scope: "test".to_owned(),
+            scope: "instance test".to_owned(),
             alias: None,
             key: key.to_owned(),
             fingerprint: [1; 32],

@@ -164,8 +164,9 @@ fn nothing_of_an_erased_profile_is_in_any_file_after_a_clean_stop() {
     assert_eq!(holding(folder.path(), "kept-name"), [folder.path().join("tenure.db")]);
 }
 
+/// What was signed of the newer log lies beside it, so the workspace is served once the operator has accepted the older one.
 #[test]
-fn a_backup_put_over_a_stopped_folder_is_served() {
+fn a_backup_put_over_a_stopped_folder_is_served_when_what_witnesses_the_newer_log_is_moved_away() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::start(folder.path());
     server.found();
@@ -174,6 +175,11 @@ fn a_backup_put_over_a_stopped_folder_is_served() {
     server.add("later", 2).expect(200);
     server.stop();
     fs::copy(&out, folder.path().join("tenure.db")).unwrap();
+    let server = Process::start(folder.path());
+    let refused = server.get("/v1/workspaces/acme/members/later-0").expect(500).text;
+    assert!(refused.contains("set back to an older copy") && refused.contains("`checkpoints/ws_"), "{refused}");
+    server.stop();
+    fs::rename(folder.path().join("checkpoints"), folder.path().join("checkpoints-of-the-newer-log")).unwrap();
     let server = Process::start(folder.path());
     server.get("/v1/workspaces/acme/members/later-0").expect(404);
     server.add("other", 2).expect(200);

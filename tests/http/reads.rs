@@ -40,7 +40,8 @@ const FAULT: &str = "CREATE TRIGGER fault BEFORE INSERT ON audit_reads BEGIN SEL
 
 /// The text of every file in the server's folder.
 fn stored(server: &Server) -> String {
-    let files = std::fs::read_dir(server.folder()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let files = std::fs::read_dir(server.folder()).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
     files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
 }
 

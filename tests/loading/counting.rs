@@ -8,6 +8,7 @@ use tenure::domain::command::Profile;
 use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::journal::{ReadFilter, StoredRead};
+use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
     Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
@@ -64,6 +65,10 @@ impl EventLog for CountingLog {
         self.log.snapshot(workspace)
     }
 
+    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
+        self.log.witness_names(workspace)
+    }
+
     pass_on! {
         append(group: &[Append]) -> Appended;
         tree(workspace: WorkspaceId) -> Option<Frontier>;
@@ -85,6 +90,9 @@ impl EventLog for CountingLog {
         log_keys() -> Vec<StoredKey>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
+        stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();
+        kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
+        keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
         reopen() -> ();
         backup(out: &Path) -> ();
         close() -> ();

@@ -16,6 +16,7 @@ use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, W
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::codec::{DecodeError, EncodeError, StreamDecoder, decode, encode};
 use tenure::log::{EVENT_BYTES_MAX, LogError, StoredEvent};
+use tenure::proof::hash::TreeHash;
 use uuid::Uuid;
 
 use crate::support::{user, workspace};
@@ -205,12 +206,9 @@ fn bytes_that_are_not_an_event_are_refused_with_the_first_thing_that_is_wrong() 
 }
 
 fn stored(revision: u64, event: &Event) -> StoredEvent {
-    StoredEvent {
-        workspace: workspace(1),
-        revision: Revision(revision),
-        position: revision,
-        bytes: encode(event).unwrap(),
-    }
+    let bytes = encode(event).unwrap();
+    let (workspace, leaf) = (workspace(1), TreeHash::of_leaf(&bytes));
+    StoredEvent { workspace, revision: Revision(revision), position: revision, leaf, bytes }
 }
 
 fn at_place(revision: u64, micros: i64) -> Event {

@@ -477,3 +477,78 @@ fn a_killed_process_loses_nothing_that_was_acknowledged_and_leaves_nothing_by_ha
     appended(&log, numbered(head + 1));
     verify(&log);
 }
+
+/// Alters the store behind the back of the log.
+fn alter(store: &SqliteStore, sql: &str) {
+    let raw = store.raw();
+    for table in ["events", "tile_hashes"] {
+        raw.execute_batch(&format!("DROP TRIGGER {table}_are_never_updated")).unwrap();
+    }
+    raw.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn an_event_whose_bytes_are_not_those_of_its_leaf_is_never_given() {
+    for sql in [
+        "UPDATE events SET event = CAST(event || ' ' AS BLOB) WHERE revision = 2",
+        "UPDATE events SET leaf = (SELECT leaf FROM events WHERE revision = 1) WHERE revision = 2",
+    ] {
+        let store = SqliteStore::new();
+        let log = store.open();
+        appended(&log, part(1, 0, 3, 1));
+        appended(&log, part(2, 0, 1, 2));
+        alter(&store, sql);
+        assert_eq!(log.read(workspace(1), Revision::ZERO, 1).unwrap().len(), 1, "those before it are");
+        let mut given = Vec::new();
+        let visited = log.visit(workspace(1), Revision::ZERO, 9, &mut |event| {
+            given.push(event.revision);
+            Ok(())
+        });
+        for refused in [visited, log.feed(0, 9).map(drop), log.holds(&part(1, 1, 2, 1)).map(drop)] {
+            let LogError::Unreadable { workspace: whose, revision, why } = refused.unwrap_err() else { panic!() };
+            assert_eq!((whose, revision), (workspace(1), Revision(2)));
+            assert!(why.contains("the hash of its bytes is"), "{why}");
+        }
+        assert_eq!(given, [Revision(1)]);
+        assert_eq!(read_all(&log, 2).len(), 1, "another workspace's are");
+    }
+}
+
+#[test]
+fn a_damaged_edge_is_neither_given_nor_appended_to_and_the_others_of_the_group_are() {
+    for sql in [
+        "UPDATE trees SET frontier = zeroblob(length(frontier))",
+        "UPDATE trees SET size = size + 1",
+        "UPDATE events SET leaf = zeroblob(32) WHERE revision = 300",
+        "UPDATE tile_hashes SET hash = zeroblob(32)",
+    ] {
+        let store = SqliteStore::new();
+        let log = store.open();
+        appended(&log, part(1, 0, 400, 1));
+        alter(&store, sql);
+        assert!(matches!(log.tree(workspace(1)), Err(LogError::Unreadable { .. })), "{sql}");
+        let group = [part(1, 400, 1, 2), part(2, 0, 1, 3), notes(1, [claim("acme")])];
+        let outcomes = log.append(&group).unwrap().outcomes;
+        assert_eq!(outcomes, [Outcome::Damaged, Outcome::Appended, Outcome::Appended], "{sql}");
+        assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(400)));
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_kept_comes_back_and_takes_the_place_of_the_one_before() {
+    let store = SqliteStore::new();
+    let log = store.open();
+    appended(&log, part(1, 0, 1, 1));
+    assert_eq!(log.kept_checkpoint(workspace(1)).unwrap(), None);
+    for note in ["first", "second"] {
+        log.keep_checkpoint(workspace(1), note.as_bytes()).unwrap();
+        assert_eq!(log.kept_checkpoint(workspace(1)).unwrap(), Some(note.as_bytes().to_vec()));
+        assert_eq!(log.kept_checkpoint(workspace(2)).unwrap(), None);
+    }
+    let [_, name] = log.witness_names(workspace(1));
+    assert_eq!(mode(&store.folder().join(&name)), 0o600);
+    drop(log);
+    let attached = SqliteLog::attach(&store.folder()).unwrap();
+    assert_eq!(attached.kept_checkpoint(workspace(1)).unwrap(), Some(b"second".to_vec()));
+    assert!(why(attached.keep_checkpoint(workspace(1), b"third").unwrap_err()).contains("reading only"));
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::event::EventData;
+use tenure::domain::event::{Event, EventData};
 use tenure::domain::state::State;
 use tenure::domain::time::{Instant, Revision};
 use tenure::domain::view::{At, View};
@@ -179,4 +179,81 @@ fn an_empty_log_has_a_state_too() {
     let again = Workspace::restore(&State::from_json(&state.to_json().unwrap()).unwrap());
     let again = evolved(again, &HISTORIES[0].events);
     assert_same(&state_at(&again, HISTORIES[0].head_revision()), &HISTORIES[0].head, "restored before the first event");
+}
+
+/// A history that is read on from a snapshot is held to the same.
+#[test]
+fn every_event_of_every_history_can_follow_the_events_before_it() {
+    for history in HISTORIES.iter() {
+        let mut workspace = Workspace::empty(history.events[0].workspace);
+        for event in &history.events {
+            workspace.evolve_checked(event).unwrap_or_else(|why| panic!("{}, {}: {why}", history.name, event.revision));
+        }
+        for (revision, snapshot) in &history.snapshots {
+            let mut restored = Workspace::restore(&State::from_json(snapshot).unwrap());
+            for event in history.after(*revision) {
+                let found = restored.evolve_checked(event);
+                found.unwrap_or_else(|why| panic!("{} from {revision}, {}: {why}", history.name, event.revision));
+            }
+        }
+    }
+}
+
+/// What can be said twice: it gives a value that may be the one before.
+const REPEATABLE: [&str; 7] = [
+    "plan.changed.v1",
+    "member.role_changed.v1",
+    "environment.renamed.v1",
+    "environment.default_role_changed.v1",
+    "grant.changed.v1",
+    "proxy_token.scoped.v1",
+    "resource_type.defined.v1",
+];
+
+#[test]
+fn an_event_that_comes_twice_is_damage_and_changes_nothing() {
+    for history in HISTORIES.iter() {
+        let mut workspace = Workspace::empty(history.events[0].workspace);
+        for event in &history.events {
+            workspace.evolve_checked(event).unwrap();
+            let name = event.data.type_name();
+            let head = workspace.head();
+            let again = workspace.clone().evolve_checked(event);
+            assert_eq!(again.is_ok(), REPEATABLE.contains(&name), "{}, {}: {again:?}", history.name, event.revision);
+            if let Err(why) = again {
+                assert!(why.to_string().starts_with(&format!("`{name}` cannot follow")), "{why}");
+                assert!(workspace.evolve_checked(event).is_err());
+                assert_eq!(workspace.head(), head);
+            }
+        }
+    }
+}
+
+/// Whatever names it later is refused: a restriction of an environment that was never made is no restriction.
+#[test]
+fn what_names_something_that_the_log_never_made_is_damage() {
+    let makes = |event: &Event| {
+        let name = event.data.type_name();
+        [".created.", ".issued.", ".added.", ".placed."].iter().any(|made| name.contains(made))
+    };
+    for history in HISTORIES.iter() {
+        for (place, made) in history.events.iter().enumerate().filter(|(_, event)| makes(event)) {
+            let subject = made.data.subject();
+            let about = |event: &&Arc<Event>| {
+                event.data.subject() == subject && event.data.principal() == made.data.principal()
+            };
+            let Some(next) = history.events[place + 1..].iter().find(about) else { continue };
+            let mut workspace = Workspace::empty(made.workspace);
+            let others = history.events.iter().enumerate().filter(|(other, _)| *other != place);
+            let refused =
+                others.map(|(_, event)| (event, workspace.evolve_checked(event))).find(|(_, found)| found.is_err());
+            let (event, why) = refused.unwrap_or_else(|| panic!("{}: {subject} is ignored", history.name));
+            assert!(
+                event.revision <= next.revision,
+                "{}: {subject} is found at {}: {why:?}",
+                history.name,
+                event.revision
+            );
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use tenure::domain::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::{LogError, StoredEvent};
+use tenure::proof::hash::TreeHash;
 
 use crate::files::{HISTORIES, History};
 
@@ -13,6 +14,7 @@ fn stored(history: &History) -> Vec<StoredEvent> {
         workspace,
         revision: Revision(place),
         position: place,
+        leaf: TreeHash::of_leaf(bytes),
         bytes: bytes.clone(),
     };
     (1..).zip(&history.lines).map(stored).collect()

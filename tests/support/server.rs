@@ -227,6 +227,16 @@ impl Server {
         server
     }
 
+    /// Copies the store, does something to the folder of the copy, and starts another server on it.
+    pub fn on_copy(&self, clock: Arc<dyn Clock>, meanwhile: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        self.service.log().backup(&folder.path().join("tenure.db")).unwrap();
+        meanwhile(folder.path());
+        let mut server = Self::on(folder.path(), clock);
+        server.folder = Some(folder);
+        server
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().unwrap().path()
     }
@@ -328,7 +338,7 @@ impl Message {
     #[track_caller]
     pub fn revision(&self) -> u64 {
         assert!(self.data.is_some(), "{self:?}");
-        self.id.as_ref().unwrap().parse().unwrap()
+        self.id.as_ref().unwrap().split('.').next().unwrap().parse().unwrap()
     }
 }
 

@@ -141,7 +141,7 @@ fn replay(events: &[Arc<Event>]) -> Result<(Arc<Workspace>, String), String> {
     let first = events.first().ok_or("the log is empty")?;
     let mut workspace = Workspace::empty(first.workspace);
     for event in events {
-        workspace.evolve(event);
+        workspace.evolve_checked(event).map_err(|why| why.to_string())?;
     }
     let workspace = Arc::new(workspace);
     let view = View::now(Arc::clone(&workspace), workspace.head_time());

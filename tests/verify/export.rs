@@ -114,7 +114,7 @@ fn events_that_are_changed_dropped_swapped_or_added_are_found_whatever_covers_it
         f(&mut events);
         events
     };
-    let a_byte = change(&|events| events[299] = altered(&events[299], "member-0295"));
+    let a_byte = change(&|events| events[299] = altered(&events[299], "member-"));
     let swapped = change(&|events| events.swap(399, 400));
     let last = change(&|events| drop(events.pop()));
     let middle = change(&|events| drop(events.remove(299)));
@@ -223,7 +223,7 @@ fn a_log_that_its_operator_rewrote_or_cut_is_found_by_a_checkpoint_that_was_kept
     let kept = stage.export("then").join("checkpoint");
     let rewritten = stage.export("rewritten");
     let mut other = events(&rewritten);
-    other[299] = altered(&other[299], "member-0295");
+    other[299] = altered(&other[299], "member-");
     rewrite(&rewritten, &other, Cover::Checkpoint);
     assert!(stage.verify(&rewritten).ok().contains("600 events"), "without a checkpoint nobody could know");
     assert_found(&stage.verify_since(&rewritten, &kept), &["revision 600", "the log was rewritten"]);

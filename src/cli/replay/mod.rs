@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::history::{self, UnpackArgs};
 use super::output::{Format, Output};
 use crate::clock::{Clock, SystemClock};
+use crate::domain::coherence::Incoherent;
 use crate::domain::id::WorkspaceId;
 use crate::domain::state::State;
 use crate::domain::time::{Instant, Revision};
@@ -20,7 +21,8 @@ use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
 use crate::log::codec::{self, StreamDecoder};
 use crate::log::sqlite::SqliteLog;
-use crate::log::{EVENT_BYTES_MAX, EventLog, StoredEvent};
+use crate::log::{EVENT_BYTES_MAX, EventLog, LogError, StoredEvent};
+use crate::proof::hash::TreeHash;
 use crate::service::replay as replay_log;
 
 /// The most workspaces that are named where one has to be chosen.
@@ -147,9 +149,11 @@ fn take_line(facts: &mut Option<(Workspace, StreamDecoder)>, bytes: &[u8]) -> Re
         None => facts.insert(begin(bytes)?),
     };
     let revision = workspace.head().next();
-    let stored = StoredEvent { workspace: workspace.id(), revision, position: revision.0, bytes: bytes.to_vec() };
-    workspace.evolve(&Arc::new(decoder.decode(&stored)?));
-    Ok(())
+    let (id, leaf) = (workspace.id(), TreeHash::of_leaf(bytes));
+    let stored = StoredEvent { workspace: id, revision, position: revision.0, leaf, bytes };
+    let event = Arc::new(decoder.decode(&stored)?);
+    let incoherent = |why: Incoherent| LogError::Unreadable { workspace: id, revision, why: why.to_string() };
+    Ok(workspace.evolve_checked(&event).map_err(incoherent)?)
 }
 
 /// Says of a line that is no event whether the file ends within it.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Answered;
 use super::event_filter::{EventsQuery, Filter};
@@ -21,10 +23,13 @@ use crate::http::live::{self, CHUNK_BYTES, Source, Step};
 use crate::http::problem::Problem;
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
+use crate::proof::hash::TreeHash;
 use crate::service::feed::{Follower, Standing};
 
 /// How many events are looked at for a chunk, so that no filter keeps a thread to itself.
 const LOOKED_AT_MAX: usize = 4_096;
+/// How many bytes of a leaf are in the id of a message.
+const ID_LEAF_BYTES: usize = 12;
 /// What pages have and streams do not.
 const PAGED: &[&str] = &["limit", "cursor", "at", "revision", "at_least"];
 
@@ -63,10 +68,38 @@ pub(super) async fn follow(mut request: InWorkspace) -> Answered {
     Ok(response)
 }
 
+/// The id of a message or heartbeat: a revision and, after a `.`, the first bytes of the leaf of its event, by which a log that was
+/// restored from an older copy and went on is told from the one that was read before.
+fn message_id(revision: Revision, stored: &[u8]) -> String {
+    let leaf = TreeHash::of_leaf(stored).0;
+    let leaf = URL_SAFE_NO_PAD.encode(leaf.get(..ID_LEAF_BYTES).unwrap_or_default());
+    format!("{revision}.{leaf}")
+}
+
+/// The id of a revision of these facts; the revision alone before the first event.
+fn id_at(root: &Workspace, revision: Revision) -> String {
+    let stored = root.event(revision).and_then(|event| codec::encode(&event).ok());
+    stored.map_or_else(|| revision.to_string(), |stored| message_id(revision, &stored))
+}
+
+/// The revision of the last message that the client has seen. An id without a leaf is taken at its word.
+fn last_seen(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
+    let Some(id) = live::last_event_id(request.asked.headers())? else { return Ok(None) };
+    let revision = id.split_once('.').map_or(id, |(revision, _)| revision);
+    let revision: Revision = revision.parse().map_err(|error| Problem::invalid(format!("`Last-Event-ID`: {error}")))?;
+    let root = &request.root;
+    if id.contains('.') && revision <= root.head() && id != id_at(root, revision) {
+        return Err(Problem::invalid(format!(
+            "`Last-Event-ID`: revision {revision} is another event than the one that you saw: what you saw is another \
+             history, perhaps from before the log was restored from an older copy"
+        )));
+    }
+    Ok(Some(revision))
+}
+
 /// After which revision to begin.
 fn position(request: &InWorkspace, query: &EventsQuery) -> Result<Revision, Problem> {
-    let parse = |id: &str| id.parse().map_err(|error| Problem::invalid(format!("`Last-Event-ID`: {error}")));
-    let last_seen = live::last_event_id(request.asked.headers())?.map(parse).transpose()?;
+    let last_seen = last_seen(request)?;
     let head = request.root.head();
     match (last_seen, query.after.unwrap_or_default()) {
         (Some(seen), _) if seen > head => Err(Problem::invalid(format!(
@@ -123,7 +156,8 @@ impl Following {
                     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an event could not be written")
                 })?;
                 self.recording.sent(1);
-                live::add_message(&mut chunk, &event.revision.to_string(), event.data.type_name(), &stored)?;
+                let id = message_id(event.revision, &stored);
+                live::add_message(&mut chunk, &id, event.data.type_name(), &stored)?;
             }
             self.position = event.revision;
             if chunk.len() >= CHUNK_BYTES {
@@ -162,7 +196,7 @@ impl Source for Following {
         self.follower.changed().await;
     }
 
-    fn position(&self) -> String {
-        self.position.to_string()
+    fn position(&mut self) -> String {
+        self.follower.root().map_or_else(|| self.position.to_string(), |root| id_at(&root, self.position))
     }
 }

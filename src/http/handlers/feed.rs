@@ -210,7 +210,7 @@ impl Source for Following {
         self.follower.changed().await;
     }
 
-    fn position(&self) -> String {
+    fn position(&mut self) -> String {
         self.cursor.text(&self.asked.app.cursors)
     }
 }

@@ -42,7 +42,7 @@ impl Appender {
         let known = std::mem::take(&mut self.trees);
         let begun = Begun::new(&self.connection).map_err(|error| unavailable(&error))?;
         // If one part fails, the parts before it are rolled back too.
-        let (appended, known) = append_parts(begun.0, known, group).map_err(|error| unavailable(&error))?;
+        let (appended, known) = append_parts(begun.0, known, group)?;
         begun.commit()?;
         self.trees = known;
         Ok(appended)
@@ -88,15 +88,38 @@ fn append_parts(
     connection: &Connection,
     known: KnownTrees,
     group: &[Append],
-) -> rusqlite::Result<(Appended, KnownTrees)> {
-    let mut trees = Growing::new(connection, known)?;
+) -> Result<(Appended, KnownTrees), LogError> {
+    let failed = |error| unavailable(&error);
+    let mut trees = Growing::new(connection, known).map_err(failed)?;
     let outcomes = group.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
-    let (trees, known) = trees.finish()?;
+    let (trees, known) = trees.finish().map_err(failed)?;
     Ok((Appended { outcomes, trees }, known))
 }
 
-fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {
-    if let Some(refused) = refusal(connection, trees, part)? {
+fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> Result<Outcome, LogError> {
+    if let Some(refused) = wrong_head(trees, part)? {
+        return Ok(refused);
+    }
+    write_part(connection, trees, part).map_err(|error| unavailable(&error))
+}
+
+/// Whether the log is not where the part expects it, or cannot be appended to at all.
+fn wrong_head(trees: &mut Growing<'_>, part: &Append) -> Result<Option<Outcome>, LogError> {
+    if part.events.is_empty() {
+        return Ok(None);
+    }
+    match trees.head(part.workspace) {
+        Ok(head) => Ok((head != part.expected).then_some(Outcome::Conflict)),
+        Err(error @ LogError::Unreadable { .. }) => {
+            tracing::error!(%error, "nothing is appended to a damaged log");
+            Ok(Some(Outcome::Damaged))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {
+    if let Some(refused) = refusal(connection, part)? {
         return Ok(refused);
     }
     write_events(connection, trees, part)?;
@@ -106,10 +129,7 @@ fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) 
     Ok(Outcome::Appended)
 }
 
-fn refusal(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Option<Outcome>> {
-    if !part.events.is_empty() && trees.head(part.workspace)? != part.expected {
-        return Ok(Some(Outcome::Conflict));
-    }
+fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
     let mut keys = HashSet::new();
     let mut credentials = HashSet::new();
     for note in &part.notes {

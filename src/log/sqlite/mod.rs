@@ -1,6 +1,6 @@
 //! The log in one `SQLite` file: the embedded default.
 //!
-//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, and `snapshots/`. One
+//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, `snapshots/` and `checkpoints/`. One
 //! connection writes, in WAL mode and with a sync for each commit; others only read, each from a snapshot, so that no read
 //! waits for a commit. Knows no rule and no event. After a crash `SQLite` recovers whole commits from the WAL and nothing else.
 
@@ -9,6 +9,7 @@ mod backup;
 mod files;
 mod read;
 mod reserve;
+mod rows;
 mod schema;
 mod tree;
 mod values;
@@ -25,6 +26,7 @@ use reserve::Reserve;
 use rusqlite::{Connection, ErrorCode};
 
 use super::journal::{ReadFilter, StoredRead};
+use super::rows::StoredRow;
 use super::{
     Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
 };
@@ -36,6 +38,7 @@ use crate::proof::hash::TreeHash;
 use crate::proof::tile::Tile;
 
 const SNAPSHOTS_FOLDER: &str = "snapshots";
+const CHECKPOINTS_FOLDER: &str = "checkpoints";
 /// How many connections are kept open for reading. More are opened when more are needed at once.
 const IDLE_READERS_MAX: usize = 8;
 
@@ -246,7 +249,24 @@ impl SqliteLog {
 
     /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
     fn snapshot_file(&self, workspace: WorkspaceId) -> PathBuf {
-        self.file.with_file_name(SNAPSHOTS_FOLDER).join(format!("{workspace}.snapshot"))
+        let [snapshot, _] = self.witness_names(workspace);
+        self.file.with_file_name(snapshot)
+    }
+
+    /// A kept checkpoint is a witness of what the store held, so it is not in the store.
+    fn checkpoint_file(&self, workspace: WorkspaceId) -> PathBuf {
+        let [_, checkpoint] = self.witness_names(workspace);
+        self.file.with_file_name(checkpoint)
+    }
+
+    fn check_writable(&self) -> Result<(), LogError> {
+        let why = match *lock(&self.writer) {
+            Writer::Ready(_) | Writer::Undecided => return Ok(()),
+            Writer::NoRoom => "there is no room on the disk of the data folder",
+            Writer::ReadOnly => "it was opened for reading only",
+            Writer::Closed => "it was closed",
+        };
+        Err(LogError::Unavailable(why.to_owned()))
     }
 
     fn ask<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
@@ -280,15 +300,7 @@ impl EventLog for SqliteLog {
     }
 
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
-        let stored = self.ask(|connection| tree::stored(connection, workspace))?;
-        let edge = stored.map_or(Ok(Frontier::default()), |(size, bytes)| {
-            Frontier::from_bytes(size.0, &bytes).ok_or_else(|| LogError::Unreadable {
-                workspace,
-                revision: Revision(size.0),
-                why: format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0),
-            })
-        })?;
-        let edge = self.ask(|connection| tree::edge_after(connection, workspace, edge))?;
+        let edge = self.readers.load_full().with(|connection| tree::read(connection, workspace))?.edge;
         Ok((edge.size() > 0).then_some(edge))
     }
 
@@ -297,7 +309,7 @@ impl EventLog for SqliteLog {
     }
 
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
-        self.ask(|connection| read::feed(connection, after, limit))
+        self.readers.load_full().with(|connection| read::feed(connection, after, limit))
     }
 
     fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError> {
@@ -358,25 +370,35 @@ impl EventLog for SqliteLog {
         self.ask(read::log_keys)
     }
 
+    fn stored_rows(&self, each: &mut dyn FnMut(StoredRow)) -> Result<(), LogError> {
+        self.ask(|connection| rows::all(connection, each))
+    }
+
     fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
         files::read_derived(&self.snapshot_file(workspace))
     }
 
     fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
-        let why = match *lock(&self.writer) {
-            Writer::Ready(_) | Writer::Undecided => None,
-            Writer::NoRoom => Some("there is no room on the disk of the data folder"),
-            Writer::ReadOnly => Some("it was opened for reading only"),
-            Writer::Closed => Some("it was closed"),
-        };
-        if let Some(why) = why {
-            return Err(LogError::Unavailable(why.to_owned()));
-        }
+        self.check_writable()?;
         files::replace_derived(&self.snapshot_file(workspace), snapshot)
     }
 
     fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError> {
         files::remove_derived(&self.snapshot_file(workspace))
+    }
+
+    fn kept_checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
+        files::read_derived(&self.checkpoint_file(workspace))
+    }
+
+    fn keep_checkpoint(&self, workspace: WorkspaceId, note: &[u8]) -> Result<(), LogError> {
+        self.check_writable()?;
+        files::replace_derived(&self.checkpoint_file(workspace), note)
+    }
+
+    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
+        let snapshot = format!("{SNAPSHOTS_FOLDER}/{workspace}.snapshot");
+        [snapshot, format!("{CHECKPOINTS_FOLDER}/{workspace}.checkpoint")]
     }
 
     fn reopen(&self) -> Result<(), LogError> {

@@ -39,8 +39,27 @@ fn stored_event<'a>(row: &'a Row<'_>) -> rusqlite::Result<StoredEvent<&'a [u8]>>
         position: row.get::<_, Count>(0)?.0,
         workspace: row.get(1)?,
         revision: row.get(2)?,
-        bytes: row.get_ref(3)?.as_blob()?,
+        leaf: row.get(3)?,
+        bytes: row.get_ref(4)?.as_blob()?,
     })
+}
+
+/// Hands the events of a statement to `each`, those only whose bytes are those of their leaves.
+fn each_event(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut each: impl FnMut(StoredEvent<&[u8]>) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    let failed = |error| unavailable(&error);
+    let mut select = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = select.query(params).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let stored = stored_event(row).map_err(failed)?;
+        stored.check_leaf()?;
+        each(stored)?;
+    }
+    Ok(())
 }
 
 pub(super) fn head(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<Revision>> {
@@ -55,20 +74,20 @@ pub(super) fn visit(
     limit: usize,
     each: EachEvent<'_>,
 ) -> Result<(), LogError> {
-    let sql = "SELECT position, workspace, revision, event FROM events \
+    let sql = "SELECT position, workspace, revision, leaf, event FROM events \
                WHERE workspace = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
-    let failed = |error| unavailable(&error);
-    let mut select = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = select.query(params![workspace, after, at_most(limit)]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        each(stored_event(row).map_err(failed)?)?;
-    }
-    Ok(())
+    each_event(connection, sql, params![workspace, after, at_most(limit)], each)
 }
 
-pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<StoredEvent>> {
-    let sql = "SELECT position, workspace, revision, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
-    all(connection, sql, params![Count(after), at_most(limit)], |row| Ok(stored_event(row)?.into_owned()))
+pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
+    let sql =
+        "SELECT position, workspace, revision, leaf, event FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let mut events = Vec::new();
+    each_event(connection, sql, params![Count(after), at_most(limit)], |event| {
+        events.push(event.into_owned());
+        Ok(())
+    })?;
+    Ok(events)
 }
 
 pub(super) fn workspace_named(connection: &Connection, name: &str) -> rusqlite::Result<Option<WorkspaceId>> {
@@ -164,7 +183,7 @@ pub(super) fn reads(
     all(connection, sql, params, stored_read)
 }
 
-fn stored_read(row: &Row<'_>) -> rusqlite::Result<StoredRead> {
+pub(super) fn stored_read(row: &Row<'_>) -> rusqlite::Result<StoredRead> {
     let record = ReadRecord {
         id: row.get(1)?,
         workspace: row.get(2)?,

@@ -7,15 +7,16 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::values::Count;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
+use crate::log::LogError;
 use crate::proof::frontier::{Frontier, NodeId, TreeHead};
 use crate::proof::hash::TreeHash;
-use crate::proof::tile::{TILE_HEIGHT, Tile, TileKind};
+use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, TileSource};
 
 impl ToSql for TreeHash {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -30,17 +31,13 @@ impl FromSql for TreeHash {
 }
 
 /// The size and the right edge of a workspace's tree as they were written last; none if they never were.
-pub(super) fn stored(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<(Count, Vec<u8>)>> {
+fn stored(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<(Count, Vec<u8>)>> {
     let mut select = connection.prepare_cached("SELECT size, frontier FROM trees WHERE workspace = ?1")?;
     select.query_row([workspace], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// The right edge of a tree as it is now, from that of an earlier one.
-pub(super) fn edge_after(
-    connection: &Connection,
-    workspace: WorkspaceId,
-    mut edge: Frontier,
-) -> rusqlite::Result<Frontier> {
+fn edge_after(connection: &Connection, workspace: WorkspaceId, mut edge: Frontier) -> rusqlite::Result<Frontier> {
     let sql = "SELECT revision, leaf FROM events WHERE workspace = ?1 AND revision > ?2 ORDER BY revision";
     let mut select = connection.prepare_cached(sql)?;
     for row in select.query_map(params![workspace, Revision(edge.size())], |row| Ok((row.get(0)?, row.get(1)?)))? {
@@ -76,28 +73,73 @@ pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile
 /// How many leaves there are after an edge that is written: fewer than this.
 const LEAVES_AFTER_EDGE: u64 = 16;
 
-/// How many trees are known from one commit to the next, of at most 2 KiB each.
-const KNOWN_MAX: usize = 1_024;
+/// How many trees are known from one commit to the next, of at most 2 KiB each. To read one takes the leaves of a tile.
+const KNOWN_MAX: usize = 8_192;
 
 /// A tree that can grow.
 #[derive(Debug, Default)]
-struct KnownTree {
-    edge: Frontier,
+pub(super) struct KnownTree {
+    pub(super) edge: Frontier,
     /// Its size when its edge was written last.
     written: u64,
 }
 
-impl KnownTree {
-    fn read(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Self> {
-        let (written, edge) = match stored(connection, workspace)? {
-            None => (0, Frontier::default()),
-            Some((size, bytes)) => {
-                // As damage in a blob has it: nothing may be appended to such a tree.
-                let damage = || FromSqlError::InvalidBlobSize { expected_size: 0, blob_size: bytes.len() };
-                (size.0, Frontier::from_bytes(size.0, &bytes).ok_or_else(damage)?)
-            }
-        };
-        Ok(Self { edge: edge_after(connection, workspace, edge)?, written })
+/// The tiles of a workspace's tree, by one connection.
+struct StoredTiles<'a> {
+    connection: &'a Connection,
+    workspace: WorkspaceId,
+}
+
+impl TileSource for StoredTiles<'_> {
+    type Error = rusqlite::Error;
+
+    fn hashes(&self, tile: Tile) -> rusqlite::Result<Vec<TreeHash>> {
+        hashes(self.connection, self.workspace, tile)
+    }
+}
+
+/// Reads a tree as it is now. The edge that was written last is compared with the tiles, so a damaged one is never built upon.
+///
+/// # Errors
+/// `Unavailable`, or `Unreadable` if the edge is of no tree or of another one.
+pub(super) fn read(connection: &Connection, workspace: WorkspaceId) -> Result<KnownTree, LogError> {
+    let failed = |error: rusqlite::Error| super::unavailable(&error);
+    let Some((size, bytes)) = stored(connection, workspace).map_err(failed)? else {
+        let edge = edge_after(connection, workspace, Frontier::default()).map_err(failed)?;
+        return Ok(KnownTree { edge, written: 0 });
+    };
+    let unreadable = |revision: u64, why| LogError::Unreadable { workspace, revision: Revision(revision), why };
+    let edge = Frontier::from_bytes(size.0, &bytes).ok_or_else(|| {
+        unreadable(size.0, format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0))
+    })?;
+    check_edge(&StoredTiles { connection, workspace }, &edge)?;
+    Ok(KnownTree { edge: edge_after(connection, workspace, edge).map_err(failed)?, written: size.0 })
+}
+
+/// Compares an edge with the tiles: the leaves of the events, and the hashes above them.
+fn check_edge(tiles: &StoredTiles<'_>, edge: &Frontier) -> Result<(), LogError> {
+    let (workspace, size) = (tiles.workspace, edge.size());
+    let unreadable = |revision: Revision, why| LogError::Unreadable { workspace, revision, why };
+    match Nodes::new(tiles, size).frontier() {
+        Ok(found) if found == *edge => Ok(()),
+        Ok(found) => {
+            let (stored, found) = (edge.root(), found.root());
+            let why =
+                format!("the edge of the tree of {size} events has the root `{stored}`, and its tiles have `{found}`");
+            Err(unreadable(Revision(size), why))
+        }
+        Err(NodeError::Source(error)) => Err(super::unavailable(&error)),
+        // As it is where the log lost its newest events; where it lost others, that is found when it is read.
+        Err(error @ NodeError::Short(_)) => {
+            let head = super::read::head(tiles.connection, workspace).map_err(|error| super::unavailable(&error))?;
+            let head = head.unwrap_or_default();
+            let why = if head.0 < size {
+                format!("the log ends before it, and its tree has {size} events")
+            } else {
+                error.to_string()
+            };
+            Err(unreadable(head.min(Revision(size.saturating_sub(1))).next(), why))
+        }
     }
 }
 
@@ -135,15 +177,22 @@ impl<'a> Growing<'a> {
     }
 
     /// The newest revision of a workspace's log, as the commit so far leaves it.
-    pub(super) fn head(&mut self, workspace: WorkspaceId) -> rusqlite::Result<Revision> {
-        self.tree(workspace).map(|tree| Revision(tree.edge.size()))
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Unreadable` if the tree is damaged.
+    pub(super) fn head(&mut self, workspace: WorkspaceId) -> Result<Revision, LogError> {
+        let tree = match self.known.trees.entry(workspace) {
+            Entry::Occupied(tree) => tree.into_mut(),
+            Entry::Vacant(place) => place.insert(read(self.connection, workspace)?),
+        };
+        Ok(Revision(tree.edge.size()))
     }
 
-    /// Appends an event to its workspace's tree, and gives its leaf.
+    /// Appends an event to its workspace's tree, whose head was asked for before, and gives its leaf.
     pub(super) fn push(&mut self, workspace: WorkspaceId, event: &[u8]) -> rusqlite::Result<TreeHash> {
         let leaf = TreeHash::of_leaf(event);
         let connection = self.connection;
-        for (node, hash) in self.tree(workspace)?.edge.push(leaf) {
+        for (node, hash) in self.known.trees.entry(workspace).or_default().edge.push(leaf) {
             if node.level > 0 && node.level.is_multiple_of(TILE_HEIGHT) {
                 insert_hash(connection, workspace, node, hash)?;
             }
@@ -152,19 +201,12 @@ impl<'a> Growing<'a> {
         Ok(leaf)
     }
 
-    fn tree(&mut self, workspace: WorkspaceId) -> rusqlite::Result<&mut KnownTree> {
-        Ok(match self.known.trees.entry(workspace) {
-            Entry::Occupied(tree) => tree.into_mut(),
-            Entry::Vacant(place) => place.insert(KnownTree::read(self.connection, workspace)?),
-        })
-    }
-
     /// Writes the edges that it is time for. Gives the heads of all trees that grew, and what is known once this is committed.
     pub(super) fn finish(mut self) -> rusqlite::Result<(BTreeMap<WorkspaceId, TreeHead>, KnownTrees)> {
         let mut heads = BTreeMap::new();
         for workspace in std::mem::take(&mut self.grown) {
             let connection = self.connection;
-            let tree = self.tree(workspace)?;
+            let tree = self.known.trees.entry(workspace).or_default();
             if tree.edge.size() - tree.written >= LEAVES_AFTER_EDGE {
                 write_edge(connection, workspace, &tree.edge)?;
                 tree.written = tree.edge.size();
@@ -199,8 +241,7 @@ pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
     while let Some(row) = rows.next()? {
         let (position, workspace, revision): (Count, WorkspaceId, Revision) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (command, event): (Option<Vec<u8>>, Vec<u8>) = (row.get(3)?, row.get(4)?);
-        // Every tree begins here, and no leaf is stored yet.
-        growing.known.trees.entry(workspace).or_default();
+        // Every tree begins here, and no leaf is stored yet, so none is asked for its head.
         let leaf = growing.push(workspace, &event)?;
         insert.execute(params![position, workspace, revision, command, leaf, event])?;
     }

@@ -129,6 +129,18 @@ impl ToSql for PresentedId {
     }
 }
 
+impl FromSql for PresentedId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl FromSql for UserId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
 impl ToSql for CredentialHolder {
     fn to_sql(&self) -> Bound<'_> {
         Ok(match self {

@@ -57,7 +57,7 @@ impl WaitingSide {
         // Whoever asked may have gone away; what was written stands all the same.
         let _ = self.reply.send(match outcome {
             Outcome::Appended => self.result,
-            Outcome::Conflict | Outcome::NameTaken => Err(unavailable().into()),
+            Outcome::Conflict | Outcome::NameTaken | Outcome::Damaged => Err(unavailable().into()),
         });
     }
 

@@ -21,8 +21,35 @@ fn a_stream_shows_the_stored_bytes_of_what_was_and_of_what_comes() {
         let event: Value = serde_json::from_str(&stored).unwrap();
         assert_eq!(message.data.as_ref(), Some(&stored));
         assert_eq!(message.event.as_deref(), event["type"].as_str());
-        assert_eq!(message.id, Some(event["revision"].to_string()));
+        assert_eq!(message.id, Some(message_id(&event["revision"], &stored)));
     }
+}
+
+/// The revision and, in base64url, the first twelve bytes of the event's leaf.
+fn message_id(revision: &impl std::fmt::Display, stored: &str) -> String {
+    let leaf = TreeHash::of_leaf(stored.as_bytes()).0;
+    format!("{revision}.{}", URL_SAFE_NO_PAD.encode(&leaf[..12]))
+}
+
+/// As after a restore from an older copy that went on: the revisions are there, and other events stand at them.
+#[test]
+fn an_id_of_another_history_is_refused_and_a_bare_revision_is_taken() {
+    let acme = Acme::new();
+    let stored = stored(&acme);
+    for (revision, event) in (1..).zip(&stored) {
+        let id = message_id(&revision, event);
+        assert_eq!(resume(&acme, "?until=2100-01-01T00:00:00Z", &id).status, 200, "{id}");
+        assert_eq!(resume(&acme, "", &revision.to_string()).status, 200, "{revision}");
+        let other = message_id(&revision, &stored[usize::try_from(revision % 3).unwrap()].replace("alice", "malory"));
+        for wrong in [&other, &format!("{revision}."), &format!("{revision}.AAAAAAAAAAAAAAAA"), &format!("{id}.")] {
+            let mut refused = resume(&acme, "", wrong);
+            assert_eq!(refused.status, 422, "{wrong}");
+            assert!(refused.rest().contains("another history"), "{wrong}");
+        }
+    }
+    assert_eq!(resume(&acme, "", "0.AAAAAAAAAAAAAAAA").status, 422, "nothing stands before the first event");
+    let past = message_id(&(acme.head() + 1), &stored[0]);
+    assert_eq!(resume(&acme, "", &past).status, 422);
 }
 
 #[test]
@@ -121,14 +148,14 @@ fn a_heartbeat_moves_the_position_of_a_reader_to_whom_nothing_is_sent() {
     let mut beats_at = |revision: u64| loop {
         let message = listener.message().unwrap();
         assert_eq!((message.comment.as_deref(), message.data.as_deref()), (Some("heartbeat"), None));
-        if message.id == Some(revision.to_string()) {
-            break;
+        let id = message.id.unwrap();
+        if id.starts_with(&format!("{revision}.")) {
+            break id;
         }
     };
     beats_at(acme.head());
     acme.environment("dev");
-    beats_at(acme.head());
-    let last = acme.head().to_string();
+    let last = beats_at(acme.head());
     acme.rbac(true);
     assert_eq!(resume(&acme, "?type=rbac.enabled", &last).opened().revisions(1), [acme.head()]);
 }

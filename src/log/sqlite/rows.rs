@@ -1,0 +1,60 @@
+//! Every row of every table but `events`, as of one instant.
+
+use rusqlite::{Connection, Row};
+
+use super::read::stored_read;
+use super::values::Count;
+use crate::log::CredentialRow;
+use crate::log::rows::StoredRow;
+
+type Read = fn(&Row<'_>) -> rusqlite::Result<StoredRow>;
+
+/// Each table, what is asked of it, and what a row is.
+const TABLES: &[(&str, &str, Read)] = &[
+    ("events", "SELECT workspace, max(revision) FROM events GROUP BY workspace", |row| {
+        Ok(StoredRow::Head(row.get(0)?, row.get(1)?))
+    }),
+    ("workspaces", "SELECT id FROM workspaces", |row| Ok(StoredRow::Listed(row.get(0)?))),
+    ("names", "SELECT name, workspace FROM names", |row| Ok(StoredRow::Name(row.get(0)?, row.get(1)?))),
+    ("credentials", "SELECT id, workspace, sha256, holder FROM credentials", |row| {
+        let (id, workspace, sha256, holder) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(StoredRow::Credential(CredentialRow { id, workspace, sha256, holder }))
+    }),
+    ("credential_uses", "SELECT id, at FROM credential_uses", |row| {
+        row.get::<_, i64>(1)?;
+        Ok(StoredRow::Use(row.get(0)?))
+    }),
+    ("profiles", "SELECT workspace, user FROM profiles", |row| Ok(StoredRow::Profile(row.get(0)?, row.get(1)?))),
+    ("next_expiries", "SELECT workspace, at FROM next_expiries", |row| {
+        Ok(StoredRow::NextExpiry(row.get(0)?, row.get(1)?))
+    }),
+    ("answers", "SELECT scope, at FROM answers", |row| {
+        row.get::<_, i64>(1)?;
+        Ok(StoredRow::Answer(row.get(0)?))
+    }),
+    (
+        "audit_reads",
+        "SELECT sequence, id, workspace, at, reader, token, request, question, query, form, revision, view_at, rows \
+         FROM audit_reads",
+        |row| Ok(StoredRow::Read(Box::new(stored_read(row)?))),
+    ),
+    ("trees", "SELECT workspace, size, frontier FROM trees", |row| {
+        Ok(StoredRow::Edge(row.get(0)?, row.get::<_, Count>(1)?.0, row.get(2)?))
+    }),
+    ("tile_hashes", "SELECT workspace, level, place, hash FROM tile_hashes", |row| {
+        Ok(StoredRow::TileHash(row.get(0)?, row.get(1)?, row.get::<_, Count>(2)?.0, row.get(3)?))
+    }),
+];
+
+/// Hands every row to `each`, all of them as of one instant. One with a value that cannot be read is handed over as such.
+pub(super) fn all(connection: &Connection, each: &mut dyn FnMut(StoredRow)) -> rusqlite::Result<()> {
+    let snapshot = connection.unchecked_transaction()?;
+    for (table, sql, read) in TABLES {
+        let mut select = snapshot.prepare(sql)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            each(read(row).unwrap_or_else(|error| StoredRow::Unreadable(table, error.to_string())));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Witnesses of a log: what this instance signed or sealed of it, kept beside the store.
+//!
+//! A store that was set back to an older copy is a good store of an older log, so nothing in it says so. A snapshot and a kept
+//! checkpoint do: each holds the size and root of the tree of the log that it was made of. A log that does not have that root at that
+//! size is not served, and the witness stays where it is.
+
+use std::sync::Arc;
+
+use super::Service;
+use crate::domain::id::WorkspaceId;
+use crate::domain::time::Revision;
+use crate::log::published::stored_key_chain;
+use crate::log::{EventLog, LogError};
+use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
+use crate::proof::frontier::TreeHead;
+use crate::proof::note::NoteError;
+use crate::proof::succession::KeyChain;
+
+/// How many checkpoints are kept in a round of housekeeping; the others wait for the next one.
+pub(super) const CHECKPOINTS_A_ROUND_MAX: usize = 256;
+
+impl Service {
+    /// Signs the heads of up to `limit` logs that grew, and keeps them beside the store as witnesses of it.
+    pub(super) async fn keep_checkpoints(&self, limit: usize) {
+        let grown = self.workspaces.take_grown(limit);
+        if grown.is_empty() {
+            return;
+        }
+        let (signer, workspaces) = (self.signer.clone(), Arc::clone(&self.workspaces));
+        let kept = self.reading(move |log| {
+            let mut failed = None;
+            for (id, tree) in grown {
+                if let Err(error) = log.keep_checkpoint(id, signer.sign(id, tree).note().as_bytes()) {
+                    workspaces.put_back_grown(id, tree);
+                    failed = Some(error);
+                }
+            }
+            failed.map_or(Ok(()), Err)
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "checkpoints could not be kept beside the store");
+        }
+    }
+}
+
+/// The kind of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The edge of the tree in the store itself.
+    Edge,
+    /// A snapshot with a good seal.
+    Snapshot,
+    /// A checkpoint with a good signature.
+    Checkpoint,
+}
+
+/// The size and root of the tree that a log once had, as a witness says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Witness {
+    /// The size and root.
+    pub(crate) tree: TreeHead,
+    /// The kind.
+    pub(crate) kind: Kind,
+}
+
+impl Witness {
+    /// Returns the checkpoint that was kept of a workspace's log. One that cannot be opened is reported, and is no witness.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) fn kept(log: &dyn EventLog, id: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
+        let Some(bytes) = log.kept_checkpoint(id)? else { return Ok(None) };
+        match open_kept(&bytes, log, id, signer)? {
+            Ok(checkpoint) => Ok(Some(Self { tree: *checkpoint.tree(), kind: Kind::Checkpoint })),
+            Err(why) => {
+                let [_, name] = log.witness_names(id);
+                tracing::error!(workspace = %id, %why, "the log is not compared with the kept checkpoint `{name}`");
+                Ok(None)
+            }
+        }
+    }
+
+    fn name(&self, log: &dyn EventLog, id: WorkspaceId) -> String {
+        let [snapshot, checkpoint] = log.witness_names(id);
+        match self.kind {
+            Kind::Edge => "the edge of its tree".to_owned(),
+            Kind::Snapshot => format!("the snapshot `{snapshot}`, which was sealed here,"),
+            Kind::Checkpoint => format!("the checkpoint `{checkpoint}`, which was signed here,"),
+        }
+    }
+
+    /// Checks that a log has the tree of the witness at its size.
+    ///
+    /// # Errors
+    /// `Unreadable` says what to do.
+    pub(crate) fn check(&self, found: TreeHead, log: &dyn EventLog, id: WorkspaceId) -> Result<(), LogError> {
+        if found == self.tree {
+            return Ok(());
+        }
+        let TreeHead { size, root } = self.tree;
+        let what =
+            format!("up to there the log has the root `{}`, and {} has `{root}`", found.root, self.name(log, id));
+        Err(self.unreadable(size, &what, log, id))
+    }
+
+    /// Returns the error for a log that ends before the size of the witness.
+    pub(crate) fn missing(&self, head: Revision, log: &dyn EventLog, id: WorkspaceId) -> LogError {
+        let size = self.tree.size;
+        let what = match self.kind {
+            Kind::Edge => format!("the log ends before it, and its tree has {size} events"),
+            _ => format!("the log ends before it, and {} has {size} events", self.name(log, id)),
+        };
+        self.unreadable(head.next().0, &what, log, id)
+    }
+
+    fn unreadable(&self, revision: u64, what: &str, log: &dyn EventLog, id: WorkspaceId) -> LogError {
+        let [snapshot, checkpoint] = log.witness_names(id);
+        let advice = match self.kind {
+            Kind::Edge => "restore the data folder from a backup".to_owned(),
+            Kind::Snapshot | Kind::Checkpoint => format!(
+                "the store was set back to an older copy, or was altered: put the right store back or, to go on from this \
+                 one, move `{snapshot}` and `{checkpoint}` out of the data folder"
+            ),
+        };
+        LogError::Unreadable { workspace: id, revision: Revision(revision), why: format!("{what}: {advice}") }
+    }
+}
+
+/// Opens a kept checkpoint with the key that its log is signed with, or with one before it in the chain of the store's keys.
+///
+/// # Errors
+/// `Unavailable`; within, what is wrong with it.
+pub(crate) fn open_kept(
+    bytes: &[u8],
+    log: &dyn EventLog,
+    id: WorkspaceId,
+    signer: &Signer,
+) -> Result<Result<Checkpoint, String>, LogError> {
+    let Ok(note) = std::str::from_utf8(bytes) else { return Ok(Err("it is no text".to_owned())) };
+    let key = signer.verifier(id);
+    Ok(match Checkpoint::open(note, &key) {
+        Err(CheckpointError::Note(NoteError::Unsigned(_))) => match stored_key_chain(log)?.parse::<KeyChain>() {
+            Ok(chain) => Checkpoint::open_with(note, &chain.around(&key)).map(|(checkpoint, _)| checkpoint),
+            Err(error) => return Ok(Err(error.to_string())),
+        },
+        opened => opened,
+    }
+    .map_err(|error| error.to_string()))
+}

@@ -1,0 +1,184 @@
+//! The tables beside the log are indexes and no authorities: whoever alters one gets an error or less, and never more.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tenure::clock::{Clock, SystemClock};
+use tenure::service::inspect::inspect;
+
+use crate::acme::{Acme, TestClock, id, question, workspace_body};
+use crate::server::{OPERATOR, signer};
+
+/// The workspace on another server, whose store is a copy that was altered from outside.
+fn altered(acme: &Acme, sql: &str) -> Acme {
+    altered_at(acme, Arc::new(SystemClock), sql)
+}
+
+fn altered_at(acme: &Acme, clock: Arc<dyn Clock>, sql: &str) -> Acme {
+    let alter = |folder: &Path| Connection::open(folder.join("tenure.db")).unwrap().execute_batch(sql).unwrap();
+    Acme { server: acme.server.on_copy(clock, alter), alice: acme.alice.clone() }
+}
+
+/// What a comparison of the store with its logs finds.
+fn flaws(acme: &Acme) -> Vec<String> {
+    inspect(acme.server.service.log().as_ref(), Some(&signer())).unwrap().flaws
+}
+
+#[track_caller]
+fn assert_found(acme: &Acme, words: &[&str]) {
+    let flaws = flaws(acme);
+    assert!(flaws.iter().any(|flaw| words.iter().all(|word| flaw.contains(word))), "{words:?}: {flaws:?}");
+}
+
+fn token(acme: &Acme, user: &str) -> String {
+    acme.post(&format!("members/{user}/tokens"), &Value::Null).expect(201).credential("token")
+}
+
+#[test]
+fn a_store_that_nobody_altered_is_found_to_be_what_its_logs_say() {
+    let acme = Acme::new();
+    acme.member("bob", "member");
+    acme.restricted("prod", "viewer");
+    acme.grant("prod", "user:bob", "contributor");
+    let (bob, key) = (token(&acme, "bob"), acme.access_key("auditor"));
+    acme.proxy_token(Some(&["prod"]));
+    acme.put("members/bob/profile", &json!({"name": "Bob"})).expect(200);
+    acme.call("GET", "events", &key, &Value::Null).expect(200);
+    acme.call("GET", "", &bob, &Value::Null).expect(200);
+    acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga")).expect(201);
+    acme.server.delete("/v1/workspaces/other", OPERATOR).expect(200);
+    let acme = altered(&acme, "");
+    assert_eq!(flaws(&acme), [""; 0]);
+}
+
+#[test]
+fn whom_a_credential_authenticates_is_for_the_event_that_made_it_to_say() {
+    let acme = Acme::new();
+    acme.member("bob", "member");
+    acme.member("rob", "manager");
+    let (bob, evaluator) = (token(&acme, "bob"), acme.access_key("evaluator"));
+    let (token, key) = (id(&bob).to_owned(), id(&evaluator).to_owned());
+    for holder in ["user:rob", "user:alice", "access_key:auditor", "proxy_token"] {
+        for (id, member) in [(&token, true), (&key, false)] {
+            let sql = format!("UPDATE credentials SET holder = '{holder}' WHERE id = '{id}'");
+            let acme = altered(&acme, &sql);
+            let add = json!({"user": "eve", "role": "member"});
+            let credential = if member { &bob } else { &evaluator };
+            acme.call("POST", "members", credential, &add).refused(403, "forbidden");
+            acme.call("GET", "events", credential, &Value::Null).refused(403, "forbidden");
+            assert_found(&acme, &[id, "another holder"]);
+        }
+    }
+}
+
+#[test]
+fn a_secret_proves_only_what_the_event_says_that_it_proves() {
+    let acme = Acme::new();
+    acme.member("bob", "member");
+    let (bob, web, other) = (token(&acme, "bob"), acme.proxy_token(Some(&["main"])), acme.proxy_token(Some(&["main"])));
+    let key = acme.access_key("auditor");
+    let secret = |credential: &str| credential.split_once('.').unwrap().1.to_owned();
+    for (taken, own) in [(&acme.alice, &bob), (&key, &bob), (&web, &other)] {
+        let (taken_id, own_id) = (id(taken), id(own));
+        let sql = format!(
+            "UPDATE credentials SET sha256 = (SELECT sha256 FROM credentials WHERE id = '{own_id}') WHERE id = '{taken_id}'"
+        );
+        let acme = altered(&acme, &sql);
+        let forged = format!("{taken_id}.{}", secret(own));
+        if taken == &web {
+            acme.proxy("main", &forged).refused(401, "unauthenticated");
+        } else {
+            acme.call("GET", "", &forged, &Value::Null).refused(401, "unauthenticated");
+        }
+        assert_found(&acme, &[taken_id, "another digest"]);
+    }
+}
+
+#[test]
+fn a_credential_of_one_workspace_is_none_of_another_wherever_the_directory_leads() {
+    let acme = Acme::new();
+    acme.member("bob", "member");
+    let bob = token(&acme, "bob");
+    acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "bob")).expect(201);
+    let sql = format!(
+        "UPDATE credentials SET workspace = (SELECT workspace FROM names WHERE name = 'other') WHERE id = '{}'",
+        id(&bob)
+    );
+    let acme = altered(&acme, &sql);
+    acme.server.get("/v1/workspaces/other", &bob).refused(401, "unauthenticated");
+    acme.call("GET", "", &bob, &Value::Null).refused(401, "unauthenticated");
+    assert_found(&acme, &["leads", id(&bob), "made no such credential"]);
+    assert_found(&acme, &["does not have", id(&bob)]);
+}
+
+#[test]
+fn a_name_leads_to_no_workspace_that_does_not_bear_it() {
+    let acme = Acme::new();
+    let made = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
+    let other = made.expect(201).json["workspace"]["id"].as_str().unwrap().to_owned();
+    let own = acme.get("").expect(200).json["id"].as_str().unwrap().to_owned();
+    let swap = "UPDATE names SET name = 'swapping' WHERE name = 'acme';
+                UPDATE names SET name = 'acme' WHERE name = 'other';
+                UPDATE names SET name = 'other' WHERE name = 'swapping'";
+    for sql in [swap, "UPDATE names SET name = 'acne' WHERE name = 'acme'"] {
+        let acme = altered(&acme, sql);
+        let misled = if sql == swap { "acme" } else { "acne" };
+        for path in ["", "/members", "/events", "/log/checkpoint"] {
+            let reply = acme.server.get(&format!("/v1/workspaces/{misled}{path}"), OPERATOR).refused(500, "unreadable");
+            assert!(reply.text.contains("tenure verify --data") && reply.text.contains(misled), "{}", reply.text);
+        }
+        let ask = question("user:alice", "read", "app@main");
+        let path = format!("/v1/workspaces/{misled}/access/v1/evaluation");
+        acme.server.post(&path, OPERATOR, &ask).refused(500, "unreadable");
+        for id in [&own, &other] {
+            acme.server.get(&format!("/v1/workspaces/{id}"), OPERATOR).expect(200);
+        }
+        assert_found(&acme, &["`names` leads", misled]);
+        assert_found(&acme, &["`names` does not lead `acme`"]);
+    }
+}
+
+/// What has expired is gone, whether or not the housekeeping is told when to look.
+#[test]
+fn nothing_lives_longer_where_the_store_does_not_know_when_it_ends() {
+    for sql in ["DELETE FROM next_expiries", "UPDATE next_expiries SET at = at + 1000000000000"] {
+        let clock = TestClock::start();
+        let acme = Acme::with_clock(clock.clone());
+        acme.member("bob", "member");
+        acme.restricted("prod", "viewer");
+        let end = "2026-03-02T00:00:00Z";
+        acme.put("environments/prod/grants/user:bob", &json!({"role": "contributor", "expires_at": end})).expect(200);
+        let bob = acme.post("members/bob/tokens", &json!({"expires_at": end})).expect(201).credential("token");
+        let acme = altered_at(&acme, clock.clone(), sql);
+        assert_found(&acme, &["`next_expiries` has", "something in it expires at"]);
+        assert!(acme.allows("user:bob", "deploy", "app@prod"));
+        clock.set(end);
+        assert!(!acme.allows("user:bob", "deploy", "app@prod"), "{sql}");
+        acme.call("GET", "", &bob, &Value::Null).refused(401, "unauthenticated");
+        acme.get("environments/prod/grants/user:bob").refused(404, "not_found");
+        acme.environment("dev");
+        let expired = acme.events().into_iter().filter(|event| event["type"].as_str().unwrap().contains(".expired."));
+        assert_eq!(expired.count(), 2, "{sql}");
+        assert_eq!(flaws(&acme), [""; 0], "the next change tells the store");
+    }
+}
+
+/// The key was ended beside the log, whose workspace takes no more events.
+#[test]
+fn an_access_key_of_a_deleted_workspace_that_was_forgotten_stays_so() {
+    let acme = Acme::new();
+    let (kept, forgotten) = (acme.access_key("auditor"), acme.access_key("auditor"));
+    let workspace = acme.get("").expect(200).json["id"].as_str().unwrap().to_owned();
+    let path = |rest: &str| format!("/v1/workspaces/{workspace}{rest}");
+    acme.delete("").expect(200);
+    acme.server.get(&path("/events"), &forgotten).expect(200);
+    acme.server.delete(&path(&format!("/access-keys/{}", id(&forgotten))), OPERATOR).expect(200);
+    let restored = altered(&acme, "");
+    for acme in [&restored, &acme] {
+        acme.server.get(&path("/events"), &forgotten).refused(401, "unauthenticated");
+        acme.server.get(&path("/events"), &kept).expect(200);
+        assert_eq!(flaws(acme), [""; 0]);
+    }
+}
