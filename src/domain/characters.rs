@@ -39,6 +39,20 @@ pub fn is_hidden(c: char) -> bool {
     HIDDEN.get(place).is_some_and(|(first, _)| *first <= c)
 }
 
+/// Returns a foreign text as it may stand in a message: hidden characters are escaped, and a text of more than `chars_max`
+/// characters loses its middle.
+pub fn shown(text: &str, chars_max: usize) -> String {
+    let escape = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
+    let len = text.chars().count();
+    if len <= chars_max {
+        return text.chars().map(escape).collect();
+    }
+    let (head, tail) = (chars_max - chars_max / 2, chars_max / 2);
+    let head = text.chars().take(head).map(escape).collect::<String>();
+    let tail = text.chars().skip(len - tail).map(escape).collect::<String>();
+    format!("{head}…{tail}")
+}
+
 /// Returns whether a text holds a hidden character. A variation selector that chooses between the two forms of a symbol is not
 /// hidden: people see which form was chosen.
 pub fn hides_something(text: &str) -> bool {

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::characters::shown;
 use super::id::UserId;
 use super::name::{
     EmailAddress, EnvironmentName, Label, PersonName, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
@@ -61,6 +62,11 @@ reference! {
     ResourceTypeRef;
 }
 
+/// The longest path in an error, in characters.
+const PATH_CHARS_MAX: usize = 200;
+/// The longest message in an error, in characters.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
 /// Why a JSON value is not a command, or not the body that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if path.is_empty() || path == "." { String::new() } else { format!("`{path}`: ") })]
@@ -84,8 +90,10 @@ impl ShapeError {
             return Err(Self { path: String::new(), wrong_type: true, message });
         }
         serde_path_to_error::deserialize(value).map_err(|error| {
-            let message = error.inner().to_string();
-            Self { path: error.path().to_string(), wrong_type: message.starts_with("invalid type"), message }
+            // Both may hold names of fields that nobody has looked at yet.
+            let message = shown(&error.inner().to_string(), MESSAGE_CHARS_MAX);
+            let path = shown(&error.path().to_string(), PATH_CHARS_MAX);
+            Self { path, wrong_type: message.starts_with("invalid type"), message }
         })
     }
 

@@ -46,6 +46,30 @@ fn a_field_given_twice_is_refused() {
 }
 
 #[test]
+fn the_name_of_a_field_is_repeated_on_one_line_and_in_part() {
+    let server = Server::start();
+    let (alice, _) = company(&server);
+    for (path, place) in [("environments", ""), ("commands", "commands[0]."), ("members", "")] {
+        for (name, said) in [("us\nr", "us\\nr"), ("a\u{202e}b", "a\\u{202e}b"), ("\u{2028}", "\\u{2028}")] {
+            let body = json!({ name: 1 });
+            let body = if place.is_empty() { body } else { json!({"commands": [{"type": "rbac.enable", name: 1}]}) };
+            let refused = server.post(&format!("/v1/workspaces/umbrella/{path}"), &alice, &body).expect(422);
+            let detail = refused.json["detail"].as_str().unwrap();
+            assert!(detail.starts_with(&format!("`{place}{said}`: unknown field `{said}`")), "{detail}");
+            assert!(!detail.contains(name), "{detail}");
+        }
+        let body = json!({"n".repeat(500_000): 1});
+        let body = if place.is_empty() {
+            body
+        } else {
+            json!({"commands": [{"type": "rbac.enable", "n".repeat(500_000): 1}]})
+        };
+        let refused = server.post(&format!("/v1/workspaces/umbrella/{path}"), &alice, &body).expect(422);
+        assert!(refused.text.len() < 4_000, "{}", refused.text.len());
+    }
+}
+
+#[test]
 fn what_evaluations_have_in_common_is_small() {
     let server = Server::start();
     let (_, bob) = company(&server);

@@ -85,6 +85,11 @@ fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
         (line(SECOND, "operator", "[7]"), "`commands[0]`: invalid type"),
         (line("yesterday", "operator", "[]"), "`time`: `yesterday` is not accepted"),
         (line(SECOND, "operator", "[]").replace("reason", "raisin"), "`raisin`: unknown field"),
+        (line(SECOND, "operator", "[]").replace("reason", "rea\\nson"), "`rea\\nson`: unknown field `rea\\nson`"),
+        (
+            line(SECOND, "operator", r#"[{"type":"rbac.enable","\u2028":1}]"#),
+            "`commands[0].\\u{2028}`: unknown field `\\u{2028}`",
+        ),
         (line(SECOND, "system", "[]"), "`actor`: `system` is not accepted: an actor is written"),
         (line(SECOND, "bob", "[]"), "`actor`: `bob` is not accepted"),
         (line(SECOND, "user:..", "[]"), "`actor`: `..` is not accepted"),
