@@ -211,10 +211,13 @@ fn reads(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
 fn connections(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
     let wanted = usize::try_from(option("--flood", 10_500)).unwrap();
     let mut all = Vec::new();
-    while all.len() < wanted && !stop.load(Ordering::Relaxed) {
-        let Some(stream) = wire::connect(attacked.address, None) else { break };
-        all.push(stream);
+    // A connection over the limit is closed by the server, and another one is tried at once.
+    for _ in 0..wanted {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        all.extend(wire::connect(attacked.address, None));
+        attacked.count(None);
     }
-    attacked.statuses.lock().unwrap().insert(0, all.len());
     all
 }

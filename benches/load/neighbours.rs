@@ -108,7 +108,7 @@ pub fn run(extent: Extent) {
     let mut table = Table::new("Neighbours of an attack: p50 / p99 / longest", &columns);
     let only = crate::text_option("--attack");
     for attack in ALL.iter().filter(|attack| only.as_ref().is_none_or(|only| attack.name.contains(only.as_str()))) {
-        let program = Program::tenure();
+        let program = Program::by_default();
         let place = Workspace::make(&program);
         let attacked = Attacked::make(&place, attack.is_large);
         let time = extent.time.max(Duration::from_secs(option("--seconds", 10)));

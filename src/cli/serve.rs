@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,6 +43,8 @@ const CACHE_MIB_DEFAULT: u64 = 512;
 const ROLLS_PART: u64 = 8;
 /// How much room on the disk is kept if nobody says, in MiB.
 const DISK_RESERVE_MIB_DEFAULT: u64 = 64;
+/// The most connections that wait to be accepted, as far as the system allows as many.
+const BACKLOG: u32 = 4_096;
 /// How often what was measured is put together.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -131,7 +133,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         let stop = asked_to_stop()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
         let settings = Settings { clock_settle: Duration::from_secs(args.clock_settle), ..settings };
-        let server = Server::start(settings, args.listen, args.base_url).await?;
+        let server = Server::start(settings, args.listen, args.base_url)?;
         let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
         let connections = Connections::of_an_address(args.connections_per_address);
         let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, connections, ..server };
@@ -188,13 +190,9 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts a service and listens; requests wait until it is run.
-    pub(super) async fn start(
-        settings: Settings,
-        listen: SocketAddr,
-        base_url: Option<BaseUrl>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn start(settings: Settings, listen: SocketAddr, base_url: Option<BaseUrl>) -> Result<Self, Failure> {
         let cannot_listen = |error| Failure::server(format!("cannot listen on `{listen}`: {error}"));
-        let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
+        let listener = open_listener(listen).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
         let rolls = Rolls::holding(settings.cache_bytes / ROLLS_PART);
@@ -261,6 +259,14 @@ impl Server {
         served.map_err(|error| Failure::server(format!("the server stopped: {error}")))?;
         Ok(closed.map_err(|error| Failure::server(format!("the store was not closed: {error}")))??)
     }
+}
+
+/// Listens. Many connections may wait to be accepted, so that a flood of them does not make others try again a second later.
+fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Without this, what is measured piles up for as long as nobody asks for it.

@@ -45,8 +45,7 @@ async fn serve(listen: SocketAddr, folder: &TempDir) -> Result<(), Failure> {
     let operator = operator_secret(folder.path())?;
     let signer = signer(folder.path(), Origin::default())?;
     let clock = Arc::new(ScriptedClock::default());
-    let server =
-        Server::start(settings(log, clock.clone(), (operator.clone(), signer), CACHE_BYTES), listen, None).await?;
+    let server = Server::start(settings(log, clock.clone(), (operator.clone(), signer), CACHE_BYTES), listen, None)?;
     let stop = asked_to_stop()?;
     let told = Story::new(clock.as_ref()).tell(&server.service).await?;
     clock.follow_the_system();

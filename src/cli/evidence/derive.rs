@@ -42,7 +42,7 @@ pub(super) fn derive(question: &Question, events: &[Arc<Event>]) -> Result<Answe
     let signer = signer(folder.path(), Origin::default())?;
     let settings = settings(log, Arc::new(ClockOf(question.at)), (operator.clone(), signer), CACHE_BYTES);
     runtime()?.block_on(async {
-        let server = Server::start(settings, ([127, 0, 0, 1], 0).into(), None).await?;
+        let server = Server::start(settings, ([127, 0, 0, 1], 0).into(), None)?;
         let client = Client::new(&server.url(), "operator", &operator);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
