@@ -2,7 +2,7 @@
 //! this bench. Prints Markdown; `run.sh` beside this file builds, raises limits and runs it. It stops by itself, stays on
 //! loopback, and ends only processes that it started.
 //!
-//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `changes` drive another
+//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `builds` drive another
 //! build of the program in turn; `--attack WORDS` has `neighbours` do the attacks that are called so, `--flood N` says how many
 //! connections one of them opens. `benches/README.md` says what each figure
 //! means.
@@ -73,9 +73,10 @@ fn main() {
         time: Duration::from_secs(option("--seconds", 3)),
         soak: Duration::from_secs(option("--soak", 600)),
     };
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("decisions", decisions),
         ("changes", changes),
+        ("builds", builds),
         ("submit", durable::submit),
         ("open", open),
         ("neighbours", neighbours::run),
@@ -127,19 +128,16 @@ fn decisions(extent: Extent) {
     table.print();
 }
 
-/// Durable changes of one workspace, beside what the disk can do in the same folder, and beside another build.
+/// Durable changes of one workspace, beside what the disk can do in the same folder.
 fn changes(extent: Extent) {
     let program = Program::tenure();
     let place = Workspace::make(&program);
     let (alone, together) = (place.changes().over(1), place.changes().over(CHANGE_CONNECTIONS));
-    let other = text_option("--beside").map(|path| Program::of_build(&path));
-    let beside = other.as_ref().map(|other| Workspace::make(other).changes().over(CHANGE_CONNECTIONS));
-    let (mut syncs, mut one, mut many, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut syncs, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..extent.rounds {
         syncs.push(durable::syncs_a_second(program.folder(), extent.time));
         one.push(alone.run(extent.time));
         many.push(together.run(extent.time));
-        others.extend(beside.as_ref().map(|beside| beside.run(extent.time)));
     }
     let [disk, single, several] = [syncs, rates(&one), rates(&many)].map(median);
     let mut table = Table::new("Durable changes over HTTP, one workspace", &["what", "rate", "ratio", wrk::LATENCIES]);
@@ -148,11 +146,26 @@ fn changes(extent: Extent) {
     table.row(&["changes, 1 connection", &per_second(single), &times, &wrk::latencies(&one)]);
     let times = format!("{} a sync", ratio(several, disk));
     table.row(&["changes, 64 connections", &per_second(several), &times, &wrk::latencies(&many)]);
-    if !others.is_empty() {
-        let pairs = rates(&many).into_iter().zip(rates(&others)).map(|(this, other)| this / other);
-        let of = format!("this one has {:.3} of it", median(pairs.collect()));
-        let other = median(rates(&others));
-        table.row(&["changes, 64 connections, the other build", &per_second(other), &of, &wrk::latencies(&others)]);
+    table.print();
+}
+
+/// Runs this build and the one that `--beside` names in turn: single decisions, and durable changes over one connection and many.
+fn builds(extent: Extent) {
+    let Some(path) = text_option("--beside") else { return };
+    let programs = [Program::tenure(), Program::of_build(&path)];
+    let places = programs.each_ref().map(Workspace::make);
+    let of = |load: fn(&Workspace) -> Load, connections| places.each_ref().map(|place| load(place).over(connections));
+    let mut table = Table::new("This build beside another", &["what", "this", "the other", "ratio", "pairs"]);
+    for (name, loads) in [
+        ("a check now, 16 connections", of(|place| place.check(None), DECISION_CONNECTIONS)),
+        ("durable changes, 1 connection", of(Workspace::changes, 1)),
+        ("durable changes, 64 connections", of(Workspace::changes, CHANGE_CONNECTIONS)),
+    ] {
+        let [this, other] = rounds(extent, loads.each_ref()).map(|measured| rates(&measured));
+        let pairs: Vec<f64> = this.iter().zip(&other).map(|(this, other)| this / other).collect();
+        let all = pairs.iter().map(|pair| format!("{pair:.2}")).collect::<Vec<_>>().join(" ");
+        let [this, other] = [this, other].map(|rates| per_second(median(rates)));
+        table.row(&[name, &this, &other, &format!("{:.3}", median(pairs)), &all]);
     }
     table.print();
 }
