@@ -16,16 +16,19 @@ use serde_json::value::RawValue;
 
 use super::accept::FORMS_OF_ROWS;
 use super::answer::{self, Page, Paging};
-use super::asked::InWorkspace;
+use super::asked::{InWorkspace, Reader, reader};
 use super::budget::Permit;
 use super::journal::{self, Recording};
 use super::problem::Problem;
 use crate::audit::{Question, csv};
+use crate::domain::id::WorkspaceId;
 use crate::domain::json;
+use crate::domain::principal::Caller;
 use crate::domain::view::View;
 use crate::log::LogError;
 use crate::log::journal::AnswerForm;
 use crate::service::Service;
+use crate::service::feed::Standing;
 
 /// About how large a piece of a stream is, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
@@ -89,7 +92,8 @@ where
         let recording = journal::begin(request, &view, form).await?;
         let (service, question) = (Arc::clone(service), Arc::new(question));
         permit.grow(2 * PIECE_BYTES)?;
-        let source = Source { service, permit, question, form, position: 0, recording };
+        let (caller, workspace) = (request.asked.caller.clone(), request.root.id());
+        let source = Source { service, caller, workspace, permit, question, form, position: 0, recording };
         let mut response = Response::new(Body::from_stream(source.into_stream()));
         dress(&mut response, form, &view);
         return Ok(response);
@@ -242,6 +246,8 @@ fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
 /// A stream of rows, and how far it is.
 struct Source<Q> {
     service: Arc<Service>,
+    caller: Caller,
+    workspace: WorkspaceId,
     permit: Permit,
     question: Arc<Q>,
     form: AnswerForm,
@@ -267,9 +273,21 @@ impl<Q: Question + 'static> Source<Q> {
         })
     }
 
-    /// The next lines; none at the end.
+    /// Checks that the reader may still read everything, as of the newest facts. A slow reader takes its time.
+    async fn check_reader(&self) -> std::io::Result<()> {
+        let ended = || std::io::Error::other("the right to read this has ended");
+        let root = self.service.workspace(self.workspace).await.map_err(std::io::Error::other)?.ok_or_else(ended)?;
+        let standing = self.service.standing(&self.caller, &root).await.map_err(std::io::Error::other)?;
+        let reads_all = reader(&self.caller, &root, self.service.now()).is_ok_and(|reader| reader == Reader::Audit);
+        if reads_all && standing != Standing::Ended { Ok(()) } else { Err(ended()) }
+    }
+
+    /// The next lines; none at the end. The answer breaks off where the right to read it ends.
     async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         while self.position < self.question.candidates() {
+            if self.position > 0 {
+                self.check_reader().await?;
+            }
             let (question, form, from) = (Arc::clone(&self.question), self.form, self.position);
             let made = self.permit.run(&self.service, move || lines(question.as_ref(), form, from)).await;
             let Lines { text, rows, end } = made.map_err(std::io::Error::other)?;

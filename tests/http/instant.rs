@@ -315,6 +315,48 @@ fn the_end_of_a_deleted_workspaces_key_sent_again_gets_the_first_answer() {
     assert!(matches!(refused, SubmitError::Refused(why) if why.rejection.code() == "unauthenticated"));
 }
 
+/// What is left of an answer whose reader takes nothing of it until something has happened.
+fn read_slowly(acme: &Acme, credential: &str, accept: &str, meanwhile: impl FnOnce()) -> Vec<u8> {
+    let mut stream = BufReader::with_capacity(1, TcpStream::connect(acme.server.address).unwrap());
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {credential}\r\naccept: {accept}\r\n\r\n",
+        path("audit/access")
+    );
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    assert!(head_of(&mut stream).starts_with("http/1.1 200"));
+    meanwhile();
+    let mut rest = Vec::new();
+    let _ = stream.into_inner().read_to_end(&mut rest);
+    rest
+}
+
+#[test]
+fn an_answer_that_is_taken_slowly_breaks_off_where_the_right_to_it_ends() {
+    let acme = Acme::new();
+    for batch in 0..6 {
+        let add = |number| json!({"type": "member.add", "user": format!("u{batch}-{number}"), "role": "member"});
+        let commands: Vec<Value> = (0..1_000).map(add).collect();
+        acme.post("commands", &json!({"commands": commands})).expect(200);
+    }
+    for number in 0..6 {
+        acme.environment(&format!("e{number}"));
+    }
+    for accept in ["application/x-ndjson", "text/csv"] {
+        let whole = read_slowly(&acme, &acme.alice, accept, || {});
+        assert!(whole.ends_with(b"0\r\n\r\n") && whole.len() > 8_000_000, "{accept}: {}", whole.len());
+        let auditor = acme.access_key("auditor");
+        let rest = read_slowly(&acme, &auditor, accept, || {
+            acme.delete(&format!("access-keys/{}", id(&auditor))).expect(200);
+        });
+        assert!(!rest.ends_with(b"0\r\n\r\n") && rest.len() < whole.len(), "{accept}: {}", rest.len());
+        let mark = acme.member(&format!("mark-{}", accept.len()), "manager");
+        let rest = read_slowly(&acme, &mark, accept, || {
+            acme.patch(&format!("members/mark-{}", accept.len()), &json!({"role": "member"})).expect(200);
+        });
+        assert!(!rest.ends_with(b"0\r\n\r\n") && rest.len() < whole.len(), "{accept}: {}", rest.len());
+    }
+}
+
 mod proxies {
     use super::*;
 
