@@ -43,7 +43,7 @@ use tenure::log::{Append, EventLog, codec, snapshot};
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
 use tenure::service::mint::{RandomMint, Secret};
-use tenure::service::{Service, Settings, replay};
+use tenure::service::{Quotas, Service, Settings, replay};
 
 /// As in the program.
 #[global_allocator]
@@ -282,6 +282,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
         signer: Signer { key: key(), instance: Origin::default() },
         clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 30,
+        quotas: Quotas::default(),
     };
     Service::start(settings).unwrap()
 }

@@ -40,6 +40,8 @@ mod groups;
 mod jumps;
 #[path = "faults/life.rs"]
 mod life;
+#[path = "faults/neighbours.rs"]
+mod neighbours;
 #[path = "faults/process.rs"]
 mod process;
 #[path = "faults/read_only.rs"]

@@ -83,3 +83,5 @@ mod service_users;
 mod spans;
 #[path = "http/views.rs"]
 mod views;
+#[path = "http/writes.rs"]
+mod writes;

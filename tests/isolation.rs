@@ -14,3 +14,5 @@ mod program;
 
 #[path = "isolation/reads.rs"]
 mod reads;
+#[path = "isolation/writes.rs"]
+mod writes;

@@ -37,7 +37,7 @@ use tenure::proof::hash::TreeHash;
 use tenure::proof::note::{LogKey, Origin};
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::Submission;
-use tenure::service::{Service, Settings, replay};
+use tenure::service::{Quotas, Service, Settings, replay};
 
 /// More events than a log must have for a snapshot.
 const LONG: usize = 6_000;
@@ -76,6 +76,7 @@ impl Stage {
             signer,
             cache_bytes,
             clock_settle: std::time::Duration::from_mins(1),
+            quotas: Quotas::default(),
         };
         (Service::start(settings).unwrap(), log)
     }
@@ -402,7 +403,7 @@ async fn submit(service: &Service, workspace: WorkspaceId, text: String) {
     let (caller, commands) = (Caller::Operator, vec![command(&text)]);
     let workspace = Some(workspace);
     service
-        .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None })
+        .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None, bytes: None })
         .await
         .unwrap();
 }

@@ -37,7 +37,7 @@ use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::{Answer, Submission, SubmitError};
-use tenure::service::{Service, Settings};
+use tenure::service::{Quotas, Service, Settings};
 
 const EVERYTHING: Mix = Mix {
     settled: true,
@@ -70,6 +70,7 @@ fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
+        quotas: Quotas::default(),
         signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() },
     };
     (Service::start(settings).unwrap(), log)
@@ -87,7 +88,9 @@ async fn submit(
     commands: &[Command],
 ) -> Result<Answer, SubmitError> {
     let (caller, commands) = (caller.clone(), commands.to_vec());
-    service.submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None }).await
+    service
+        .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None, bytes: None })
+        .await
 }
 
 /// Lives through a history; stops the service and starts it anew on the same folder every few steps.

@@ -19,7 +19,7 @@ use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::{Answer, Submission};
-use tenure::service::{Service, Settings};
+use tenure::service::{Quotas, Service, Settings};
 
 use crate::Extent;
 use crate::table::{Table, median, per_second, quantiles, ratio};
@@ -84,6 +84,7 @@ fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
             signer,
             clock_settle: Duration::from_mins(1),
             cache_bytes: 64 << 20,
+            quotas: Quotas::default(),
         };
         let service = Service::start(settings).unwrap();
         let workspace = workspace(&service).await;
@@ -121,8 +122,15 @@ async fn call(service: Arc<Service>, workspace: WorkspaceId, number: Arc<AtomicU
 
 async fn change_with(service: &Service, workspace: Option<WorkspaceId>, command: Command) -> WorkspaceId {
     let caller = Caller::Operator;
-    let submission =
-        Submission { workspace, caller, commands: vec![command], reason: None, expected: None, retry: None };
+    let submission = Submission {
+        workspace,
+        caller,
+        commands: vec![command],
+        reason: None,
+        expected: None,
+        retry: None,
+        bytes: None,
+    };
     let Answer::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("nothing is kept") };
     accepted.view.workspace().id()
 }

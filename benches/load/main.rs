@@ -109,7 +109,7 @@ fn rates(measured: &[Measured]) -> Vec<f64> {
 
 /// Single decisions beside a bare handler, and many in one request.
 fn decisions(extent: Extent) {
-    let (bare, program) = (Program::bare(), Program::tenure());
+    let (bare, program) = (Program::bare(), Program::unlimited());
     let place = Workspace::make(&program);
     let [now, past, batch] = [place.check(None), place.check(Some(&place.past)), place.batch(BATCH_LEN)];
     let base = Load { url: bare.url.clone(), ..now.clone() };
@@ -130,7 +130,7 @@ fn decisions(extent: Extent) {
 
 /// Durable changes of one workspace, beside what the disk can do in the same folder.
 fn changes(extent: Extent) {
-    let program = Program::tenure();
+    let program = Program::unlimited();
     let place = Workspace::make(&program);
     let (alone, together) = (place.changes().over(1), place.changes().over(CHANGE_CONNECTIONS));
     let (mut syncs, mut one, mut many) = (Vec::new(), Vec::new(), Vec::new());
@@ -152,7 +152,7 @@ fn changes(extent: Extent) {
 /// Runs this build and the one that `--beside` names in turn: single decisions, and durable changes over one connection and many.
 fn builds(extent: Extent) {
     let Some(path) = text_option("--beside") else { return };
-    let programs = [Program::tenure(), Program::of_build(&path)];
+    let programs = [Program::unlimited(), Program::of_build(&path)];
     let places = programs.each_ref().map(Workspace::make);
     let of = |load: fn(&Workspace) -> Load, connections| places.each_ref().map(|place| load(place).over(connections));
     let mut table = Table::new("This build beside another", &["what", "this", "the other", "ratio", "pairs"]);
@@ -172,7 +172,7 @@ fn builds(extent: Extent) {
 
 /// What stays open: listeners, clients that do not read, connections that say nothing; and what others feel of them.
 fn open(extent: Extent) {
-    let program = Program::tenure();
+    let program = Program::unlimited();
     let place = Workspace::make(&program);
     let checks = place.check(None).over(DECISION_CONNECTIONS);
     let mut table = Table::new(

@@ -33,28 +33,30 @@ impl Drop for Program {
 }
 
 impl Program {
-    pub fn tenure() -> Self {
+    /// This build of the program, with the limits that it has by default.
+    pub fn by_default() -> Self {
+        Self::started(Command::new(env!("CARGO_BIN_EXE_tenure")))
+    }
+
+    /// This build of the program, of which one credential and one address may ask for all that is measured.
+    pub fn unlimited() -> Self {
         Self::of_build(env!("CARGO_BIN_EXE_tenure"))
     }
 
-    /// A build of the program, this one or another. All connections of a run come from one address, which may have as many as it wants.
+    /// As [`Self::unlimited`], of this build or another.
     pub fn of_build(path: &str) -> Self {
-        // Builds that have no such limit do not know the variable.
-        Self::with(path, &[("TENURE_CONNECTIONS_PER_ADDRESS", "20000")])
-    }
-
-    /// The program with the limits that it has by default.
-    pub fn by_default() -> Self {
-        Self::with(env!("CARGO_BIN_EXE_tenure"), &[])
-    }
-
-    fn with(path: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(path);
+        // Builds that have no such limits do not know the variables.
+        command.env("TENURE_CHANGE_RATE", "0").env("TENURE_READ_RATE", "0");
+        command.env("TENURE_CONNECTIONS_PER_ADDRESS", "20000");
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
         // Log lines are written as they are by default.
         let lines = std::fs::File::create(folder.path().join("lines")).unwrap();
-        command.envs(variables.iter().copied());
         command.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env_remove("TENURE_LOG").stderr(lines);
         Self::start(command, folder)
     }

@@ -50,7 +50,7 @@ impl Samples {
 }
 
 pub fn run(extent: Extent) {
-    let program = Program::tenure();
+    let program = Program::unlimited();
     let place = Workspace::make(&program);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listening = runtime.block_on(clients::listen(&place, clients::LISTENERS));

@@ -29,11 +29,25 @@ pub struct Evidence {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// The event that says why, where that is the first one of the same command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason_revision: Option<Revision>,
 }
 
 impl Evidence {
-    /// An event, with who made it and why.
-    pub fn of(event: &Event) -> Self {
+    /// An event of a view, with who made it and why.
+    pub fn of(view: &View, event: &Event) -> Self {
+        let alone = Self::alone(event);
+        if alone.reason.is_some() {
+            return alone;
+        }
+        let first = view.reason_elsewhere(event);
+        let (reason, reason_revision) = first.map_or((None, None), |(revision, reason)| (Some(reason), Some(revision)));
+        Self { reason, reason_revision, ..alone }
+    }
+
+    /// An event, with who made it and why, as far as it says so itself.
+    pub fn alone(event: &Event) -> Self {
         Self {
             event: event.id,
             revision: event.revision,
@@ -41,18 +55,19 @@ impl Evidence {
             time: event.time,
             actor: Some(event.actor.clone()),
             reason: event.reason.clone(),
+            reason_revision: None,
         }
     }
 
     /// An event, without who made it and why.
-    pub fn anonymous(event: &Event) -> Self {
-        Self { actor: None, reason: None, ..Self::of(event) }
+    pub fn anonymous(_: &View, event: &Event) -> Self {
+        Self { actor: None, reason: None, ..Self::alone(event) }
     }
 }
 
 /// The events of revisions, as far as the view reaches, with who made them and why.
 pub fn evidence(view: &View, revisions: &[Revision]) -> Vec<Evidence> {
-    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| Evidence::of(&event)).collect()
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| Evidence::of(view, &event)).collect()
 }
 
 /// What made access begin or end, as it is shown.
@@ -73,7 +88,7 @@ pub enum ShownCause {
 impl ShownCause {
     /// A cause; none if its event is not loaded.
     pub fn of(view: &View, cause: &Cause) -> Option<Self> {
-        let shown = |revision: &Revision| view.event(*revision).map(|event| Evidence::of(&event));
+        let shown = |revision: &Revision| view.event(*revision).map(|event| Evidence::of(view, &event));
         match cause {
             Cause::Event(revision) => shown(revision).map(Self::Event),
             Cause::Expiry { at, set_by } => Some(Self::Expiry { expiry: *at, set_by: shown(set_by) }),

@@ -1,4 +1,5 @@
-//! What environments and service users are called, in tables of events: an event names them by their ids only.
+//! What environments and service users are called, in tables of events, and why a change was made: an event names them by their ids
+//! only, and repeats no long reason of its command's first event.
 
 use std::collections::HashMap;
 
@@ -8,9 +9,12 @@ use super::args::AtArgs;
 use super::output::cell_text;
 use super::session::{Session, event_name, items};
 
-/// Names by id, as far as they are known.
+/// Names by id, and reasons by command, as far as they are known.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(super) struct Names {
+    names: HashMap<String, String>,
+    reasons: HashMap<String, Value>,
+}
 
 impl Names {
     /// The names of what there is now; none where that cannot be read, as in a deleted workspace.
@@ -20,30 +24,37 @@ impl Names {
             let Ok(list) = session.get_all(&[list], &AtArgs::default().query()) else { continue };
             names.extend(items(&list).iter().map(|item| (cell_text(item, "id"), cell_text(item, "name"))));
         }
-        Self(names)
+        Self { names, ..Self::default() }
     }
 
     /// These, and others that are known better.
     pub(super) fn overlaid_with(mut self, better: Self) -> Self {
-        self.0.extend(better.0);
+        self.names.extend(better.names);
+        self.reasons.extend(better.reasons);
         self
     }
 
-    /// Takes note of the name that an event gives.
+    /// Takes note of the name and the reason that an event gives.
     pub(super) fn learn(&mut self, event: &Value) {
         let name = event.get("data").map(|data| cell_text(data, "name")).unwrap_or_default();
         let subject = cell_text(event, "subject");
+        if let Some(reason) = event.get("reason") {
+            self.reasons.entry(cell_text(event, "command")).or_insert_with(|| reason.clone());
+        }
         match event_name(&cell_text(event, "type")).as_str() {
-            "environment.renamed" => drop(self.0.insert(subject, name)),
+            "environment.renamed" => drop(self.names.insert(subject, name)),
             // What it is called by now may be known already.
-            "environment.created" | "service_user.created" => drop(self.0.entry(subject).or_insert(name)),
+            "environment.created" | "service_user.created" => drop(self.names.entry(subject).or_insert(name)),
             _ => {}
         }
     }
 
-    /// The event with names in the place of ids.
+    /// The event with names in the place of ids, and with its command's reason where it has none of its own.
     pub(super) fn put(&self, event: &Value) -> Value {
         let mut event = event.clone();
+        if let (Some(reason), Some(event)) = (self.reasons.get(&cell_text(&event, "command")), event.as_object_mut()) {
+            event.entry("reason").or_insert_with(|| reason.clone());
+        }
         for field in ["subject", "actor", "data"] {
             if let Some(value) = event.get_mut(field) {
                 self.put_in(value);
@@ -67,7 +78,7 @@ impl Names {
         if kind == "user" {
             return;
         }
-        if let Some(name) = self.0.get(id) {
+        if let Some(name) = self.names.get(id) {
             *text = if kind.is_empty() { name.clone() } else { format!("{kind}:{name}") };
         }
     }

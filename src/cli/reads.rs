@@ -17,7 +17,7 @@ pub(super) struct ReadsArgs {
     /// Only what was read before this: an instant, or a date (its midnight in UTC)
     #[arg(long, value_name = "WHEN")]
     until: Option<Moment>,
-    /// Only what was read by them: `operator`, `user:ID`, or the id of an access key
+    /// Only what was read by them: `operator`, `user:ID`, the id of an access key, or `system` for what was forgotten
     #[arg(long)]
     actor: Option<String>,
     /// How many reads to show, the oldest first

@@ -33,7 +33,7 @@ use crate::log::{Append, EventLog, LogError, Note};
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::Origin;
 use crate::service::mint::{RandomMint, Secret};
-use crate::service::{Service, Settings};
+use crate::service::{Days, Quotas, Rate, Service, Settings};
 use crate::telemetry;
 
 const MIB: u64 = 1_024 * 1_024;
@@ -79,6 +79,16 @@ pub(super) struct ServeArgs {
     /// How much of the disk is kept for starting and for taking access away, in MiB; at most a quarter of the disk
     #[arg(long, env = "TENURE_DISK_RESERVE_MIB", value_name = "MIB", default_value_t = DISK_RESERVE_MIB_DEFAULT)]
     disk_reserve_mib: u64,
+    /// How many commands the holder of a credential may ask for, a second in the long run and at once: `1000/20000`; `0` for no
+    /// limit. The operator has none
+    #[arg(long, env = "TENURE_CHANGE_RATE", value_name = "RATE", default_value_t = Quotas::DEFAULT.changes)]
+    change_rate: Rate,
+    /// How many questions of the audit, in the same way; each is recorded
+    #[arg(long, env = "TENURE_READ_RATE", value_name = "RATE", default_value_t = Quotas::DEFAULT.reads)]
+    read_rate: Rate,
+    /// For how long it is kept who read the audit, such as `400d`; for ever if left out
+    #[arg(long, env = "TENURE_JOURNAL_RETENTION", value_name = "DAYS")]
+    journal_retention: Option<Days>,
     /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
     /// came from: addresses and networks, separated by commas
     #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
@@ -128,11 +138,13 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     let operator = operator_secret(&args.data)?;
     let signer = Signer { key: served_key(&log, &args.data, args.accept_new_log_key)?, instance: args.origin };
     let cache_bytes = args.cache_mib.saturating_mul(MIB);
+    let quotas = Quotas { changes: args.change_rate, reads: args.read_rate, journal: args.journal_retention };
     runtime()?.block_on(async {
         ignore_hangups()?;
         let stop = asked_to_stop()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
-        let settings = Settings { clock_settle: Duration::from_secs(args.clock_settle), ..settings };
+        let clock_settle = Duration::from_secs(args.clock_settle);
+        let settings = Settings { clock_settle, quotas, ..settings };
         let server = Server::start(settings, args.listen, args.base_url)?;
         let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
         let connections = Connections::of_an_address(args.connections_per_address);
@@ -170,8 +182,9 @@ pub(super) fn settings(
     (operator, signer): (Secret, Signer),
     cache_bytes: u64,
 ) -> Settings {
-    let clock_settle = Duration::from_secs(SETTLE_SECONDS_DEFAULT);
-    Settings { log: Arc::new(log), clock, clock_settle, mint: Arc::new(RandomMint), operator, cache_bytes, signer }
+    let (clock_settle, quotas) = (Duration::from_secs(SETTLE_SECONDS_DEFAULT), Quotas::default());
+    let (log, mint) = (Arc::new(log), Arc::new(RandomMint));
+    Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer, quotas }
 }
 
 /// A service with an address.

@@ -169,6 +169,12 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
+        name + self.email.as_ref().map_or(0, |email| email.as_str().len())
+    }
+
     /// Whether nothing is known.
     pub const fn is_empty(&self) -> bool {
         self.name.is_none() && self.email.is_none()

@@ -41,7 +41,7 @@ pub struct Event {
     pub credential: Option<CredentialId>,
     /// The command it came from, shared by all events of that command.
     pub command: CommandId,
-    /// Why, in the actor's words.
+    /// Why, in the actor's words. A long one stands with the first events of a command only: `View::reason_of` finds it.
     pub reason: Option<Reason>,
     /// What happened.
     pub data: EventData,

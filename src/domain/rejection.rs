@@ -80,6 +80,14 @@ pub enum Rejection {
         /// How many there may be.
         max: usize,
     },
+    /// A request would make the store write far more than itself.
+    #[error(
+        "this request would write more than {max} bytes, which is too much for its size: send its commands in several requests"
+    )]
+    WritesTooMuch {
+        /// How many it may.
+        max: usize,
+    },
 }
 
 impl Rejection {
@@ -100,7 +108,7 @@ impl Rejection {
             Self::RoleImplied(_) => "role_implied",
             Self::TokenNotScoped(_) => "token_not_scoped",
             Self::Invalid { .. } => "invalid",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::WritesTooMuch { .. } => "too_large",
         }
     }
 

@@ -226,6 +226,11 @@ impl Workspace {
         self.history.end_of_command(revision)
     }
 
+    /// The first revision of the command that a revision belongs to, as far as it is loaded.
+    pub(super) fn start_of_command(&self, revision: Revision) -> Revision {
+        self.history.start_of_command(revision)
+    }
+
     /// Packs what of the history is not packed yet, for a workspace that is to lie still.
     pub fn settle(&mut self) {
         self.history.settle();

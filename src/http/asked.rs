@@ -224,6 +224,12 @@ impl Asked {
         &self.body
     }
 
+    /// How many bytes the request has, as far as a change is made of them: its path, its parameters and its body.
+    pub fn bytes_len(&self) -> usize {
+        let target = self.parts.uri.path().len() + self.parts.uri.query().map_or(0, str::len);
+        target.saturating_add(self.body.len())
+    }
+
     /// The body, in a given shape.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::asked::{Asked, InWorkspace};
 use super::body::SMALL_BODY_BYTES;
 use super::budget::SMALL_ANSWER_BYTES;
 use super::entity::{self, ShownSecret};
+use super::kept::{accepted_again, place_of, unreadable};
 use super::problem::Problem;
 use crate::domain::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
 use crate::domain::event::EventData;
@@ -66,9 +67,8 @@ pub enum Show {
     Withheld,
 }
 
-/// An answer, as JSON in the form that it is kept in: without the checkpoint that it names, since that is the newest one each
-/// time.
-#[derive(Debug, Serialize, Deserialize)]
+/// An answer without the checkpoint that it names, since that is the newest one each time; earlier versions kept it as JSON.
+#[derive(Debug, Deserialize)]
 struct Kept<Body> {
     status: u16,
     location: Option<String>,
@@ -111,11 +111,12 @@ pub async fn submit(
         asked.permit()?;
     }
     let expected = asked.expected()?;
-    let retry = retry(&asked, (workspace, alias), &commands, render)?;
+    let retry = retry(&asked, (workspace, alias))?;
     let commands_len = commands.len();
     let kept_commands = commands.clone();
     let caller = asked.caller.clone();
-    let submission = Submission { workspace, caller, commands, reason, expected, retry };
+    let bytes = Some(asked.bytes_len());
+    let submission = Submission { workspace, caller, commands, reason, expected, retry, bytes };
     let answer = asked.app.service.submit(submission).await;
     let mut is_behind = false;
     let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
@@ -124,7 +125,7 @@ pub async fn submit(
             is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
             (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
         }
-        Answer::Kept(bytes) => (read_kept(&bytes)?, None),
+        Answer::Kept(bytes) => (kept_again(&asked, &bytes, &kept_commands, render).await?, None),
     };
     let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
     let mut response = respond(kept, checkpoint)?;
@@ -146,19 +147,33 @@ fn count(asked: &Asked, response: &Response<Body>) -> Result<(), Problem> {
 ///
 /// # Errors
 /// The key was used for another request there, or the store cannot be read.
-pub async fn answer_again(asked: &Asked, scope: String) -> Result<Option<Response<Body>>, Problem> {
+pub async fn answer_again(
+    asked: &Asked,
+    scope: String,
+    commands: &[Command],
+    render: Render,
+) -> Result<Option<Response<Body>>, Problem> {
     let Some(key) = asked.idempotency_key()? else { return Ok(None) };
     let read = asked.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
     let Some(before) = read else { return Ok(None) };
     if before.fingerprint != asked.fingerprint() {
         return Err(Problem::submission(SubmitError::KeyReused, 1));
     }
-    let kept = read_kept(&before.answer)?;
+    let kept = kept_again(asked, &before.answer, commands, render).await?;
     let checkpoint = checkpoint(asked, kept.workspace, None).await?;
     respond(kept, checkpoint).map(Some)
 }
 
-fn read_kept(bytes: &[u8]) -> Result<Kept<Vec<u8>>, Problem> {
+/// Makes an answer again from what was kept of it. Earlier versions kept all of it.
+async fn kept_again(
+    asked: &Asked,
+    bytes: &[u8],
+    commands: &[Command],
+    render: Render,
+) -> Result<Kept<Vec<u8>>, Problem> {
+    if let Some(accepted) = accepted_again(asked, bytes).await? {
+        return kept(&accepted, commands, render, Show::Withheld);
+    }
     let kept: Kept<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
     Ok(kept.map(|body| body.get().as_bytes().to_vec()))
 }
@@ -189,24 +204,10 @@ fn note(asked: &Asked, accepted: &Accepted) {
     );
 }
 
-fn unreadable() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the kept answer cannot be read")
-}
-
-fn retry(
-    asked: &Asked,
-    (workspace, alias): (Option<WorkspaceId>, Option<String>),
-    commands: &[Command],
-    render: Render,
-) -> Result<Option<Retry>, Problem> {
+fn retry(asked: &Asked, (workspace, alias): (Option<WorkspaceId>, Option<String>)) -> Result<Option<Retry>, Problem> {
     let Some(key) = asked.idempotency_key()? else { return Ok(None) };
-    let commands = commands.to_vec();
-    let keep = move |accepted: &Accepted| {
-        let kept = kept(accepted, &commands, render, Show::Withheld).ok();
-        kept.and_then(stored).unwrap_or_default()
-    };
     let scope = retry_scope(asked, workspace);
-    Ok(Some(Retry { scope, alias, key, fingerprint: asked.fingerprint(), keep: Box::new(keep) }))
+    Ok(Some(Retry { scope, alias, key, fingerprint: asked.fingerprint(), keep: Box::new(place_of) }))
 }
 
 /// Asks for a write beside the log; `answer` is kept for a request that may be sent again.
@@ -233,11 +234,6 @@ impl<Body> Kept<Body> {
         let Self { status, location, revision, instant, workspace, body: old } = self;
         Kept { status, location, revision, instant, workspace, body: body(old) }
     }
-}
-
-fn stored(kept: Kept<Vec<u8>>) -> Option<Vec<u8>> {
-    let body: Box<RawValue> = serde_json::from_slice(&kept.body).ok()?;
-    serde_json::to_vec(&kept.map(|_| body)).ok()
 }
 
 fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept<Vec<u8>>, Problem> {

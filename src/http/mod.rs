@@ -19,6 +19,7 @@ pub mod handlers;
 pub mod head;
 pub mod if_match;
 pub mod journal;
+pub mod kept;
 pub mod live;
 pub mod openapi;
 pub mod panics;

@@ -124,7 +124,9 @@ impl From<Rejection> for Problem {
             Rejection::Unauthenticated => StatusCode::UNAUTHORIZED,
             Rejection::Forbidden(_) => StatusCode::FORBIDDEN,
             Rejection::NotFound { .. } => StatusCode::NOT_FOUND,
-            Rejection::Invalid { .. } | Rejection::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Rejection::Invalid { .. } | Rejection::TooLarge { .. } | Rejection::WritesTooMuch { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Rejection::AlreadyExists { .. }
             | Rejection::LastOwner(_)
             | Rejection::OwnerProtected(_)
@@ -161,6 +163,10 @@ impl Problem {
             SubmitError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
             SubmitError::UnknownWorkspace => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             SubmitError::Log(error) => error.into(),
+            SubmitError::Crowded => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail),
+            SubmitError::TooFast(wait) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
+            }
             SubmitError::Overloaded => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail),
         }
     }

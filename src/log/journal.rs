@@ -3,6 +3,7 @@
 //! Owns the shape of a record. Knows no question: what was asked is text here. A record names people by their ids only, so
 //! erasing a profile leaves nothing to erase here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +27,8 @@ pub enum AuditReader {
     Principal(Principal),
     /// Whoever has an access key.
     AccessKey(AccessKeyId),
+    /// The service itself, which reads nothing: it records that it pruned the journal.
+    System,
 }
 
 impl fmt::Display for AuditReader {
@@ -34,12 +37,12 @@ impl fmt::Display for AuditReader {
             Self::Operator => f.write_str("operator"),
             Self::Principal(principal) => fmt::Display::fmt(principal, f),
             Self::AccessKey(key) => fmt::Display::fmt(key, f),
+            Self::System => f.write_str("system"),
         }
     }
 }
 
-const READER_RULE: &str =
-    "who reads the audit is written `operator`, `user:ID`, `service_user:svc_…`, or as the id of an access key";
+const READER_RULE: &str = "who reads the audit is written `operator`, `user:ID`, `service_user:svc_…`, `system`, or as the id of an access key";
 
 impl FromStr for AuditReader {
     type Err = InvalidText;
@@ -47,6 +50,9 @@ impl FromStr for AuditReader {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         if text == "operator" {
             return Ok(Self::Operator);
+        }
+        if text == "system" {
+            return Ok(Self::System);
         }
         let key = text.parse().map(Self::AccessKey);
         key.or_else(|_| text.parse().map(Self::Principal)).map_err(|_: InvalidText| InvalidText::new(text, READER_RULE))
@@ -149,6 +155,24 @@ pub struct StoredRead {
     pub sequence: u64,
     /// The record.
     pub record: ReadRecord,
+}
+
+/// The oldest reads of the journal, as far as all of them are old.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OldReads {
+    /// The place of the last of them.
+    pub up_to: u64,
+    /// How many there are of each workspace.
+    pub rows: BTreeMap<WorkspaceId, u64>,
+}
+
+/// A part of the journal that is forgotten, and what is recorded of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruning {
+    /// The place of the last read that is forgotten.
+    pub up_to: u64,
+    /// A record for each workspace.
+    pub records: Vec<ReadRecord>,
 }
 
 /// Which records are asked for; all of the conditions hold for each.

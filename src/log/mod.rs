@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use journal::{ReadFilter, ReadRecord, StoredRead};
+use journal::{OldReads, Pruning, ReadFilter, ReadRecord, StoredRead};
 use rows::StoredRow;
 
 use crate::clock::ClockError;
@@ -222,6 +222,8 @@ pub enum Note {
     AddLogKey(StoredKey),
     /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
     RecordRead(Box<ReadRecord>),
+    /// The oldest reads are forgotten, and that they are is recorded.
+    PruneReads(Box<Pruning>),
 }
 
 impl Note {
@@ -290,7 +292,8 @@ pub type EachEvent<'a> = &'a mut dyn FnMut(StoredEvent<&[u8]>) -> Result<(), Log
 /// 4. A name is claimed by at most one workspace at a time; a kept answer's scope and key are unique.
 /// 5. Reads see all of a commit or none, and never wait for one.
 /// 6. Nothing is ever updated or deleted in a stream.
-/// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none.
+/// 7. A read that was recorded stays as it was; only its count of rows is set later, once, where it had none. The oldest may be
+///    forgotten, in the commit of a record that they are.
 /// 8. A stream's tree (RFC 6962 §2.1, over the exact bytes) grows in the commit of its events, and an append reads no more of it
 ///    than its right edge. Its size is the newest revision, and it gives a tile's hashes wherever the tree is full below them. An
 ///    edge that was read from the disk counts only if the tiles have the same: a damaged one is neither given nor appended to.
@@ -406,6 +409,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError>;
+
+    /// Up to `limit` of the oldest reads of the journal, as far as all of them were asked before an instant.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn old_reads(&self, before: Instant, limit: usize) -> Result<OldReads, LogError>;
 
     /// The place in the journal of the newest read of a workspace's audit; 0 if there is none.
     ///

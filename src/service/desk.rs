@@ -5,14 +5,12 @@
 //! judge it. A group takes no more than its share of them: were all in one, everyone would wait for its commit, and nobody would be at
 //! work meanwhile. Everything here is held for a moment only: nobody who hands in a change waits for one who judges or commits.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::group::Group;
+use super::queue::{NoPlace, Place, Queue};
 use super::writer::Job;
 
-/// How many jobs may wait.
-const JOBS_MAX: usize = 4_096;
 /// How many must wait while a commit is under way for them to be judged meanwhile.
 const JUDGED_AHEAD_MIN: usize = 8;
 /// How many groups those who wait are shared out to: while one is committed, those who were answered with the other come back.
@@ -23,8 +21,19 @@ const GROUPS_IN_TURN: usize = 2;
 pub(super) enum NotTaken {
     /// Too many wait.
     Full,
+    /// Too much waits of the same holder, or in the same workspace.
+    Crowded,
     /// Nobody works here any more.
     Closed,
+}
+
+impl From<NoPlace> for NotTaken {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Full => Self::Full,
+            NoPlace::Crowded => Self::Crowded,
+        }
+    }
 }
 
 /// Who does a job that was handed in.
@@ -71,7 +80,7 @@ enum Commit {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: Queue<Job>,
     is_judging: bool,
     next: Next,
     commit: Commit,
@@ -84,7 +93,7 @@ struct State {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && !self.is_judging && !self.next.is_begun && self.commit == Commit::Done
+        self.jobs.len() == 0 && !self.is_judging && !self.next.is_begun && self.commit == Commit::Done
     }
 
     /// How many of the jobs that wait the next group may take.
@@ -137,18 +146,15 @@ impl Desk {
         }
     }
 
-    /// Hands in a job. Who may do it themselves is told to where nobody is at work: then both judging and committing are theirs.
-    pub(super) fn hand_in(&self, job: Job, may_do_it: bool) -> Result<Whose, NotTaken> {
+    /// Hands in a job, at its place in the queue. Who may do it themselves is told to where nobody is at work: then both judging and committing are theirs.
+    pub(super) fn hand_in(&self, place: Place, job: Job, may_do_it: bool) -> Result<Whose, NotTaken> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(NotTaken::Closed);
         }
-        if state.jobs.len() >= JOBS_MAX {
-            return Err(NotTaken::Full);
-        }
         // Where others came along with the last one, they will again.
         let yours = may_do_it && state.is_idle() && state.before <= 1;
-        state.jobs.push_back(job);
+        state.jobs.push(place, job)?;
         if yours {
             (state.is_judging, state.commit) = (true, Commit::UnderWay);
             return Ok(Whose::Yours);
@@ -162,9 +168,9 @@ impl Desk {
         Ok(Whose::Theirs)
     }
 
-    /// The job that waits longest, for whoever has the right to judge.
+    /// The job whose turn it is, for whoever has the right to judge.
     pub(super) fn take(&self) -> Option<Job> {
-        self.lock().jobs.pop_front()
+        self.lock().jobs.pop()
     }
 
     /// Waits until there is something to judge ahead, takes the right to, and gives how many jobs to judge; none if there never will be.
@@ -234,7 +240,7 @@ impl Desk {
     pub(super) fn set_undecided(&self) -> Vec<Job> {
         let mut state = self.lock();
         state.commit = Commit::Undecided;
-        state.jobs.drain(..).collect()
+        state.jobs.drain()
     }
 
     /// Takes nothing more. What was handed in is still done.
@@ -271,7 +277,9 @@ mod tests {
     use super::*;
 
     fn hand_in(desk: &Desk, count: usize) {
-        (0..count).for_each(|_| assert_eq!(desk.hand_in(Job::Expire(Arc::default()), false), Ok(Whose::Theirs)));
+        let workspace = crate::domain::id::WorkspaceId::from_uuid(uuid::Uuid::nil());
+        let place = Place { workspace, holder: super::super::queue::Holder::System, commands: 1 };
+        (0..count).for_each(|_| assert_eq!(desk.hand_in(place, Job::Expire(Arc::default()), false), Ok(Whose::Theirs)));
     }
 
     /// Judges jobs into a group that is empty.

@@ -5,6 +5,7 @@
 //! not durable yet. While a group is committed, the next is judged on what it leaves ([`Ahead`]); whoever commits drops the next
 //! with it.
 
+mod change;
 mod moment;
 mod side;
 
@@ -18,19 +19,21 @@ use moment::{Moment, expiry_notes};
 
 use super::cache::Slot;
 use super::desk::Next;
-use super::mint::{Mint, Secret, command_id};
+use super::mint::{Mint, Secret};
+pub(super) use change::Change;
+use change::{allowance, stamp, stamp_of_system};
 pub(super) use side::Side;
 pub use side::SideWrite;
 
 use super::recorder::StoredForms;
-use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, Submission, SubmitError};
+use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, SubmitError};
 use crate::clock::Reading;
 use crate::domain::command::Command;
-use crate::domain::decide::{Decided, Refused, Stamp, authorize_all, decide_all_at, expire_at, last_due};
+use crate::domain::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::{Fresh, WorkspaceId};
 use crate::domain::name::Reason;
-use crate::domain::principal::{Actor, Caller};
+use crate::domain::principal::Caller;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
@@ -40,38 +43,13 @@ use crate::log::{
 };
 use crate::proof::frontier::TreeHead;
 
-/// How many jobs, and about how many events, share a commit at most.
+/// How many jobs, and about how many commands and events, share a commit at most: who comes next waits for no more than that.
 const JOBS_MAX: usize = 1_024;
-const EVENTS_MAX: usize = 32_768;
+const COMMANDS_MAX: usize = 2_048;
+const EVENTS_MAX: usize = 4_096;
 
 /// How long an answer is kept at least for a request that is sent again, in microseconds: 24 hours.
 pub(super) const ANSWER_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
-
-/// A submission on its way to the writer, with all that judging it needs.
-pub(super) struct Change {
-    pub(super) slot: Arc<Slot>,
-    pub(super) caller: Caller,
-    pub(super) commands: Vec<(Command, Fresh)>,
-    pub(super) secrets: Vec<Option<Secret>>,
-    pub(super) reason: Option<Reason>,
-    pub(super) expected: Option<Expected>,
-    pub(super) retry: Option<Retry>,
-    pub(super) reply: oneshot::Sender<Result<Answer, SubmitError>>,
-}
-
-impl Change {
-    pub(super) fn of(
-        submission: Submission,
-        slot: Arc<Slot>,
-        fresh: Vec<(Fresh, Option<Secret>)>,
-        reply: oneshot::Sender<Result<Answer, SubmitError>>,
-    ) -> Self {
-        let Submission { caller, commands, reason, expected, retry, .. } = submission;
-        let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
-        let commands = commands.into_iter().zip(fresh).collect();
-        Self { slot, caller, commands, secrets, reason, expected, retry, reply }
-    }
-}
 
 /// Whoever waits for the commit, and what they are told if the part they rest on is appended.
 struct Waiting {
@@ -137,6 +115,7 @@ pub(super) struct Group {
     sides: Vec<side::WaitingSide>,
     forgotten: Vec<PresentedId>,
     notes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
+    commands_len: usize,
     events_len: usize,
 }
 
@@ -153,7 +132,7 @@ type Judged = (Result<Verdict, SubmitError>, Option<usize>);
 impl Group {
     /// Whether it should be committed before it takes more.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting_len() >= JOBS_MAX || self.events_len >= EVENTS_MAX
+        self.waiting_len() >= JOBS_MAX || self.commands_len >= COMMANDS_MAX || self.events_len >= EVENTS_MAX
     }
 
     /// How many wait for it.
@@ -211,8 +190,9 @@ impl Group {
 
     /// Judges a change and applies it ahead.
     pub(super) fn add(&mut self, change: Change, judge: &Judge<'_>) {
-        let Change { slot, caller, commands, secrets, reason, expected, retry, reply } = change;
-        let asked = Asked { caller, commands, secrets, reason, expected, retry };
+        let Change { slot, caller, commands, secrets, reason, expected, retry, bytes, reply } = change;
+        self.commands_len += commands.len();
+        let asked = Asked { caller, commands, secrets, reason, expected, retry, bytes };
         let (result, part) = self.judge(&slot, asked, judge).unwrap_or_else(|error| (Err(error), self.rests_on(&slot)));
         self.waiting.push(Waiting { reply, result, part });
     }
@@ -231,16 +211,10 @@ impl Group {
         }
         let head = self.head(slot)?;
         Expected::check(asked.expected.as_ref(), head.root.head())?;
-        let stamp = Stamp {
-            command: command_id(judge.mint),
-            time,
-            recorded: None,
-            actor: asked.caller.actor(),
-            credential: asked.caller.credential(),
-            reason: asked.reason.clone(),
-        };
+        let stamp = stamp(&asked.caller, asked.reason.as_ref(), judge.mint, time);
         let expiry_before = head.root.next_expiry();
-        let mut stored = StoredForms::new(judge.mint);
+        let allowance = allowance(asked.bytes, &asked.commands, asked.retry.as_ref());
+        let mut stored = StoredForms::within(judge.mint, allowance);
         let decided = decide_all_at(&mut head.root, judged, &asked.caller, &asked.commands, &stamp, &mut stored)
             .map_err(SubmitError::Refused)?;
         let done = done(&head.root, decided, stored.bytes, &asked, judged);
@@ -308,14 +282,7 @@ impl Group {
             let Some(end) = last_due(root, moment.judged) else { return Ok(moment) };
             // An event does not say that something has expired before it has, where the clock is behind.
             let time = moment.time.max(end);
-            let stamp = Stamp {
-                command: command_id(judge.mint),
-                time,
-                recorded: None,
-                actor: Actor::System,
-                credential: None,
-                reason: None,
-            };
+            let stamp = stamp_of_system(judge.mint, time);
             let mut stored = StoredForms::new(judge.mint);
             let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
             expire_at(root, moment.judged, &stamp, &mut stored).map_err(refused)?;
@@ -439,6 +406,7 @@ struct Asked {
     reason: Option<Reason>,
     expected: Option<Expected>,
     retry: Option<Retry>,
+    bytes: Option<usize>,
 }
 
 fn name_taken(result: &Result<Verdict, SubmitError>) -> SubmitError {

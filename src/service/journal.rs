@@ -1,47 +1,23 @@
-//! Writes beside the log, such as who reads the audit: through the writer, in one commit with whatever else waits for it.
-
-use std::sync::Arc;
+//! Recording who reads the audit: through the writer, in one commit with whatever else waits for it.
 
 use tokio::sync::oneshot;
 
-use super::group::Side;
-use super::submission::{Expected, Repeatable, SideAnswer, SubmitError};
+use super::quotas::Days;
+use super::submission::SubmitError;
 use super::writer::Job;
-use super::{Service, SideWrite, mint, not_taken, stopping};
+use super::{INSTANCE, Service, SideWrite, mint};
 use crate::domain::id::{ReadId, WorkspaceId};
 use crate::domain::principal::Caller;
-use crate::log::journal::ReadRecord;
-use crate::log::{Note, PresentedId};
+use crate::domain::time::{Instant, Revision};
+use crate::log::journal::{AnswerForm, AuditReader, Pruning, ReadRecord};
+use crate::log::{LogError, Note};
+
+const DAY_MICROS: i64 = 24 * 3_600 * 1_000_000;
+/// How many reads are forgotten in one commit, and in how many commits at a time, so that nothing waits long for it.
+const PIECE_LEN: usize = 1_000;
+const PIECES_MAX: usize = 20;
 
 impl Service {
-    /// Asks for a write beside the log; the answer means that it is durable, and that the caller still had the right to it.
-    ///
-    /// # Errors
-    /// As [`Self::submit`].
-    pub async fn submit_side(
-        &self,
-        workspace: WorkspaceId,
-        caller: &Caller,
-        write: SideWrite,
-        (expected, repeatable): (Option<Expected>, Option<Repeatable>),
-    ) -> Result<SideAnswer, SubmitError> {
-        let slot = self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?;
-        let forgotten = if let SideWrite::ForgetAccessKey(key) = &write { Some(*key) } else { None };
-        let (reply, answer) = oneshot::channel();
-        let side = Side { slot, caller: caller.clone(), write, expected, repeatable, reply };
-        self.writer.hand_in(Job::Side(Box::new(side))).map_err(not_taken)?;
-        let Some(key) = forgotten else { return answer.await.map_err(|_| stopping())? };
-        let (directory, workspaces) = (Arc::clone(&self.directory), Arc::clone(&self.workspaces));
-        // A task of its own, so that the key is forgotten even if the caller goes away meanwhile.
-        let forgetting = tokio::spawn(async move {
-            let answered = answer.await.map_err(|_| stopping())??;
-            directory.forget(PresentedId::AccessKey(key));
-            workspaces.wake(workspace);
-            Ok(answered)
-        });
-        forgetting.await.map_err(|_| stopping())?
-    }
-
     /// An id for a read that is to be recorded.
     pub fn read_id(&self) -> ReadId {
         mint::read_id(self.mint.as_ref())
@@ -69,8 +45,45 @@ impl Service {
         // Nobody waits for the answer; a commit that fails is logged by the writer.
         let (reply, _) = oneshot::channel();
         let job = Job::Notes(workspace, vec![Note::RecordRead(Box::new(read))], reply);
-        if self.writer.hand_in(job).is_err() {
+        if self.hand_in_own(workspace, job).is_err() {
             tracing::warn!(%workspace, read = %id, "the rows of an answer could not be recorded");
+        }
+    }
+
+    /// Forgets what is older in the journal than it is kept, a piece at a time; each piece with a record of it in the journal.
+    pub(super) async fn prune_reads(&self, now: Instant) -> Result<(), LogError> {
+        let Some(Days(days)) = self.holders.journal else { return Ok(()) };
+        // Whole days, so that few records are made of it.
+        let kept_from = now.micros().saturating_sub(i64::from(days).saturating_mul(DAY_MICROS));
+        let before = Instant::from_micros(kept_from.saturating_sub(kept_from.rem_euclid(DAY_MICROS)));
+        for _ in 0..PIECES_MAX {
+            let old = self.reading(move |log| log.old_reads(before, PIECE_LEN)).await?;
+            if old.rows.is_empty() {
+                break;
+            }
+            let records = old.rows.iter().map(|(workspace, rows)| self.pruned(*workspace, *rows, (before, now)));
+            let pruning = Pruning { up_to: old.up_to, records: records.collect() };
+            tracing::info!(%before, up_to = old.up_to, "the journal was pruned");
+            self.write(INSTANCE, vec![Note::PruneReads(Box::new(pruning))]).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the record that so many reads of a workspace's audit are forgotten.
+    fn pruned(&self, workspace: WorkspaceId, rows: u64, (before, now): (Instant, Instant)) -> ReadRecord {
+        ReadRecord {
+            id: self.read_id(),
+            workspace,
+            at: now,
+            reader: AuditReader::System,
+            token: None,
+            request: "journal-retention".to_owned(),
+            question: "audit/reads/pruned".to_owned(),
+            query: format!("before={before}"),
+            form: AnswerForm::Json,
+            revision: Revision::ZERO,
+            view_at: before,
+            rows: Some(rows),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Readers take a root of a workspace's facts and ask it; they hold no lock, and never wait for a commit. Knows nothing of
 //! HTTP or of how the log is stored.
 
+mod asking;
 mod cache;
 mod desk;
 mod directory;
@@ -16,6 +17,9 @@ mod load;
 pub mod mint;
 mod pool;
 pub mod proofs;
+mod queue;
+mod quotas;
+mod rates;
 mod recorder;
 mod snapshots;
 pub mod submission;
@@ -31,33 +35,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::oneshot;
 
 pub use directory::Presented;
 pub use group::SideWrite;
 pub use load::replay;
 pub use pool::PIECES_MAX;
+pub use quotas::{Days, Quotas};
+pub use rates::Rate;
 
 use cache::{NotLoaded, Slot, Workspaces};
-use desk::NotTaken;
 use directory::{Directory, Entry};
-use group::Change;
 use health::{Health, Watched};
 use mint::{Mint, Secret};
 use pool::AuditPool;
+use quotas::Holders;
 use snapshots::Snapshots;
-use submission::{Answer, Submission, SubmitError};
-use writer::{Job, Writer};
+use writer::Writer;
 
 use crate::clock::{Clock, WatchedClock};
-use crate::domain::command::Command;
 use crate::domain::id::{ProxyTokenId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::role::AccessKeyRole;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
-use crate::log::{CredentialHolder, EventLog, LogError, Note, PresentedId};
+use crate::log::{CredentialHolder, EventLog, LogError, PresentedId};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
@@ -86,6 +88,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Signs the checkpoints of the logs.
     pub signer: Signer,
+    /// How much others than the operator may ask for, and how long the journal is kept.
+    pub quotas: Quotas,
 }
 
 /// A caller who proved who they are, and the workspace that their credential belongs to; none for the operator.
@@ -132,6 +136,7 @@ pub struct Service {
     health: Arc<Health>,
     audits: AuditPool,
     signer: Signer,
+    holders: Holders,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -141,7 +146,7 @@ impl Service {
     /// # Errors
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
-        let Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer } = settings;
+        let Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer, quotas } = settings;
         // Without it only a clock that is set back is not noticed, so whoever has a good clock is served.
         let recorded = log.clock_mark().unwrap_or_else(|error| {
             tracing::error!(%error, "the newest time that this store has seen cannot be read: make sure that the clock is right");
@@ -176,6 +181,7 @@ impl Service {
             health: Arc::clone(&health),
             audits: AuditPool::default(),
             signer,
+            holders: Holders::new(quotas),
             threads: Mutex::default(),
         });
         let judge = Arc::clone(&writer);
@@ -256,43 +262,6 @@ impl Service {
     /// As [`Self::workspace`].
     pub async fn tree(&self, workspace: WorkspaceId) -> Result<Option<TreeHead>, LogError> {
         Ok(self.slot(workspace).await?.and_then(|slot| slot.tree()))
-    }
-
-    /// Asks for a change; the answer means that it is durable.
-    ///
-    /// # Errors
-    /// [`SubmitError`] says which rule said no, or why it could not be made durable.
-    pub async fn submit(&self, submission: Submission) -> Result<Answer, SubmitError> {
-        // A request that was done before gets its answer, which the writer finds.
-        let is_new = submission.retry.is_none();
-        if is_new && self.is_short_of_room() && !submission.commands.iter().all(Command::takes_away) {
-            return Err(LogError::NoRoom.into());
-        }
-        let slot = match submission.workspace {
-            Some(workspace) => self.slot(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?,
-            None => Slot::holding(Arc::new(Workspace::empty(mint::workspace_id(self.mint.as_ref())))),
-        };
-        let fresh = submission.commands.iter().map(|command| mint::fresh_for(self.mint.as_ref(), command));
-        let fresh = fresh
-            .collect::<Result<_, _>>()
-            .map_err(|error: mint::NoRandomness| LogError::Unavailable(error.to_string()))?;
-        let (reply, answer) = oneshot::channel();
-        let change = Change::of(submission, slot, fresh, reply);
-        self.writer.hand_in_or_do(Job::Change(Box::new(change))).map_err(|error| match error {
-            NotTaken::Full => SubmitError::Overloaded,
-            NotTaken::Closed => stopping().into(),
-        })?;
-        answer.await.map_err(|_| stopping())?
-    }
-
-    /// Writes beside the log, through the writer.
-    async fn write(&self, workspace: WorkspaceId, notes: Vec<Note>) -> Result<(), LogError> {
-        if self.is_short_of_room() && !notes.iter().all(Note::takes_away) {
-            return Err(LogError::NoRoom);
-        }
-        let (reply, answer) = oneshot::channel();
-        self.writer.hand_in(Job::Notes(workspace, notes, reply)).map_err(not_taken)?;
-        answer.await.map_err(|_| stopping())?
     }
 
     async fn slot(&self, workspace: WorkspaceId) -> Result<Option<Arc<Slot>>, LogError> {
@@ -439,13 +408,6 @@ impl Service {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
-}
-
-fn not_taken(why: NotTaken) -> LogError {
-    match why {
-        NotTaken::Full => LogError::Unavailable(SubmitError::Overloaded.to_string()),
-        NotTaken::Closed => stopping(),
-    }
 }
 
 /// Why work in the pool was not done. Where it panicked, whoever waits for it does too.

@@ -1,5 +1,7 @@
 //! What is handed to the writer, and what it answers.
 
+use std::time::Duration;
+
 use crate::domain::command::Command;
 use crate::domain::decide::{Decided, Refused};
 use crate::domain::id::WorkspaceId;
@@ -11,6 +13,12 @@ use crate::log::LogError;
 use crate::proof::frontier::TreeHead;
 
 use super::mint::Secret;
+use super::quotas::seconds;
+
+/// How many bytes a request may make the store write, whatever its size.
+pub const BYTES_FOR_ANY: usize = 64 * 1_024;
+/// How many bytes more it may for each byte of its own.
+pub const BYTES_FOR_A_BYTE: usize = 20;
 
 /// A change that is asked for.
 pub struct Submission {
@@ -26,6 +34,8 @@ pub struct Submission {
     pub expected: Option<Expected>,
     /// How the request is known again, if the caller may send it again.
     pub retry: Option<Retry>,
+    /// How many bytes the request had, by which it is limited what it may write; none for one that is not limited.
+    pub bytes: Option<usize>,
 }
 
 /// The revisions of which one must be the newest one. Without any, none is.
@@ -97,7 +107,18 @@ impl Repeatable {
     }
 }
 
+/// What a kept answer takes in the store beside its scope, its key, and a number for each command.
+const KEPT_BYTES: usize = 256;
+const KEPT_BYTES_A_COMMAND: usize = 8;
+
 impl Retry {
+    /// About how many bytes the store takes for it, where so many commands are asked for.
+    pub(super) fn bytes(&self, commands_len: usize) -> usize {
+        let scopes = std::iter::once(&self.scope).chain(&self.alias);
+        let one = self.key.len() + KEPT_BYTES + commands_len.saturating_mul(KEPT_BYTES_A_COMMAND);
+        scopes.map(|scope| scope.len() + one).sum()
+    }
+
     /// The scopes, the key and the fingerprint that the request is known by.
     pub(super) fn known_by(&self) -> KnownBy<'_> {
         (std::iter::once(&self.scope).chain(&self.alias).map(String::as_str).collect(), &self.key, self.fingerprint)
@@ -143,6 +164,12 @@ pub enum SubmitError {
     /// It could not be made durable; it may be tried again.
     #[error("{0}")]
     Log(#[from] LogError),
+    /// The same holder asks for more than is done soon.
+    #[error("too many of your changes are waiting: wait for the answers to those")]
+    Crowded,
+    /// The same holder has asked for too much of late.
+    #[error("this credential's holder asks for too much at a time: try again in {} s", seconds(*.0))]
+    TooFast(Duration),
     /// More is waiting than can be done soon.
     #[error("too many changes are waiting: try again in a moment")]
     Overloaded,

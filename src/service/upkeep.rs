@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::group::{ANSWER_KEPT_MICROS, MARKED_AHEAD_MICROS};
 use super::witness::CHECKPOINTS_A_ROUND_MAX;
 use super::writer::Job;
-use super::{INSTANCE, Service, not_taken};
+use super::{INSTANCE, Service};
 use crate::clock::{Reading, WatchedClock};
 use crate::domain::time::Instant;
 use crate::log::{LogError, Note};
@@ -24,6 +24,7 @@ impl Service {
         let reading = self.clock.read();
         if reading.unsettled.is_none() {
             self.keep_time(reading).await?;
+            self.prune_reads(reading.time).await?;
         } else {
             tracing::warn!("the machine's clock has jumped: nothing is written until it has been steady for a while");
         }
@@ -49,7 +50,7 @@ impl Service {
         let now = reading.judged;
         for id in self.reading(move |log| log.due(now)).await? {
             match self.slot(id).await {
-                Ok(Some(slot)) => self.writer.hand_in(Job::Expire(slot)).map_err(not_taken)?,
+                Ok(Some(slot)) => self.hand_in_own(id, Job::Expire(slot))?,
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
             }

@@ -17,6 +17,7 @@ use super::desk::{Desk, Due, NotTaken, Whose};
 use super::group::{Change, Group, Judge, Side, SideWrite};
 use super::health::Health;
 use super::mint::Mint;
+use super::queue::Place;
 use crate::clock::{ClockError, Reading, WatchedClock};
 use crate::domain::id::WorkspaceId;
 use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
@@ -79,14 +80,14 @@ impl Writer {
     }
 
     /// Hands in a job, to be done soon.
-    pub(super) fn hand_in(&self, job: Job) -> Result<(), NotTaken> {
-        self.desk.hand_in(job, false).map(|_| ())
+    pub(super) fn hand_in(&self, place: Place, job: Job) -> Result<(), NotTaken> {
+        self.desk.hand_in(place, job, false).map(|_| ())
     }
 
     /// Hands in a job and, where nobody is at work and the runtime lets this thread block, does it.
-    pub(super) fn hand_in_or_do(&self, job: Job) -> Result<(), NotTaken> {
+    pub(super) fn hand_in_or_do(&self, place: Place, job: Job) -> Result<(), NotTaken> {
         let may_block = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
-        let whose = self.desk.hand_in(job, Handle::try_current().is_ok_and(may_block))?;
+        let whose = self.desk.hand_in(place, job, Handle::try_current().is_ok_and(may_block))?;
         if whose == Whose::Yours {
             tokio::task::block_in_place(|| {
                 let _at_work = AtWork(self);

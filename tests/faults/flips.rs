@@ -135,6 +135,7 @@ async fn rights(folder: &Path, store: &Store) -> Result<Rights, LogError> {
         operator,
         cache_bytes: 1 << 20,
         signer: signer(),
+        quotas: tenure::service::Quotas::default(),
     })
     .unwrap();
     let mut rights = Rights::new();

@@ -21,7 +21,7 @@ use tenure::log::{EventLog, LogError};
 use tenure::proof::checkpoint::Checkpoint;
 use tenure::service::mint::{Mint, NoRandomness, Secret};
 use tenure::service::submission::{Accepted, Answer, Retry, Submission, SubmitError};
-use tenure::service::{Presented, Service, Settings, replay};
+use tenure::service::{Presented, Quotas, Service, Settings, replay};
 use uuid::Uuid;
 
 use crate::faulty::{Fault, FaultyLog};
@@ -129,7 +129,15 @@ impl Life {
             fingerprint: [1; 32],
             keep: Box::new(|accepted| accepted.view.workspace().head().0.to_be_bytes().to_vec()),
         });
-        Submission { workspace: self.id, caller: Caller::Operator, commands, reason: None, expected: None, retry }
+        Submission {
+            workspace: self.id,
+            caller: Caller::Operator,
+            commands,
+            reason: None,
+            expected: None,
+            retry,
+            bytes: None,
+        }
     }
 
     /// Asks for a change, and makes sure that the log is as the answer says.
@@ -255,6 +263,7 @@ fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>)
         clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
         signer: signer(),
+        quotas: Quotas::default(),
     })
     .unwrap()
 }

@@ -328,7 +328,8 @@ fn where_there_is_no_room_what_may_be_large_is_refused_and_single_checks_and_cha
 #[test]
 fn a_large_answer_to_a_change_counts_until_it_is_read() {
     let acme = Acme::new();
-    let add = |number: usize| json!({"type": "service_user.create", "name": format!("s{number}")});
+    let add =
+        |number: usize| json!({"type": "service_user.create", "name": format!("a-service-user-of-this-test-{number}")});
     let body = json!({"commands": (0..900).map(add).collect::<Vec<_>>()});
     let counted = acme.server.budgets.clone();
     let mut most = 0;

@@ -171,7 +171,7 @@ fn what_cannot_be_asked_is_refused() {
         "from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
         "from=yesterday",
         "actor=alice",
-        "actor=system",
+        "actor=systems",
         "actor=tok_01h455vb4pex5vsknk084sn02q",
         "at=3",
         "limit=0",

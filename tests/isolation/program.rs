@@ -67,6 +67,14 @@ impl Program {
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap_or_default())
     }
 
+    /// Posts JSON with an idempotency key; gives the status and the answer.
+    pub fn keyed(&self, path: &str, credential: &str, key: &str, body: &Value) -> (u16, Value) {
+        let request = self.agent.post(format!("http://{}{path}", self.address));
+        let request = request.header("authorization", format!("Bearer {credential}")).header("idempotency-key", key);
+        let mut answer = request.send_json(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap_or_default())
+    }
+
     /// As [`Self::call`], of what must succeed.
     #[track_caller]
     pub fn done(&self, method: &str, path: &str, credential: &str, body: &Value) -> Value {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tenure::domain::command::Profile;
 use tenure::domain::id::{UserId, WorkspaceId};
 use tenure::domain::time::{Instant, Revision};
-use tenure::log::journal::{ReadFilter, StoredRead};
+use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
@@ -83,6 +83,7 @@ impl EventLog for CountingLog {
         kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
         forget_answers(until: Instant) -> ();
         reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
+        old_reads(before: Instant, limit: usize) -> OldReads;
         newest_read(workspace: WorkspaceId) -> u64;
         due(now: Instant) -> Vec<WorkspaceId>;
         last_end(after: Instant, until: Instant) -> Option<Instant>;

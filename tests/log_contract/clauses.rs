@@ -8,7 +8,7 @@ use tenure::domain::principal::Principal;
 use tenure::domain::role::AccessKeyRole;
 use tenure::domain::time::Revision;
 use tenure::log::codec::StreamDecoder;
-use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
+use tenure::log::journal::{AnswerForm, AuditReader, OldReads, Pruning, ReadFilter, ReadRecord};
 use tenure::log::{
     Append, Appended, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
 };
@@ -54,6 +54,7 @@ macro_rules! contract {
             a_read_comes_back_as_it_was_recorded
             the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
+            the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice
             a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
             a_tree_goes_on_from_wherever_it_was
             a_tree_has_every_tile_where_tiles_fill
@@ -406,6 +407,29 @@ pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recor
     let pinned = ReadFilter { after: first[1].sequence, until_sequence: newest, ..ALL_READS };
     assert_eq!(asked(&pinned), [2, 5, 4], "what came meanwhile is not among them");
     assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
+}
+
+pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice(store: &impl Store) {
+    let log = store.open();
+    assert_eq!(log.old_reads(at(99), 9).unwrap(), OldReads::default());
+    for (number, of) in [(1, 1), (2, 2), (3, 1), (9, 1), (4, 1)] {
+        appended(&log, notes(of, [recorded(read(number, of))]));
+    }
+    let old = log.old_reads(at(5), 9).unwrap();
+    assert_eq!(old.rows, [(workspace(1), 2), (workspace(2), 1)].into(), "as far as all of them are old");
+    assert_eq!(log.old_reads(at(5), 2).unwrap().rows, [(workspace(1), 1), (workspace(2), 1)].into());
+    let before = log.newest_read(workspace(1)).unwrap();
+    let record = |number, of| ReadRecord { reader: AuditReader::System, rows: Some(2), ..read(number, of) };
+    let pruning = Pruning { up_to: old.up_to, records: vec![record(20, 1), record(21, 2)] };
+    appended(&log, notes(1, [Note::PruneReads(Box::new(pruning))]));
+    let left = |of| found(&log, of, &ALL_READS).iter().map(|read| read.at.micros()).collect::<Vec<_>>();
+    assert_eq!((left(1), left(2)), (vec![9, 4, 20], vec![21]));
+    assert!(log.newest_read(workspace(1)).unwrap() > before);
+    let all = log.old_reads(at(99), 9).unwrap();
+    let pruning = Pruning { up_to: all.up_to, records: vec![record(30, 1)] };
+    appended(&log, notes(1, [Note::PruneReads(Box::new(pruning))]));
+    assert_eq!((left(1), left(2)), (vec![30], vec![]));
+    assert!(log.newest_read(workspace(1)).unwrap() > all.up_to, "also where nothing else is left");
 }
 
 pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl Store) {

@@ -22,7 +22,7 @@ use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
-use tenure::service::{Service, Settings};
+use tenure::service::{Quotas, Service, Settings};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -142,9 +142,18 @@ impl Server {
     /// A server that has only so much memory for answers and for large bodies, in MiB.
     pub fn sparing(answers_mib: usize, bodies_mib: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let room = (Budgets::of_mib(answers_mib), Bodies::of_mib(bodies_mib));
+        let room = (Budgets::of_mib(answers_mib), Bodies::of_mib(bodies_mib), Quotas::default());
         let (clock, streams) = (Arc::new(SystemClock), Streams::default());
         let mut server = Self::with_room(folder.path(), clock, streams, TrustedProxies::default(), room);
+        server.folder = Some(folder);
+        server
+    }
+
+    /// A server of which others than the operator may ask only so much.
+    pub fn with_quotas(quotas: Quotas, clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let room = (Budgets::default(), Bodies::default(), quotas);
+        let mut server = Self::with_room(folder.path(), clock, Streams::default(), TrustedProxies::default(), room);
         server.folder = Some(folder);
         server
     }
@@ -164,7 +173,13 @@ impl Server {
     }
 
     fn configured(folder: &Path, clock: Arc<dyn Clock>, streams: Streams, trusted_proxies: TrustedProxies) -> Self {
-        Self::with_room(folder, clock, streams, trusted_proxies, (Budgets::default(), Bodies::default()))
+        Self::with_room(
+            folder,
+            clock,
+            streams,
+            trusted_proxies,
+            (Budgets::default(), Bodies::default(), Quotas::default()),
+        )
     }
 
     fn with_room(
@@ -172,20 +187,20 @@ impl Server {
         clock: Arc<dyn Clock>,
         streams: Streams,
         trusted_proxies: TrustedProxies,
-        (budgets, bodies): (Budgets, Bodies),
+        (budgets, bodies, quotas): (Budgets, Bodies, Quotas),
     ) -> Self {
-        Self::tuned_on(folder, clock, |app| App { budgets, bodies, streams, trusted_proxies, ..app })
+        Self::tuned_on(folder, clock, quotas, |app| App { budgets, bodies, streams, trusted_proxies, ..app })
     }
 
     /// A server whose settings are changed before it starts.
     pub fn tuned(clock: Arc<dyn Clock>, tune: impl FnOnce(App) -> App) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self::tuned_on(folder.path(), clock, tune);
+        let mut server = Self::tuned_on(folder.path(), clock, Quotas::default(), tune);
         server.folder = Some(folder);
         server
     }
 
-    fn tuned_on(folder: &Path, clock: Arc<dyn Clock>, tune: impl FnOnce(App) -> App) -> Self {
+    fn tuned_on(folder: &Path, clock: Arc<dyn Clock>, quotas: Quotas, tune: impl FnOnce(App) -> App) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(SqliteLog::open(folder).unwrap());
         let operator = Secret::new(OPERATOR.split_once('.').unwrap().1);
@@ -197,6 +212,7 @@ impl Server {
             clock_settle: Duration::from_mins(1),
             cache_bytes: 64 << 20,
             signer: signer(),
+            quotas,
         };
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -113,7 +113,9 @@ impl Seen {
     fn check(&mut self, event: &Event, before: Option<&Arc<Event>>) -> Result<(), String> {
         check(self.events.insert(event.id.to_string()), || format!("the event id {} is taken", event.id))?;
         if let Some(before) = before.filter(|before| before.command == event.command) {
-            let alike = command_of(event) == command_of(before);
+            // A long reason stands with the first events only.
+            let same_reason = event.reason.is_none() || event.reason == before.reason;
+            let alike = same_reason && command_of(event) == command_of(before);
             return check(alike, || {
                 format!("the events of {} differ in time, actor, credential or reason", event.command)
             });
@@ -124,10 +126,10 @@ impl Seen {
     }
 }
 
-/// What all events of a command have alike.
+/// What all events of a command have alike, but for the reason.
 fn command_of(event: &Event) -> String {
-    let Event { time, recorded, actor, credential, command, reason, .. } = event;
-    format!("{time} {recorded:?} {actor} {credential:?} {command} {reason:?}")
+    let Event { time, recorded, actor, credential, command, .. } = event;
+    format!("{time} {recorded:?} {actor} {credential:?} {command}")
 }
 
 /// A live command is later than the one before; an imported one is never earlier.

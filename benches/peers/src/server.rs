@@ -62,7 +62,7 @@ impl Server {
         let started = Instant::now();
         let mut program = Command::new(beside("tenure")?);
         program.args(["serve", "--listen", "127.0.0.1:0", "--cache-mib", "4096", "--data"]).arg(data);
-        program.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env("TENURE_LOG", "warn");
+        program.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env("TENURE_LOG", "warn").env("TENURE_CHANGE_RATE", "0");
         Ok((Self::start(program)?, started.elapsed()))
     }
 

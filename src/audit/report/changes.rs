@@ -175,7 +175,7 @@ fn row(view: &View, number: usize, event: &Event) -> ChangeRow {
         expires_at: expiry(&event.data),
         actor: event.actor.clone(),
         credential: event.credential,
-        reason: event.reason.clone(),
+        reason: view.reason_of(event),
         event: event.id,
         command: event.command,
     }

@@ -105,7 +105,7 @@ pub(super) fn service_users(asked: &Asked, found: &mut Found) -> Result<(), TooL
             let lane = format!("{} · {}", service_user.name, short(&token.id.to_string()));
             found.chart.bar(lane, Fill::Credential, token.issued_at, None);
             let mut evidence = plain.evidence.clone();
-            evidence.extend(view.event(token.issued).map(|event| Evidence::of(&event)));
+            evidence.extend(view.event(token.issued).map(|event| Evidence::of(view, &event)));
             found.add(ServiceUserRow {
                 token: Some(token.id),
                 issued_at: Some(token.issued_at),
@@ -317,7 +317,7 @@ pub(super) fn orphans(asked: &Asked, found: &mut Found) -> Result<(), TooLarge> 
     for (_, row) in live(asked).into_iter().filter(|(_, row)| !is_here(view, &row.issued_by)) {
         let left = departure(view, &row.issued_by);
         let mut evidence = row.evidence.clone();
-        evidence.extend(left.and_then(|left| view.event(left)).map(|event| Evidence::of(&event)));
+        evidence.extend(left.and_then(|left| view.event(left)).map(|event| Evidence::of(view, &event)));
         let about = about(row);
         let issuer_left_at = left.map(|left| view.time_of(left));
         found.chart.bar(lane(&about), Fill::Credential, about.issued_at, None);

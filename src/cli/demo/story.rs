@@ -162,7 +162,7 @@ async fn submit(
 ) -> Result<Accepted, Failure> {
     let reason: Reason = reason.parse()?;
     let reason = (!reason.as_str().is_empty()).then_some(reason);
-    let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None };
+    let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None, bytes: None };
     match service.submit(submission).await.map_err(broken)? {
         Answer::Done(accepted) => Ok(*accepted),
         Answer::Kept(_) => Err(broken("it was told before")),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::derive::derive;
 use super::folder::{
@@ -220,11 +220,13 @@ impl Reading<'_> {
         let named = named(answer).ok_or_else(unreadable)?;
         for (revision, told) in &named {
             let event = self.event(*revision, key, checkpoint)?;
-            if let Some(told) = told.iter().find(|told| **told != json!(Told::of(&event))) {
-                let path = event_file(*revision);
-                return Err(flawed(format!(
-                    "the answer tells of revision {revision} what `{path}` does not say: {told}"
-                )));
+            for told in told {
+                if *told != json!(self.said(&event, told, key, checkpoint)?) {
+                    let path = event_file(*revision);
+                    return Err(flawed(format!(
+                        "the answer tells of revision {revision} what `{path}` does not say: {told}"
+                    )));
+                }
             }
         }
         Ok(named.into_keys().collect())
@@ -242,6 +244,24 @@ impl Reading<'_> {
         let Some(next) = next else { return Ok(None) };
         question.check_next(&self.event(next, key, checkpoint)?).map_err(flawed)?;
         Ok(Some(next))
+    }
+
+    /// What an event says, with why as another event of the same command says it, where what is told names that one.
+    fn said(
+        &self,
+        event: &Event,
+        told: &Value,
+        key: &VerifierKey,
+        checkpoint: &Checkpoint,
+    ) -> Result<Told, Unverified> {
+        let said = Told::alone(event);
+        let Some(elsewhere) = told.get("reason_revision").and_then(Value::as_u64).map(Revision) else {
+            return Ok(said);
+        };
+        let first = self.event(elsewhere, key, checkpoint)?;
+        let is_of_command = first.command == event.command && elsewhere < event.revision && said.reason.is_none();
+        let (reason, reason_revision) = if is_of_command { (first.reason, Some(elsewhere)) } else { (None, None) };
+        Ok(Told { reason, reason_revision, ..said })
     }
 
     /// The event of a revision, which its receipt proves to be in the log.

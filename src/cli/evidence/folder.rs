@@ -100,6 +100,10 @@ pub(super) fn named(answer: Value) -> Option<BTreeMap<Revision, Vec<Value>>> {
             Value::Object(fields) => {
                 if fields.contains_key("event") {
                     let revision = fields.get("revision").and_then(Value::as_u64)?;
+                    // What it says of why stands in another event.
+                    if let Some(elsewhere) = fields.get("reason_revision") {
+                        named.entry(Revision(elsewhere.as_u64()?)).or_default();
+                    }
                     named.entry(Revision(revision)).or_default().push(Value::Object(fields));
                 } else {
                     left.extend(fields.into_iter().map(|(_, value)| value));

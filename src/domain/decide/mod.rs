@@ -50,6 +50,9 @@ pub const SCOPE_MAX: usize = 1_000;
 /// was made can be too large to end.
 pub const EVENTS_MAX: usize = 10_000;
 
+/// The most bytes that the events of one request repeat of its reason, all together, after the first of them.
+pub const REASON_REPEATS_BYTES_MAX: usize = 4_096;
+
 /// What a command may append, in order; nothing if it would change nothing.
 pub type Decision = Result<Vec<EventData>, Rejection>;
 
@@ -109,6 +112,30 @@ pub struct Stamp {
     pub credential: Option<CredentialId>,
     /// Why, in their words.
     pub reason: Option<Reason>,
+}
+
+/// What the events of a request have said of its reason so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    is_said: bool,
+    repeated: usize,
+}
+
+impl Said {
+    /// The reason that the next event carries. The first carries it always, the others while the repeats are few:
+    /// [`View::reason_of`] finds that of the first for the rest.
+    fn next(&mut self, stamp: &Stamp) -> Option<Reason> {
+        let reason = stamp.reason.as_ref()?;
+        if self.is_said {
+            let repeated = self.repeated.saturating_add(reason.as_str().len());
+            if repeated > REASON_REPEATS_BYTES_MAX {
+                return None;
+            }
+            self.repeated = repeated;
+        }
+        self.is_said = true;
+        Some(reason.clone())
+    }
 }
 
 /// Gives events their ids, and takes them down before they count.
@@ -198,6 +225,7 @@ fn decide_each(
     recorder: &mut dyn Recorder,
 ) -> Result<Decided, Refused> {
     let mut decided = Decided::default();
+    let mut said = Said::default();
     let mut made = 0;
     for (index, (command, fresh)) in commands.iter().enumerate() {
         let refused = |rejection| Refused { index, rejection };
@@ -208,7 +236,7 @@ fn decide_each(
         if made > EVENTS_MAX {
             return Err(refused(Rejection::TooLarge { what: "events a command", max: EVENTS_MAX }));
         }
-        decided.events.extend(record(workspace, data, stamp, recorder).map_err(refused)?);
+        decided.events.extend(record(workspace, data, (stamp, &mut said), recorder).map_err(refused)?);
         decided.ends.push(decided.events.len());
     }
     Ok(decided)
@@ -237,13 +265,13 @@ pub fn expire_at(
     recorder: &mut dyn Recorder,
 ) -> Result<Vec<Arc<Event>>, Rejection> {
     let data = due(workspace, instant);
-    record(workspace, data, stamp, recorder)
+    record(workspace, data, (stamp, &mut Said::default()), recorder)
 }
 
 fn record(
     workspace: &mut Arc<Workspace>,
     data: Vec<EventData>,
-    stamp: &Stamp,
+    (stamp, said): (&Stamp, &mut Said),
     recorder: &mut dyn Recorder,
 ) -> Result<Vec<Arc<Event>>, Rejection> {
     let mut revision = workspace.head();
@@ -259,7 +287,7 @@ fn record(
             actor: stamp.actor.clone(),
             credential: stamp.credential,
             command: stamp.command,
-            reason: stamp.reason.clone(),
+            reason: said.next(stamp),
             data,
         });
         recorder.take_down(&event)?;

@@ -180,20 +180,30 @@ impl History {
 
     /// The last revision of the command that the revision belongs to.
     pub(super) fn end_of_command(&self, revision: Revision) -> Revision {
-        let Some(command) = self.command_of(revision) else { return revision };
-        let continues = |revision: u64| self.command_of(Revision(revision)) == Some(command);
-        let (mut within, mut step) = (revision.0, 1_u64);
-        while continues(within.saturating_add(step)) {
-            within = within.saturating_add(step);
+        Revision(revision.0.saturating_add(self.neighbours(revision, u64::saturating_add)))
+    }
+
+    /// The first revision of the command that the revision belongs to, as far as it is loaded.
+    pub(super) fn start_of_command(&self, revision: Revision) -> Revision {
+        Revision(revision.0.saturating_sub(self.neighbours(revision, u64::saturating_sub)))
+    }
+
+    /// How many events of the same command lie beside the one of a revision, in a direction.
+    fn neighbours(&self, revision: Revision, away: impl Fn(u64, u64) -> u64) -> u64 {
+        let Some(command) = self.command_of(revision) else { return 0 };
+        let is_same = |count: u64| self.command_of(Revision(away(revision.0, count))) == Some(command);
+        let (mut within, mut step) = (0, 1_u64);
+        while is_same(within + step) {
+            within += step;
             step = step.saturating_mul(2);
         }
         while step > 1 {
             step /= 2;
-            if continues(within.saturating_add(step)) {
-                within = within.saturating_add(step);
+            if is_same(within + step) {
+                within += step;
             }
         }
-        Revision(within)
+        within
     }
 
     /// The events after one revision, up to and with another.

@@ -14,7 +14,7 @@ pub use resources::{PlacementView, ResourceTypeView};
 
 use crate::domain::event::{AccessKeyTerms, Event, TokenTerms, WorkspaceDescription};
 use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId};
-use crate::domain::name::{EnvironmentName, ServiceUserName};
+use crate::domain::name::{EnvironmentName, Reason, ServiceUserName};
 use crate::domain::principal::{Actor, Principal};
 use crate::domain::registry::{EnvironmentFacts, PrincipalFacts};
 use crate::domain::rejection::Rejection;
@@ -179,6 +179,18 @@ impl View {
     /// The event of a revision, if the view reaches it.
     pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
         (revision <= self.revision).then(|| self.workspace.event(revision)).flatten()
+    }
+
+    /// Gives the reason of an event: its own or, where it has none, that of its command's first event, which need not be repeated.
+    pub fn reason_of(&self, event: &Event) -> Option<Reason> {
+        event.reason.clone().or_else(|| self.reason_elsewhere(event).map(|(_, reason)| reason))
+    }
+
+    /// Gives the reason that the first event of an event's command has, and the revision of that, where it is another one.
+    pub fn reason_elsewhere(&self, event: &Event) -> Option<(Revision, Reason)> {
+        let first = self.workspace.start_of_command(event.revision);
+        let reason = (first != event.revision).then(|| self.event(first)).flatten()?.reason.clone()?;
+        Some((first, reason))
     }
 
     /// Whether the workspace is there, and the event that made or ended it.

@@ -150,7 +150,7 @@ impl Judge {
 /// The events of revisions; who made them and why is told only to those who may read the audit.
 fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     let of = if audits { Evidence::of } else { Evidence::anonymous };
-    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(&event)).collect()
+    revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(view, &event)).collect()
 }
 
 /// Answers one question.

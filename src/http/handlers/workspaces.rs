@@ -59,7 +59,7 @@ pub async fn delete(asked: Asked) -> Answered {
     let alias = by_name.then(|| format!("name {named} {}", asked.holder()));
     let found = asked.find_workspace().await;
     if let (Err(_), Some(alias)) = (&found, &alias)
-        && let Some(answer) = answer_again(&asked, alias.clone()).await?
+        && let Some(answer) = answer_again(&asked, alias.clone(), &[DeleteWorkspace {}.into()], entities).await?
     {
         return Ok(answer);
     }

@@ -12,7 +12,7 @@ use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::name::WorkspaceName;
 use crate::domain::time::{Instant, Revision};
-use crate::log::journal::ReadRecord;
+use crate::log::journal::{Pruning, ReadRecord};
 use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
 
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
@@ -204,6 +204,7 @@ fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> r
             execute(connection, sql, params![key.key.0, key.at, key.note])
         }
         Note::RecordRead(read) => record_read(connection, read),
+        Note::PruneReads(pruning) => prune_reads(connection, pruning),
     }
 }
 
@@ -272,4 +273,12 @@ fn record_read(connection: &Connection, read: &ReadRecord) -> rusqlite::Result<(
         read.rows.map(Count),
     ];
     execute(connection, sql, params)
+}
+
+fn prune_reads(connection: &Connection, pruning: &Pruning) -> rusqlite::Result<()> {
+    // The records first, so that the journal is never empty, and no place in it is given twice.
+    for record in &pruning.records {
+        record_read(connection, record)?;
+    }
+    execute(connection, "DELETE FROM audit_reads WHERE sequence <= ?1", [Count(pruning.up_to)])
 }

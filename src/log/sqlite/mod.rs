@@ -25,7 +25,7 @@ use files::FolderLock;
 use reserve::Reserve;
 use rusqlite::{Connection, ErrorCode};
 
-use super::journal::{ReadFilter, StoredRead};
+use super::journal::{OldReads, ReadFilter, StoredRead};
 use super::rows::StoredRow;
 use super::{
     Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
@@ -348,6 +348,10 @@ impl EventLog for SqliteLog {
 
     fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError> {
         self.ask(|connection| read::reads(connection, workspace, filter, limit))
+    }
+
+    fn old_reads(&self, before: Instant, limit: usize) -> Result<OldReads, LogError> {
+        self.ask(|connection| read::old_reads(connection, before, limit))
     }
 
     fn newest_read(&self, workspace: WorkspaceId) -> Result<u64, LogError> {

@@ -7,7 +7,7 @@ use super::values::Count;
 use crate::domain::command::Profile;
 use crate::domain::id::{UserId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
-use crate::log::journal::{ReadFilter, ReadRecord, StoredRead};
+use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
 use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey};
 use crate::proof::note::PublicKey;
 
@@ -199,6 +199,21 @@ pub(super) fn stored_read(row: &Row<'_>) -> rusqlite::Result<StoredRead> {
         rows: row.get::<_, Option<Count>>(12)?.map(|count| count.0),
     };
     Ok(StoredRead { sequence: row.get::<_, Count>(0)?.0, record })
+}
+
+pub(super) fn old_reads(connection: &Connection, before: Instant, limit: usize) -> rusqlite::Result<OldReads> {
+    let sql = "SELECT sequence, workspace, at FROM audit_reads ORDER BY sequence LIMIT ?1";
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query([at_most(limit)])?;
+    let mut old = OldReads::default();
+    while let Some(row) = rows.next()? {
+        if row.get::<_, Instant>(2)? >= before {
+            break;
+        }
+        old.up_to = row.get::<_, Count>(0)?.0;
+        *old.rows.entry(row.get(1)?).or_default() += 1;
+    }
+    Ok(old)
 }
 
 pub(super) fn newest_read(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<u64> {

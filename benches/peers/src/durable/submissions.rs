@@ -15,7 +15,7 @@ use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
 use tenure::service::mint::{RandomMint, Secret};
 use tenure::service::submission::Submission;
-use tenure::service::{Service, Settings};
+use tenure::service::{Quotas, Service, Settings};
 use tokio::runtime::Runtime;
 
 use super::CALLERS;
@@ -38,7 +38,9 @@ pub fn rate(runtime: &Runtime, data: &Path, workspace: WorkspaceId, time: Durati
         mint: Arc::new(RandomMint),
         operator: Secret::new(OPERATOR_SECRET),
         signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() },
-        clock_settle: Duration::from_mins(1), cache_bytes: 1 << 30,
+        clock_settle: Duration::from_mins(1),
+        cache_bytes: 1 << 30,
+        quotas: Quotas::default(),
     };
     let service = runtime.block_on(async { Service::start(settings) })?;
     let submitting = Arc::clone(&service);
@@ -66,5 +68,6 @@ fn change(workspace: WorkspaceId, caller: usize, did: usize) -> Submission {
         reason: None,
         expected: None,
         retry: None,
+        bytes: None,
     }
 }

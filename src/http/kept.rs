@@ -1,0 +1,75 @@
+//! What is kept of a change that may be asked for again: where in the log it stands.
+//!
+//! The answer to a change is made from its commands, its events, and the view right after it. Whoever asks again sends the same commands,
+//! and the log has the rest; so no copy of any of it is kept, and the answer is the same, but for secrets, which are shown once.
+
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::asked::Asked;
+use super::problem::Problem;
+use crate::domain::decide::Decided;
+use crate::domain::event::{Event, EventData};
+use crate::domain::id::WorkspaceId;
+use crate::domain::time::{Instant, Revision};
+use crate::domain::view::View;
+use crate::service::mint::Secret;
+use crate::service::submission::Accepted;
+
+/// The place of a change in a log.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptPlace {
+    workspace: WorkspaceId,
+    /// The newest revision right after it.
+    revision: Revision,
+    /// When it happened, in microseconds.
+    instant: i64,
+    /// For each command, how many of the events are its own or of those before it.
+    ends: Vec<usize>,
+}
+
+/// Gives what is kept of a change.
+pub fn place_of(accepted: &Accepted) -> Vec<u8> {
+    let view = &accepted.view;
+    let (workspace, revision, instant) = (view.workspace().id(), view.revision(), view.instant().micros());
+    let place = KeptPlace { workspace, revision, instant, ends: accepted.decided.ends.clone() };
+    serde_json::to_vec(&place).unwrap_or_default()
+}
+
+/// Gives the change again that something was kept of; none if it was kept in the form of earlier versions.
+///
+/// # Errors
+/// The log cannot be read.
+pub async fn accepted_again(asked: &Asked, kept: &[u8]) -> Result<Option<Accepted>, Problem> {
+    let Ok(place) = serde_json::from_slice::<KeptPlace>(kept) else { return Ok(None) };
+    let KeptPlace { workspace, revision, instant, ends } = place;
+    let len = ends.last().copied().unwrap_or(0);
+    let before = revision.0.checked_sub(u64::try_from(len).unwrap_or(u64::MAX)).map(Revision).ok_or_else(unreadable)?;
+    let service = &asked.app.service;
+    let root = service.workspace(workspace).await?.filter(|root| root.head() >= revision).ok_or_else(unreadable)?;
+    let stored = service.reading(move |log| log.read(workspace, before, len)).await?;
+    let decided = Decided { events: root.events(before, revision).collect(), ends };
+    if stored.len() != len || decided.events.len() != len {
+        return Err(unreadable());
+    }
+    let secrets = (0..decided.ends.len()).map(|index| withheld(&decided, index)).collect();
+    let stored = stored.into_iter().map(|event| event.bytes).collect();
+    let view = View::seen_at(root, revision, Instant::from_micros(instant));
+    Ok(Some(Accepted { view, decided, stored, secrets, tree: None }))
+}
+
+/// Stands for the secret of what a command made, which was shown before.
+fn withheld(decided: &Decided, index: usize) -> Option<Secret> {
+    let made_credential = |event: &Event| {
+        matches!(
+            event.data,
+            EventData::TokenIssued(..) | EventData::ProxyTokenCreated(..) | EventData::AccessKeyIssued(..)
+        )
+    };
+    decided.events_of(index).iter().any(|event| made_credential(event)).then(|| Secret::new(""))
+}
+
+/// A kept answer cannot be given again.
+pub fn unreadable() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the kept answer cannot be read")
+}
