@@ -6,6 +6,9 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
+use tenure::domain::time::Revision;
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Append, EventLog, Outcome};
 use tenure::service::inspect::inspect;
 
 use crate::acme::{Acme, TestClock, id, question, workspace_body};
@@ -180,5 +183,71 @@ fn an_access_key_of_a_deleted_workspace_that_was_forgotten_stays_so() {
         acme.server.get(&path("/events"), &forgotten).refused(401, "unauthenticated");
         acme.server.get(&path("/events"), &kept).expect(200);
         assert_eq!(flaws(acme), [""; 0]);
+    }
+}
+
+/// An event that is well formed, in its tree, and of an actor who is a manager: only its credential is not that actor's.
+#[test]
+fn an_event_whose_actor_could_not_hold_its_credential_is_found() {
+    let acme = Acme::new();
+    acme.member("rob", "manager");
+    let (rob, revoked) = (token(&acme, "rob"), token(&acme, "rob"));
+    acme.delete(&format!("tokens/{}", id(&revoked))).expect(200);
+    acme.call("POST", "members", &rob, &json!({"user": "ann", "role": "member"})).expect(201);
+    let stored = acme.server.service.log();
+    let workspace = acme.get("").expect(200).json["id"].as_str().unwrap().parse().unwrap();
+    let head = Revision(acme.head());
+    let last = stored.read(workspace, Revision(head.0 - 1), 1).unwrap().remove(0);
+    let text = String::from_utf8(last.bytes).unwrap();
+    let made = text
+        .replace("user:ann", "user:eve")
+        .replace(&format!("\"revision\":{head}"), &format!("\"revision\":{}", head.next()));
+    let made = made.replace("\"command\":\"cmd_0", "\"command\":\"cmd_1").replace("\"id\":\"evt_0", "\"id\":\"evt_1");
+    let later = |text: &str| {
+        let time = text.split("\"time\":\"").nth(1).unwrap().split('"').next().unwrap();
+        text.replace(time, "2100-01-01T00:00:00.000000Z")
+    };
+    let held = format!("\"credential\":\"{}\"", id(&rob));
+    let with = |credential: &str| later(&made).replace(&held, credential);
+    let cases = [
+        (later(&made), None),
+        (with(&format!("\"credential\":\"{}\"", id(&acme.alice))), Some("is a token of `user:alice`")),
+        (with(&format!("\"credential\":\"{}\"", id(&revoked))), Some("had ended")),
+        (with("\"credential\":\"tok_00000000000000000000000001\""), Some("made no tok_")),
+        (with("\"credential\":\"operator\""), Some("its credential is `operator`")),
+        (later(&made).replace(&format!("{held},"), ""), Some("its credential is `none`")),
+        (later(&made).replace("\"actor\":\"user:rob\"", "\"actor\":\"operator\""), Some("its actor is `operator`")),
+        (later(&made).replace("\"actor\":\"user:rob\"", "\"actor\":\"system\""), Some("its actor is `system`")),
+    ];
+    for (event, found) in cases {
+        let append = |folder: &Path| {
+            let part =
+                Append { workspace, expected: head, events: vec![event.clone().into_bytes()], notes: Vec::new() };
+            assert_eq!(SqliteLog::open(folder).unwrap().append(&[part]).unwrap().outcomes, [Outcome::Appended]);
+        };
+        let forged = Acme { server: acme.server.on_copy(Arc::new(SystemClock), append), alice: acme.alice.clone() };
+        match found {
+            None => assert_eq!(flaws(&forged), [""; 0]),
+            Some(why) => assert_found(&forged, &[&format!("revision {}", head.next()), why]),
+        }
+    }
+}
+
+#[test]
+fn a_read_of_the_journal_by_who_could_not_have_asked_is_found() {
+    let acme = Acme::new();
+    acme.member("rob", "manager");
+    let rob = token(&acme, "rob");
+    acme.call("GET", "events", &rob, &Value::Null).expect(200);
+    assert_eq!(flaws(&altered(&acme, "")), [""; 0]);
+    let no_triggers = "DROP TRIGGER audit_reads_are_never_updated;";
+    for (sql, words) in [
+        ("UPDATE audit_reads SET reader = 'user:alice'", "by `user:alice`, who could not have asked"),
+        ("UPDATE audit_reads SET reader = 'operator'", "by `operator`, who could not have asked"),
+        ("UPDATE audit_reads SET token = NULL", "by `user:rob`, who could not have asked"),
+        ("UPDATE audit_reads SET revision = 1000", "is of revision 1000"),
+        ("UPDATE audit_reads SET reader = 'nobody'", "a row of `audit_reads` cannot be read"),
+    ] {
+        assert_found(&altered(&acme, &format!("{no_triggers} {sql}")), &[words]);
     }
 }
