@@ -48,7 +48,12 @@ impl Home {
     }
 
     fn asking(with_log: bool, question: &str) -> Self {
-        let stage = Stage::of(&history());
+        Self::of(&history(), with_log, question)
+    }
+
+    /// Evidence about a recorded history.
+    fn of(history: &str, with_log: bool, question: &str) -> Self {
+        let stage = Stage::of(history);
         let home = Self { folder: tempfile::tempdir().unwrap(), key: stage.folder.path().join("key.vkey") };
         let served = Served::on(&stage);
         let said = run(served
@@ -318,4 +323,26 @@ fn a_served_log_is_verified_as_a_folder_is() {
     let said = Served::on(&stage).verify(&stage);
     assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(said.err.contains("revision 300") && said.err.contains("the hash of its bytes is"), "{}", said.err);
+}
+
+#[test]
+fn a_long_reason_is_proved_by_the_event_that_has_it_and_no_other_is_believed() {
+    let reason = "a ticket with a long text; ".repeat(36);
+    let members: Vec<_> =
+        (0..12).map(|n| format!("{{\"type\":\"member.add\",\"user\":\"u{n}\",\"role\":\"member\"}}")).collect();
+    let line = format!(
+        "{{\"time\":\"2024-07-01T00:00:00Z\",\"actor\":\"user:alice\",\"reason\":\"{}\",\"commands\":[{}]}}\n",
+        reason.trim(),
+        members.join(",")
+    );
+    let home = Home::of(&(history() + &line), true, "who x --at 2024-08-01");
+    let answer = fs::read_to_string(home.evidence().join("answer.json")).unwrap();
+    assert_eq!(answer.matches(reason.trim()).count(), 12, "it is told of each of them");
+    assert!(answer.matches("\"reason_revision\"").count() >= 7, "most events do not have it");
+    home.verify().ok();
+    home.alter("answer.json", "a ticket with a long", "a ticket with a wrong", &["does not say"]);
+    let first = answer.split("\"reason_revision\":").nth(1).unwrap().split([',', '}']).next().unwrap();
+    let another = |revision: &str| (format!("\"reason_revision\":{first}"), format!("\"reason_revision\":{revision}"));
+    let (from, to) = another("4");
+    home.alter("answer.json", &from, &to, &["4"]);
 }
