@@ -25,7 +25,8 @@ impl PublishedLog for Files {
 }
 
 static GOOD: LazyLock<(Vec<Vec<u8>>, Signer, VerifierKey)> = LazyLock::new(|| {
-    let events: Vec<Vec<u8>> = LOG.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    let events: Vec<Vec<u8>> =
+        LOG.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
     let workspace = codec::decode(&events[0]).map(|event| event.workspace).expect("a recorded event");
     let signer = Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() };
     let verifier = signer.verifier(workspace);
