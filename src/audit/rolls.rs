@@ -1,7 +1,7 @@
 //! The rolls that are kept, so that who had access over a span of time is found without judging anything twice.
 //!
 //! They are beside the facts and bounded: the one that is asked for least goes first, and is made again when it is asked for. What is
-//! found through them is exactly what [`tenures_in`] finds; where no roll can say it, that is asked. *(tests/rolls.rs)*
+//! found through them is exactly what [`tenures_in`] finds; where no roll can say it, that is asked. *(tests/domain/rolls.rs)*
 
 use std::sync::Arc;
 

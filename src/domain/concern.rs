@@ -23,7 +23,7 @@ pub enum Affected {
 impl Event {
     /// Whose role in an environment the event may change. Nobody else's ever rests on it: what
     /// [`View::bearing`](super::view::View::bearing) names for a principal is an event that affects them.
-    // INVARIANT: rolls are brought forward by it (tests/rolls.rs). No wildcard, so that a new event is thought of here.
+    // INVARIANT: rolls are brought forward by it (tests/domain/rolls.rs). No wildcard, so that a new event is thought of here.
     pub fn affected_in(&self, environment: EnvironmentId) -> Affected {
         let only = |id: &EnvironmentId, affected: Affected| {
             if *id == environment { affected } else { Affected::Nobody }

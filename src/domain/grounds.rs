@@ -20,7 +20,7 @@ pub struct Grounds {
 
 impl Grounds {
     /// Adds an event; one that never was, revision 0, adds nothing.
-    // INVARIANT: no rule rests on more than `GROUNDS_MAX` events. Kept by `tests/model.rs`, which meets every rule.
+    // INVARIANT: no rule rests on more than `GROUNDS_MAX` events. Kept by `tests/domain/model.rs`, which meets every rule.
     #[must_use]
     pub fn and(mut self, revision: Revision) -> Self {
         self.add(revision);

@@ -282,7 +282,7 @@ pub type EachEvent<'a> = &'a mut dyn FnMut(StoredEvent<&[u8]>) -> Result<(), Log
 /// A durable store of event streams.
 ///
 /// # Contract
-/// Every implementation is run against `tests/log_contract.rs`, which holds it to each of these:
+/// Every implementation is run against `tests/store/log_contract.rs`, which holds it to each of these:
 /// 1. [`append`](Self::append) handles the parts of a group in order and commits once. When it returns `Ok`, every part whose
 ///    outcome is [`Outcome::Appended`] survives a power cut; a part with another outcome left nothing, and did not harm
 ///    its neighbours. A later part of the same stream sees what an earlier part appended.

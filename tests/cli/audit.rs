@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::{Credential, Said, Server, program, run};
+use crate::support::program::{Credential, Said, Server, program, run};
 
 const HISTORY: &str = concat!(
     r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::support::{Running, program, run};
+use crate::support::program::{Running, program, run};
 
 /// Everything that the tour says, up to its last line.
 fn tour(running: &mut Running) -> String {

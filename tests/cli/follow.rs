@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Credential, Running, Server};
+use crate::support::program::{Credential, Running, Server};
 
 /// The next event of a stream of JSON lines.
 #[track_caller]

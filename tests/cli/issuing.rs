@@ -1,6 +1,6 @@
 //! Ids of identity providers, what members issued when they go, and grants that end.
 
-use crate::support::{Credential, Server, program, run};
+use crate::support::program::{Credential, Server, program, run};
 
 /// A workspace with RBAC and a restricted environment `prod`.
 fn company(server: &Server) -> Credential {

@@ -12,7 +12,7 @@ use tenure::domain::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
 
-use crate::support::{Said, Server, program, run, tenure};
+use crate::support::program::{Said, Server, program, run, tenure};
 
 const HISTORY: &str = concat!(
     r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,

@@ -1,6 +1,6 @@
 //! The client commands against a running server: what they say, what they ask for, and how they exit.
 
-use crate::support::{Credential, Server, program, run, tenure};
+use crate::support::program::{Credential, Server, program, run, tenure};
 
 /// A workspace with RBAC, a member bob, a service user ci, and a restricted environment `prod`.
 fn company(server: &Server) -> Credential {

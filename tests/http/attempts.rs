@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::acme::{Acme, TestClock, id, path};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, TestClock, id, path};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 fn stage() -> (Arc<TestClock>, Acme) {
     let clock = TestClock::start();

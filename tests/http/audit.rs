@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::Revision;
 
-use crate::acme::{Acme, id, path, workspace_body};
-use crate::server::{OPERATOR, Server};
+use crate::support::acme::{Acme, id, path, workspace_body};
+use crate::support::server::{OPERATOR, Server};
 
 fn stage() -> Acme {
     let acme = Acme::new();

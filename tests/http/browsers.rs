@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tenure::http::routes::{Kind, Route, table};
 
-use crate::acme::{Acme, path};
-use crate::server::{Reply, Server};
+use crate::support::acme::{Acme, path};
+use crate::support::server::{Reply, Server};
 
 /// Every route whose requests can change something or have a body, as its method and a path.
 fn guarded() -> Vec<(Route, String)> {
@@ -175,7 +175,7 @@ mod a_real_browser {
 
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-    /// The browser's name; none on a machine without one, where `tests/reports/browser.rs` says how to get it.
+    /// The browser's name; none on a machine without one, where `tests/domain/reports/browser.rs` says how to get it.
     #[expect(clippy::print_stderr, reason = "says why nothing is tried")]
     fn browser() -> Option<&'static str> {
         let runs = |name: &&str| {

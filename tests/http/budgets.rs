@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tenure::service::PIECES_MAX;
 
-use crate::acme::{Acme, path, question};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, path, question};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 /// As large as a body may be, but for a little.
 const LARGE: usize = 2_000_000;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, id, path, types, workspace_body};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, id, path, types, workspace_body};
+use crate::support::server::{OPERATOR, Reply};
 
 const WORKSPACE: &[&str] = &["id", "name", "kind", "plan", "rbac"];
 const MEMBER: &[&str] = &["user", "role", "since"];

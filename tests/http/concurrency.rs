@@ -8,8 +8,8 @@ use tenure::clock::SystemClock;
 use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::Revision;
 
-use crate::acme::{Acme, id, path, workspace_body};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, id, path, workspace_body};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 /// No gap, no two events with one id, and times that never run back.
 fn verify(server: &Server, workspace: &str) -> Vec<Value> {

@@ -9,7 +9,7 @@ use tenure::clock::SystemClock;
 use tenure::http::App;
 use tenure::http::connections::Connections;
 
-use crate::server::Server;
+use crate::support::server::Server;
 
 const MOST: usize = 5;
 

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tenure::http::cursor::CursorKey;
 
-use crate::acme::{Acme, path};
-use crate::server::{OPERATOR, Reply, signer};
+use crate::support::acme::{Acme, path};
+use crate::support::server::{OPERATOR, Reply, signer};
 
 /// Acme with three of what is listed.
 fn stage() -> Acme {
@@ -16,7 +16,7 @@ fn stage() -> Acme {
         acme.member(&format!("m{number}"), "member");
         acme.grant("prod", &format!("user:m{number}"), "contributor");
         acme.put(&format!("resources/app/a{number}"), &json!({"environment": "prod"})).expect(201);
-        let other = crate::acme::workspace_body(&format!("w{number}"), "shared", "team", "olga");
+        let other = crate::support::acme::workspace_body(&format!("w{number}"), "shared", "team", "olga");
         acme.server.post("/v1/workspaces", OPERATOR, &other).expect(201);
         acme.get("audit/access").expect(200);
     }
@@ -222,7 +222,7 @@ fn a_bare_number_that_looks_like_a_year_is_refused_where_an_instant_may_stand() 
         assert_eq!(bare.json["items"], named.json["items"], "{rest}");
         assert_eq!(named.header("tenure-revision"), Some("7"), "{rest}");
     }
-    let question = crate::acme::question("user:alice", "deploy", "app@main");
+    let question = crate::support::acme::question("user:alice", "deploy", "app@main");
     acme.post("access/v1/evaluation?at=2026", &question).refused(422, "invalid");
     assert_eq!(acme.post("access/v1/evaluation?at=r5", &question).expect(200).header("tenure-revision"), Some("5"));
     acme.server.get("/v1/workspaces?at=2026", OPERATOR).refused(422, "invalid");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, path, question};
-use crate::server::OPERATOR;
+use crate::support::acme::{Acme, path, question};
+use crate::support::server::OPERATOR;
 
 fn stage() -> Acme {
     let acme = Acme::new();
@@ -133,7 +133,7 @@ fn a_question_that_is_malformed_is_400() {
 mod batches {
     use super::*;
 
-    fn decisions(reply: &crate::server::Reply) -> Vec<bool> {
+    fn decisions(reply: &crate::support::server::Reply) -> Vec<bool> {
         let evaluations = reply.json["evaluations"].as_array().unwrap();
         evaluations.iter().map(|one| one["decision"].as_bool().unwrap()).collect()
     }
@@ -296,9 +296,9 @@ mod who_may_ask {
 
 mod proxy_auth {
     use super::*;
-    use crate::acme::id;
+    use crate::support::acme::id;
 
-    fn ask(acme: &Acme, method: &str, environment: &str, headers: &[(&str, &str)]) -> crate::server::Reply {
+    fn ask(acme: &Acme, method: &str, environment: &str, headers: &[(&str, &str)]) -> crate::support::server::Reply {
         acme.server.send(method, &path(&format!("proxy-auth/{environment}")), headers, None)
     }
 
@@ -326,7 +326,7 @@ mod proxy_auth {
         let token = acme.proxy_token(Some(&["prod"]));
         for (query, status) in [("?accepted=200", 200), ("?accepted=204", 204), ("?accepted=403", 204), ("?x=1", 204)] {
             let reply = acme.proxy(&format!("prod{query}"), &token).expect(status);
-            assert_eq!(reply.header("tenure-token"), Some(crate::acme::id(&token)), "{query}");
+            assert_eq!(reply.header("tenure-token"), Some(crate::support::acme::id(&token)), "{query}");
             assert_eq!(reply.text, "");
         }
         acme.proxy("none?accepted=200", &token).expect(403);
@@ -400,7 +400,7 @@ mod proxy_auth {
 
     #[test]
     fn an_expired_token_is_401_at_once() {
-        let clock = crate::acme::TestClock::start();
+        let clock = crate::support::acme::TestClock::start();
         let acme = Acme::with_clock(clock.clone());
         let body = json!({"environments": ["main"], "expires_at": "2026-03-02T00:00:00Z"});
         let token = acme.post("proxy-tokens", &body).expect(201).credential("proxy_token");

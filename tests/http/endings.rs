@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, id, path, question, types, workspace_body};
-use crate::server::OPERATOR;
+use crate::support::acme::{Acme, id, path, question, types, workspace_body};
+use crate::support::server::OPERATOR;
 
 mod profiles {
     use super::*;
@@ -181,7 +181,7 @@ mod deleted_workspaces {
 
     #[test]
     fn an_auditor_keys_own_expiry_still_counts() {
-        let clock = crate::acme::TestClock::start();
+        let clock = crate::support::acme::TestClock::start();
         let acme = Acme::with_clock(clock.clone());
         let body = json!({"role": "auditor", "label": "x", "expires_at": "2026-03-02T00:00:00Z"});
         let auditor = acme.post("access-keys", &body).expect(201).credential("access_key");

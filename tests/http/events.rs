@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, id};
-use crate::server::OPERATOR;
+use crate::support::acme::{Acme, id};
+use crate::support::server::OPERATOR;
 
 /// The types and revisions that a filter gives, without the versions of the types.
 #[track_caller]
@@ -79,7 +79,7 @@ fn the_acts_of_a_leaked_token_are_told_from_its_holders() {
 fn a_credential_that_nobody_ever_acted_with_is_not_found() {
     let acme = Acme::new();
     let key = acme.access_key("auditor");
-    let other = crate::acme::workspace_body("other", "shared", "team", "olga");
+    let other = crate::support::acme::workspace_body("other", "shared", "team", "olga");
     let olga = acme.server.post("/v1/workspaces", OPERATOR, &other).expect(201).credential("token");
     for credential in [id(&key), id(&olga), "tok_01h455vb4pex5vsknk084sn02q", "user:alice", "x", ""] {
         acme.get(&format!("events?credential={credential}")).refused(404, "not_found");

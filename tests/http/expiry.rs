@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, TestClock, id, types};
+use crate::support::acme::{Acme, TestClock, id, types};
 
 const BEFORE: &str = "2026-03-01T23:59:59.999999Z";
 const END: &str = "2026-03-02T00:00:00Z";
@@ -31,7 +31,7 @@ fn of_type(acme: &Acme, name: &str) -> Vec<Value> {
 /// Records what has expired, and waits for it: a profile is written by the same writer, and records nothing itself.
 fn keep_house(acme: &Acme) {
     acme.server.block_on(acme.server.service.keep_house()).unwrap();
-    acme.server.put("/v1/workspaces/acme/members/bob/profile", crate::server::OPERATOR, &json!({})).expect(200);
+    acme.server.put("/v1/workspaces/acme/members/bob/profile", crate::support::server::OPERATOR, &json!({})).expect(200);
 }
 
 #[test]

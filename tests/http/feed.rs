@@ -12,14 +12,11 @@ use tenure::domain::time::Revision;
 use tenure::proof::hash::TreeHash;
 use tenure::service::feed::{FOLLOWERS_MAX, INSTANCE_FOLLOWERS_MAX};
 
-use crate::acme::{Acme, TestClock, id, path, workspace_body};
-use crate::server::{Listener, OPERATOR, Server, listen};
+use crate::support::acme::{Acme, TestClock, id, path, workspace_body};
+use crate::support::server::{Listener, OPERATOR, Server, listen};
 
-#[path = "feed/endings.rs"]
 mod endings;
-#[path = "feed/instance.rs"]
 mod instance;
-#[path = "feed/workspace.rs"]
 mod workspace;
 
 /// A heartbeat that a test can wait for.

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::acme::{Acme, path};
-use crate::server::Server;
+use crate::support::acme::{Acme, path};
+use crate::support::server::Server;
 
 /// The status of the answer to a request that is sent as it is, but for ending the connection, and the whole answer.
 fn send(server: &Server, head: &str) -> (u16, String) {

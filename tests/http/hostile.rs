@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{OPERATOR, Server};
+use crate::support::server::{OPERATOR, Server};
 
 fn company(server: &Server) -> (String, String) {
     let body = json!({"name": "umbrella", "kind": "shared", "plan": "team", "owner": {"user": "alice"}});

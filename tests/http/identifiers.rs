@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tenure::http::answer::escaped;
 
-use crate::acme::{Acme, id, path, question, types};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, id, path, question, types};
+use crate::support::server::{OPERATOR, Reply};
 
 /// Subjects of identity providers, and ids that read like other things.
 const USERS: [&str; 9] = [
@@ -158,7 +158,7 @@ fn a_workspace_and_an_environment_whose_names_begin_like_ids_are_found_by_name()
     let acme = Acme::new();
     let environment = acme.environment("env_prod");
     assert_eq!(acme.get("environments/ENV_PROD").expect(200).json["id"], environment.as_str());
-    let body = crate::acme::workspace_body("ws_acme", "shared", "team", "olga");
+    let body = crate::support::acme::workspace_body("ws_acme", "shared", "team", "olga");
     let olga = acme.server.post("/v1/workspaces", OPERATOR, &body).expect(201).credential("token");
     for credential in [OPERATOR, &olga] {
         assert_eq!(acme.server.get("/v1/workspaces/ws_acme", credential).expect(200).json["name"], "ws_acme");

@@ -11,8 +11,8 @@ use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome};
 use tenure::service::inspect::inspect;
 
-use crate::acme::{Acme, TestClock, id, question, workspace_body};
-use crate::server::{OPERATOR, signer};
+use crate::support::acme::{Acme, TestClock, id, question, workspace_body};
+use crate::support::server::{OPERATOR, signer};
 
 /// The workspace on another server, whose store is a copy that was altered from outside.
 fn altered(acme: &Acme, sql: &str) -> Acme {

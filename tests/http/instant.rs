@@ -13,8 +13,8 @@ use tenure::log::journal::{AnswerForm, AuditReader, ReadRecord};
 use tenure::service::SideWrite;
 use tenure::service::submission::SubmitError;
 
-use crate::acme::{Acme, id, path, question, workspace_body};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, id, path, question, workspace_body};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 /// A request whose head has been taken up, and whose body has not come.
 struct Late {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, TestClock, id, types};
-use crate::server::Reply;
+use crate::support::acme::{Acme, TestClock, id, types};
+use crate::support::server::Reply;
 
 const END: &str = "2026-03-01T00:01:00.000000Z";
 const LATER: &str = "2026-03-01T00:01:00.000001Z";

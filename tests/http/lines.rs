@@ -9,8 +9,8 @@ use tenure::domain::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog};
 
-use crate::acme::{Acme, path};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, path};
+use crate::support::server::{OPERATOR, Reply};
 
 /// The characters at which `str.splitlines` of Python and its like end a line, and that an old log may hold.
 const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, workspace_body};
-use crate::server::OPERATOR;
+use crate::support::acme::{Acme, workspace_body};
+use crate::support::server::OPERATOR;
 
 /// Acme with five of everything that is listed.
 fn stage() -> Acme {

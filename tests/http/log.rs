@@ -12,8 +12,8 @@ use tenure::proof::note::VerifierKey;
 use tenure::proof::path::verify_consistency;
 use tenure::proof::receipt::Receipt;
 
-use crate::acme::{Acme, id, path, workspace_body};
-use crate::server::{OPERATOR, Reply, Server, signer};
+use crate::support::acme::{Acme, id, path, workspace_body};
+use crate::support::server::{OPERATOR, Reply, Server, signer};
 
 /// `MTH` of RFC 6962 §2.1 over entries.
 fn root(entries: &[Vec<u8>]) -> Vec<u8> {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use tenure::clock::{Clock, SystemClock};
 use tenure::domain::time::Instant;
 
-use crate::acme::{Acme, path, question};
-use crate::server::Server;
+use crate::support::acme::{Acme, path, question};
+use crate::support::server::Server;
 
 /// A clock that panics where requests are answered, once it is told to.
 #[derive(Default)]

@@ -12,8 +12,8 @@ use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, LogError};
 use tenure::service::submission::SubmitError;
 
-use crate::acme::{Acme, TestClock, id, path, workspace_body};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, TestClock, id, path, workspace_body};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 const READS: &str = "audit/reads?limit=1000";
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, TestClock, question};
+use crate::support::acme::{Acme, TestClock, question};
 
 /// The sentences that alice is told.
 #[track_caller]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenure::clock::SystemClock;
 
-use crate::acme::{Acme, id};
-use crate::server::OPERATOR;
+use crate::support::acme::{Acme, id};
+use crate::support::server::OPERATOR;
 
 const VIEWS: &[&str] = &["read", "read_logs", "read_metrics", "read_config"];
 const DEPLOYS: &[&str] = &["deploy", "write", "stop", "delete"];
@@ -434,7 +434,7 @@ mod faq {
     fn service_tokens_authenticate_service_users() {
         let acme = stage();
         let robot = acme.service_user("robot");
-        let question = crate::acme::question("service_user:robot", "read", "app@prod");
+        let question = crate::support::acme::question("service_user:robot", "read", "app@prod");
         assert_eq!(acme.ask_as(&robot, "", &question).expect(200).json["decision"], true);
     }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, TestClock, id, path};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, TestClock, id, path};
+use crate::support::server::{OPERATOR, Reply};
 
 const REPORTS: [&str; 10] = [
     "roster",

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, id, path, workspace_body};
-use crate::server::{OPERATOR, Server};
+use crate::support::acme::{Acme, id, path, workspace_body};
+use crate::support::server::{OPERATOR, Server};
 
 #[test]
 fn a_problem_has_the_shape_of_rfc_9457_and_a_stable_code() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, path, types};
-use crate::server::Reply;
+use crate::support::acme::{Acme, path, types};
+use crate::support::server::Reply;
 
 const GPU: &str = "resource-types";
 

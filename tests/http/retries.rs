@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, path, workspace_body};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, path, workspace_body};
+use crate::support::server::{OPERATOR, Reply};
 
 fn send(acme: &Acme, credential: &str, rest: &str, header: (&str, &str), body: &Value) -> Reply {
     let authorization = format!("Bearer {credential}");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenure::http::routes::{Kind, Who, table};
 
-use crate::acme::{Acme, TestClock, id, workspace_body};
-use crate::server::{OPERATOR, Server};
+use crate::support::acme::{Acme, TestClock, id, workspace_body};
+use crate::support::server::{OPERATOR, Server};
 
 /// Method and path of every route. One that goes away, or comes, is seen here.
 const GOLDEN: &[&str] = &[
@@ -143,7 +143,7 @@ fn stage() -> Stage {
 
 /// The body that a route takes. A route that is not here has no refusal test.
 fn body(name: &str) -> Value {
-    let question = crate::acme::question("user:mia", "read", "app@prod");
+    let question = crate::support::acme::question("user:mia", "read", "app@prod");
     let (_, path) = name.split_once(' ').unwrap();
     match name.split_once("{ws}").map_or(path, |(_, rest)| rest) {
         _ if name.starts_with("GET ") || name.starts_with("DELETE ") || name.starts_with("ANY ") => Value::Null,

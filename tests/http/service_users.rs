@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::reference::{assert_contributor, assert_viewer, stage};
-use crate::server::OPERATOR;
+use crate::support::server::OPERATOR;
 
 #[test]
 fn they_are_only_available_for_shared_workspaces() {
     let acme = stage();
-    let body = crate::acme::workspace_body("solo", "personal", "team", "sam");
+    let body = crate::support::acme::workspace_body("solo", "personal", "team", "sam");
     let sam = acme.server.post("/v1/workspaces", OPERATOR, &body).expect(201).credential("token");
     let made = acme.server.post("/v1/workspaces/solo/service-users", &sam, &json!({"name": "ci"}));
     made.refused(409, "personal_workspace");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, TestClock, id, path};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, TestClock, id, path};
+use crate::support::server::{OPERATOR, Reply};
 
 /// A year in the life of `prod`, each change on a day of its own.
 struct Year {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, id, path, question};
-use crate::server::{OPERATOR, Reply};
+use crate::support::acme::{Acme, id, path, question};
+use crate::support::server::{OPERATOR, Reply};
 
 /// Every read, as a path within the workspace.
 fn reads(acme: &Acme) -> Vec<String> {

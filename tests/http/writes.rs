@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tenure::service::{Days, Quotas, Rate};
 
-use crate::acme::{Acme, TestClock, path};
-use crate::server::{OPERATOR, Reply, Server};
+use crate::support::acme::{Acme, TestClock, path};
+use crate::support::server::{OPERATOR, Reply, Server};
 
 const MICROS_OF_A_DAY: i64 = 24 * 3_600 * 1_000_000;
 

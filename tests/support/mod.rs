@@ -1,8 +1,16 @@
 //! What tests stand on instead of chance and time: counted ids, a clock that is set by hand, and the shortest writer that
 //! keeps the contract of a live log (each command later than the one before, what is due first).
 
+pub mod acme;
 pub mod commands;
 pub mod given;
+#[path = "../../benches/workspace/history.rs"]
+pub mod history;
+pub mod model;
+pub mod program;
+pub mod recording;
+pub mod server;
+pub mod verify;
 
 use std::sync::Arc;
 

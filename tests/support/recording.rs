@@ -3,8 +3,6 @@
 //! It does what the service does (what is due first, then the command, all of it or nothing) with counted ids instead of
 //! chance, so that a script gives the same bytes each time.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::sync::Arc;
 
 use serde_json::Value;

@@ -2,8 +2,6 @@
 //!
 //! It runs at the end of every test that made a log. It believes nothing that the writer says: it is given the stored bytes.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

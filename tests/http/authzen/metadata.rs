@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::server::Server;
+use crate::support::server::Server;
 
 fn ask(server: &Server, workspace: &str, headers: &[(&str, &str)]) -> Reply {
     server.send("GET", &format!("/.well-known/authzen-configuration/v1/workspaces/{workspace}"), headers, None)

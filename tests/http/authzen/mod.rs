@@ -10,8 +10,8 @@ mod search_subject;
 
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, path};
-use crate::server::Reply;
+use crate::support::acme::{Acme, path};
+use crate::support::server::Reply;
 
 /// The workspace, and the credential of the enforcement point.
 struct Stage {

@@ -37,7 +37,7 @@ fn the_actions_of_built_in_types_and_of_the_workspace_are_found_too() {
     assert_eq!(found(&user("alice"), &workspace).len(), 10);
     let function = json!({"type": "web_function", "id": "f", "properties": {"environment": "open-files"}});
     let token = stage.acme.proxy_token(Some(&["open-files"]));
-    let proxy_token = json!({"type": "proxy_token", "id": crate::acme::id(&token)});
+    let proxy_token = json!({"type": "proxy_token", "id": crate::support::acme::id(&token)});
     assert_eq!(found(&proxy_token, &function), ["call"]);
     assert_eq!(found(&user("alice"), &function), ["read", "deploy", "delete"]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::acme::id;
+use crate::support::acme::id;
 
 const ENDPOINT: &str = "search/subject";
 
@@ -235,7 +235,7 @@ fn who_may_ask_about_anyone_finds_the_same() {
     let body = search("user", "read", &record("record-1"));
     let expected = ["user:alice", "user:bob", "user:mark"];
     for credential in
-        [&stage.evaluator, &stage.acme.alice, &mark, &stage.acme.access_key("auditor"), crate::server::OPERATOR]
+        [&stage.evaluator, &stage.acme.alice, &mark, &stage.acme.access_key("auditor"), crate::support::server::OPERATOR]
     {
         assert_eq!(names(&stage.ask_as(credential, ENDPOINT, &body).expect(200)), expected);
     }

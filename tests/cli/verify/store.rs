@@ -1,0 +1,211 @@
+//! A data folder, damaged by someone who has the file and the means to alter it.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tenure::domain::event::Event;
+use tenure::domain::id::WorkspaceId;
+use tenure::domain::time::Revision;
+use tenure::domain::workspace::Workspace;
+use tenure::log::sqlite::SqliteLog;
+use tenure::log::{EventLog, codec, snapshot};
+use tenure::proof::frontier::Frontier;
+use tenure::proof::hash::TreeHash;
+use tenure::proof::note::LogKey;
+
+use super::stage::{EVENTS, Served, Stage, assert_found};
+use crate::support::program::program;
+
+/// Alters a store behind the back of its server.
+pub(crate) fn alter(stage: &Stage, sql: &str) {
+    let store = Connection::open(stage.data.join("tenure.db")).unwrap();
+    for trigger in ["events_are_never_updated", "events_are_never_deleted"] {
+        store.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    for trigger in ["tile_hashes_are_never_updated", "tile_hashes_are_never_deleted"] {
+        store.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    store.execute_batch(sql).unwrap();
+}
+
+fn damaged(stage: &Stage, sql: &str) -> Stage {
+    let copy = stage.copy();
+    alter(&copy, sql);
+    copy
+}
+
+#[test]
+fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
+    let stage = Stage::new();
+    assert!(stage.verify_data().ok().contains("600 events"));
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
+            &["revision 300", "the hash of its bytes is"],
+        ),
+        ("UPDATE events SET event = CAST(event || ' ' AS BLOB) WHERE revision = 300", &["revision 300"]),
+        ("DELETE FROM events WHERE revision = 300", &["revision 300", "there is no event of it"]),
+        ("DELETE FROM events WHERE revision = 600", &["`trees` has the edge of 600 events, and the log has 599"]),
+        ("DELETE FROM events WHERE revision > 512", &["`trees` has the edge of 600 events, and the log has 512"]),
+        (
+            "UPDATE events SET revision = 10000 WHERE revision = 400;
+             UPDATE events SET revision = 400 WHERE revision = 401;
+             UPDATE events SET revision = 401 WHERE revision = 10000",
+            &["revision 400", "written as revision 401"],
+        ),
+        (
+            "INSERT INTO events (workspace, revision, leaf, event) SELECT workspace, 601, leaf, event FROM events \
+             WHERE revision = 600",
+            &["revision 601", "written as revision 600"],
+        ),
+        (
+            "INSERT INTO events (workspace, revision, leaf, event) SELECT workspace, 602, leaf, event FROM events \
+             WHERE revision = 600",
+            &["revision 601", "there is no event of it"],
+        ),
+        ("UPDATE events SET leaf = zeroblob(32) WHERE revision = 300", &["revision 300", "the tree has `AAAA"]),
+        (
+            "UPDATE tile_hashes SET hash = zeroblob(32) WHERE place = 1",
+            &["from revision 257 on", "`tile_hashes` has `AAAA"],
+        ),
+        (
+            "DELETE FROM tile_hashes WHERE place = 1",
+            &["`tile_hashes` has nothing over the events from revision 257 on"],
+        ),
+        (
+            "UPDATE trees SET frontier = zeroblob(length(frontier))",
+            &["`trees` has another edge of the tree of 600 events than they have"],
+        ),
+        ("UPDATE trees SET size = 512", &["`trees` has another edge of the tree of 512 events than they have"]),
+    ];
+    for (sql, words) in cases {
+        let said = damaged(&stage, sql).verify_data();
+        assert_eq!(said.code, Some(1), "{sql}: {}", said.err);
+        assert_found(&said, words);
+    }
+}
+
+/// The edge of a tree is written now and then, and never needed: what is after it, or all of it, is made of the leaves.
+#[test]
+fn a_tree_whose_edge_was_written_early_or_never_is_that_of_its_leaves() {
+    let stage = Stage::new();
+    for sql in ["UPDATE trees SET size = 512, frontier = substr(frontier, 1, 32)", "DELETE FROM trees"] {
+        let said = damaged(&stage, sql).verify_data();
+        assert_eq!(said.code, Some(0), "{sql}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_data_folder_with_another_key_or_none_is_not_verified_and_is_left_as_it_was() {
+    let stage = Stage::new();
+    let key = stage.data.join("log.key");
+    std::fs::write(&key, "43".repeat(32)).unwrap();
+    assert_found(&stage.verify_data(), &["carries no signature of the key"]);
+    std::fs::remove_file(&key).unwrap();
+    assert_found(&stage.verify_data(), &["there is no `log.key` in it"]);
+    assert!(!key.exists());
+}
+
+#[test]
+fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
+    let stage = Stage::new();
+    let other = stage.copy();
+    let add = |stage: &Stage, user: &str| {
+        Served::on(stage).add_member(user);
+    };
+    add(&stage, "one");
+    let kept = stage.export("one").join("checkpoint");
+    add(&other, "other");
+    add(&other, "another");
+    let forked = other.export("forked");
+    assert!(other.verify(&forked).ok().contains("602 events"));
+    assert_found(&stage.verify_since(&forked, &kept), &["revision 601", "of another history"]);
+}
+
+/// A snapshot of events, with the root of a tree over them, as a server with the stage's key would write it.
+fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
+    let mut facts = Workspace::empty(events[0].workspace);
+    for event in events {
+        facts.evolve(event);
+    }
+    facts.settle();
+    snapshot::write(&facts, &tree.root(), &LogKey::from_seed(&[0x42; 32]))
+}
+
+/// The events of the stage's log, and the tree over them.
+fn log_of(stage: &Stage) -> (Vec<Arc<Event>>, Frontier) {
+    let workspace: WorkspaceId = stage.workspace.parse().unwrap();
+    let log = SqliteLog::attach(&stage.data).unwrap();
+    let stored = log.read(workspace, Revision::ZERO, 10_000).unwrap();
+    drop(log);
+    let mut tree = Frontier::default();
+    for stored in &stored {
+        tree.push(TreeHash::of_leaf(&stored.bytes)).for_each(drop);
+    }
+    (stored.iter().map(|stored| Arc::new(codec::decode(&stored.bytes).unwrap())).collect(), tree)
+}
+
+/// A snapshot of the stage's log, as a server with the stage's key would write it.
+pub(crate) fn snapshot_of_log(stage: &Stage) -> Vec<u8> {
+    let (events, tree) = log_of(stage);
+    snapshot_of(&events, &tree)
+}
+
+#[test]
+fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
+    let stage = Stage::new();
+    let workspace: WorkspaceId = stage.workspace.parse().unwrap();
+    let (events, tree) = log_of(&stage);
+    let folder = stage.data.join("snapshots");
+    fs::create_dir(&folder).unwrap();
+    let verify_with = |snapshot: &[u8]| {
+        fs::write(folder.join(format!("{workspace}.snapshot")), snapshot).unwrap();
+        stage.verify_data()
+    };
+    let good = snapshot_of(&events, &tree);
+    let said = verify_with(&good).ok();
+    assert!(said.contains(&format!("its snapshot is what the log comes to at revision {EVENTS}")), "{said}");
+
+    let mut other = Event::clone(&events[299]);
+    other.reason = Some("another".parse().unwrap());
+    let mut forged = events.clone();
+    forged[299] = Arc::new(other);
+    assert_found(&verify_with(&snapshot_of(&forged, &tree)), &["its snapshot", "another event at revision 300"]);
+    assert_found(&verify_with(&snapshot_of(&events[..599], &tree)), &["its 599 events have the root", "snapshot"]);
+    let longer: Vec<_> = events.iter().chain(&forged[299..300]).cloned().collect();
+    assert_found(&verify_with(&snapshot_of(&longer, &tree)), &["snapshot` is of 601 events, and the log has 600"]);
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    assert_found(&verify_with(&flipped), &["snapshot`: its seal does not match"]);
+    let mut newer = good;
+    newer[8] = 2;
+    assert!(verify_with(&newer).ok().contains("its snapshot is of another version"));
+}
+
+/// What a server writes to its log until it listens.
+fn said_at_start(stage: &Stage) -> String {
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data"];
+    let mut serve = program().args(serve).arg(&stage.data).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(serve.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    serve.kill().unwrap();
+    String::from_utf8(serve.wait_with_output().unwrap().stderr).unwrap()
+}
+
+#[test]
+fn a_server_warns_where_the_key_of_a_log_is_new_or_others_can_read_it() {
+    let stage = Stage::new();
+    let key = stage.data.join("log.key");
+    fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+    assert!(said_at_start(&stage).contains("others than its owner may use the secret in"));
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    assert!(!said_at_start(&stage).contains("WARN"));
+    // As after an import, or in a store that an older tenure wrote.
+    let new = Stage::new();
+    fs::remove_file(new.data.join("log.key")).unwrap();
+    assert!(said_at_start(&new).contains("no `log.key`, so one is made"));
+    assert!(new.data.join("log.key").is_file());
+}

@@ -1,0 +1,135 @@
+//! Tenures and rosters, found out the long way: what is the case after each event and at each expiry, from the first event on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tenure::domain::event::{Event, EventData};
+use tenure::domain::id::{EnvironmentId, WorkspaceId};
+use tenure::domain::principal::Principal;
+use tenure::domain::role::EnvironmentRole;
+use tenure::domain::time::{Instant, Revision};
+
+use crate::support::model::decisions::role_in;
+use crate::support::model::facts::{Facts, at_head};
+
+/// What made a difference: an event, or an end that an event set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    Event(Revision),
+    Expiry(Instant, Revision),
+}
+
+/// Who held which role where, by which rule, from when until when, and what began and ended that.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenure {
+    pub principal: Principal,
+    pub environment: EnvironmentId,
+    pub role: EnvironmentRole,
+    pub rule: &'static str,
+    pub from: Instant,
+    pub until: Option<Instant>,
+    pub opened_by: Cause,
+    pub closed_by: Option<Cause>,
+}
+
+/// An instant at which something happened, and what was the case after each thing that did: first what time alone had ended.
+struct Moment {
+    instant: Instant,
+    states: Vec<(Option<Revision>, Facts)>,
+}
+
+fn expiry(event: &Event) -> Option<(EnvironmentId, &Principal, Instant)> {
+    match &event.data {
+        EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
+            Some((*id, &terms.principal, terms.expires_at?))
+        }
+        _ => None,
+    }
+}
+
+fn moments(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Moment> {
+    let times = events.iter().map(|event| event.time);
+    let expiries = events.iter().filter_map(|event| expiry(event).map(|(_, _, end)| end));
+    let instants: BTreeSet<Instant> = times.chain(expiries).filter(|instant| *instant <= until).collect();
+    let moment = |instant| {
+        let before = events.iter().filter(|event| event.time < instant).count();
+        let with = events.iter().filter(|event| event.time <= instant).count();
+        let state = |count: usize| {
+            let revision = (count > before).then(|| events[count - 1].revision);
+            (revision, at_head(id, &events[..count], instant))
+        };
+        Moment { instant, states: (before..=with).map(state).collect() }
+    };
+    instants.into_iter().map(moment).collect()
+}
+
+type Place = (EnvironmentRole, &'static str);
+
+fn place(facts: &Facts, id: EnvironmentId, principal: &Principal) -> Option<Place> {
+    let environment = facts.environments.iter().find(|environment| environment.id == id)?;
+    facts.principals().contains(principal).then(|| role_in(facts, environment, principal))
+}
+
+/// Every tenure of a role above `no_access`, of anyone anywhere, as far as an instant.
+pub fn tenures(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Tenure> {
+    let moments = moments(id, events, until);
+    let states = || moments.iter().flat_map(|moment| moment.states.iter().map(|(_, facts)| facts));
+    let everyone: BTreeSet<Principal> = states().flat_map(Facts::principals).collect();
+    let everywhere: BTreeSet<EnvironmentId> =
+        states().flat_map(|facts| facts.environments.iter().map(|found| found.id)).collect();
+    let mut tenures = Vec::new();
+    for environment in everywhere {
+        for principal in &everyone {
+            tenures.extend(of_pair(&moments, events, environment, principal));
+        }
+    }
+    tenures.retain(|tenure: &Tenure| tenure.role > EnvironmentRole::NoAccess);
+    tenures.sort();
+    tenures
+}
+
+fn of_pair(
+    moments: &[Moment],
+    events: &[Arc<Event>],
+    environment: EnvironmentId,
+    principal: &Principal,
+) -> Vec<Tenure> {
+    let mut tenures: Vec<Tenure> = Vec::new();
+    let mut before = None;
+    for moment in moments {
+        let places: Vec<Option<Place>> =
+            moment.states.iter().map(|(_, facts)| place(facts, environment, principal)).collect();
+        let after = *places.last().unwrap();
+        if after == before {
+            continue;
+        }
+        let begun = (0..places.len()).rev().take_while(|index| places[*index] == after).last().unwrap();
+        let cause = moment.states[begun].0.map_or_else(
+            || Cause::Expiry(moment.instant, set_by(events, moment.instant, environment, principal)),
+            Cause::Event,
+        );
+        if before.is_some() {
+            let last = tenures.last_mut().unwrap();
+            (last.until, last.closed_by) = (Some(moment.instant), Some(cause));
+        }
+        if let Some((role, rule)) = after {
+            tenures.push(Tenure {
+                principal: principal.clone(),
+                environment,
+                role,
+                rule,
+                from: moment.instant,
+                until: None,
+                opened_by: cause,
+                closed_by: None,
+            });
+        }
+        before = after;
+    }
+    tenures
+}
+
+fn set_by(events: &[Arc<Event>], end: Instant, environment: EnvironmentId, principal: &Principal) -> Revision {
+    let set = |event: &&Arc<Event>| expiry(event) == Some((environment, principal, end)) && event.time < end;
+    events.iter().rev().find(set).unwrap().revision
+}

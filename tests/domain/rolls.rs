@@ -1,0 +1,202 @@
+//! Rolls say what is judged: on random histories, brought forward at random moments, at random views, over random spans.
+//!
+//! The histories are the same on every run; `PROPTEST_RNG_SEED` draws others, and `PROPTEST_CASES` more of them.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tenure::audit::Question as _;
+use tenure::audit::pairs::Pairs;
+use tenure::audit::rolls::Rolls;
+use tenure::audit::tenure::{Tenure, Tenures, tenures_in};
+use tenure::audit::what_if::foresee;
+use tenure::domain::command::Command;
+use tenure::domain::id::EnvironmentId;
+use tenure::domain::principal::{Caller, Principal};
+use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::state::State;
+use tenure::domain::time::{Revision, Span};
+use tenure::domain::view::{At, View};
+use tenure::domain::workspace::Workspace;
+
+use crate::support::model::generate::{History, Known, Mix, histories};
+use crate::support::model::runs::{EVERYTHING, Moment, config, instant, moments};
+use crate::support::commands::{add_member, create_environment, create_workspace, disable_rbac};
+use crate::support::{Counter, Writer, after};
+
+const BYTES: u64 = 1 << 20;
+
+proptest! {
+    #![proptest_config(config(21))]
+
+    #[test]
+    fn where_everything_happens(history in histories(EVERYTHING, 30..60), moments in moments(60)) {
+        follow(&history, &moments);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(22))]
+
+    #[test]
+    fn where_there_are_many_grants_and_restrictions(
+        history in histories(Mix { environments: 6, grants: 16, ..EVERYTHING }, 30..60),
+        moments in moments(60),
+    ) {
+        follow(&history, &moments);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(23))]
+
+    #[test]
+    fn where_people_come_and_go(
+        history in histories(Mix { settled: false, members: 16, grants: 8, workspace: 4, ..EVERYTHING }, 30..60),
+        moments in moments(60),
+    ) {
+        follow(&history, &moments);
+    }
+}
+
+/// Lives through a history, asking meanwhile: after some steps something is asked, after others nothing, so that rolls are brought over
+/// one command or several.
+fn follow(history: &History, moments: &[Moment]) {
+    let (rolls, forgetful) = (Rolls::holding(BYTES), Rolls::holding(0));
+    let mut writer = Writer::new();
+    writer.submit(&Caller::Operator, &[history.start()]);
+    for (step, (first, second)) in history.steps.iter().zip(moments.iter().cycle()) {
+        writer.clock = after(writer.clock, step.clock);
+        let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
+        let (caller, commands) = step.resolve(&known, writer.clock);
+        if let Ok(foreseen) = foresee(&writer.workspace, &caller, commands.clone(), None, writer.clock) {
+            check(&rolls, &foreseen.after, Span::ALWAYS);
+        }
+        let before = writer.now();
+        let mut fork = writer.clone();
+        writer.submit(&caller, &commands);
+        if !first.is_multiple_of(6) {
+            continue;
+        }
+        let span = span(&writer, *first, *second);
+        for view in views(&writer, *second) {
+            check(&rolls, &view, span);
+            check(&forgetful, &view, span);
+        }
+        check(&rolls, &before, span);
+        if second.is_multiple_of(2) {
+            part(&mut fork, &writer.ids, &caller, &commands);
+            check(&rolls, &fork.now(), Span::ALWAYS);
+        }
+        check(&rolls, &writer.now(), Span::ALWAYS);
+    }
+    let grows = writer.now().environments_of_all_time().count() > 0;
+    assert!(!grows || rolls.bytes() > 0, "nothing was asked of a roll");
+    assert_eq!(forgetful.bytes(), 0);
+}
+
+/// A log goes on in another way than it does, under ids of its own: as after a copy from before was put back.
+fn part(fork: &mut Writer, ids: &Counter, caller: &Caller, commands: &[Command]) {
+    fork.ids = Counter::starting_at(ids.clone().uuid().as_u128() << 64);
+    fork.clock = after(fork.clock, 1);
+    for command in commands.iter().rev() {
+        fork.submit(caller, std::slice::from_ref(command));
+    }
+    fork.submit(&Caller::Operator, &[disable_rbac()]);
+}
+
+fn span(writer: &Writer, first: u16, second: u16) -> Span {
+    let (one, other) = (instant(writer, first), instant(writer, second));
+    let from = (!first.is_multiple_of(5)).then_some(one.min(other));
+    let until = (!second.is_multiple_of(5)).then_some(one.max(other));
+    Span::new(from, until).unwrap()
+}
+
+/// Now, what was asked at an instant and at a revision, and of a revision at a later instant; later than now, by the clock alone; and on
+/// facts that begin in the middle.
+fn views(writer: &Writer, drawn: u16) -> Vec<View> {
+    let root = &writer.workspace;
+    let now = writer.now().instant();
+    let revision = Revision(u64::from(drawn) % (root.head().0 + 1));
+    let instant = instant(writer, drawn).min(now);
+    let later = after(now, i64::from(drawn) * 10_000_000);
+    let at = [At::Instant(instant), At::Revision(revision), At::Both(revision, now)];
+    let views = at.into_iter().filter_map(|at| View::new(Arc::clone(root), at, now).ok());
+    let mut restored =
+        Workspace::restore(&State::of(&View::new(Arc::clone(root), At::Revision(revision), now).unwrap()));
+    for event in root.events(restored.head(), root.head()) {
+        restored.evolve(&event);
+    }
+    let ours = [View::now(Arc::clone(root), later), writer.now(), View::now(Arc::new(restored), now)];
+    views.chain(ours).collect()
+}
+
+/// For every environment, in any order, what rolls say is what is judged.
+fn check(rolls: &Rolls, view: &View, span: Span) {
+    for environment in view.environments_of_all_time().collect::<Vec<_>>() {
+        let expected = judged(view, environment, span);
+        let found = had_access(rolls, view, environment, span);
+        assert_eq!(found, expected, "in {environment} over {span:?} at {} of {}", view.revision(), view.instant());
+        assert_eq!(through(Some(rolls), view, environment, span), through(None, view, environment, span));
+    }
+}
+
+fn had_access(rolls: &Rolls, view: &View, environment: EnvironmentId, span: Span) -> Vec<(Principal, Tenure)> {
+    let mut found = Vec::new();
+    rolls.who_had_access(view, environment, span, |principal, tenure| found.push((principal.clone(), tenure)));
+    found
+}
+
+fn judged(view: &View, environment: EnvironmentId, span: Span) -> Vec<(Principal, Tenure)> {
+    let each = |principal: Principal| {
+        let found = tenures_in(view, environment, &principal, span).into_iter();
+        let above = found.filter(|tenure| tenure.held.role > EnvironmentRole::NoAccess);
+        above.map(move |tenure| (principal.clone(), tenure))
+    };
+    view.principals_of_all_time().flat_map(each).collect()
+}
+
+/// The rows as they are given.
+fn through(rolls: Option<&Rolls>, view: &View, environment: EnvironmentId, span: Span) -> Vec<String> {
+    let pairs = Pairs::all([environment], view.principals_of_all_time().collect());
+    let question = Tenures::new(view.clone(), span, None, pairs);
+    let question = match rolls {
+        Some(rolls) => question.through(rolls.clone()),
+        None => question,
+    };
+    let rows = (0..question.candidates()).flat_map(|candidate| question.rows(candidate));
+    rows.map(|row| serde_json::to_string(&row).unwrap()).collect()
+}
+
+/// A workspace of one owner and some environments.
+fn workspace(environments: usize) -> Writer {
+    let mut writer = Writer::new();
+    let start = create_workspace("acme", WorkspaceKind::Shared, Plan::Team, "alice");
+    let more = (1..environments).map(|place| create_environment(&format!("env-{place}")));
+    for command in std::iter::once(start).chain(more) {
+        writer.submit(&Caller::Operator, &[command]).outcome.unwrap();
+    }
+    writer
+}
+
+#[test]
+fn no_more_is_kept_than_may_be() {
+    let (writer, rolls, few) = (workspace(64), Rolls::holding(BYTES), Rolls::holding(1_024));
+    for environment in writer.now().environments_of_all_time() {
+        for rolls in [&rolls, &few] {
+            assert_eq!(had_access(rolls, &writer.now(), environment, Span::ALWAYS).len(), 1);
+        }
+    }
+    assert!(few.bytes() <= 1_024, "{} bytes", few.bytes());
+    assert!(rolls.bytes() > 4 * 1_024, "{} bytes for 64 environments", rolls.bytes());
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_only_foreseen() {
+    let (writer, rolls) = (workspace(1), Rolls::holding(BYTES));
+    let environment = writer.now().environments_of_all_time().next().unwrap();
+    let command = add_member("bob", WorkspaceRole::Member);
+    let foreseen = foresee(&writer.workspace, &Caller::Operator, vec![command], None, writer.clock).unwrap();
+    assert_eq!(had_access(&rolls, &foreseen.after, environment, Span::ALWAYS).len(), 2);
+    assert_eq!(rolls.bytes(), 0);
+}
