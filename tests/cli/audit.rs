@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::program::{Credential, Said, Server, program, run};
+use crate::support::program::{Credential, RunOutput, Server, program, run};
 
 const HISTORY: &str = concat!(
     r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,
@@ -26,7 +26,7 @@ fn recorded() -> Server {
     Server::on(folder)
 }
 
-fn in_locale(server: &Server, locale: &str, args: &str) -> Said {
+fn in_locale(server: &Server, locale: &str, args: &str) -> RunOutput {
     let mut command = server.program(&server.operator());
     for name in ["LC_CTYPE", "LANG"] {
         command.env_remove(name);
@@ -34,12 +34,12 @@ fn in_locale(server: &Server, locale: &str, args: &str) -> Said {
     run(command.env("LC_ALL", locale).args(args.split(' ')))
 }
 
-fn with_stdin(server: &Server, who: &Credential, args: &[&str], text: &str) -> Said {
+fn with_stdin(server: &Server, who: &Credential, args: &[&str], text: &str) -> RunOutput {
     let mut child = server.program(who).args(args).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    RunOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn what_if_takes_flags_together_files_and_stdin() {
     let ask = |args: &str| server.ask(&operator, args);
     let all = "what-if --restrict main --default-role no_access --grant user:eve@main=viewer --change-role eve=manager \
                --unrestrict prod --delete-environment main --disable-rbac -o json";
-    let types = |said: Said| -> Vec<String> {
+    let types = |said: RunOutput| -> Vec<String> {
         let json = said.json();
         let events = json["events"].as_array().unwrap();
         events.iter().map(|event| event["type"].as_str().unwrap().trim_end_matches(".v1").to_owned()).collect()

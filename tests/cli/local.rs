@@ -12,7 +12,7 @@ use tenure::domain::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
 
-use crate::support::program::{Said, Server, program, run, tenure};
+use crate::support::program::{RunOutput, Server, program, run, tenure};
 
 const HISTORY: &str = concat!(
     r#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}"#,
@@ -30,7 +30,7 @@ fn packed(text: &[u8]) -> Vec<u8> {
 }
 
 /// A run of `import` into a new folder, with these bytes on standard input.
-fn import_given(args: &[&str], given: &[u8]) -> Said {
+fn import_given(args: &[&str], given: &[u8]) -> RunOutput {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program();
     command.args(["import", "--data"]).arg(folder.path().join("data")).args(args).stdin(Stdio::piped());
@@ -38,7 +38,7 @@ fn import_given(args: &[&str], given: &[u8]) -> Said {
 }
 
 /// A run with these bytes on standard input. Whoever does not read all of them is no failure.
-fn run_given(command: &mut Command, given: &[u8]) -> Said {
+fn run_given(command: &mut Command, given: &[u8]) -> RunOutput {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let given = given.to_vec();
@@ -46,7 +46,7 @@ fn run_given(command: &mut Command, given: &[u8]) -> Said {
     let output = child.wait_with_output().unwrap();
     giving.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    RunOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// The history in UTF-16, with or without a byte order mark.

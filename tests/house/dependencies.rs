@@ -1,6 +1,6 @@
-//! What is built in from others: under licences that are allowed, from the one registry, and named in `THIRD-PARTY.md`.
+//! Dependencies: their licences are allowed, they come from one registry, and `THIRD-PARTY.md` names them.
 //!
-//! `cargo deny` checks the same where it is installed. This works wherever the tests do, with what cargo has downloaded.
+//! `cargo deny` checks the same, if it is installed. These tests need only the packages that cargo has downloaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +27,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What cargo knows of this package and all that it is built from.
+/// Returns cargo's metadata of this package and its dependencies.
 fn metadata() -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let args = ["metadata", "--locked", "--format-version", "1", "--filter-platform", PLATFORM];
@@ -44,13 +44,13 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
-/// Every package but this one, by its id.
+/// Returns every package except this one, by its id.
 fn packages(metadata: &Value) -> BTreeMap<&str, &Value> {
     let others = list(metadata, "packages").iter().filter(|package| !package["source"].is_null());
     others.map(|package| (text(package, "id"), package)).collect()
 }
 
-/// The ids of all that the program is built from: without what only tests and benchmarks use.
+/// Returns the ids of all packages in the program, without those that only tests and benchmarks use.
 fn built_in(metadata: &Value) -> BTreeSet<&str> {
     let resolve = &metadata["resolve"];
     let nodes: BTreeMap<&str, &Value> = list(resolve, "nodes").iter().map(|node| (text(node, "id"), node)).collect();
@@ -65,7 +65,7 @@ fn built_in(metadata: &Value) -> BTreeSet<&str> {
     found
 }
 
-/// The licences that `deny.toml` allows.
+/// Returns the licences that `deny.toml` allows.
 fn allowed() -> BTreeSet<String> {
     let rules = fs::read_to_string(root().join("deny.toml")).unwrap();
     let list = rules.split("allow = [").nth(1).unwrap().split(']').next().unwrap();
@@ -73,7 +73,8 @@ fn allowed() -> BTreeSet<String> {
     lines.map(ToOwned::to_owned).collect()
 }
 
-/// Whether an expression of SPDX can be satisfied. `OR` binds less than `AND`; a slash is an old way to write `OR`.
+/// Returns whether an SPDX expression can be satisfied. `OR` binds less than `AND`; a slash is an old way to write
+/// `OR`.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
@@ -108,7 +109,7 @@ fn one(words: &mut Vec<&str>, allowed: &BTreeSet<String>) -> bool {
 }
 
 #[test]
-fn an_expression_of_licences_is_judged_by_its_words() {
+fn spdx_expressions_follow_operator_precedence() {
     let allowed = ["MIT", "ISC"].map(ToOwned::to_owned).into();
     for expression in ["MIT", "MIT OR GPL-3.0", "GPL-3.0/MIT", "(GPL-3.0 OR MIT) AND ISC", "X AND Y OR ISC", "MIT+"] {
         assert!(is_allowed(expression, &allowed), "{expression}");
@@ -119,7 +120,7 @@ fn an_expression_of_licences_is_judged_by_its_words() {
 }
 
 #[test]
-fn every_dependency_has_a_licence_that_is_allowed() {
+fn every_dependency_has_an_allowed_licence() {
     let (metadata, allowed) = (metadata(), allowed());
     assert!(allowed.len() > 5, "{allowed:?}");
     for package in packages(&metadata).values() {
@@ -132,7 +133,7 @@ fn every_dependency_has_a_licence_that_is_allowed() {
 }
 
 #[test]
-fn every_dependency_comes_from_the_one_registry_with_its_checksum() {
+fn every_dependency_comes_from_one_registry_with_a_checksum() {
     for lock in ["Cargo.lock", "benches/peers/Cargo.lock", "fuzz/Cargo.lock"] {
         let text = fs::read_to_string(root().join(lock)).unwrap();
         for package in text.split("[[package]]").skip(1).filter(|package| !package.contains("name = \"tenure")) {
@@ -143,7 +144,7 @@ fn every_dependency_comes_from_the_one_registry_with_its_checksum() {
     }
 }
 
-/// A list of packages by their licences.
+/// Returns a Markdown list of packages, grouped by licence.
 fn listed(title: &str, packages: &[&Value]) -> String {
     let mut by_licence: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in packages {
@@ -158,7 +159,7 @@ fn listed(title: &str, packages: &[&Value]) -> String {
 }
 
 #[test]
-fn third_party_names_every_dependency_with_its_version_and_licence() {
+fn third_party_md_lists_every_dependency() {
     let metadata = metadata();
     let (packages, built_in) = (packages(&metadata), built_in(&metadata));
     let listed_if = |title: &str, is_within: bool| {

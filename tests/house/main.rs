@@ -1,4 +1,4 @@
-//! The rules of the house, run as a test: which way imports face, what may be named where, and how long things are.
+//! House rules: the direction of imports, the names that each room may use, and the sizes of files and functions.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod dependencies;
@@ -6,7 +6,7 @@ mod dependencies;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the bottom up: each may use those before it.
+/// The rooms, lowest first: each may import from those before it.
 const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["audit", "proof"],
@@ -43,7 +43,7 @@ fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The text without its comments and without the tests at its end.
+/// Returns the text without its comments and without the tests at its end.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap();
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
@@ -54,19 +54,19 @@ fn height(room: &str) -> Option<usize> {
     ROOMS.iter().position(|rooms| rooms.contains(&room))
 }
 
-/// The room of a file of `src`.
+/// Returns the room of a file in `src`.
 fn room(path: &Path) -> String {
     let second = path.components().nth(1).unwrap().as_os_str().to_str().unwrap();
     second.trim_end_matches(".rs").to_owned()
 }
 
-fn each_offence(found: impl Fn(&Path, &str) -> Vec<String>) {
-    let offences: Vec<String> = rust_files("src").iter().flat_map(|(path, text)| found(path, &code(text))).collect();
-    assert!(offences.is_empty(), "{}", offences.join("\n"));
+fn each_violation(found: impl Fn(&Path, &str) -> Vec<String>) {
+    let violations: Vec<String> = rust_files("src").iter().flat_map(|(path, text)| found(path, &code(text))).collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 fn contains_outside(words: &[&str], allowed: &[&str]) {
-    each_offence(|path, code| {
+    each_violation(|path, code| {
         let allowed = allowed.iter().any(|place| path.starts_with(place));
         let named = words.iter().filter(|word| !allowed && code.contains(**word));
         named.map(|word| format!("{}: names `{word}`", path.display())).collect()
@@ -74,30 +74,30 @@ fn contains_outside(words: &[&str], allowed: &[&str]) {
 }
 
 #[test]
-fn imports_face_down_only() {
-    each_offence(|path, code| {
+fn rooms_import_only_from_lower_rooms() {
+    each_violation(|path, code| {
         let Some(own) = height(&room(path)) else { return Vec::new() };
         let after_crate = code.split("crate::").skip(1);
         let used = after_crate.filter_map(|rest| {
             let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             height(&name).filter(|used| *used > own).map(|_| name)
         });
-        used.map(|name| format!("{}: uses `{name}`, which is above it", path.display())).collect()
+        used.map(|name| format!("{}: uses `{name}`, a higher room", path.display())).collect()
     });
 }
 
 #[test]
-fn the_store_is_known_only_to_the_log() {
+fn only_log_uses_sqlite() {
     contains_outside(&["rusqlite"], &["src/log"]);
 }
 
 #[test]
-fn the_web_framework_is_known_only_to_http() {
+fn only_http_uses_the_web_framework() {
     contains_outside(&["axum", "hyper", "utoipa"], &["src/http"]);
 }
 
 #[test]
-fn the_rules_know_no_clock_no_chance_no_io_and_no_waiting() {
+fn domain_uses_no_clock_randomness_io_or_async() {
     let words = [
         "std::fs",
         "std::net",
@@ -110,21 +110,21 @@ fn the_rules_know_no_clock_no_chance_no_io_and_no_waiting() {
         "getrandom",
         "Utc::now",
     ];
-    each_offence(|path, code| {
+    each_violation(|path, code| {
         let named = words.iter().filter(|word| path.starts_with("src/domain") && code.contains(**word));
         named.map(|word| format!("{}: names `{word}`", path.display())).collect()
     });
 }
 
 #[test]
-fn time_and_chance_have_one_source_each() {
+fn the_clock_and_random_numbers_have_one_source_each() {
     contains_outside(&["Utc::now", "SystemTime::now", "Local::now"], &["src/clock.rs"]);
     contains_outside(&["Uuid::now_v7", "Uuid::new_v4", "getrandom::"], &["src/service/mint.rs"]);
 }
 
 #[test]
-fn no_code_is_unsafe_and_no_test_is_ignored_or_waits() {
-    each_offence(|path, code| if code.contains("unsafe ") { vec![path.display().to_string()] } else { Vec::new() });
+fn no_code_is_unsafe_and_no_test_is_ignored_or_sleeps() {
+    each_violation(|path, code| if code.contains("unsafe ") { vec![path.display().to_string()] } else { Vec::new() });
     for (path, text) in rust_files("tests") {
         let own = path.ends_with("house/main.rs");
         for word in ["#[ignore", "thread::sleep", "time::sleep"] {
@@ -135,14 +135,14 @@ fn no_code_is_unsafe_and_no_test_is_ignored_or_waits() {
 
 #[test]
 fn files_are_short() {
-    each_offence(|path, code| {
+    each_violation(|path, code| {
         let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
         let long = (lines > FILE_LINES_MAX).then(|| format!("{}: {lines} lines of code", path.display()));
         long.into_iter().collect()
     });
 }
 
-/// Every function's length, from its first line to the brace that closes it, as `rustfmt` lays it out.
+/// Returns the length of every function, from its first line to its closing brace, as `rustfmt` formats it.
 fn functions(code: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = code.lines().collect();
     let mut found = Vec::new();

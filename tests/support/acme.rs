@@ -1,4 +1,4 @@
-//! A workspace `acme` on a running server, and short ways to change it and to ask about it.
+//! A workspace `acme` on a running server, with short methods that change it and query it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,11 +9,11 @@ use tenure::domain::time::Instant;
 
 use crate::support::server::{OPERATOR, Reply, Server};
 
-/// A clock that stands where it is put.
+/// A clock that a test sets by hand.
 pub struct TestClock(AtomicI64);
 
 impl TestClock {
-    /// At the beginning of March 2026.
+    /// Returns a clock at the start of March 2026, UTC.
     pub fn start() -> Arc<Self> {
         let march: Instant = "2026-03-01T00:00:00Z".parse().unwrap();
         Arc::new(Self(AtomicI64::new(march.micros())))
@@ -23,7 +23,7 @@ impl TestClock {
         self.0.store(instant.parse::<Instant>().unwrap().micros(), Ordering::SeqCst);
     }
 
-    /// Lets so many microseconds pass.
+    /// Advances the clock by this many microseconds.
     pub fn pass(&self, micros: i64) {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
@@ -41,7 +41,7 @@ pub struct Acme {
     pub alice: String,
 }
 
-/// The path of something in the workspace.
+/// Returns the path of a resource in the workspace.
 pub fn path(rest: &str) -> String {
     let slash = if rest.is_empty() || rest.starts_with('?') { "" } else { "/" };
     format!("/v1/workspaces/acme{slash}{rest}")
@@ -51,7 +51,7 @@ pub fn workspace_body(name: &str, kind: &str, plan: &str, owner: &str) -> Value 
     json!({"name": name, "kind": kind, "plan": plan, "owner": {"user": owner}})
 }
 
-/// A question: the subject as `TYPE:ID`, the resource as `TYPE@ENVIRONMENT` or `workspace`.
+/// Returns the body of a check: the subject is written `TYPE:ID`, the resource `TYPE@ENVIRONMENT` or `workspace`.
 pub fn question(subject: &str, action: &str, resource: &str) -> Value {
     let (kind, id) = subject.split_once(':').unwrap();
     let resource = match resource.split_once('@') {
@@ -79,7 +79,7 @@ impl Acme {
         Self::on(Server::with_clock(clock))
     }
 
-    /// The workspace on a new server.
+    /// Creates the workspace on a new server.
     pub fn on(server: Server) -> Self {
         let made = server.post("/v1/workspaces", OPERATOR, &workspace_body("acme", "shared", "team", "alice"));
         let alice = made.expect(201).credential("token");
@@ -119,29 +119,29 @@ impl Acme {
         self.put("rbac", &json!({"enabled": enabled})).expect(200);
     }
 
-    /// Adds a member; gives their credential.
+    /// Adds a member and returns their credential.
     pub fn member(&self, user: &str, role: &str) -> String {
         self.post("members", &json!({"user": user, "role": role})).expect(201);
         self.post(&format!("members/{user}/tokens"), &Value::Null).expect(201).credential("token")
     }
 
-    /// Makes a service user; gives its credential.
+    /// Creates a service user and returns its credential.
     pub fn service_user(&self, name: &str) -> String {
         self.post("service-users", &json!({"name": name})).expect(201).credential("token")
     }
 
-    /// Makes an unrestricted environment; gives its id.
+    /// Creates an unrestricted environment and returns its id.
     pub fn environment(&self, name: &str) -> String {
         self.made("environments", &json!({"name": name}), "environment")
     }
 
-    /// Makes a restricted environment; gives its id.
+    /// Creates a restricted environment and returns its id.
     pub fn restricted(&self, name: &str, default_role: &str) -> String {
         let body = json!({"name": name, "restricted": true, "default_role": default_role});
         self.made("environments", &body, "environment")
     }
 
-    /// Makes something; gives its id.
+    /// Posts a body and returns the id of the new entity.
     #[track_caller]
     pub fn made(&self, rest: &str, body: &Value, kind: &str) -> String {
         self.post(rest, body).expect(201).json[kind]["id"].as_str().unwrap().to_owned()
@@ -151,18 +151,18 @@ impl Acme {
         self.put(&format!("environments/{environment}/grants/{principal}"), &json!({"role": role})).expect(200);
     }
 
-    /// Makes a proxy token; gives its credential.
+    /// Creates a proxy token and returns its credential.
     pub fn proxy_token(&self, environments: Option<&[&str]>) -> String {
         let body = environments.map_or(json!({}), |environments| json!({"environments": environments}));
         self.post("proxy-tokens", &body).expect(201).credential("proxy_token")
     }
 
-    /// Issues an access key; gives its credential.
+    /// Issues an access key and returns its credential.
     pub fn access_key(&self, role: &str) -> String {
         self.post("access-keys", &json!({"role": role, "label": "test"})).expect(201).credential("access_key")
     }
 
-    /// The answer to a question, with its explanation.
+    /// Sends a check with this credential and asks for the explanation.
     pub fn ask_as(&self, credential: &str, rest: &str, question: &Value) -> Reply {
         self.call("POST", &format!("access/v1/evaluation{rest}"), credential, question)
     }
@@ -178,33 +178,33 @@ impl Acme {
         answer.json["decision"].as_bool().unwrap()
     }
 
-    /// The answer to a question about the past.
+    /// Returns the decision at an instant of the past.
     #[track_caller]
     pub fn allowed_at(&self, at: &str, subject: &str, action: &str, resource: &str) -> bool {
         let answer = self.ask_as(&self.alice, &format!("?at={at}"), &question(subject, action, resource)).expect(200);
         answer.json["decision"].as_bool().unwrap()
     }
 
-    /// The role that a principal has in an environment.
+    /// Returns the effective role of a principal in an environment.
     #[track_caller]
     pub fn role(&self, subject: &str, environment: &str) -> String {
         let answer = self.explained(subject, "read", &format!("environment@{environment}"));
         answer["context"]["role"].as_str().unwrap_or("none").to_owned()
     }
 
-    /// What a proxy is told of a proxy token.
+    /// Authenticates a proxy token as a reverse proxy does.
     pub fn proxy(&self, environment: &str, credential: &str) -> Reply {
         self.server.get(&path(&format!("proxy-auth/{environment}")), credential)
     }
 
-    /// The newest revision.
+    /// Returns the head revision.
     #[track_caller]
     pub fn head(&self) -> u64 {
         let answer = self.server.get(&path(""), OPERATOR).expect(200);
         answer.header("etag").unwrap().trim_matches('"').parse().unwrap()
     }
 
-    /// Every event of the workspace.
+    /// Returns every event of the workspace.
     #[track_caller]
     pub fn events(&self) -> Vec<Value> {
         let answer = self.server.get(&path("events?limit=1000"), OPERATOR).expect(200);
@@ -212,13 +212,13 @@ impl Acme {
     }
 }
 
-/// The types of the events that a change appended, without their versions.
+/// Returns the types of the events that a change appended, without their versions.
 pub fn types(reply: &Reply) -> Vec<String> {
     let events = reply.json["events"].as_array().unwrap();
     events.iter().map(|event| event["type"].as_str().unwrap().trim_end_matches(".v1").to_owned()).collect()
 }
 
-/// The id of a credential.
+/// Returns the id part of a credential.
 pub fn id(credential: &str) -> &str {
     credential.split_once('.').unwrap().0
 }

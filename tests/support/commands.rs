@@ -1,4 +1,4 @@
-//! The commands, as short as a test wants them. A holder or principal is written `user:ID` or `service_user:NAME`.
+//! Short constructors for commands. A holder or principal is written `user:ID` or `service_user:NAME`.
 
 use tenure::domain::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
@@ -90,7 +90,7 @@ pub fn grant_until(principal: &str, role: EnvironmentRole, expires_at: impl Into
     GrantSpec { principal: principal.into(), role, expires_at: expiry(expires_at.into()) }
 }
 
-/// What is said of a grant's end; nothing where there is none.
+/// Returns the expiry of a grant; without an end, the command states none.
 fn expiry(end: Option<Instant>) -> GrantExpiry {
     end.map_or(GrantExpiry::Unsaid, GrantExpiry::At)
 }
@@ -138,7 +138,7 @@ pub fn set_grant_until(
     SetGrant { environment, principal, role, expires_at: expiry(expires_at.into()) }.into()
 }
 
-/// As [`set_grant`], and says that the grant never ends.
+/// Like [`set_grant`], but states that the grant never ends.
 pub fn set_grant_for_good(environment: &str, principal: &str, role: EnvironmentRole) -> Command {
     let (environment, principal) = (environment.into(), principal.into());
     SetGrant { environment, principal, role, expires_at: GrantExpiry::Never }.into()
@@ -185,7 +185,7 @@ pub fn revoke_access_key(access_key: impl Into<String>) -> Command {
     RevokeAccessKey { access_key: access_key.into().into() }.into()
 }
 
-/// Defines a type whose actions are written `ACTION=ROLE`.
+/// Defines a resource type whose actions are written `ACTION=ROLE`.
 pub fn define_resource_type<const N: usize>(name: &str, actions: [&str; N]) -> Command {
     let action = |text: &str| {
         let (action, role) = text.split_once('=').unwrap();

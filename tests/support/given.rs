@@ -1,4 +1,4 @@
-//! Given what happened, when somebody asks for something, then this is appended, or refused.
+//! Given/when/then: after these commands, a request appends these events or is refused.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use super::commands::{
 };
 use super::{Submitted, Writer, after};
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Who {
     Operator,
-    /// The user or service user, with the last token that they were given, whether or not it has ended.
+    /// A user or service user, with the last token that was issued to them, even an expired one.
     By(&'static str),
     /// The holder of the last access key of this role.
     Key(AccessKeyRole),
@@ -32,19 +32,21 @@ pub const fn by(name: &'static str) -> Who {
     Who::By(name)
 }
 
-/// A workspace after what is given, and the clock.
+/// A workspace after the given commands, and its clock.
 #[derive(Debug, Clone)]
 pub struct World {
     pub writer: Writer,
 }
 
-/// A workspace that has just been created, with `ada` for its owner and `main` for its only environment.
+/// Creates a workspace that `ada` owns, with `main` as its only environment.
 pub fn workspace(kind: WorkspaceKind, plan: Plan) -> World {
     World { writer: Writer::new() }.and([create_workspace("acme", kind, plan, "ada")])
 }
 
-/// A shared workspace of `ada` (owner), `mo` (manager), `bob` and `cyd` (members) and `ci` (service user), each with a token,
-/// with RBAC on, an unrestricted `main`, a restricted `prod`, and an access key of each role.
+/// Creates a shared workspace with RBAC on, an unrestricted `main`, a restricted `prod`, and an access key of each
+/// role.
+///
+/// Its members are `ada` (owner), `mo` (manager), `bob` and `cyd`; its service user is `ci`. Each has a token.
 pub fn team() -> World {
     workspace(WorkspaceKind::Shared, Plan::Team).and([
         enable_rbac(),
@@ -62,7 +64,7 @@ pub fn team() -> World {
 }
 
 impl World {
-    /// The same after the operator made more changes, one by one, a microsecond apart.
+    /// Applies further commands of the operator, one by one, a microsecond apart.
     pub fn and<const N: usize>(mut self, commands: [Command; N]) -> Self {
         for command in commands {
             self.writer.clock = self.writer.clock.next();
@@ -72,25 +74,25 @@ impl World {
         self
     }
 
-    /// The same after all that many changes of the operator in one batch.
+    /// Applies further commands of the operator in one batch.
     pub fn and_all(mut self, commands: &[Command]) -> Self {
         let submitted = self.writer.submit(&Caller::Operator, commands);
         submitted.outcome.unwrap_or_else(|refused| panic!("given command {}: {}", refused.index, refused.rejection));
         self
     }
 
-    /// The same this many microseconds later, or earlier.
+    /// Moves the clock by this many microseconds, forwards or backwards.
     pub fn later(mut self, micros: i64) -> Self {
         self.writer.clock = after(self.writer.clock, micros);
         self
     }
 
-    /// The instant this many microseconds from now.
+    /// Returns the instant this many microseconds from now.
     pub fn in_micros(&self, micros: i64) -> Instant {
         after(self.writer.clock, micros)
     }
 
-    /// What comes of a request.
+    /// Submits a request and returns its result.
     pub fn when(&self, who: Who, commands: impl Into<Requests>) -> When {
         let mut world = self.clone();
         let caller = world.caller(who);
@@ -111,12 +113,12 @@ impl World {
         }
     }
 
-    /// The last thing that an event says of something, newest first.
+    /// Returns the newest value that `find` extracts from an event.
     fn last<T>(&self, find: impl Fn(&EventData) -> Option<T>) -> T {
         self.writer.events.iter().rev().find_map(|event| find(&event.data)).expect("it was given")
     }
 
-    /// The last token given to a user or service user.
+    /// Returns the id of the last token that was issued to a user or service user.
     pub fn token(&self, holder: &str) -> String {
         let holder = match self.writer.events.iter().rev().find_map(|event| service_user_named(event, holder)) {
             Some(id) => Principal::ServiceUser(id),
@@ -129,13 +131,13 @@ impl World {
         id.to_string()
     }
 
-    /// The service user that bore a name last.
+    /// Returns the id of the last service user with this name.
     pub fn service_user(&self, name: &str) -> String {
         let found = self.writer.events.iter().rev().find_map(|event| service_user_named(event, name));
         found.expect("it was given").to_string()
     }
 
-    /// The environment that was made or renamed to a name last.
+    /// Returns the id of the last environment that was created with, or renamed to, this name.
     pub fn environment(&self, name: &str) -> String {
         let id: EnvironmentId = self.last(|data| match data {
             EventData::EnvironmentCreated(id, made) | EventData::EnvironmentRenamed(id, made) => {
@@ -146,7 +148,7 @@ impl World {
         id.to_string()
     }
 
-    /// The last proxy token.
+    /// Returns the id of the last proxy token.
     pub fn proxy_token(&self) -> String {
         let id: ProxyTokenId = self.last(|data| match data {
             EventData::ProxyTokenCreated(id, _) => Some(*id),
@@ -155,7 +157,7 @@ impl World {
         id.to_string()
     }
 
-    /// The last access key of a role.
+    /// Returns the id of the last access key of this role.
     pub fn access_key(&self, role: AccessKeyRole) -> String {
         let id: AccessKeyId = self.last(|data| match data {
             EventData::AccessKeyIssued(id, terms) if terms.role == role => Some(*id),
@@ -164,29 +166,30 @@ impl World {
         id.to_string()
     }
 
-    /// The facts at a moment.
+    /// Returns the view at a point in time.
     pub fn view(&self, at: At) -> View {
         View::new(Arc::clone(&self.writer.workspace), at, self.writer.clock).unwrap()
     }
 
-    /// May a subject (`user:bob`, `task:main`, `proxy_token:prx_…`) do something now to something in an environment?
+    /// Decides now whether a subject (`user:bob`, `task:main`, `proxy_token:prx_…`) may perform an action in an
+    /// environment.
     pub fn asks(&self, subject: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
         self.asks_at(At::Now, subject, action, resource_type, environment)
     }
 
-    /// The same at a moment.
+    /// Like [`Self::asks`], at a point in time.
     pub fn asks_at(&self, at: At, subject: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
         judge(&self.view(at), &question(subject, action, resource_type, environment))
     }
 
-    /// What a member is told who asks about oneself.
-    pub fn asks_of_oneself(&self, user: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
+    /// Decides as a member sees it who asks about themselves.
+    pub fn decision_for_self(&self, user: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
         let asked = question(&format!("user:{user}"), action, resource_type, environment);
-        self.tells(At::Now, user, &asked)
+        self.decision_for_self_at(At::Now, user, &asked)
     }
 
-    /// What a member is told who asks now about oneself at a moment.
-    pub fn tells(&self, at: At, user: &str, asked: &Question) -> Decision {
+    /// Decides as a member sees it who asks now about themselves at a point in time.
+    pub fn decision_for_self_at(&self, at: At, user: &str, asked: &Question) -> Decision {
         judge_concealed(&self.view(at), &self.view(At::Now), asked, &Principal::User(user.parse().unwrap()))
     }
 }
@@ -195,7 +198,7 @@ fn question(subject: &str, action: &str, resource_type: &str, environment: &str)
     question_about(subject, action, &format!("{resource_type}:one@{environment}"))
 }
 
-/// A question about a resource that is written `TYPE:ID` or `TYPE:ID@ENVIRONMENT`.
+/// Returns a question about a resource that is written `TYPE:ID` or `TYPE:ID@ENVIRONMENT`.
 pub fn question_about(subject: &str, action: &str, resource: &str) -> Question {
     let (kind, named) = subject.split_once(':').unwrap();
     let (resource_type, id) = resource.split_once(':').unwrap();
@@ -234,7 +237,7 @@ impl From<Vec<Command>> for Requests {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub struct When {
     before: usize,
@@ -243,7 +246,7 @@ pub struct When {
 }
 
 impl When {
-    /// It appended events of these types, in this order, as one command. Gives the world after it.
+    /// Asserts that one command appended events of these types, in this order; returns the world after it.
     #[track_caller]
     pub fn then<const N: usize>(self, types: [&str; N]) -> World {
         let events = self.events();
@@ -252,7 +255,7 @@ impl When {
         self.world
     }
 
-    /// It appended one event that says this: type, subject and particulars.
+    /// Asserts that exactly one event was appended, with this type, subject and details.
     #[track_caller]
     pub fn then_says(self, expected: &str) -> World {
         let says = |event: &Arc<Event>| {
@@ -263,7 +266,7 @@ impl When {
         self.world
     }
 
-    /// What it appended.
+    /// Returns the appended events.
     #[track_caller]
     pub fn events(&self) -> Vec<Arc<Event>> {
         match &self.submitted.outcome {
@@ -272,19 +275,19 @@ impl When {
         }
     }
 
-    /// It succeeded, and appended nothing.
+    /// Asserts that the request succeeded and appended nothing.
     #[track_caller]
     pub fn changes_nothing(self) -> World {
         self.then([])
     }
 
-    /// It was refused, and appended nothing.
+    /// Asserts that the request was refused and appended nothing.
     #[track_caller]
     pub fn refused(self, code: &str) -> World {
         self.refused_at(0, code)
     }
 
-    /// A batch was refused for the command of this place, and appended nothing.
+    /// Asserts that the batch was refused because of the command at this index, and appended nothing.
     #[track_caller]
     pub fn refused_at(self, index: usize, code: &str) -> World {
         match &self.submitted.outcome {
@@ -296,7 +299,7 @@ impl When {
         self.world
     }
 
-    /// Before it, the system noted expiries of these types.
+    /// Asserts that the system first recorded expiries of these types.
     #[track_caller]
     pub fn after_noting<const N: usize>(self, types: [&str; N]) -> Self {
         assert_eq!(names(&self.submitted.expired.concat()), types);
@@ -304,7 +307,7 @@ impl When {
     }
 }
 
-/// The stored names of events, without the version.
+/// Returns the stored names of events, without their versions.
 pub fn names(events: &[Arc<Event>]) -> Vec<&'static str> {
     events.iter().map(|event| event.data.type_name().trim_end_matches(".v1")).collect()
 }

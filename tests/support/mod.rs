@@ -1,5 +1,6 @@
-//! What tests stand on instead of chance and time: counted ids, a clock that is set by hand, and the shortest writer that
-//! keeps the contract of a live log (each command later than the one before, what is due first).
+//! Support code of every test binary: counted ids, a clock that is set by hand, and a minimal writer.
+//!
+//! The writer keeps the contract of a live log: each command is later than the one before, and due expiries come first.
 
 pub mod acme;
 pub mod commands;
@@ -25,31 +26,31 @@ use tenure::domain::view::View;
 use tenure::domain::workspace::Workspace;
 use uuid::Uuid;
 
-/// When every test begins: 2026-03-01T00:00:00Z.
+/// The start time of every test: 2026-03-01T00:00:00Z.
 pub const START: Instant = Instant::from_micros(1_772_323_200_000_000);
 
-/// The instant this many microseconds after another, or before it.
+/// Returns the instant this many microseconds after another; a negative number gives an earlier one.
 pub fn after(instant: Instant, micros: i64) -> Instant {
     Instant::from_micros(instant.micros() + micros)
 }
 
-/// Ids in the order in which they are asked for: 1, 2, 3 …
+/// A source of ids that counts: 1, 2, 3 …
 #[derive(Debug, Clone, Default)]
 pub struct Counter(u128);
 
 impl Counter {
-    /// A counter whose ids are never those of one that began at 1.
+    /// Returns a counter that starts high enough not to collide with one that starts at 1.
     pub const fn starting_at(first: u128) -> Self {
         Self(first)
     }
 
-    /// The next id.
+    /// Returns the next id.
     pub fn uuid(&mut self) -> Uuid {
         self.0 += 1;
         Uuid::from_u128(self.0)
     }
 
-    /// What one command may need.
+    /// Returns the ids that one command may need.
     pub fn fresh(&mut self) -> Fresh {
         let [entity, environment, token, digest] = std::array::from_fn(|_| self.uuid());
         let mut bytes = [0; 32];
@@ -64,12 +65,12 @@ impl Recorder for Counter {
     }
 }
 
-/// What one request came to.
+/// The result of one request.
 #[derive(Debug)]
 pub struct Submitted {
-    /// The expiries that were noted first, a command of the system each.
+    /// The expiries that were recorded first, a command of the system each.
     pub expired: Vec<Vec<Arc<Event>>>,
-    /// For each command of the request its events; or which was refused, and why.
+    /// For each command of the request, its events; otherwise the refused command and the reason.
     pub outcome: Result<Vec<Vec<Arc<Event>>>, Refused>,
 }
 
@@ -80,30 +81,30 @@ pub struct Writer {
     pub workspace: Arc<Workspace>,
     /// Every event so far.
     pub events: Vec<Arc<Event>>,
-    /// What the clock says; it may be set back.
+    /// The clock; it may be set back.
     pub clock: Instant,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: Counter,
 }
 
 impl Writer {
-    /// An empty log.
+    /// Returns a writer with an empty log.
     pub fn new() -> Self {
         Self::with(Counter::default())
     }
 
-    /// An empty log, with ids from this counter.
+    /// Returns a writer with an empty log and ids from this counter.
     pub fn with(mut ids: Counter) -> Self {
         let workspace = Arc::new(Workspace::empty(WorkspaceId::from_uuid(ids.uuid())));
         Self { workspace, events: Vec::new(), clock: START, ids }
     }
 
-    /// The facts as they stand now.
+    /// Returns the view of the current facts.
     pub fn now(&self) -> View {
         View::now(Arc::clone(&self.workspace), self.clock)
     }
 
-    /// Judges the commands of one request as one batch, after taking note of what is due, and appends what they come to.
+    /// Records due expiries, then decides the commands of one request as one batch and appends their events.
     pub fn submit(&mut self, caller: &Caller, commands: &[Command]) -> Submitted {
         let mut time = self.clock.max(self.workspace.head_time().next());
         let mut expired = Vec::new();

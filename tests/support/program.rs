@@ -7,16 +7,16 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What a run of the program came to.
+/// The exit code and output of one run.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct RunOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Said {
-    /// Makes sure that it went well and said nothing on stderr; gives its output.
+impl RunOutput {
+    /// Asserts that the run succeeded without output on stderr; returns stdout.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
@@ -24,7 +24,7 @@ impl Said {
         self.out
     }
 
-    /// Makes sure that something was wrong; gives what was said about it.
+    /// Asserts that the run failed with exit code 2; returns stderr.
     #[track_caller]
     pub(crate) fn failed(self) -> String {
         assert_eq!(self.code, Some(2), "{}{}", self.out, self.err);
@@ -38,7 +38,7 @@ impl Said {
     }
 }
 
-/// The program without any variable of its own.
+/// Returns a command for the program, without any `TENURE_` variable.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TENURE_")) {
@@ -48,18 +48,18 @@ pub(crate) fn program() -> Command {
     command
 }
 
-pub(crate) fn run(command: &mut Command) -> Said {
+pub(crate) fn run(command: &mut Command) -> RunOutput {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    RunOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Runs the program with these arguments, separated by blanks.
-pub(crate) fn tenure(args: &str) -> Said {
+pub(crate) fn tenure(args: &str) -> RunOutput {
     run(program().args(args.split(' ')))
 }
 
-/// A process that runs until it is told to stop.
+/// A process that runs until a signal ends it.
 pub(crate) struct Running {
     child: Child,
     pub(crate) lines: std::io::Lines<BufReader<ChildStdout>>,
@@ -72,24 +72,24 @@ impl Running {
         Self { child, lines }
     }
 
-    /// Tells it to stop as a supervisor would; gives its exit code.
+    /// Sends SIGTERM, as a supervisor does; returns the exit code.
     pub(crate) fn stop(self) -> Option<i32> {
-        self.told("-TERM")
+        self.signalled("-TERM")
     }
 
-    /// Presses Ctrl-C; gives its exit code.
+    /// Sends SIGINT, as Ctrl-C does; returns the exit code.
     pub(crate) fn interrupt(self) -> Option<i32> {
-        self.told("-INT")
+        self.signalled("-INT")
     }
 
-    /// Waits for it to end by itself; gives its exit code.
+    /// Waits until the process ends by itself; returns the exit code.
     pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
-    fn told(mut self, signal: &str) -> Option<i32> {
-        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+    fn signalled(mut self, signal: &str) -> Option<i32> {
+        let signalled = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
         self.child.wait().unwrap().code()
     }
 }
@@ -109,7 +109,7 @@ pub(crate) struct Server {
     folder: TempDir,
 }
 
-/// Who asks.
+/// The id and secret of a caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Credential {
     pub(crate) id: String,
@@ -117,7 +117,7 @@ pub(crate) struct Credential {
 }
 
 impl Credential {
-    /// The one in a JSON object.
+    /// Returns the credential in a JSON object.
     #[track_caller]
     pub(crate) fn of(made: &Value) -> Self {
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
@@ -134,7 +134,7 @@ impl Server {
         Self::listening(folder, "127.0.0.1:0")
     }
 
-    /// Stops it, and starts another on the same folder and address.
+    /// Stops the server and starts another one on the same folder and address.
     pub(crate) fn restart(self) -> Self {
         let Self { running, url, folder, .. } = self;
         assert_eq!(running.stop(), Some(0));
@@ -162,29 +162,29 @@ impl Server {
         Credential { id: "operator".to_owned(), secret: self.operator.clone() }
     }
 
-    /// The program as the holder of a credential runs it.
+    /// Returns a command for the program with this credential and the server's address.
     pub(crate) fn program(&self, who: &Credential) -> Command {
         let mut command = program();
         command.env("TENURE_URL", &self.url).env("TENURE_TOKEN_ID", &who.id).env("TENURE_TOKEN_SECRET", &who.secret);
         command
     }
 
-    /// A run of the program that goes on, its arguments separated by blanks.
+    /// Starts the program with these arguments, separated by blanks, and leaves it running.
     pub(crate) fn running(&self, who: &Credential, args: &str) -> Running {
         Running::start(self.program(who).args(args.split(' ')))
     }
 
-    /// A run of the program by the holder of a credential, with arguments as they are.
-    pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> Said {
+    /// Runs the program with this credential and these arguments.
+    pub(crate) fn run(&self, who: &Credential, args: &[&str]) -> RunOutput {
         run(self.program(who).args(args))
     }
 
-    /// A run of the program, its arguments separated by blanks.
-    pub(crate) fn ask(&self, who: &Credential, args: &str) -> Said {
+    /// Runs the program with this credential and arguments separated by blanks.
+    pub(crate) fn ask(&self, who: &Credential, args: &str) -> RunOutput {
         self.run(who, &args.split(' ').collect::<Vec<_>>())
     }
 
-    /// Makes the workspace `acme`; gives the credential of its owner alice.
+    /// Creates the workspace `acme` and returns the credential of its owner alice.
     pub(crate) fn found(&self) -> Credential {
         let made = self.ask(&self.operator(), "workspace create acme --owner alice -o json").json();
         Credential::of(&made["token"])

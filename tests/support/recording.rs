@@ -1,7 +1,7 @@
 //! A recorder of histories: commands and a scripted clock in, the exact stored bytes of a log out.
 //!
-//! It does what the service does (what is due first, then the command, all of it or nothing) with counted ids instead of
-//! chance, so that a script gives the same bytes each time.
+//! It works like the service: due expiries first, then the command, all or nothing. Ids are counted, not random, so a
+//! script always gives the same bytes.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use tenure::domain::workspace::Workspace;
 use tenure::log::codec::encode;
 use uuid::{Builder, Uuid};
 
-/// How long after an expiry the service takes note of it, at the latest.
+/// The longest delay between an expiry and the event that records it, in microseconds.
 const EXPIRY_LAG_MICROS: i64 = 1_250_000;
 
-/// Ids that look as they do in life, counted instead of drawn.
+/// A source of ids in the real format that counts instead of drawing random numbers.
 struct Ids {
     history: &'static str,
     count: u64,
@@ -53,32 +53,32 @@ impl decide::Recorder for Ids {
     }
 }
 
-/// A history as it is written down.
+/// A recorded history.
 pub(crate) struct Recording {
     /// The stored bytes of its events, in order.
     pub(crate) lines: Vec<Vec<u8>>,
-    /// The revisions at which something happened that is worth a snapshot.
+    /// The revisions that deserve a snapshot.
     pub(crate) marks: Vec<Revision>,
 }
 
-/// Records one history.
+/// The recorder of one history.
 pub(crate) struct Recorder {
     workspace: Arc<Workspace>,
     clock: Instant,
     ids: Ids,
     recorded: Option<Instant>,
-    /// Whether expiries are noted by themselves, and not only ahead of the next command.
+    /// Whether expiries are recorded when they are due, or only before the next command.
     sweeping: bool,
     recording: Recording,
 }
 
-/// An instant, written `2026-03-01 09:30`.
+/// Parses an instant that is written `2026-03-01 09:30`.
 pub(crate) fn instant(text: &str) -> Instant {
     format!("{}:00Z", text.replace(' ', "T")).parse().unwrap()
 }
 
 impl Recorder {
-    /// A history that begins at an instant.
+    /// Returns a recorder of a history that begins at this instant.
     pub(crate) fn new(history: &'static str, begins: &str) -> Self {
         let clock = instant(begins);
         let mut ids = Ids { history, count: 0, clock };
@@ -87,22 +87,22 @@ impl Recorder {
         Self { workspace, clock, ids, recorded: None, sweeping: true, recording }
     }
 
-    /// From here on, everything happened before it was recorded: taken in from elsewhere at an instant.
+    /// Marks all further commands as imported: recorded at this instant, later than they happened.
     pub(crate) fn import_at(&mut self, recorded: &str) {
         self.recorded = Some(instant(recorded));
     }
 
-    /// From here on, everything is recorded when it happens.
+    /// Ends the import: further commands are recorded when they happen.
     pub(crate) fn import_ends(&mut self) {
         self.recorded = None;
     }
 
-    /// Makes the workspace and ends it: the commands that no batch may hold.
+    /// Creates or deletes the workspace: the commands that no batch may contain.
     pub(crate) fn workspace_step(&mut self, at: &str, reason: &str, by: &str, command: impl Into<Command>) {
         self.submit(at, by, reason, vec![command.into()]);
     }
 
-    /// One request: a command, or a list of them. `by` is `operator` or a member with a token.
+    /// Submits a request: one command or a list. `by` is `operator` or a member with a token.
     pub(crate) fn step(&mut self, at: &str, by: &str, reason: &str, request: Value) {
         let commands = match request {
             Value::Array(commands) => commands,
@@ -112,33 +112,33 @@ impl Recorder {
         self.submit(at, by, reason, commands);
     }
 
-    /// The id of what the last command made last.
+    /// Returns the id of the last entity that was created.
     pub(crate) fn made(&self) -> String {
         self.workspace.event(self.workspace.head()).unwrap().data.subject()
     }
 
-    /// Lets time pass.
+    /// Advances the clock to an instant.
     pub(crate) fn wait(&mut self, until: &str) {
         self.pass(instant(until));
     }
 
-    /// This revision is worth a snapshot.
+    /// Marks the current revision as worth a snapshot.
     pub(crate) fn mark(&mut self) {
         self.recording.marks.push(self.workspace.head());
     }
 
-    /// The service is down from here on, and wakes with the next request.
+    /// Stops the service until the next request.
     pub(crate) fn sleep(&mut self) {
         self.sweeping = false;
     }
 
-    /// The history so far.
+    /// Returns the history so far.
     pub(crate) fn finish(self) -> Recording {
         self.recording
     }
 
     fn submit(&mut self, at: &str, by: &str, reason: &str, commands: Vec<Command>) {
-        // Nobody acts on the full minute.
+        // Real requests do not arrive on the full minute.
         let seconds = i64::try_from(self.ids.count).unwrap() * 7_919_457 % 60_000_000;
         self.pass(Instant::from_micros(instant(at).micros() + seconds));
         let caller = self.caller(by);

@@ -1,4 +1,4 @@
-//! A really running server in this process: the store in a temporary folder, HTTP on loopback.
+//! A running server in this process: the store in a temporary folder, HTTP on loopback.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ pub struct Server {
     folder: Option<TempDir>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
@@ -62,21 +62,21 @@ impl Reply {
         self.json["code"].as_str().unwrap_or_default()
     }
 
-    /// Makes sure of the status.
+    /// Asserts the status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 
-    /// Makes sure of the status and code of a refusal.
+    /// Asserts the status and code of a refusal.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
         self
     }
 
-    /// The `ID.SECRET` of the credential that was made.
+    /// Returns the `ID.SECRET` of the created credential.
     #[track_caller]
     pub fn credential(&self, kind: &str) -> String {
         let made = &self.json[kind];
@@ -84,12 +84,12 @@ impl Reply {
     }
 }
 
-/// What signs the checkpoints of every server of the tests.
+/// Returns the signer of checkpoints of every test server.
 pub fn signer() -> Signer {
     Signer { key: LogKey::from_seed(&[7; 32]), instance: "tenure.test".parse().unwrap() }
 }
 
-/// The API over a service, as it is reached at an address.
+/// Returns the API over a service that listens at this address.
 pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
     let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
     let (metrics, attempts) = (Box::new(String::new), Attempts::default());
@@ -113,12 +113,12 @@ pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted
 }
 
 impl Server {
-    /// A server on an empty folder.
+    /// Starts a server on an empty folder.
     pub fn start() -> Self {
         Self::with_clock(Arc::new(SystemClock))
     }
 
-    /// The data folder, where it is the server's own.
+    /// Returns the data folder that the server owns.
     pub fn data(&self) -> &Path {
         self.folder.as_ref().unwrap().path()
     }
@@ -130,7 +130,7 @@ impl Server {
         server
     }
 
-    /// A server whose streams are silent for no longer than this.
+    /// Starts a server whose streams send a heartbeat at this interval.
     pub fn beating_every(heartbeat: Duration, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let streams = Streams::beating_every(heartbeat);
@@ -139,7 +139,7 @@ impl Server {
         server
     }
 
-    /// A server that has only so much memory for answers and for large bodies, in MiB.
+    /// Starts a server with limited memory for responses and large request bodies, in MiB.
     pub fn sparing(answers_mib: usize, bodies_mib: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let room = (Budgets::of_mib(answers_mib), Bodies::of_mib(bodies_mib), Quotas::default());
@@ -149,7 +149,7 @@ impl Server {
         server
     }
 
-    /// A server of which others than the operator may ask only so much.
+    /// Starts a server with quotas for all callers but the operator.
     pub fn with_quotas(quotas: Quotas, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let room = (Budgets::default(), Bodies::default(), quotas);
@@ -158,7 +158,7 @@ impl Server {
         server
     }
 
-    /// A server that believes these proxies.
+    /// Starts a server that trusts these proxies.
     pub fn behind(trusted_proxies: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let trusted_proxies = trusted_proxies.parse().unwrap();
@@ -167,7 +167,7 @@ impl Server {
         server
     }
 
-    /// A server on a folder.
+    /// Starts a server on this folder.
     pub fn on(folder: &Path, clock: Arc<dyn Clock>) -> Self {
         Self::configured(folder, clock, Streams::default(), TrustedProxies::default())
     }
@@ -192,7 +192,7 @@ impl Server {
         Self::tuned_on(folder, clock, quotas, |app| App { budgets, bodies, streams, trusted_proxies, ..app })
     }
 
-    /// A server whose settings are changed before it starts.
+    /// Starts a server after `tune` has changed its settings.
     pub fn tuned(clock: Arc<dyn Clock>, tune: impl FnOnce(App) -> App) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self::tuned_on(folder.path(), clock, Quotas::default(), tune);
@@ -228,12 +228,12 @@ impl Server {
         Self { address, service, budgets, agent: config.into(), runtime, stop, serving, folder: None }
     }
 
-    /// Stops the server, and starts another on the same folder.
+    /// Stops the server and starts another one on the same folder.
     pub fn restart(self) -> Self {
         self.restart_after(Arc::new(SystemClock), |_| {})
     }
 
-    /// Stops the server, does something to its folder, and starts another on it.
+    /// Stops the server, calls `meanwhile` with its folder, and starts another server on it.
     pub fn restart_after(mut self, clock: Arc<dyn Clock>, meanwhile: impl FnOnce(&Path)) -> Self {
         let folder = self.folder.take().unwrap();
         drop(self);
@@ -243,7 +243,7 @@ impl Server {
         server
     }
 
-    /// Copies the store, does something to the folder of the copy, and starts another server on it.
+    /// Copies the store, calls `meanwhile` with the copy's folder, and starts another server on it.
     pub fn on_copy(&self, clock: Arc<dyn Clock>, meanwhile: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         self.service.log().backup(&folder.path().join("tenure.db")).unwrap();
@@ -269,7 +269,7 @@ impl Server {
         send_to(&self.agent, self.address, (method, path), headers, body)
     }
 
-    /// Asks for a live stream with a bearer credential; fails if it takes half a minute in all.
+    /// Opens a live stream with a bearer credential; its reads fail after 30 s in total.
     pub fn stream(&self, path: &str, credential: &str, headers: &[(&str, &str)]) -> Listener {
         listen(self.address, path, credential, headers)
     }
@@ -303,7 +303,7 @@ impl Server {
     }
 }
 
-/// Sends a method and a path to wherever someone listens.
+/// Sends a request to an address.
 pub fn send_to(
     agent: &ureq::Agent,
     address: SocketAddr,
@@ -332,14 +332,14 @@ fn reply(mut answer: ureq::http::Response<ureq::Body>) -> Reply {
     Reply { status, headers, bytes, text, json }
 }
 
-/// A live stream, or the refusal to give one.
+/// A live stream, or the refusal of one.
 pub struct Listener {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     body: BufReader<ureq::BodyReader<'static>>,
 }
 
-/// What stands between two empty lines of a stream.
+/// One message of a stream: the lines up to an empty one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     pub id: Option<String>,
@@ -350,7 +350,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The number of the event.
+    /// Returns the revision of the event.
     #[track_caller]
     pub fn revision(&self) -> u64 {
         assert!(self.data.is_some(), "{self:?}");
@@ -375,7 +375,7 @@ pub fn listen(address: SocketAddr, path: &str, credential: &str, headers: &[(&st
 }
 
 impl Listener {
-    /// Makes sure that there is a stream, and takes what it begins with.
+    /// Asserts that the stream is open, and reads its first message.
     #[track_caller]
     pub fn opened(mut self) -> Self {
         let refused = if self.status == 200 { String::new() } else { self.rest() };
@@ -385,14 +385,14 @@ impl Listener {
         self
     }
 
-    /// All that is left, as it is.
+    /// Reads the rest of the stream, unparsed.
     pub fn rest(&mut self) -> String {
         let mut text = String::new();
         self.body.read_to_string(&mut text).unwrap();
         text
     }
 
-    /// The next message; none at the end.
+    /// Returns the next message; none at the end.
     #[track_caller]
     pub fn message(&mut self) -> Option<Message> {
         let mut message = Message::default();
@@ -420,7 +420,7 @@ impl Listener {
         }
     }
 
-    /// The next event, past heartbeats; none at the end.
+    /// Returns the next event and skips heartbeats; none at the end.
     #[track_caller]
     pub fn event(&mut self) -> Option<Message> {
         loop {
@@ -431,7 +431,7 @@ impl Listener {
         }
     }
 
-    /// The revisions of the next events.
+    /// Returns the revisions of the next events.
     #[track_caller]
     pub fn revisions(&mut self, count: usize) -> Vec<u64> {
         (0..count).map(|_| self.event().unwrap().revision()).collect()

@@ -1,6 +1,7 @@
-//! The whole-log verifier: what must hold of every log of a workspace, whoever wrote it and whatever happened meanwhile.
+//! The whole-log verifier: checks the invariants of a workspace's log.
 //!
-//! It runs at the end of every test that made a log. It believes nothing that the writer says: it is given the stored bytes.
+//! It runs at the end of every test that wrote a log. It reads the stored bytes and trusts nothing that the writer
+//! reports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tenure::domain::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
 use tenure::log::{EventLog, LogError};
 
-/// What a log comes to that is as it should be.
+/// The contents of a log without errors.
 #[derive(Debug)]
 pub(crate) struct Verified {
     /// Its events, in order.
@@ -25,10 +26,10 @@ pub(crate) struct Verified {
     pub(crate) state: String,
 }
 
-/// Verifies the log of one workspace, given the stored bytes of each event from the first on.
+/// Verifies the log of one workspace from the stored bytes of all its events.
 ///
 /// # Errors
-/// The first thing that is wrong, with the revision where it is.
+/// The first violation, with its revision.
 pub(crate) fn verify<B: AsRef<[u8]>>(stored: &[B]) -> Result<Verified, String> {
     let mut events: Vec<Arc<Event>> = Vec::with_capacity(stored.len());
     let mut seen = Seen::default();
@@ -47,7 +48,7 @@ pub(crate) fn verify<B: AsRef<[u8]>>(stored: &[B]) -> Result<Verified, String> {
 /// Verifies the logs of all workspaces in a store.
 ///
 /// # Errors
-/// The first thing that is wrong, with the workspace and revision where it is.
+/// The first violation, with its workspace and revision.
 pub(crate) fn verify_store(log: &dyn EventLog) -> Result<Vec<Verified>, String> {
     let unavailable = |error: LogError| error.to_string();
     let mut verified = Vec::new();
@@ -100,7 +101,7 @@ fn check_place(event: &Event, place: Revision, before: Option<&Arc<Event>>) -> R
     check(!ended, || "it follows the end of the workspace".to_owned())
 }
 
-/// What may not come twice.
+/// The ids seen so far, each of which must be unique.
 #[derive(Default)]
 struct Seen {
     events: BTreeSet<String>,
@@ -111,7 +112,7 @@ impl Seen {
     fn check(&mut self, event: &Event, before: Option<&Arc<Event>>) -> Result<(), String> {
         check(self.events.insert(event.id.to_string()), || format!("the event id {} is taken", event.id))?;
         if let Some(before) = before.filter(|before| before.command == event.command) {
-            // A long reason stands with the first events only.
+            // Only the first events of a command carry a long reason.
             let same_reason = event.reason.is_none() || event.reason == before.reason;
             let alike = same_reason && command_of(event) == command_of(before);
             return check(alike, || {
@@ -124,13 +125,13 @@ impl Seen {
     }
 }
 
-/// What all events of a command have alike, but for the reason.
+/// Returns the fields that all events of a command share, without the reason.
 fn command_of(event: &Event) -> String {
     let Event { time, recorded, actor, credential, command, .. } = event;
     format!("{time} {recorded:?} {actor} {credential:?} {command}")
 }
 
-/// A live command is later than the one before; an imported one is never earlier.
+/// Checks that a live command is later than the one before, and an imported one is not earlier.
 fn check_time(event: &Event, before: &Event) -> Result<(), String> {
     let Event { time, recorded, .. } = event;
     let in_order = if recorded.is_some() { *time >= before.time } else { *time > before.time };

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tenure::log::published::files_of;
 
 use super::stage::{Served, Stage, assert_found};
-use crate::support::program::{Said, program, run};
+use crate::support::program::{RunOutput, program, run};
 
 /// A year of a workspace in which an environment `x` had contributors in March 2024.
 fn history() -> String {
@@ -74,11 +74,11 @@ impl Home {
         self.folder.path().join("march")
     }
 
-    fn verify(&self) -> Said {
+    fn verify(&self) -> RunOutput {
         self.verify_with(&[])
     }
 
-    fn verify_with(&self, args: &[&str]) -> Said {
+    fn verify_with(&self, args: &[&str]) -> RunOutput {
         run(program().arg("verify").arg(self.evidence()).arg("--key").arg(&self.key).args(args))
     }
 

@@ -13,9 +13,9 @@ use tenure::proof::note::LogKey;
 
 use super::stage::{EVENTS, Served, Stage, assert_found};
 use super::store::snapshot_of_log;
-use crate::support::program::{Said, program, run};
+use crate::support::program::{RunOutput, program, run};
 
-fn key(stage: &Stage, args: &[&str]) -> Said {
+fn key(stage: &Stage, args: &[&str]) -> RunOutput {
     run(program().arg("key").args(args).arg("--data").arg(&stage.data))
 }
 
@@ -43,7 +43,7 @@ fn new_key(stage: &Stage) -> PathBuf {
     new
 }
 
-fn verify(what: &Path, key: &Path, since: Option<&Path>) -> Said {
+fn verify(what: &Path, key: &Path, since: Option<&Path>) -> RunOutput {
     let mut command = program();
     command.arg("verify").arg(what).arg("--key").arg(key);
     if let Some(since) = since {

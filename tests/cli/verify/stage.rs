@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::program::{Running, Said, program, run};
+use crate::support::program::{Running, RunOutput, program, run};
 
 /// How many events the log has: two full bundles and a part of a third.
 pub(crate) const EVENTS: u64 = 600;
@@ -51,15 +51,15 @@ impl Stage {
         out
     }
 
-    pub(crate) fn verify(&self, folder: &Path) -> Said {
+    pub(crate) fn verify(&self, folder: &Path) -> RunOutput {
         run(program().arg("verify").arg(folder).arg("--key").arg(&self.key))
     }
 
-    pub(crate) fn verify_since(&self, folder: &Path, kept: &Path) -> Said {
+    pub(crate) fn verify_since(&self, folder: &Path, kept: &Path) -> RunOutput {
         run(program().arg("verify").arg(folder).arg("--key").arg(&self.key).arg("--since").arg(kept))
     }
 
-    pub(crate) fn verify_data(&self) -> Said {
+    pub(crate) fn verify_data(&self) -> RunOutput {
         run(program().args(["verify", "--data"]).arg(&self.data).arg("--key").arg(&self.key))
     }
 
@@ -97,7 +97,7 @@ fn history_of(members: u64) -> String {
 
 /// Makes sure that the damage was found, and that this was said of it.
 #[track_caller]
-pub(crate) fn assert_found(said: &Said, words: &[&str]) {
+pub(crate) fn assert_found(said: &RunOutput, words: &[&str]) {
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{}", said.err);
     assert!(said.err.starts_with("not verified: "), "{}", said.err);
     for word in words {
@@ -135,7 +135,7 @@ impl Served {
     }
 
     /// Verifies what is served.
-    pub(crate) fn verify(&self, stage: &Stage) -> Said {
+    pub(crate) fn verify(&self, stage: &Stage) -> RunOutput {
         run(self.program().args(["verify", &self.url, "--key"]).arg(&stage.key))
     }
 }

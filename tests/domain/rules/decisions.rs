@@ -83,10 +83,10 @@ fn a_task_and_a_proxy_token_rest_on_both_ends() {
 #[test]
 fn an_environment_without_access_can_be_answered_like_one_that_never_was() {
     let world = team().and([create_restricted("dev", NoAccess, [])]);
-    let hidden = world.asks_of_oneself("bob", "read", "app", "dev");
+    let hidden = world.decision_for_self("bob", "read", "app", "dev");
     assert_eq!(hidden, world.asks("user:bob", "read", "app", "never-was"));
     let gone = world.clone().and([delete_environment("dev")]);
-    assert_eq!(hidden, gone.asks_of_oneself("bob", "read", "app", "dev"));
+    assert_eq!(hidden, gone.decision_for_self("bob", "read", "app", "dev"));
     let seen = world.asks("user:bob", "deploy", "app", "prod");
-    assert_eq!(world.asks_of_oneself("bob", "deploy", "app", "prod"), seen, "a viewer is told why they may not deploy");
+    assert_eq!(world.decision_for_self("bob", "deploy", "app", "prod"), seen, "a viewer is told why they may not deploy");
 }

@@ -33,7 +33,7 @@ fn judged_at(world: &World, at: At, subject: &str, action: &str, resource: &str)
 
 /// What bob is told of himself.
 fn told(world: &World, action: &str, resource: &str) -> Decision {
-    world.tells(At::Now, "bob", &question_about("user:bob", action, resource))
+    world.decision_for_self_at(At::Now, "bob", &question_about("user:bob", action, resource))
 }
 
 fn evidence(world: &World, decision: &Decision) -> Vec<&'static str> {
@@ -275,13 +275,13 @@ fn what_is_hidden_now_was_hidden_always_and_what_was_hidden_then_stays_so() {
     let world = given().and([place("app:shop", "vault"), set_grant("vault", "user:bob", Contributor)]);
     let then = At::Revision(Revision(world.writer.workspace.head().0 - 1));
     let asked = question_about("user:bob", "read", "app:shop");
-    assert!(world.tells(At::Now, "bob", &asked).allowed);
-    assert_eq!(world.tells(then, "bob", &asked).rule.as_str(), "no_environment");
+    assert!(world.decision_for_self_at(At::Now, "bob", &asked).allowed);
+    assert_eq!(world.decision_for_self_at(then, "bob", &asked).rule.as_str(), "no_environment");
     let off = given().and([disable_rbac(), place("app:shop", "vault")]);
     let while_off = head(&off);
-    assert!(off.tells(while_off, "bob", &asked).allowed);
+    assert!(off.decision_for_self_at(while_off, "bob", &asked).allowed);
     let on = off.and([crate::support::commands::enable_rbac()]);
-    assert_eq!(on.tells(while_off, "bob", &asked).rule.as_str(), "no_environment");
+    assert_eq!(on.decision_for_self_at(while_off, "bob", &asked).rule.as_str(), "no_environment");
 }
 
 #[test]
