@@ -1,8 +1,8 @@
-//! One workspace in process: decisions now and in the past, what a loaded history takes in memory, how soon a cold one is there, and
-//! how fast its log is verified.
+//! One workspace in process: decisions now and in the past, memory of a loaded history, the first question to a cold
+//! workspace, and the speed of verification.
 //!
-//! `cargo bench --bench workspace` prints one figure a line, and stops by itself after a minute or two. With `-- PART [EVENTS]` it does
-//! one part only: `small`, `large`, `cold` or `start`.
+//! `cargo bench --bench workspace` prints one figure a line and ends after a minute or two. `-- PART [EVENTS]` runs one
+//! part only: `small`, `large`, `cold` or `start`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -50,12 +50,12 @@ use tenure::service::{Quotas, Service, Settings, replay};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 31;
-const ASKED: usize = 4_096;
-/// How many environments have rolls.
+const QUESTIONS: usize = 4_096;
+/// The number of environments with rolls.
 const ROLLED: usize = 16;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// What the process holds that is its own, in bytes, whether it is in memory or was moved out of it.
+/// Returns the anonymous memory of this process, in bytes, resident or swapped out.
 fn own_memory() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let field = |name: &str| {
@@ -65,7 +65,7 @@ fn own_memory() -> f64 {
     field("RssAnon:") + field("VmSwap:")
 }
 
-/// The median of some rounds, in nanoseconds for each of so many.
+/// Returns the median time of `rounds` runs, in nanoseconds for each of `each` operations.
 fn median_nanos(rounds: usize, each: usize, mut run: impl FnMut()) -> f64 {
     let mut all: Vec<f64> = (0..rounds)
         .map(|_| {
@@ -89,7 +89,7 @@ fn append(log: &SqliteLog, writer: &mut Writer, count: usize) {
     }
 }
 
-/// A question by names: a principal, an action, an environment.
+/// Returns a random question by names: a principal, an action, an environment.
 fn question(writer: &mut Writer) -> Question {
     let (who, place) = (writer.below(writer.principals.len()), writer.below(writer.environments.len()));
     let subject = match &writer.principals[who] {
@@ -100,16 +100,16 @@ fn question(writer: &mut Writer) -> Question {
     Question { subject, action, resource: Resource::new("environment", &format!("env-{place}"), None) }
 }
 
-/// Questions about the facts of workspaces.
+/// Questions about workspaces.
 #[derive(Default)]
-struct Asked {
+struct QuestionSet {
     roots: Vec<Arc<Workspace>>,
-    /// Each question, when in the history it is about, and the place of its workspace.
+    /// Each question, its instant in the history, and the index of its workspace.
     questions: Vec<(usize, Instant, Question)>,
 }
 
-impl Asked {
-    /// So many questions about a workspace, at instants anywhere in its history.
+impl QuestionSet {
+    /// Adds `count` questions about a workspace, at random instants of its history.
     fn about(&mut self, root: &Arc<Workspace>, writer: &mut Writer, count: usize) {
         let (first, now) = (root.event(Revision(1)).unwrap().time.micros(), root.head_time().next());
         let span = usize::try_from(now.micros() - first).unwrap();
@@ -130,12 +130,12 @@ impl Asked {
         black_box(judge(&view, black_box(question)));
     }
 
-    /// The same, each about another workspace than the one before: workspace after workspace would find each in the caches.
+    /// Interleaves the questions by workspace; otherwise each workspace would stay in the processor's caches.
     fn in_turn(mut self) -> Self {
         let each = self.questions.len() / self.roots.len();
         let mut places: Vec<_> = self.questions.into_iter().enumerate().collect();
         places.sort_by_key(|(place, (root, ..))| (place % each, root * 37 % 100));
-        // Made again one after the other, so that what is asked lies as a caller would have it.
+        // Cloned in order, so that the questions are adjacent in memory, as a caller's would be.
         self.questions =
             places.iter().map(|(_, (root, instant, question))| (*root, *instant, question.clone())).collect();
         self
@@ -149,7 +149,7 @@ impl Asked {
     }
 }
 
-/// Ten grants in each restricted environment.
+/// Returns a workspace with ten grants in each restricted environment.
 fn small_workspace(seed: u64) -> (Writer, Arc<Workspace>) {
     let mut writer = Writer::new(SMALL, seed);
     let mut workspace = Workspace::empty(writer.workspace);
@@ -163,15 +163,15 @@ fn small_workspace(seed: u64) -> (Writer, Arc<Workspace>) {
 }
 
 fn small() {
-    let (mut one, mut hundred) = (Asked::default(), Asked::default());
+    let (mut one, mut hundred) = (QuestionSet::default(), QuestionSet::default());
     let (mut writer, root) = small_workspace(7);
-    one.about(&root, &mut writer, ASKED);
+    one.about(&root, &mut writer, QUESTIONS);
     one.measure("100 members, 10 environments");
     for seed in 0..100 {
         let (mut writer, root) = small_workspace(100 + seed);
-        hundred.about(&root, &mut writer, ASKED / 100);
+        hundred.about(&root, &mut writer, QUESTIONS / 100);
     }
-    // More than the caches nearest to a core hold.
+    // More than a core's own caches hold.
     hundred.in_turn().measure("the same in 100 workspaces in turn");
 }
 
@@ -188,15 +188,15 @@ fn large(events: usize) {
     let held = (own_memory() - before) / events as f64;
     let packed = root.packed().len() as f64 / events as f64;
     println!("memory of facts and history: {held:.1} bytes an event, of which packed events {packed:.1}");
-    let mut asked = Asked::default();
-    asked.about(&root, &mut writer, ASKED);
-    asked.measure("a million changes, 240,000 grants");
+    let mut set = QuestionSet::default();
+    set.about(&root, &mut writer, QUESTIONS);
+    set.measure("a million changes, 240,000 grants");
     who_had_access(&mut writer, &root);
     drop((root, log));
     verify(folder.path(), &writer, events);
 }
 
-/// The program verifies the log, in the data folder and exported, as an auditor has it do.
+/// Measures `tenure verify` of the log, in the data folder and exported.
 fn verify(data: &Path, writer: &Writer, events: usize) {
     std::fs::write(data.join("log.key"), "07".repeat(32)).unwrap();
     let workspace = writer.workspace.to_string();
@@ -219,8 +219,8 @@ fn verify(data: &Path, writer: &Writer, events: usize) {
     }
 }
 
-/// Who had access to an environment on one day, in process: as it is judged, from rolls that are made as they are asked, and from
-/// those then.
+/// Measures who had access to an environment on one day: evaluated directly, from rolls built on demand, and from
+/// finished rolls.
 fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
     let view = View::now(Arc::clone(root), root.head_time().next());
     let environments: Vec<_> = (1..=ROLLED).map(|place| writer.environments[4 * place]).collect();
@@ -287,7 +287,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
     Service::start(settings).unwrap()
 }
 
-/// The first question to a workspace that is not loaded.
+/// Returns the time of the first question to a workspace that is not loaded, in milliseconds.
 async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
     let question = question(writer);
     let service = service(log);
@@ -299,7 +299,7 @@ async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
     taken
 }
 
-/// The key that seals snapshots.
+/// Returns the key that seals snapshots.
 fn key() -> LogKey {
     LogKey::from_seed(&[7; 32])
 }
@@ -322,7 +322,7 @@ async fn cold(shape: Shape, events: usize) {
     );
 }
 
-/// Many workspaces of a hundred events.
+/// Measures the start with many workspaces of a hundred events.
 async fn start(workspaces: u64) {
     let folder = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(folder.path()).unwrap();

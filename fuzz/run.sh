@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs each fuzz target, or those that are named, for so many seconds: fuzz/run.sh [SECONDS [TARGET…]]
+# Runs all fuzz targets, or the named ones, for some seconds each: fuzz/run.sh [SECONDS [TARGET…]]
 #
-# Needs `cargo install --locked cargo-fuzz`. The instrumentation is an unstable option of the compiler, which
-# `RUSTC_BOOTSTRAP=1` permits on a stable one. New inputs go to a folder of their own, so that the corpus stays small.
+# Needs `cargo install --locked cargo-fuzz`. The instrumentation is an unstable compiler option, which `RUSTC_BOOTSTRAP=1`
+# enables on a stable compiler. New inputs go to a temporary folder, so that the corpus stays small.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}

@@ -1,4 +1,4 @@
-//! Attacks from within a workspace, each with a credential that its holder has by right.
+//! Attacks from within a workspace, each with a credential that its holder legitimately has.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
@@ -12,11 +12,11 @@ use crate::{option, wire};
 
 const PATH: &str = "/v1/workspaces/umbrella";
 const CONNECTIONS: usize = 64;
-/// How large the workspace is where an attack needs a large one.
+/// The size of the workspace, for attacks that need a large one.
 const MEMBERS: usize = 1_000;
 const ENVIRONMENTS: usize = 300;
 
-/// An attack: what it begins with, and holds until it is over.
+/// An attack: its name, and the function that starts it and returns the connections that it holds open.
 pub struct Attack {
     pub name: &'static str,
     pub is_large: bool,
@@ -47,18 +47,18 @@ pub const ALL: &[Attack] = &[
     Attack { name: "a flood of connections from one address", is_large: false, begin: connections },
 ];
 
-/// The workspace that is attacked, and those who do it.
+/// The attacked workspace and the attackers' credentials.
 pub struct Attacked {
     address: SocketAddr,
     member: String,
     manager: String,
     auditor: String,
-    /// How often the attack got each status; 0 where no answer came.
+    /// The number of responses by status; 0 counts requests without a response.
     statuses: Mutex<BTreeMap<u16, usize>>,
 }
 
 impl Attacked {
-    /// Makes the workspace beside that of a neighbour.
+    /// Creates the workspace beside the neighbour's.
     pub fn make(neighbour: &Workspace, is_large: bool) -> Self {
         let url = neighbour.url.clone();
         let mut place = Workspace { url, owner: crate::running::operator(), past: String::new() };
@@ -86,7 +86,7 @@ impl Attacked {
         Self { address: place.address(), member, manager, auditor, statuses: Mutex::default() }
     }
 
-    /// How often each status came.
+    /// Returns the number of responses by status.
     pub fn answers(&self) -> String {
         let statuses = self.statuses.lock().unwrap();
         let all = statuses.iter().map(|(status, count)| match status {
@@ -100,7 +100,7 @@ impl Attacked {
         *self.statuses.lock().unwrap().entry(status.unwrap_or(0)).or_default() += 1;
     }
 
-    /// Sends requests over connections until told to stop, each what `request` makes of a number that counts up.
+    /// Sends requests over these connections until `stop` is set; `request` makes each from a running number.
     fn repeat(&self, connections: usize, stop: &AtomicBool, request: impl Fn(u32) -> Vec<u8> + Sync) -> Vec<TcpStream> {
         let number = AtomicU32::new(0);
         std::thread::scope(|scope| {
@@ -192,7 +192,7 @@ fn powerless(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
     attacked.repeat(CONNECTIONS, stop, |_| request.clone())
 }
 
-/// A token for each of a thousand service users, with a reason of 1,000 characters of four bytes.
+/// Issues a token to each of a thousand service users, with a reason of 1,000 characters of four bytes.
 fn tokens(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
     let issue = |number: usize| json!({"type": "token.issue", "service_user": format!("s{number}")});
     let commands: Vec<_> = (0..MEMBERS).map(issue).collect();
@@ -211,7 +211,7 @@ fn reads(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
 fn connections(attacked: &Attacked, stop: &AtomicBool) -> Vec<TcpStream> {
     let wanted = usize::try_from(option("--flood", 10_500)).unwrap();
     let mut all = Vec::new();
-    // A connection over the limit is closed by the server, and another one is tried at once.
+    // The server closes a connection over the limit; try another one at once.
     for _ in 0..wanted {
         if stop.load(Ordering::Relaxed) {
             break;

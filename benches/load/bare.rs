@@ -1,5 +1,6 @@
-//! What a decision is measured against: an axum server as anyone would set it up, which reads the same question into the same
-//! shape, and answers with as many bytes of JSON.
+//! The baseline for a decision over HTTP: an ordinary axum server.
+//!
+//! It parses the same question into the same type and answers with the same number of bytes of JSON.
 
 use axum::routing::post;
 use axum::{Json, Router};
@@ -9,7 +10,7 @@ async fn evaluation(Json(body): Json<EvaluationBody>) -> Json<DecisionBody> {
     Json(DecisionBody { decision: body.action.name == "deploy", context: None })
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is killed.
 pub fn serve() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! Clients that `wrk` does not have: those that listen, that do not read, that send slowly, and that say nothing.
+//! Clients that `wrk` lacks: listeners, stalled readers, slow senders and idle connections.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::table::quantiles;
 
 pub const LISTENERS: usize = 1_000;
 pub const IDLE: usize = 9_900;
-/// How many connections are opened at a time: fewer than a server lets wait.
+/// The number of connections opened at a time, below the server's backlog.
 const OPENED_AT_A_TIME: usize = 100;
-/// How long anything may take before the bench gives up.
+/// The longest wait before the bench gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Listeners, each of which tells how many of the events that it is asked to count have come.
+/// Listeners, each of which reports how many of the expected events have arrived.
 pub struct Listening {
     seen: Vec<watch::Receiver<(u32, Instant)>>,
     tasks: Vec<JoinHandle<()>>,
@@ -30,7 +30,7 @@ impl Drop for Listening {
     }
 }
 
-/// A task that is ended when this is dropped.
+/// A task that is aborted on drop.
 pub struct Open(JoinHandle<()>);
 
 impl Drop for Open {
@@ -49,7 +49,7 @@ async fn write(stream: &TcpStream, mut bytes: &[u8]) {
     }
 }
 
-/// What has come; empty at the end.
+/// Returns the bytes that have arrived; empty at the end.
 async fn read<'a>(stream: &TcpStream, buffer: &'a mut [u8]) -> &'a [u8] {
     loop {
         stream.readable().await.unwrap();
@@ -77,7 +77,7 @@ async fn ask_for_events(place: &Workspace) -> TcpStream {
     stream
 }
 
-/// Opens so many streams of the workspace's events.
+/// Opens this many streams of the workspace's events.
 pub async fn listen(place: &Workspace, count: usize) -> Listening {
     let mut all = Listening { seen: Vec::new(), tasks: Vec::new() };
     for _ in 0..count {
@@ -113,8 +113,9 @@ async fn count_events(stream: TcpStream, sender: watch::Sender<(u32, Instant)>) 
     }
 }
 
-/// Makes changes one after the other, each once the one before has reached every listener; gives how long each took to reach each,
-/// from before it was asked for.
+/// Makes changes one by one, each after the one before has reached every listener.
+///
+/// Returns the time from before each request until its event reached each listener.
 pub async fn deliver(place: &Workspace, listening: &Listening, changes: u32) -> String {
     static RUNS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let run = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -146,7 +147,7 @@ pub async fn stop_reading(place: &Workspace, count: usize) -> Vec<TcpStream> {
     all
 }
 
-/// Opens requests whose bodies arrive a byte a second.
+/// Opens requests whose bodies arrive at one byte a second.
 pub async fn trickle(place: &Workspace, count: usize) -> Vec<Open> {
     let mut all = Vec::new();
     for _ in 0..count {
@@ -176,7 +177,7 @@ pub async fn idle(place: &Workspace, count: usize) -> Vec<TcpStream> {
     all
 }
 
-/// Waits until the server has closed them all; gives how many seconds that took.
+/// Waits until the server has closed them all; returns the seconds that took.
 pub async fn ended(connections: Vec<TcpStream>) -> u64 {
     let started = Instant::now();
     for connection in connections {

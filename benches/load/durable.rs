@@ -1,4 +1,4 @@
-//! What durability costs without HTTP: the disk alone, `SQLite` alone, and the service in this process.
+//! The cost of durability without HTTP: the disk alone, `SQLite` alone, and the service in this process.
 
 use std::fs::File;
 use std::io::Write;
@@ -24,7 +24,7 @@ use tenure::service::{Quotas, Service, Settings};
 use crate::Extent;
 use crate::table::{Table, median, per_second, quantiles, ratio};
 
-/// About what `SQLite` appends to its WAL for one change, were it no whole pages.
+/// Roughly the bytes that `SQLite` would append to its WAL for one change if it did not write whole pages.
 const APPENDED_BYTES: usize = 1_100;
 const CALLERS: usize = 64;
 
@@ -33,7 +33,7 @@ type Row = (Vec<u8>, i64, Vec<u8>, Vec<u8>);
 
 const ROWS_A_TRANSACTION: usize = 100;
 
-/// How often a second the disk takes an append with a sync, one after the other, in a folder.
+/// Returns the number of sequential appends with a sync that the disk takes per second in this folder.
 pub fn syncs_a_second(folder: &Path, time: Duration) -> f64 {
     let path = folder.join("appended");
     let mut file = File::create(&path).unwrap();
@@ -47,7 +47,7 @@ pub fn syncs_a_second(folder: &Path, time: Duration) -> f64 {
     f64::from(done) / started.elapsed().as_secs_f64()
 }
 
-/// Changes by many callers in this process, beside `SQLite` alone with the same rows.
+/// Measures changes by many callers in this process, beside `SQLite` alone with the same rows.
 pub fn submit(extent: Extent) {
     let (mut disk, mut service, mut sqlite) = (Vec::new(), Vec::new(), Vec::new());
     let mut latencies = Vec::new();
@@ -69,7 +69,7 @@ pub fn submit(extent: Extent) {
     table.print();
 }
 
-/// Submits for so long to a service over a new folder; gives the rate, and the time of each change in microseconds.
+/// Submits for this long to a service on a new folder; returns the rate, and the time of each change in microseconds.
 fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -150,7 +150,7 @@ async fn workspace(service: &Service) -> WorkspaceId {
     id
 }
 
-/// Inserts what a service wrote into an empty store of the same form, and nothing else; gives the rows a second.
+/// Inserts the rows that a service wrote into an empty store of the same schema; returns the rows per second.
 fn inserted(written: &Path, empty: &Path) -> f64 {
     drop(SqliteLog::open(empty).unwrap());
     let from = Connection::open(written.join("tenure.db")).unwrap();

@@ -1,4 +1,4 @@
-//! On what, when and how it was measured.
+//! The machine, the date and the command of a measurement.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ fn found(file: &str, name: &str) -> String {
     line.unwrap_or("unknown").trim().to_owned()
 }
 
-/// What a command prints, or nothing.
+/// Returns the output of a command; empty if it fails.
 pub fn said(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()

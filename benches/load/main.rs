@@ -1,11 +1,12 @@
-//! Load on a real server: the program itself in a process of its own, driven by `wrk` and, for what stays open, by clients of
-//! this bench. Prints Markdown; `run.sh` beside this file builds, raises limits and runs it. It stops by itself, stays on
-//! loopback, and ends only processes that it started.
+//! Load on a real server: the program in a process of its own. `wrk` drives it, and clients of this bench hold the
+//! connections that stay open.
 //!
-//! `-- PART…` runs some parts only; `--rounds N --seconds N --soak N` say how long; `--beside PATH` has `builds` drive another
-//! build of the program in turn; `--attack WORDS` has `neighbours` do the attacks that are called so, `--flood N` says how many
-//! connections one of them opens. `benches/README.md` says what each figure
-//! means.
+//! It prints Markdown, stops by itself, stays on loopback, and ends only processes that it started. `run.sh` in this
+//! folder builds it, raises limits and runs it.
+//!
+//! `-- PART…` runs some parts only. `--rounds N --seconds N --soak N` set the durations. `--beside PATH` makes `builds`
+//! alternate with another build of the program. `--attack WORDS` selects the attacks of `neighbours` by name, and
+//! `--flood N` sets the number of connections that one of them opens. `benches/README.md` explains each figure.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -40,14 +41,14 @@ use wrk::{Load, Measured};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The connections of a measurement of decisions, and of durable changes.
+/// The numbers of connections for decisions and for durable changes.
 const DECISION_CONNECTIONS: usize = 16;
 const CHANGE_CONNECTIONS: usize = 64;
 const BATCH_LEN: u32 = 50;
 
 type Part = fn(Extent);
 
-/// How long it all takes.
+/// The durations.
 #[derive(Clone, Copy)]
 pub struct Extent {
     rounds: usize,
@@ -92,7 +93,7 @@ fn main() {
     }
 }
 
-/// Rounds of several loads in turn, so that whatever slows the machine slows all of them.
+/// Runs rounds of several loads in turn, so that noise on the machine affects all of them.
 fn rounds<const N: usize>(extent: Extent, loads: [&Load; N]) -> [Vec<Measured>; N] {
     let mut all = [const { Vec::new() }; N];
     for _ in 0..extent.rounds {
@@ -107,7 +108,7 @@ fn rates(measured: &[Measured]) -> Vec<f64> {
     measured.iter().map(Measured::rate).collect()
 }
 
-/// Single decisions beside a bare handler, and many in one request.
+/// Measures single decisions beside a bare handler, and many decisions in one request.
 fn decisions(extent: Extent) {
     let (bare, program) = (Program::bare(), Program::unlimited());
     let place = Workspace::make(&program);
@@ -128,7 +129,7 @@ fn decisions(extent: Extent) {
     table.print();
 }
 
-/// Durable changes of one workspace, beside what the disk can do in the same folder.
+/// Measures durable changes of one workspace, beside the disk alone in the same folder.
 fn changes(extent: Extent) {
     let program = Program::unlimited();
     let place = Workspace::make(&program);
@@ -149,7 +150,8 @@ fn changes(extent: Extent) {
     table.print();
 }
 
-/// Runs this build and the one that `--beside` names in turn: single decisions, and durable changes over one connection and many.
+/// Alternates this build with the one that `--beside` names: single decisions, and durable changes over one connection
+/// and over many.
 fn builds(extent: Extent) {
     let Some(path) = text_option("--beside") else { return };
     let programs = [Program::unlimited(), Program::of_build(&path)];
@@ -170,7 +172,7 @@ fn builds(extent: Extent) {
     table.print();
 }
 
-/// What stays open: listeners, clients that do not read, connections that say nothing; and what others feel of them.
+/// Measures checks beside open connections: listeners, stalled readers and idle connections.
 fn open(extent: Extent) {
     let program = Program::unlimited();
     let place = Workspace::make(&program);

@@ -1,5 +1,7 @@
-//! What others feel of an attack from within: a workspace is attacked with the credentials of its own members, and its neighbour's checks,
-//! changes and the health of the server are asked for meanwhile. Each attack has a program of its own, so memory is measured alone.
+//! The effect of an attack from within a workspace on its neighbours.
+//!
+//! Members of a workspace attack it with their own credentials, while its neighbour checks, changes and asks for the
+//! health of the server. Each attack has a program of its own, so that its memory is measured alone.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,16 +14,16 @@ use crate::running::{Program, Workspace};
 use crate::table::{Table, number, time};
 use crate::{Extent, option, wire};
 
-/// The bars: how long a neighbour waits, and how much more memory the program takes.
+/// The bars: a neighbour's wait, and the additional memory of the program.
 const P99_MAX: f64 = 50_000.0;
 const STALL_MAX: f64 = 500_000.0;
 const GROWTH_MIB_MAX: f64 = 300.0;
 /// The pause between two requests of a neighbour.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Where health checks come from: another address than the attacks'.
+/// The source address of health checks; the attacks use another one.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// How long each request of one kind took, in microseconds.
+/// The duration of each request of one kind, in microseconds.
 struct Felt {
     micros: Vec<f64>,
     failed: usize,
@@ -42,7 +44,7 @@ impl Felt {
     }
 }
 
-/// Sends one request after the other until told to stop.
+/// Sends requests one by one until `stop` is set.
 fn feel(stop: &AtomicBool, mut send: impl FnMut() -> bool) -> Felt {
     let mut felt = Felt { micros: Vec::new(), failed: 0 };
     while !stop.load(Ordering::Relaxed) {
@@ -75,13 +77,13 @@ fn change(place: &Workspace, stop: &AtomicBool) -> Felt {
     })
 }
 
-/// Each over a connection of its own, as those of a supervisor are.
+/// Sends each request over a connection of its own, as a supervisor does.
 fn health(address: SocketAddr, stop: &AtomicBool) -> Felt {
     let request = wire::request("GET", "/healthz", "", b"");
     feel(stop, || wire::ask(&mut wire::connect(address, Some(ELSEWHERE)), &request) == Some(200))
 }
 
-/// What neighbours felt, and how much more memory there was.
+/// The neighbours' latencies, and the additional memory.
 struct Measured {
     felt: [Felt; 3],
     grown: f64,

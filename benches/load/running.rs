@@ -1,4 +1,4 @@
-//! The program under load: a process of its own over a fresh folder, and a workspace in it to ask about.
+//! The program under load: a process on a fresh folder, and a workspace in it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,12 +12,12 @@ use crate::wrk::Load;
 
 const OPERATOR_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The operator's credential.
+/// Returns the operator's credential.
 pub fn operator() -> String {
     format!("operator.{OPERATOR_SECRET}")
 }
 
-/// A running program, ended when it is dropped.
+/// A running program, killed on drop.
 pub struct Program {
     pub url: String,
     child: Child,
@@ -33,20 +33,21 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// This build of the program, with the limits that it has by default.
+    /// Starts this build of the program with its default limits.
     pub fn by_default() -> Self {
         Self::started(Command::new(env!("CARGO_BIN_EXE_tenure")))
     }
 
-    /// This build of the program, of which one credential and one address may ask for all that is measured.
+    /// Starts this build of the program with limits high enough for one credential and one address to ask for
+    /// everything measured.
     pub fn unlimited() -> Self {
         Self::of_build(env!("CARGO_BIN_EXE_tenure"))
     }
 
-    /// As [`Self::unlimited`], of this build or another.
+    /// Like [`Self::unlimited`], for this build or another one.
     pub fn of_build(path: &str) -> Self {
         let mut command = Command::new(path);
-        // Builds that have no such limits do not know the variables.
+        // Builds without such limits ignore the variables.
         command.env("TENURE_CHANGE_RATE", "0").env("TENURE_READ_RATE", "0");
         command.env("TENURE_CONNECTIONS_PER_ADDRESS", "20000");
         Self::started(command)
@@ -55,7 +56,7 @@ impl Program {
     fn started(mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
-        // Log lines are written as they are by default.
+        // Logging stays at its default.
         let lines = std::fs::File::create(folder.path().join("lines")).unwrap();
         command.env("TENURE_OPERATOR_SECRET", OPERATOR_SECRET).env_remove("TENURE_LOG").stderr(lines);
         Self::start(command, folder)
@@ -79,12 +80,12 @@ impl Program {
         self.folder.path()
     }
 
-    /// How much memory it has that is not elsewhere, in MiB.
+    /// Returns its resident memory, in MiB.
     pub fn resident_mib(&self) -> f64 {
         self.mib("VmRSS:")
     }
 
-    /// The most memory that it had at any time, in MiB.
+    /// Returns its peak resident memory, in MiB.
     pub fn most_resident_mib(&self) -> f64 {
         self.mib("VmHWM:")
     }
@@ -129,7 +130,7 @@ impl Workspace {
         place
     }
 
-    /// Sends a request that must succeed; gives the instant of its answer, and the answer.
+    /// Sends a request that must succeed; returns the instant of the response, and the response.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> (String, Value) {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         let request = request.header("authorization", format!("Bearer {}", self.owner));
@@ -143,7 +144,7 @@ impl Workspace {
         (at, answer.body_mut().read_json().unwrap_or_default())
     }
 
-    /// The newest revision.
+    /// Returns the head revision.
     pub fn head(&self) -> u64 {
         self.send("GET", PATH, &Value::Null).1["revision"].as_u64().unwrap_or_default()
     }
@@ -158,19 +159,19 @@ impl Workspace {
         Load { url, path, credential, body: body.to_string(), script: "ask.lua", connections: 1 }
     }
 
-    /// One check, now or at an instant.
+    /// Returns one check, now or at an instant.
     pub fn check(&self, at: Option<&str>) -> Load {
         let query = at.map(|at| format!("?at={at}")).unwrap_or_default();
         self.asking(&format!("evaluation{query}"), &question(7, 3))
     }
 
-    /// Many checks in one request, all different.
+    /// Returns many different checks in one request.
     pub fn batch(&self, len: u32) -> Load {
         let questions: Vec<_> = (0..len).map(|number| question(number, number % 20)).collect();
         self.asking("evaluations", &json!({"evaluations": questions}))
     }
 
-    /// Changes, each of which gives a grant another expiry, so that none is like the one before.
+    /// Returns changes, each of which sets another expiry, so that none equals the one before.
     pub fn changes(&self) -> Load {
         let path = format!("{PATH}/environments/env0/grants/user:user");
         Load { path, body: String::new(), script: "change.lua", ..self.asking("", &Value::Null) }

@@ -1,7 +1,7 @@
-//! A long mixed load, and whether memory grows without bound under it.
+//! A long mixed load that shows whether memory is bounded.
 //!
-//! What is recorded is kept, and a workspace in use is in memory with its whole history: each change may cost as much as the
-//! server counts for an event in its cache. Whatever grows beyond that in the second half of the time has no bound.
+//! Recorded history stays in memory while its workspace is in use. Each change may therefore take as much memory as the
+//! server's cache charges for an event. Any growth beyond that in the second half of the run counts as unbounded.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ use crate::running::{Program, Workspace};
 use crate::table::{Table, number, per_second, sparkline};
 use crate::{Extent, clients, wrk};
 
-/// How long the changer rests between two changes: about 50 a second.
+/// The pause between two changes: about 50 changes a second.
 const PAUSE: Duration = Duration::from_millis(20);
-/// What the server counts for an event in its cache, in bytes.
+/// The bytes that the server's cache charges for an event.
 const EVENT_BYTES: f64 = 1_000.0;
-/// What may be noise, in KiB a second: a hundredth of a MiB.
+/// The tolerated noise, in KiB a second: a hundredth of a MiB.
 const NOISE_KIB: f64 = 10.0;
 const MINUTE: usize = 60;
 
-/// Memory and changes, second by second.
+/// Memory and changes, sampled each second.
 #[derive(Default)]
 struct Samples {
     mib: Vec<f64>,
@@ -28,7 +28,7 @@ struct Samples {
 }
 
 impl Samples {
-    /// The slope of the least-squares line through the second half, in units a second.
+    /// Returns the slope of the least-squares line through the second half, in units a second.
     fn slope(values: &[f64]) -> f64 {
         let half = &values[values.len() / 2..];
         let seconds: Vec<f64> = (0..half.len()).map(|second| f64::from(u32::try_from(second).unwrap())).collect();
@@ -99,7 +99,7 @@ fn memory(samples: &Samples) {
     println!("\nVerdict: {}", samples.verdict());
 }
 
-/// Makes changes, one after the other, until told to stop.
+/// Makes changes one by one until `stop` is set.
 fn change(place: &Workspace, changed: &AtomicU32, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let number = changed.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +112,7 @@ fn change(place: &Workspace, changed: &AtomicU32, stop: &AtomicBool) {
     }
 }
 
-/// Opens connections, of which some stop in the middle of a request, and lets go of them, until told to stop.
+/// Opens and drops connections, some in the middle of a request, until `stop` is set.
 fn come_and_go(place: &Workspace, runtime: &tokio::runtime::Runtime, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let idle = runtime.block_on(clients::idle(place, 200));

@@ -1,6 +1,6 @@
-//! Markdown, and the few numbers that it is made of.
+//! Markdown tables, and the format of their numbers.
 
-/// A table that is printed once it is whole.
+/// A table that is printed when it is complete.
 pub struct Table {
     lines: Vec<String>,
 }
@@ -26,7 +26,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A whole number, its thousands apart.
+/// Formats a whole number with separated thousands.
 pub fn number(value: f64) -> String {
     let digits = format!("{value:.0}");
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
@@ -41,7 +41,7 @@ pub fn ratio(one: f64, other: f64) -> String {
     format!("{:.2}", one / other)
 }
 
-/// A time in the unit that suits it.
+/// Formats a time in a suitable unit.
 pub fn time(micros: f64) -> String {
     match micros {
         _ if micros < 1_000.0 => format!("{micros:.0} µs"),
@@ -50,7 +50,7 @@ pub fn time(micros: f64) -> String {
     }
 }
 
-/// Five quantiles of times in microseconds, as a table has them.
+/// Formats five quantiles of times in microseconds for a table.
 pub fn quantiles(mut micros: Vec<f64>) -> String {
     micros.sort_by(f64::total_cmp);
     let last = micros.len() - 1;
@@ -58,7 +58,7 @@ pub fn quantiles(mut micros: Vec<f64>) -> String {
     format!("{} / {} / {} / {} / {}", at(500), at(900), at(990), at(999), at(1_000))
 }
 
-/// Values as a line of bars, each as high as its share of the greatest.
+/// Formats values as a line of bars, each as high as its share of the greatest.
 pub fn sparkline(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let greatest = values.iter().copied().fold(1.0, f64::max);

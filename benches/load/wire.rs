@@ -1,4 +1,4 @@
-//! HTTP over a socket, for clients that must be able to be unkind.
+//! HTTP over a raw socket, for misbehaving clients.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// How long a client waits for anything.
+/// The longest wait of a client.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection, perhaps from another address of the loopback network.
+/// Opens a connection, optionally from another address of the loopback network.
 pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
     if let Some(from) = from {
@@ -23,7 +23,7 @@ pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// A connection that takes little ahead of its reader.
+/// Opens a connection with a small receive buffer.
 pub fn connect_narrow(address: SocketAddr) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
     socket.set_recv_buffer_size(4_096).ok()?;
@@ -43,7 +43,8 @@ pub fn request(method: &str, path: &str, credential: &str, body: &[u8]) -> Vec<u
     [head.as_bytes(), body].concat()
 }
 
-/// Sends a request and reads the answer to its end; gives its status. A connection that breaks off is none after that.
+/// Sends a request and reads the whole response; returns its status. A connection that broke off returns none from then
+/// on.
 pub fn ask(connection: &mut Option<TcpStream>, request: &[u8]) -> Option<u16> {
     let stream = connection.as_mut()?;
     let answered = stream.write_all(request).ok().and_then(|()| read(stream));
@@ -53,7 +54,7 @@ pub fn ask(connection: &mut Option<TcpStream>, request: &[u8]) -> Option<u16> {
     answered.map(|(status, _)| status)
 }
 
-/// The status of an answer, and whether the connection ends with it.
+/// Returns the status of a response, and whether the connection closes after it.
 fn read(stream: &mut TcpStream) -> Option<(u16, bool)> {
     let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1_024]);
     let head = loop {
@@ -74,7 +75,7 @@ fn read(stream: &mut TcpStream) -> Option<(u16, bool)> {
     } else if header("transfer-encoding:").is_some() {
         while !bytes.ends_with(b"\r\n0\r\n\r\n") {
             more(stream, &mut buffer, &mut bytes)?;
-            // Only the end is looked at.
+            // Only the end matters.
             bytes.drain(..bytes.len().saturating_sub(8));
         }
     }

@@ -1,4 +1,4 @@
-//! `wrk`, the load generator: what it sends, and what it found.
+//! `wrk`, the load generator: its input and its results.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::machine;
 use crate::table::{median, time};
 
-/// What [`latencies`] gives.
+/// The values that [`latencies`] returns.
 pub const LATENCIES: &str = "latency p50 / p90 / p99 / p99.9 / max";
 
-/// No two runs send the same changes.
+/// A counter that makes the changes of each run unique.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// One kind of request, over and over.
+/// One kind of request, repeated.
 #[derive(Clone)]
 pub struct Load {
     pub url: String,
@@ -25,14 +25,14 @@ pub struct Load {
     pub connections: usize,
 }
 
-/// What a run found; latencies in microseconds.
+/// The results of a run; latencies in microseconds.
 pub struct Measured {
     requests: f64,
     micros: f64,
     latencies: [f64; 5],
 }
 
-/// A run on its way.
+/// A run in progress.
 pub struct Started(Child);
 
 impl Measured {
@@ -46,7 +46,7 @@ impl Load {
         Self { connections, ..self }
     }
 
-    /// Sends for so long, each connection one request after the other. Anything but success is a failure of the bench.
+    /// Sends for this long, one request at a time per connection. Any response but a success fails the bench.
     pub fn run(&self, time: Duration) -> Measured {
         self.start(time).wait()
     }
@@ -75,7 +75,7 @@ impl Started {
     }
 }
 
-/// The medians of quantiles over several runs, and the worst latency of all.
+/// Returns the medians of quantiles over several runs, and the worst latency of all.
 pub fn latencies(measured: &[Measured]) -> String {
     let of = |place: usize| measured.iter().map(|measured| measured.latencies[place]).collect::<Vec<_>>();
     let max = of(4).into_iter().fold(0.0, f64::max);

@@ -1,5 +1,5 @@
-//! Histories as a busy workspace writes them, the same for the same numbers: mostly grants that come, change and go, beside tokens,
-//! members and environments. Every event is one that the rules would have appended.
+//! Histories like those of a busy workspace, determined by a seed. Most events are grants that are added, changed and
+//! revoked; the others concern tokens, members and environments. The rules would append every one of them.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::time::{Instant, Revision};
 use uuid::{Builder, Uuid};
 
-/// How large a workspace is.
+/// The size of a workspace.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub members: usize,
     pub managers: usize,
     pub service_users: usize,
     pub environments: usize,
-    /// How long it takes from one command to the next, in microseconds, on average.
+    /// The average time between two commands, in microseconds.
     pub pace_micros: u64,
 }
 
-/// The workspace that a million changes are made in; of 360,000 grants that there could be, two in three are there at a time.
+/// The workspace of the million changes. Of 360,000 possible grants, two in three exist at a time.
 pub const LARGE: Shape =
     Shape { members: 2_200, managers: 20, service_users: 200, environments: 300, pace_micros: 90_000_000 };
 
-/// The workspace that most questions are asked in.
+/// The workspace of most questions.
 pub const SMALL: Shape =
     Shape { members: 100, managers: 4, service_users: 20, environments: 10, pace_micros: 3_600_000_000 };
 
@@ -42,7 +42,7 @@ pub const MIDDLE: Shape =
 const BEGINS_MICROS: i64 = 1_672_531_200_000_000;
 const DAY_MICROS: u64 = 86_400_000_000;
 
-/// Writes a history, event by event.
+/// A generator of a history, event by event.
 pub struct Writer {
     pub workspace: WorkspaceId,
     pub shape: Shape,
@@ -85,7 +85,7 @@ impl Writer {
         writer
     }
 
-    /// A number below another.
+    /// Returns a random number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.chance ^= self.chance << 13;
         self.chance ^= self.chance >> 7;
@@ -151,7 +151,7 @@ impl Writer {
         data
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn event(&mut self) -> Event {
         let data = match self.begun.next() {
             Some(data) => data,
@@ -161,7 +161,7 @@ impl Writer {
     }
 
     fn dated(&mut self, data: EventData) -> Event {
-        // Four of five commands make one event.
+        // Four of five commands append one event.
         if self.revision == 0 || self.below(5) > 0 {
             let pace = usize::try_from(self.shape.pace_micros).unwrap();
             self.micros += i64::try_from(1 + self.below(2 * pace)).unwrap();
@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// A grant that is added, or changed, or revoked, in a restricted environment.
+    /// Adds, changes or revokes a grant in a restricted environment.
     pub fn grant(&mut self) -> EventData {
         let place = 2 * self.below(self.environments.len() / 2);
         let who = self.below(self.principals.len());
@@ -220,7 +220,7 @@ impl Writer {
         }
     }
 
-    /// Gives a principal a grant if it has none.
+    /// Adds a grant for a principal that has none.
     pub fn grant_of(&mut self, place: usize, who: usize) -> Event {
         let terms = GrantTerms {
             principal: self.principals[who].clone(),
@@ -273,13 +273,13 @@ impl Writer {
         EventData::EnvironmentDefaultRoleChanged(self.environments[place], Restriction { default_role })
     }
 
-    /// Everything up to a number of events.
+    /// Returns all events up to this number.
     pub fn events(&mut self, until: usize) -> Vec<Arc<Event>> {
         let missing = until.saturating_sub(usize::try_from(self.revision).unwrap());
         (0..missing).map(|_| Arc::new(self.event())).collect()
     }
 
-    /// The workspace as it begins, before any grant, and the beginning's events.
+    /// Returns the first events of the workspace, before any grant.
     pub fn begin(&mut self) -> Vec<Arc<Event>> {
         let count = self.begun.len();
         self.events(count)

@@ -1,4 +1,4 @@
-//! `Accept` headers: whatever they say, the answer has one of the offered forms or is refused.
+//! `Accept` headers: the response always has an offered form, or is refused.
 #![no_main]
 
 use axum::http::header::ACCEPT;

@@ -1,4 +1,4 @@
-//! A folder of evidence of which a file is replaced, with a manifest that fits what is there.
+//! A folder of evidence with one replaced file, and a manifest that matches the result.
 #![no_main]
 
 use std::fs;
@@ -13,14 +13,14 @@ use tenure::log::published::files_of;
 use tenure::proof::note::VerifierKey;
 
 const MANIFEST: &str = "SHA256SUMS";
-/// Good evidence.
+/// The valid evidence.
 const GOOD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/evidence");
 
 static KEY: LazyLock<VerifierKey> = LazyLock::new(|| {
     let key = fs::read_to_string(Path::new(GOOD).join("key")).expect("the folder `evidence`");
     key.parse().expect("a verifier key")
 });
-/// A copy of the good evidence, and its files by their paths.
+/// A copy of the valid evidence, and its files by their paths.
 static COPY: LazyLock<(TempDir, Vec<(String, Vec<u8>)>)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     let read = |path: String| {
@@ -60,7 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
     let said = verify_folder(folder.path(), &KEY);
     write(folder.path(), path, good);
     seal(folder.path(), files.len(), &[]);
-    // Without the log, the rows of an answer may be whatever the events do not gainsay.
+    // Without the log, an answer's rows may say anything that the events do not contradict.
     let proved = !["answer.json", "answer.csv", "question.json"].contains(&path.as_str());
     assert!(said.is_err() || rest == good || !proved, "`{path}` was replaced, and nobody noticed");
 });

@@ -1,4 +1,4 @@
-//! The files of an export: a good one of which a file is replaced, and one that is made of any entries and well signed.
+//! The files of an export: a valid one with one replaced file, or arbitrary entries with a valid signature.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ static GOOD: LazyLock<(Vec<Vec<u8>>, Signer, VerifierKey)> = LazyLock::new(|| {
     (events, signer, verifier)
 });
 
-/// An export of up to 256 events.
+/// Returns an export of up to 256 events.
 fn export(events: &[&[u8]]) -> Files {
     let (_, signer, verifier) = &*GOOD;
     let mut tree = Frontier::default();

@@ -1,4 +1,4 @@
-//! `Forwarded` and `X-Forwarded-For` behind trusted proxies, and the lists of networks that name those.
+//! `Forwarded` and `X-Forwarded-For` behind trusted proxies, and the lists of networks that name these proxies.
 #![no_main]
 
 use axum::http::{HeaderValue, Request};

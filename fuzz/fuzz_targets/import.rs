@@ -1,4 +1,4 @@
-//! Lines of a recorded history: every one is taken in, or the first wrong one is named.
+//! Lines of a recorded history: every line is imported, or the first invalid one is named.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use tenure::domain::time::Instant;
 use tenure::service::import::check;
 use tenure::service::mint::RandomMint;
 
-/// A good first line: most of what there is to parse comes after it.
+/// A valid first line; most of the parser runs after it.
 const FIRST: &[u8] = br#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}
 "#;
 

@@ -1,4 +1,4 @@
-//! Signed notes, checkpoints, verifier keys and receipts: as they come, and with a good signature over them.
+//! Signed notes, checkpoints, verifier keys and receipts: raw bytes, and bytes under a valid signature.
 #![no_main]
 
 use std::sync::LazyLock;

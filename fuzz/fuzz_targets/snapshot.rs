@@ -1,4 +1,4 @@
-//! Snapshots: as they come, and sealed as the holder of the key would seal them.
+//! Snapshots: raw bytes, and bytes that the holder of the key has sealed.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -14,7 +14,7 @@ const LOG: &[u8] = include_bytes!("../../events/histories/a-workspace-of-one.jso
 const SEAL_BYTES: usize = 32;
 
 static KEY: LazyLock<LogKey> = LazyLock::new(|| LogKey::from_seed(&[7; 32]));
-/// A good snapshot, and the length of what stands before its packed events.
+/// A valid snapshot, and the length of the part before its packed events.
 static GOOD: LazyLock<(Workspace, Vec<u8>, usize)> = LazyLock::new(|| {
     let events = LOG.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let events: Vec<_> = events.filter_map(|line| codec::decode(line).ok()).collect();

@@ -1,4 +1,4 @@
-//! A bare axum handler that parses and answers the JSON of an evaluation: what HTTP costs before anyone decides anything.
+//! A bare axum handler that parses and answers the JSON of an evaluation: the cost of HTTP without a decision.
 
 use std::io::Write as _;
 
@@ -39,7 +39,7 @@ async fn answer(Json(asked): Json<Evaluation>) -> Json<Decided> {
 
 async fn ready() {}
 
-/// Serves until the process is ended; says where on its output, as `tenure serve` does.
+/// Serves until the process is killed; prints its address, as `tenure serve` does.
 ///
 /// # Errors
 /// It cannot listen.

@@ -5,7 +5,7 @@ use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter, MgmtApi};
 use crate::peer::{Outcome, Peer};
 use crate::workload::{CONTRIBUTOR_ACTIONS, Environment, Question, Role, VIEWER_ACTIONS, Workspace};
 
-/// Actions have roles too (`g2`), so that there are three policies and not one an action.
+/// Actions have roles too (`g2`), so that three policies suffice instead of one per action.
 const MODEL: &str = "
 [request_definition]
 r = sub, dom, act
@@ -24,7 +24,7 @@ e = some(where (p.eft == allow))
 m = g(r.sub, p.sub, r.dom) && g2(r.act, p.act)
 ";
 
-/// Casbin, with every question's words.
+/// Casbin, with the words of every question.
 pub struct Casbin {
     enforcers: Vec<Enforcer>,
     questions: Vec<(usize, [String; 3])>,
@@ -35,10 +35,10 @@ fn owned(words: &[&str]) -> Vec<String> {
 }
 
 impl Casbin {
-    /// Casbin, given workspaces and questions about them.
+    /// Loads workspaces and questions into Casbin.
     ///
     /// # Errors
-    /// Casbin does not take them.
+    /// Casbin rejects them.
     pub async fn new(workspaces: &[Workspace], questions: &[Question]) -> Outcome<Self> {
         let mut enforcers = Vec::new();
         for workspace in workspaces {
@@ -65,7 +65,7 @@ async fn enforcer(workspace: &Workspace) -> Outcome<Enforcer> {
     Ok(enforcer)
 }
 
-/// The model has no first match, so what each principal comes to in each environment is written out.
+/// Writes out the effective role of each principal in each environment, since the model has no first match.
 fn roles(workspace: &Workspace) -> Vec<Vec<String>> {
     let mut roles = Vec::new();
     for environment in &workspace.environments {

@@ -10,7 +10,7 @@ use cedar_policy::{
 use crate::peer::{Outcome, Peer};
 use crate::workload::{CONTRIBUTOR_ACTIONS, Environment, Principal, Question, Role, VIEWER_ACTIONS, Workspace};
 
-/// Whoever holds a grant is in one of the environment's two groups; a default role holds unless one is in either.
+/// A grant puts its holder into one of the environment's two groups; a default role applies to principals in neither.
 const POLICIES: &str = r#"
 permit (principal, action in [Action::"view", Action::"contribute"], resource is Environment)
 when { principal in resource.workspace.managers };
@@ -49,10 +49,10 @@ fn group(workspace: &str, environment: &str, role: Role) -> Outcome<EntityUid> {
 }
 
 impl Cedar {
-    /// Cedar, given workspaces and questions about them.
+    /// Loads workspaces and questions into Cedar.
     ///
     /// # Errors
-    /// Cedar does not take them.
+    /// Cedar rejects them.
     pub fn new(workspaces: &[Workspace], questions: &[Question]) -> Outcome<Self> {
         let entities = workspaces.iter().map(entities).collect::<Outcome<_>>()?;
         let requests = questions.iter().map(|question| {
@@ -89,7 +89,7 @@ fn entity_of(principal: &Principal, parents: HashSet<EntityUid>) -> Outcome<Enti
     Ok(Entity::new_no_attrs(principal_uid(principal.kind(), &principal.name)?, parents))
 }
 
-/// The groups of environments that a principal is in by grants.
+/// Returns the environment groups that a principal's grants put it into.
 fn groups(workspace: &Workspace, principal: usize) -> Outcome<Vec<EntityUid>> {
     let granted = workspace.environments.iter().filter_map(|place| Some((place, place.grant(principal)?)));
     granted.map(|(place, role)| group(&workspace.name, &place.name, role)).collect()

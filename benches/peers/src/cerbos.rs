@@ -1,7 +1,7 @@
 //! Cerbos over AuthZEN: policies with derived roles, and the facts that they need in every request.
 //!
-//! Cerbos keeps no facts: the application looks up the principal's roles and grant and the environment's default role, and sends
-//! them. That the look-up costs nothing here is kind to it.
+//! Cerbos keeps no facts: the application looks up the principal's roles and grant and the environment's default role,
+//! and sends them. Here the look-up is free, which favours Cerbos.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ resourcePolicy:
     )
 }
 
-/// Writes the policies into `policies` in a folder.
+/// Writes the policies into the subfolder `policies`.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -61,7 +61,7 @@ pub fn write_policies(folder: &Path) -> Outcome<()> {
     Ok(std::fs::write(policies.join("environment.yaml"), resource_policy())?)
 }
 
-/// The questions, as requests.
+/// Returns the questions as requests.
 pub fn requests(workspaces: &[Workspace], questions: &[Question]) -> Vec<Vec<u8>> {
     questions.iter().map(|question| evaluation(&workspaces[question.workspace], question)).collect()
 }

@@ -1,16 +1,16 @@
-//! Chance that is the same on every run: SplitMix64, so that each peer gets the same workload without a file being kept.
+//! Reproducible random numbers: SplitMix64, so that each peer gets the same workload without a stored file.
 
-/// A source of numbers; the same seed gives the same ones.
+/// A generator; equal seeds give equal numbers.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The source of a seed.
+    /// Returns the generator of a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -19,13 +19,13 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is above 0.
+    /// Returns a number below `end`, which must be above 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).expect("a usize fits");
         usize::try_from(self.next() % end).expect("it is below a usize")
     }
 
-    /// One of these, of which there is at least one.
+    /// Returns one of these; the list must not be empty.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }

@@ -1,5 +1,7 @@
-//! A history of a million changes in one workspace, made once: as lines that Tenure imports, as changes that an event-sourced
-//! system would replay, and as the intervals that a database would keep.
+//! A history of a million changes in one workspace, in three forms.
+//!
+//! The forms are lines that Tenure imports, changes that an event-sourced system would replay, and intervals that a
+//! database would store.
 
 use std::collections::BTreeMap;
 
@@ -8,70 +10,70 @@ use serde_json::{Value, json};
 use crate::chance::Chance;
 use crate::workload::{BEGINNING_MICROS, Principal, Role, Size, Workspace, join, line};
 
-/// For how long what has not ended is so.
+/// The end of an interval that has not ended.
 pub const FOREVER_MICROS: i64 = i64::MAX;
 
-/// How large the workspace is: every environment but `main` is restricted, and gives nothing to those without a grant.
+/// The size of the workspace. Every environment but `main` is restricted, with the default role `no_access`.
 const SIZE: Size = Size { members: 1_000, service_users: 20, environments: 50, restricted: 50, grants: 0 };
 /// The longest time between two changes; the shortest is a microsecond. A million changes take five years.
 const PAUSE_MICROS_MAX: usize = 315_000_000;
-/// One change in so many is a departure, or the return of someone who left.
+/// One change in this many is a departure or a return.
 const DEPARTURE_ODDS: usize = 500;
 
-/// What a person or a grant was, from when until when.
+/// A value that held during an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval<T> {
-    /// What.
+    /// The value.
     pub what: T,
     /// The first microsecond.
     pub from: i64,
-    /// The first microsecond after it; [`FOREVER_MICROS`] if there is none.
+    /// The first microsecond after it; [`FOREVER_MICROS`] if it has not ended.
     pub until: i64,
 }
 
-/// A grant: where and to whom, by place, and the role.
+/// A grant: the environment and the principal by index, and the role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     /// The environment.
     pub environment: usize,
     /// The principal.
     pub principal: usize,
-    /// What was given.
+    /// The granted role.
     pub role: Role,
 }
 
-/// What happened, as an event-sourced system keeps it.
+/// An event, as an event-sourced system stores it.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
-    /// A principal came.
+    /// A principal joined.
     Joined(usize),
-    /// A principal left; their grants ended before, one by one.
+    /// A principal left, after their grants had ended one by one.
     Left(usize),
-    /// A grant was given, or given anew with another role.
+    /// A grant was added, or its role changed.
     Granted(Grant),
-    /// A grant was taken back: where, from whom.
+    /// A grant was revoked: the environment and the principal.
     Revoked(usize, usize),
 }
 
 /// The history.
 pub struct History {
-    /// Names: principals and environments. Nothing in it says what is so at an instant.
+    /// The names of principals and environments, without any facts at an instant.
     pub workspace: Workspace,
-    /// As `tenure import` reads it.
+    /// The lines for `tenure import`.
     pub lines: String,
     /// Every change, with its microsecond, in order.
     pub changes: Vec<(i64, Change)>,
-    /// Every grant there ever was.
+    /// Every grant that ever existed.
     pub grants: Vec<Interval<Grant>>,
-    /// Every presence there ever was, by the principal's place.
+    /// Every presence that ever existed, by the principal's index.
     pub presences: Vec<Interval<usize>>,
-    /// When the last principal and environment had been made.
+    /// The instant after which all principals and environments exist.
     pub begun: i64,
     /// The instant of the last change.
     pub ended: i64,
 }
 
-/// A history that is being made.
+/// The builder of a history.
 struct Making {
     history: History,
     chance: Chance,
@@ -81,7 +83,7 @@ struct Making {
 }
 
 impl History {
-    /// A workspace's history of at least so many events in Tenure's log, and no more than one departure takes beyond that.
+    /// Builds a history of at least this many events in Tenure's log, exceeded by one departure at most.
     pub fn make(name: &str, events: usize, seed: u64) -> Self {
         let mut making = Making::begin(name, seed);
         while making.history.changes.len() < events {
@@ -90,7 +92,7 @@ impl History {
         making.finish()
     }
 
-    /// Where the people who can be given something begin.
+    /// The index of the first principal that can receive a grant.
     pub const FIRST_MEMBER: usize = 5;
 }
 
@@ -111,7 +113,7 @@ impl Making {
         Self { history, chance, now: begun, present, granted: BTreeMap::new() }
     }
 
-    /// Something happens a while later.
+    /// Advances the time and records an event.
     fn step(&mut self) {
         self.now += 1 + i64::try_from(self.chance.below(PAUSE_MICROS_MAX)).expect("it is small");
         let principals = History::FIRST_MEMBER..self.history.workspace.principals.len();
@@ -174,7 +176,7 @@ impl Making {
         }
     }
 
-    /// Ends the grant that there is, and says whether there was one.
+    /// Ends the current grant; returns whether one existed.
     fn close(&mut self, environment: usize, principal: usize) -> bool {
         let Some((role, from)) = self.granted.remove(&(environment, principal)) else { return false };
         let what = Grant { environment, principal, role };
@@ -196,23 +198,23 @@ impl Making {
     }
 }
 
-/// Could a principal do an action in an environment at an instant?
+/// A question: could a principal perform an action in an environment at an instant?
 #[derive(Debug, Clone)]
 pub struct PastQuestion {
-    /// The principal, by place.
+    /// The principal's index.
     pub principal: usize,
-    /// The environment, by place.
+    /// The environment's index.
     pub environment: usize,
     /// The action.
     pub action: &'static str,
-    /// When, in microseconds.
+    /// The instant, in microseconds.
     pub at: i64,
 }
 
-/// Who had access to an environment at any time of a day?
+/// A question: which principals had access to an environment during a day?
 #[derive(Debug, Clone, Copy)]
 pub struct SpanQuestion {
-    /// The environment, by place.
+    /// The environment's index.
     pub environment: usize,
     /// The first microsecond.
     pub from: i64,
@@ -228,7 +230,7 @@ impl History {
         self.begun + 1 + i64::try_from(chance.below(micros)).expect("it is within the history")
     }
 
-    /// Questions at random instants about random principals and environments.
+    /// Returns questions at random instants about random principals and environments.
     pub fn questions(&self, count: usize) -> Vec<PastQuestion> {
         let mut chance = Chance::new(11);
         let (principals, environments) = (self.workspace.principals.len(), self.workspace.environments.len());
@@ -242,7 +244,7 @@ impl History {
             .collect()
     }
 
-    /// Days at random, of random restricted environments.
+    /// Returns random days of random restricted environments.
     pub fn spans(&self, count: usize) -> Vec<SpanQuestion> {
         let mut chance = Chance::new(12);
         let mut span = || {

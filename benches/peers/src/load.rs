@@ -1,4 +1,4 @@
-//! Load over HTTP on loopback: one client for every server, which sends the next request when it has the answer to the last.
+//! Load over HTTP on loopback: the same closed-loop client for every server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,30 +12,30 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::measure::middle;
 use crate::peer::Outcome;
 
-/// The longest answer that is read, in bytes.
+/// The longest response, in bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 18;
 
-/// A connection that sends one request after the other.
+/// A connection that sends one request at a time.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// Opens one.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// Nobody listens.
+    /// No server listens there.
     pub fn open(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; ANSWER_BYTES_MAX] })
     }
 
-    /// Sends a request and reads its whole answer; gives the status, and the body where there is one.
+    /// Sends a request and reads the whole response; returns the status, and the body if there is one.
     ///
     /// # Errors
-    /// The connection broke, or what came is no answer of HTTP with a length.
+    /// The connection broke, or the response is not HTTP with a `Content-Length`.
     pub fn ask(&mut self, request: &[u8]) -> Outcome<(u16, &str)> {
         self.stream.write_all(request)?;
         let mut answer = Answer::default();
@@ -48,7 +48,7 @@ impl Connection {
     }
 }
 
-/// An answer that is on its way.
+/// A response that is being received.
 #[derive(Default)]
 struct Answer {
     filled: usize,
@@ -56,7 +56,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Takes in so many more bytes in a buffer; gives the status and where the body begins and ends, once it is whole.
+    /// Accepts this many more bytes in the buffer; returns the status and the range of the body when it is complete.
     fn take(&mut self, read: usize, buffer: &[u8]) -> Outcome<Option<(u16, usize, usize)>> {
         if read == 0 {
             return Err("the server closed the connection".into());
@@ -69,7 +69,7 @@ impl Answer {
     }
 }
 
-/// The status, and where the body begins and ends; none if the head is not whole yet.
+/// Returns the status and the range of the body; none while the head is incomplete.
 fn head(bytes: &[u8]) -> Outcome<Option<(u16, usize, usize)>> {
     let text = std::str::from_utf8(bytes)?;
     let Some(end) = text.find("\r\n\r\n") else { return Ok(None) };
@@ -82,7 +82,7 @@ fn head(bytes: &[u8]) -> Outcome<Option<(u16, usize, usize)>> {
     Ok(Some((text.get(9..12).ok_or("no status")?.parse()?, end + 4, end + 4 + length)))
 }
 
-/// A request, whole.
+/// Returns a complete request.
 pub fn request(method: &str, path: &str, credential: Option<&str>, body: Option<&Value>) -> Vec<u8> {
     let body = body.map(Value::to_string).unwrap_or_default();
     let length = body.len();
@@ -92,13 +92,13 @@ pub fn request(method: &str, path: &str, credential: Option<&str>, body: Option<
         .into_bytes()
 }
 
-/// Makes the next request of a connection, given the connection's number and how many it sent before.
+/// Makes the next request of a connection, from its number and the count of requests sent before.
 pub type Next<'a> = &'a (dyn Fn(usize, usize) -> Vec<u8> + Sync);
 
-/// The median time of a request, in nanoseconds, where one connection sends one after the other.
+/// Returns the median time of a request on one connection, in nanoseconds.
 ///
 /// # Errors
-/// The connection broke, or an answer has another status than 200.
+/// The connection broke, or a response has a status other than 200.
 pub fn alone(address: SocketAddr, time: Duration, next: Next<'_>) -> Outcome<f64> {
     let (mut connection, mut times) = (Connection::open(address)?, Vec::new());
     let end = Instant::now() + time;
@@ -116,14 +116,14 @@ fn is_ok(status: u16, text: &str) -> Outcome<()> {
     if status == 200 { Ok(()) } else { Err(format!("{status}: {text}").into()) }
 }
 
-/// How many threads share the connections: an event loop each, which costs less of the cores that the server has too than a thread
-/// for each connection would.
+/// The number of threads that share the connections. Each runs an event loop, which costs the shared cores less than a
+/// thread per connection.
 const THREADS: usize = 2;
 
-/// Requests a second over so many connections.
+/// Returns the requests per second over this many connections.
 ///
 /// # Errors
-/// A connection broke, or an answer has another status than 200.
+/// A connection broke, or a response has a status other than 200.
 pub fn rate(address: SocketAddr, connections: usize, time: Duration, next: Next<'_>) -> Outcome<f64> {
     let (stop, started) = (&AtomicBool::new(false), Instant::now());
     let outcomes: Vec<Outcome<u32>> = std::thread::scope(|scope| {
@@ -141,7 +141,7 @@ pub fn rate(address: SocketAddr, connections: usize, time: Duration, next: Next<
     Ok(f64::from(outcomes.into_iter().sum::<Outcome<u32>>()?) / elapsed)
 }
 
-/// Sends over some connections at a time, and gives how many requests were answered.
+/// Sends over some of the connections; returns the number of responses.
 fn send_over(
     address: SocketAddr,
     connections: impl Iterator<Item = usize>,
@@ -172,28 +172,28 @@ async fn send_until(address: SocketAddr, connection: usize, stop: &AtomicBool, n
     Ok(sent)
 }
 
-/// A server over HTTP as a peer: each question is a request, and the answer says `"decision":true` or not.
+/// A server as a peer: each question is a request, and the response contains `"decision":true` or not.
 pub struct Asked {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// The connection that questions are asked over.
+    /// The connection for single questions.
     pub connection: Connection,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     /// The questions.
     pub requests: Vec<Vec<u8>>,
 }
 
 impl Asked {
-    /// A server, and what it is asked.
+    /// Connects to a server, with these questions.
     ///
     /// # Errors
-    /// It does not listen.
+    /// The server does not listen.
     pub fn new(name: &'static str, address: SocketAddr, requests: Vec<Vec<u8>>) -> Outcome<Self> {
         Ok(Self { name, connection: Connection::open(address)?, address, requests })
     }
 
-    /// Its rate over so many connections, each of which asks all questions in turn, from another one on.
+    /// Returns its rate over this many connections. Each asks all questions in turn, from a different one on.
     ///
     /// # Errors
     /// As [`rate`].

@@ -1,7 +1,7 @@
 //! Tenure beside its peers: the same questions, asked of each in one run, on one machine.
 //!
-//! `run.sh` starts what a run needs and calls this. Before anything is timed, every peer must give Tenure's answers. The table goes
-//! to the output, everything else to stderr.
+//! `run.sh` starts the servers and calls this program. Every peer must give Tenure's answers before anything is timed.
+//! The table is printed to stdout, everything else to stderr.
 
 mod bare;
 mod casbin_rs;

@@ -1,4 +1,4 @@
-//! Times, by Criterion for what runs in process, in short runs: what is compared differs by more than their noise.
+//! Times: short runs of Criterion for code in this process. The compared values differ by more than the noise.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,19 +10,19 @@ use tempfile::TempDir;
 
 use crate::peer::{Outcome, Peer};
 
-/// Measures, and keeps Criterion's files in a folder that goes with it.
+/// A stopwatch that keeps Criterion's files in a temporary folder.
 pub struct Stopwatch {
     criterion: Criterion,
     folder: TempDir,
-    /// How many measurements there were: Criterion puts two of one name into two folders.
+    /// The number of measurements so far: Criterion would put two of the same name into one folder.
     taken: usize,
 }
 
 impl Stopwatch {
-    /// A stopwatch that takes about a second and a half for each measurement.
+    /// Returns a stopwatch that takes about 1.5 s for each measurement.
     ///
     /// # Errors
-    /// No folder can be made.
+    /// The folder cannot be created.
     pub fn new() -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let criterion = Criterion::default()
@@ -34,7 +34,7 @@ impl Stopwatch {
         Ok(Self { criterion, folder, taken: 0 })
     }
 
-    /// The median time of a routine, in nanoseconds.
+    /// Returns the median time of a routine, in nanoseconds.
     ///
     /// # Errors
     /// Criterion left no estimate.
@@ -45,7 +45,7 @@ impl Stopwatch {
         read_median(self.folder.path(), &name)
     }
 
-    /// The median time of a decision of a peer, in nanoseconds: it is asked `questions` questions in turn.
+    /// Returns the median time of a peer's decision, in nanoseconds, over these questions in turn.
     ///
     /// # Errors
     /// As [`Self::median`].
@@ -64,7 +64,7 @@ fn read_median(folder: &Path, name: &str) -> Outcome<f64> {
     Ok(estimates["median"]["point_estimate"].as_f64().ok_or("criterion gave no median")?)
 }
 
-/// The middle one of some values, of which there is at least one.
+/// Returns the median of at least one value.
 pub fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

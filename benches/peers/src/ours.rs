@@ -1,4 +1,4 @@
-//! Tenure in process, through its public library: what the peers are held against.
+//! Tenure in process, through its public library.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -22,10 +22,10 @@ use crate::history::{History, PastQuestion, SpanQuestion};
 use crate::peer::{Outcome, Peer};
 use crate::workload;
 
-/// The secret of the instance's own credential, for a server on loopback that lives as long as the run.
+/// The operator's secret, for a server on loopback that lives as long as the run.
 pub const OPERATOR_SECRET: &str = "operator-of-a-benchmark-on-loopback";
 
-/// Puts workspaces, each as `tenure import` reads it, into a data folder; gives their ids, in order.
+/// Imports workspaces, each as lines for `tenure import`, into a data folder; returns their ids, in order.
 ///
 /// # Errors
 /// A line is refused, or the folder cannot be written.
@@ -44,7 +44,7 @@ pub fn load(folder: &Path, id: WorkspaceId) -> Outcome<Arc<Workspace>> {
     Ok(Arc::new(replay(&log, id)?.ok_or("the workspace was never there")?))
 }
 
-/// A question as Tenure is asked it: by names.
+/// Returns a question in Tenure's types, by names.
 pub fn question(kind: &str, principal: &str, action: &str, environment: &str) -> Question {
     Question {
         subject: Subject::new(kind, principal),
@@ -53,7 +53,7 @@ pub fn question(kind: &str, principal: &str, action: &str, environment: &str) ->
     }
 }
 
-/// The questions of the workload as Tenure is asked them.
+/// Returns the questions of the workload in Tenure's types.
 pub fn questions(workspaces: &[workload::Workspace], asked: &[workload::Question]) -> Vec<(usize, Question)> {
     let one = |asked: &workload::Question| {
         let environment = &workspaces[asked.workspace].environments[asked.environment].name;
@@ -62,25 +62,25 @@ pub fn questions(workspaces: &[workload::Workspace], asked: &[workload::Question
     asked.iter().map(one).collect()
 }
 
-/// Questions about workspaces in memory, as they are now.
+/// Questions about workspaces in memory, now.
 pub struct Now {
-    /// What the peer is called.
+    /// The peer's name.
     pub name: &'static str,
     /// The newest facts of each workspace.
     pub roots: Vec<Arc<Workspace>>,
-    /// Each question, and the place of its workspace.
+    /// Each question, and the index of its workspace.
     pub questions: Vec<(usize, Question)>,
 }
 
 impl Now {
-    /// Answers a question, with the rule and evidence.
+    /// Decides a question, with rule and evidence.
     pub fn judge(&self, place: usize) -> Decision {
         let (workspace, question) = &self.questions[place];
         let root = Arc::clone(&self.roots[*workspace]);
         judge(&View::at_head(root), question)
     }
 
-    /// Whether each question's answer is yes.
+    /// Returns for each question whether it is permitted.
     pub fn answers(&self) -> Vec<bool> {
         (0..self.questions.len()).map(|place| self.judge(place).allowed).collect()
     }
@@ -96,16 +96,16 @@ impl Peer for Now {
     }
 }
 
-/// Questions about one workspace, each at an instant of its own.
+/// Questions about one workspace, each at its own instant.
 pub struct Past {
     /// The newest facts.
     pub root: Arc<Workspace>,
-    /// Each question, and when.
+    /// Each question, and its instant.
     pub questions: Vec<(Instant, Question)>,
 }
 
 impl Past {
-    /// The questions of a history.
+    /// Returns the questions of a history.
     pub fn new(root: Arc<Workspace>, history: &History, asked: &[PastQuestion]) -> Self {
         let one = |asked: &PastQuestion| {
             let principal = &history.workspace.principals[asked.principal];
@@ -115,7 +115,7 @@ impl Past {
         Self { root, questions: asked.iter().map(one).collect() }
     }
 
-    /// The same questions, as of now.
+    /// Returns the same questions, asked now.
     pub fn now(&self) -> Now {
         let questions = self.questions.iter().map(|(_, question)| (0, question.clone())).collect();
         Now { name: "Tenure now, in the long history", roots: vec![Arc::clone(&self.root)], questions }
@@ -134,13 +134,13 @@ impl Peer for Past {
     }
 }
 
-/// Who held what, from when until when, cut to a span: what every peer must give alike.
+/// The tenures within a span, clipped to it: every peer must return the same.
 pub type Held = (String, i16, i64, i64);
 
-/// Who had access to an environment within a span, in the order of principals.
+/// Returns the principals with access to an environment within a span, in the order of principals.
 ///
 /// # Errors
-/// The environment or the span is none.
+/// The environment does not exist, or the span is invalid.
 pub fn held(root: &Arc<Workspace>, rolls: &Rolls, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
     let name = &history.workspace.environments[span.environment].name;
     let view = View::at_head(Arc::clone(root));

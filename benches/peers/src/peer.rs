@@ -1,26 +1,26 @@
-//! What every peer must do before it is timed: give the same answers as Tenure.
+//! The check before a peer is timed: it must give the same answers as Tenure.
 
 use std::error::Error;
 
-/// What a step of the run gives; what fails ends the run, but for a peer that cannot be had, which is skipped.
+/// The result of a step of the run. An error ends the run; an unavailable peer is skipped instead.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Something that answers the questions of a list, which it was given in its own idiom beforehand.
+/// A peer that answers questions by index; it received them in its own idiom beforehand.
 pub trait Peer {
-    /// What it is called in the table.
+    /// Returns its name in the table.
     fn name(&self) -> String;
 
-    /// Answers a question, by its place in the list.
+    /// Answers the question at an index.
     ///
     /// # Errors
-    /// The peer could not.
+    /// The peer failed.
     fn decide(&mut self, question: usize) -> Outcome<bool>;
 }
 
-/// Makes sure that a peer gives the expected answers.
+/// Checks that a peer gives the expected answers.
 ///
 /// # Errors
-/// The first answer that differs, with the question as `describe` puts it; or the peer could not answer.
+/// The first answer that differs, with the question as `describe` prints it; or the peer failed.
 pub fn agree(peer: &mut dyn Peer, expected: &[bool], describe: impl Fn(usize) -> String) -> Outcome<()> {
     for (place, expected) in expected.iter().enumerate() {
         let given = peer.decide(place)?;

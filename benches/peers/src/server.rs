@@ -1,4 +1,4 @@
-//! Servers that the run starts as processes of their own, and ends by their ids.
+//! Servers that the run starts as separate processes and ends by their ids.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -14,32 +14,32 @@ use crate::peer::Outcome;
 
 const START_MAX: Duration = Duration::from_mins(1);
 
-/// A server that ends when this goes.
+/// A server that is ended on drop.
 pub struct Server {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The programs beside this one.
+/// Returns the path of a program beside this one.
 fn beside(name: &str) -> Outcome<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
 
-/// An address on loopback that nobody listens on.
+/// Returns a free address on loopback.
 fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Asks again and again until the answer is 200.
+/// Repeats a request until its status is 200.
 fn wait_until_ready(address: SocketAddr, path: &str) -> Outcome<()> {
     let started = Instant::now();
     while started.elapsed() < START_MAX {
@@ -54,7 +54,7 @@ fn wait_until_ready(address: SocketAddr, path: &str) -> Outcome<()> {
 }
 
 impl Server {
-    /// `tenure serve` over a data folder; also how long it took from the start of the process until it was ready.
+    /// Starts `tenure serve` on a data folder; also returns the time from the start of the process until it was ready.
     ///
     /// # Errors
     /// It did not start.
@@ -66,7 +66,7 @@ impl Server {
         Ok((Self::start(program)?, started.elapsed()))
     }
 
-    /// The bare handler, as a process of its own.
+    /// Starts the bare handler as a separate process.
     ///
     /// # Errors
     /// It did not start.
@@ -76,7 +76,7 @@ impl Server {
         Self::start(program)
     }
 
-    /// Starts a program that says where it listens, and answers `/readyz` when it is ready.
+    /// Starts a program that prints its address and answers `/readyz` when it is ready.
     fn start(mut program: Command) -> Outcome<Self> {
         let mut child = program.stdout(Stdio::piped()).spawn()?;
         let mut said = String::new();
@@ -87,10 +87,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks the server to end as an operator would, and waits until it has.
+    /// Sends SIGTERM, as an operator would, and waits for the end.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// The signal cannot be sent.
     pub fn stop(mut self) -> Outcome<()> {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status()?;
@@ -98,7 +98,7 @@ impl Server {
         Ok(())
     }
 
-    /// The Cerbos server over a folder of policies.
+    /// Starts the Cerbos server on a folder of policies.
     ///
     /// # Errors
     /// It did not start.
@@ -125,10 +125,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Asks the server once, as the operator of a Tenure.
+    /// Sends one request with Tenure's operator credential.
     ///
     /// # Errors
-    /// It did not answer with a status of success.
+    /// The response is not a success.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Outcome<Value> {
         let credential = format!("operator.{OPERATOR_SECRET}");
         let mut connection = Connection::open(self.address)?;
@@ -140,10 +140,10 @@ impl Server {
     }
 }
 
-/// The `ID.SECRET` of a credential that an answer says was made.
+/// Returns the `ID.SECRET` of the credential in a response.
 ///
 /// # Errors
-/// There is none.
+/// The response has none.
 pub fn credential(made: &Value, kind: &str) -> Outcome<String> {
     let word = |field: &str| made[kind][field].as_str().ok_or_else(|| format!("no `{field}` of a {kind} in {made}"));
     Ok(format!("{}.{}", word("id")?, word("secret")?))

@@ -1,5 +1,5 @@
-//! SpiceDB in this process: its own Go code as a shared library, with its store in memory, asked by protobuf messages without a
-//! network between.
+//! SpiceDB in this process: its own Go code as a shared library, with its store in memory. Protobuf messages pass
+//! without a network.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_ulonglong, c_void};
 use std::mem::ManuallyDrop;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::peer::{Outcome, Peer};
 use crate::workload::{Environment, Question, Role, Workspace};
 
-/// A viewer's grant takes the place of an environment's default of contributor.
+/// A viewer's grant replaces an environment's default of contributor.
 const SCHEMA: &str = "
 definition user {}
 definition service_user {}
@@ -31,10 +31,10 @@ definition environment {
 }";
 const TOUCH: i32 = 2;
 const HAS_PERMISSION: i32 = 2;
-/// The most that one request may write.
+/// The largest number of updates in one request.
 const UPDATES_MAX: usize = 1_000;
 
-/// A thing, as SpiceDB names it.
+/// An object reference of SpiceDB.
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
 struct Object {
     #[prost(string, tag = "1")]
@@ -121,9 +121,9 @@ type Start = unsafe extern "C" fn(*const c_char) -> *mut c_char;
 type Free = unsafe extern "C" fn(*mut c_void);
 type Call = unsafe extern "C" fn(c_ulonglong, *const c_uchar, c_int, *mut *mut c_uchar, *mut c_int, *mut *mut c_char);
 
-/// The library, and an instance that was started in it.
+/// The library, and an instance in it.
 struct Instance {
-    /// Never unloaded: Go's runtime cannot be.
+    /// Never unloaded: Go's runtime does not support it.
     library: ManuallyDrop<Library>,
     handle: u64,
 }
@@ -150,7 +150,7 @@ impl Instance {
         Ok(Self { library: ManuallyDrop::new(library), handle })
     }
 
-    /// Calls a method, by the function's name.
+    /// Calls a method by the name of its function.
     fn call<T: Message + Default>(&self, function: &CStr, request: &[u8]) -> Outcome<T> {
         let (mut answer, mut length, mut error) = (std::ptr::null_mut(), 0, std::ptr::null_mut());
         // SAFETY: as above; what comes back is either an error's text or so many bytes, each read before it is freed, once.
@@ -179,7 +179,7 @@ impl Instance {
     }
 }
 
-/// SpiceDB, with every question as a message's bytes.
+/// SpiceDB, with every question as an encoded message.
 pub struct SpiceDb {
     instance: Instance,
     checks: Vec<Vec<u8>>,
@@ -199,7 +199,7 @@ fn relate(resource: &Object, relation: &str, subject: Subject) -> Update {
     Update { operation: TOUCH, relationship: Some(relationship) }
 }
 
-/// Principals and environments of two workspaces share names, so the workspace's goes before.
+/// Prefixes a name with its workspace, since workspaces share names of principals and environments.
 fn within(workspace: &Workspace, name: &str) -> String {
     format!("{}/{name}", workspace.name)
 }
@@ -234,10 +234,10 @@ fn relationships_of(workspace: &Workspace, home: &Object, environment: &Environm
 }
 
 impl SpiceDb {
-    /// SpiceDB, given workspaces and questions about them.
+    /// Loads workspaces and questions into SpiceDB.
     ///
     /// # Errors
-    /// The library cannot be loaded, or SpiceDB does not take them.
+    /// The library cannot be loaded, or SpiceDB rejects them.
     pub fn new(library: &Path, workspaces: &[Workspace], questions: &[Question]) -> Outcome<Self> {
         let instance = Instance::start(library)?;
         let schema = WriteSchema { schema: SCHEMA.to_owned() };

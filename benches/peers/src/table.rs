@@ -1,15 +1,15 @@
-//! The table that a run ends with: what was measured, beside what, and the bar it is held to.
+//! The table of a run: measured values, the values beside them, and the bars.
 
 use std::fmt::{Display, Write as _};
 
 /// A measured value, with its unit.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
-    /// Nanoseconds that one takes.
+    /// Nanoseconds for each operation.
     Nanos(f64),
-    /// How many there are in a second.
+    /// Operations per second.
     PerSecond(f64),
-    /// Bytes that one takes.
+    /// Bytes for each item.
     Bytes(f64),
 }
 
@@ -31,7 +31,7 @@ impl Value {
         }
     }
 
-    /// How many times as good as another value this is: quicker, or more in a second, or smaller.
+    /// Returns how many times better this value is than another: faster, more per second, or smaller.
     pub fn times_as_good_as(self, other: Self) -> f64 {
         match (self, other) {
             (Self::PerSecond(ours), Self::PerSecond(theirs)) => ours / theirs,
@@ -40,7 +40,7 @@ impl Value {
     }
 }
 
-/// A number with a comma before each three digits.
+/// Formats a number with commas between groups of three digits.
 pub fn thousands(number: impl Display) -> String {
     let digits = format!("{number:.0}");
     let groups: Vec<&str> =
@@ -48,16 +48,16 @@ pub fn thousands(number: impl Display) -> String {
     groups.join(",")
 }
 
-/// What a measured value is held to.
+/// The bar for a measured value.
 #[derive(Debug, Clone, Copy)]
 pub enum Bar {
-    /// The value is no more than this many nanoseconds, bytes …
+    /// The value is at most this many nanoseconds, bytes …
     AtMost(Value),
-    /// The value is no less than this.
+    /// The value is at least this.
     AtLeast(Value),
-    /// It is at least so many times as good as what it stands beside.
+    /// The value is at least this many times better than the peer's.
     Ratio(f64),
-    /// It is shown, and held to nothing.
+    /// The value has no bar.
     None,
 }
 
@@ -89,12 +89,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Adds a row that stands alone.
+    /// Adds a row without a peer.
     pub fn alone(&mut self, what: &str, value: Value, bar: Bar) {
         self.push(what, value, None, bar);
     }
 
-    /// Adds a row beside a peer.
+    /// Adds a row with a peer.
     pub fn beside(&mut self, what: &str, value: Value, peer: &str, theirs: Value, bar: Bar) {
         self.push(what, value, Some((peer, theirs)), bar);
     }
@@ -113,13 +113,13 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Says what is not in it, and why.
+    /// Notes a missing row, and the reason.
     pub fn skip(&mut self, what: &str, why: &str) {
         eprintln!("skipped {what}: {why}");
         self.skipped.push(format!("- skipped: {what}: {why}"));
     }
 
-    /// The table in Markdown.
+    /// Returns the table in Markdown.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
             "| What | Tenure | Beside | Times as good | Bar | Met |\n| --- | --- | --- | --- | --- | --- |\n",

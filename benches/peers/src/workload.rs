@@ -1,36 +1,36 @@
-//! The workload, in words that belong to no peer: workspaces, who is in them, what is restricted, who was given what; and the
-//! questions about it. Each peer is given this in its own idiom.
+//! The workload in neutral terms: workspaces, principals, restricted environments, grants, and questions about them.
+//! Each peer receives it in its own idiom.
 
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 
-/// How many workspaces there are.
+/// The number of workspaces.
 pub const WORKSPACES: usize = 100;
-/// How many questions each peer is asked before anything is timed.
+/// The number of questions that each peer answers before anything is timed.
 pub const QUESTIONS: usize = 4_096;
-/// When the first thing happens: 2020-01-01T00:00:00Z, in microseconds since 1970.
+/// The instant of the first event: 2020-01-01T00:00:00Z, in microseconds since 1970.
 pub const BEGINNING_MICROS: i64 = 1_577_836_800_000_000;
 
 const SEED: u64 = 0x7e9e;
-/// What a viewer may do in an environment.
+/// An action that a viewer may perform.
 pub const VIEWER_ACTIONS: [&str; 4] = ["read", "read_logs", "read_metrics", "read_config"];
-/// What it takes a contributor to do.
+/// An action that requires a contributor.
 pub const CONTRIBUTOR_ACTIONS: [&str; 4] = ["deploy", "write", "stop", "delete"];
 
 /// A role in an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// None of it.
+    /// No access.
     NoAccess,
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Changes.
+    /// May change.
     Contributor,
 }
 
 impl Role {
-    /// The word for it.
+    /// Returns its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoAccess => "no_access",
@@ -39,12 +39,12 @@ impl Role {
         }
     }
 
-    /// The role that an action takes.
+    /// Returns the role that an action requires.
     pub fn required(action: &str) -> Self {
         if VIEWER_ACTIONS.contains(&action) { Self::Viewer } else { Self::Contributor }
     }
 
-    /// Its place in the order of roles, from 0, as databases keep it.
+    /// Returns its rank, from 0, as databases store it.
     pub const fn rank(self) -> i16 {
         match self {
             Self::NoAccess => 0,
@@ -54,21 +54,21 @@ impl Role {
     }
 }
 
-/// A place in a workspace.
+/// A role in a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// May do everything.
     Owner,
     /// May do everything but touch owners.
     Manager,
-    /// A member without a place above others.
+    /// A plain member.
     Member,
     /// Not a person.
     ServiceUser,
 }
 
 impl Standing {
-    /// The word for it.
+    /// Returns its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -78,39 +78,39 @@ impl Standing {
         }
     }
 
-    /// Whether it makes a contributor of its holder everywhere.
+    /// Returns whether it implies contributor in every environment.
     pub const fn manages(self) -> bool {
         matches!(self, Self::Owner | Self::Manager)
     }
 }
 
-/// Someone or something in a workspace.
+/// A principal of a workspace.
 #[derive(Debug, Clone)]
 pub struct Principal {
     /// The name, without its kind.
     pub name: String,
-    /// The place.
+    /// The workspace role.
     pub standing: Standing,
 }
 
 impl Principal {
-    /// `user` or `service_user`.
+    /// Returns the type: `user` or `service_user`.
     pub const fn kind(&self) -> &'static str {
         if matches!(self.standing, Standing::ServiceUser) { "service_user" } else { "user" }
     }
 
-    /// The kind and the name.
+    /// Returns type and name.
     pub fn reference(&self) -> String {
         format!("{}:{}", self.kind(), self.name)
     }
 }
 
-/// What is so of a restricted environment.
+/// The settings of a restricted environment.
 #[derive(Debug, Clone)]
 pub struct Restriction {
-    /// For those who were given nothing.
+    /// The role of principals without a grant.
     pub default_role: Role,
-    /// Who was given what, by place in the workspace's principals.
+    /// The granted roles, by the index of the principal.
     pub grants: Vec<(usize, Role)>,
 }
 
@@ -119,17 +119,17 @@ pub struct Restriction {
 pub struct Environment {
     /// Its name.
     pub name: String,
-    /// None where every principal is a contributor.
+    /// The restriction; without one, every principal is a contributor.
     pub restriction: Option<Restriction>,
 }
 
 impl Environment {
-    /// What those have here who were given nothing.
+    /// Returns the role of principals without a grant.
     pub fn default_role(&self) -> Role {
         self.restriction.as_ref().map_or(Role::Contributor, |restriction| restriction.default_role)
     }
 
-    /// What a principal was given here.
+    /// Returns the role granted to a principal.
     pub fn grant(&self, principal: usize) -> Option<Role> {
         let restriction = self.restriction.as_ref()?;
         restriction.grants.iter().find(|(holder, _)| *holder == principal).map(|(_, role)| *role)
@@ -141,13 +141,13 @@ impl Environment {
 pub struct Workspace {
     /// Its name.
     pub name: String,
-    /// Everyone; the owner is the first.
+    /// All principals; the owner is the first.
     pub principals: Vec<Principal>,
     /// Every environment.
     pub environments: Vec<Environment>,
 }
 
-/// How large a workspace is.
+/// The size of a workspace.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     /// People: one owner, four managers, members.
@@ -156,18 +156,18 @@ pub struct Size {
     pub service_users: usize,
     /// Environments beside `main`, which is open to all.
     pub environments: usize,
-    /// How many of them are restricted: the last ones.
+    /// The number of restricted environments: the last ones.
     pub restricted: usize,
-    /// Grants in each of those.
+    /// The number of grants in each restricted environment.
     pub grants: usize,
 }
 
-/// The workload's: ten environments with `main`, half of them restricted.
+/// The size in the workload: ten environments with `main`, half of them restricted.
 pub const USUAL: Size = Size { members: 100, service_users: 20, environments: 9, restricted: 5, grants: 10 };
-/// One with 240,000 grants.
+/// The size with 240,000 grants.
 pub const LARGE: Size = Size { members: 1_000, service_users: 20, environments: 1_000, restricted: 1_000, grants: 240 };
 
-/// One of the environments in a row: three in five leave `viewer` to the others, as is usual.
+/// The default roles of restricted environments, in turn: three in five leave `viewer` to principals without a grant.
 const DEFAULT_ROLES: [Role; 5] = [Role::Viewer, Role::Viewer, Role::Viewer, Role::NoAccess, Role::Contributor];
 
 fn principals(size: Size) -> Vec<Principal> {
@@ -189,7 +189,7 @@ fn grants(chance: &mut Chance, size: Size) -> Vec<(usize, Role)> {
 }
 
 impl Workspace {
-    /// A workspace of a size; the seed of `chance` tells it from others.
+    /// Returns a workspace of this size; the seed of `chance` varies it.
     pub fn make(name: String, size: Size, chance: &mut Chance) -> Self {
         let restricted_from = size.environments - size.restricted;
         let made = (0..size.environments).map(|place| Environment {
@@ -204,7 +204,7 @@ impl Workspace {
         Self { name, principals: principals(size), environments }
     }
 
-    /// The workspace as `tenure import` reads it, one JSON object a line.
+    /// Returns the lines for `tenure import`, one JSON object a line.
     pub fn lines(&self) -> String {
         let start =
             json!({"name": self.name, "kind": "shared", "plan": "team", "owner": {"user": self.principals[0].name}});
@@ -226,7 +226,7 @@ impl Workspace {
     }
 }
 
-/// The command that makes a principal one of a workspace.
+/// Returns the command that adds a principal to a workspace.
 pub fn join(principal: &Principal) -> Value {
     match principal.standing {
         Standing::ServiceUser => json!({"type": "service_user.create", "name": principal.name}),
@@ -234,7 +234,7 @@ pub fn join(principal: &Principal) -> Value {
     }
 }
 
-/// A line of a history: commands at an instant, and the workspace if the line makes it.
+/// Returns a line of a history: commands at an instant, and the workspace if the line creates it.
 pub fn line(micros: i64, commands: &[Value], workspace: Option<&Value>) -> String {
     let time = tenure::domain::time::Instant::from_micros(micros);
     let mut line = json!({"time": time, "actor": "operator", "commands": commands});
@@ -244,25 +244,25 @@ pub fn line(micros: i64, commands: &[Value], workspace: Option<&Value>) -> Strin
     format!("{line}\n")
 }
 
-/// May a principal do an action in an environment?
+/// A question: may a principal perform an action in an environment?
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Where, by place in the workload.
+    /// The workspace's index in the workload.
     pub workspace: usize,
-    /// `user` or `service_user`.
+    /// The type: `user` or `service_user`.
     pub kind: &'static str,
     /// The principal's name.
     pub principal: String,
-    /// The principal's place in the workspace; none for a stranger.
+    /// The principal's index in the workspace; none for a stranger.
     pub place: Option<usize>,
     /// The action.
     pub action: &'static str,
-    /// The environment, by place in the workspace.
+    /// The environment's index in the workspace.
     pub environment: usize,
 }
 
-/// The workspaces, and questions about them: half of each kind of action, all principals and environments alike, one in twenty
-/// about someone who is in none of the workspaces.
+/// Returns the workspaces and questions about them: half for each action, with uniform principals and environments; one
+/// in twenty is about a stranger.
 pub fn workload() -> (Vec<Workspace>, Vec<Question>) {
     let mut chance = Chance::new(SEED);
     let workspaces: Vec<_> =
@@ -271,7 +271,7 @@ pub fn workload() -> (Vec<Workspace>, Vec<Question>) {
     (workspaces, questions)
 }
 
-/// A question about one of the workspaces.
+/// Returns a question about one of the workspaces.
 pub fn question(workspaces: &[Workspace], chance: &mut Chance) -> Question {
     let workspace = chance.below(workspaces.len());
     let asked = &workspaces[workspace];

@@ -1,8 +1,10 @@
 //! `cqrs-es` on SQLite with `synchronous = FULL`.
 //!
-//! The crate `sqlite-es` cannot stand in one program with Tenure: each links a SQLite of its own. So the repository here is as
-//! small as the trait lets it be, over one connection with prepared statements. Every caller has an aggregate of its own and its
-//! newest state is kept, so nothing is replayed and nobody's change conflicts with another's; both are kind to it.
+//! The crate `sqlite-es` and Tenure link different versions of SQLite, which one program cannot contain. So the
+//! repository here is minimal: one connection with prepared statements.
+//!
+//! Two simplifications favour `cqrs-es`: every caller has an aggregate of its own, so nothing conflicts, and its newest
+//! state is kept, so nothing is replayed.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +37,7 @@ CREATE TABLE snapshots (
     current_snapshot INTEGER NOT NULL, PRIMARY KEY (aggregate_type, aggregate_id)
 );";
 
-/// A grant: the least that a change of one must know.
+/// A grant: the minimal state for a change.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Grant {
     expires_at: i64,
@@ -159,7 +161,7 @@ fn read_snapshot(connection: &Connection, aggregate: &str, id: &str) -> rusqlite
     found.optional()
 }
 
-/// Only what a store of snapshots calls is there; this measurement reads no events back.
+/// Only the methods that a snapshot store needs are implemented; this measurement reads no events back.
 impl PersistedEventRepository for Repository {
     async fn get_events<A: Aggregate>(&self, _: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
         Ok(Vec::new())
@@ -190,10 +192,10 @@ impl PersistedEventRepository for Repository {
     }
 }
 
-/// Changes a second.
+/// Returns the changes per second.
 ///
 /// # Errors
-/// One could not be made durable.
+/// A change could not be made durable.
 pub fn rate(runtime: &Runtime, time: Duration) -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
     let store = PersistedEventStore::<_, Grant>::new_aggregate_store(Repository::open(folder.path())?);

@@ -1,4 +1,4 @@
-//! What the disk does by itself.
+//! The disk alone.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,14 +7,14 @@ use std::time::Instant;
 use crate::measure::middle;
 use crate::peer::Outcome;
 
-/// About what an event takes.
+/// The approximate size of an event, in bytes.
 const RECORD_BYTES: usize = 512;
 const RECORDS: usize = 1_500;
 
-/// The median time of an append of a record and an `fdatasync`, in nanoseconds.
+/// Returns the median time of an append of a record with `fdatasync`, in nanoseconds.
 ///
 /// # Errors
-/// No file can be written.
+/// The file cannot be written.
 pub fn append_and_sync() -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
     let mut file = File::create(folder.path().join("log"))?;

@@ -1,4 +1,4 @@
-//! PostgreSQL: one INSERT a transaction over 64 connections, as it comes (`synchronous_commit` and `fsync` on).
+//! PostgreSQL: one INSERT per transaction over 64 connections, with the default `synchronous_commit` and `fsync` on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ const TABLE: &str = "
 DROP TABLE IF EXISTS log;
 CREATE TABLE log (workspace bigint, revision bigint, event jsonb NOT NULL, PRIMARY KEY (workspace, revision))";
 
-/// As long as one of Tenure's, and what is in it is the same.
+/// An event with the same content and length as Tenure's.
 const EVENT: &str = r#"{"specversion":"1.0","id":"evt_01k0d2m2y7f9zt3wq1f5w6c8ha","source":"/workspaces/ws_01k0d2m2y7f9zt3wq1f5w6c8hb","type":"grant.changed.v1","subject":"env_01k0d2m2y7f9zt3wq1f5w6c8hc","time":"2026-03-01T09:30:00.000000Z","revision":17,"actor":"operator","command":"cmd_01k0d2m2y7f9zt3wq1f5w6c8hd","data":{"principal":"user:m0005","role":"contributor","expires_at":"2100-01-01T00:00:00.000000Z"}}"#;
 
-/// Inserts a second.
+/// Returns the inserts per second.
 ///
 /// # Errors
-/// PostgreSQL says no.
+/// PostgreSQL reports an error.
 pub fn rate(runtime: &Runtime, parameters: &str, time: Duration) -> Outcome<f64> {
     let sessions = runtime.block_on(async {
         connect(parameters).await?.batch_execute(TABLE).await?;

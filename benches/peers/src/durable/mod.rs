@@ -1,4 +1,4 @@
-//! Durable writes: what the disk does, what bare stores do, and what Tenure does.
+//! Durable writes: the disk, bare stores, and Tenure.
 
 pub mod cqrs;
 pub mod disk;
@@ -15,14 +15,14 @@ use tokio::runtime::Runtime;
 
 use crate::peer::Outcome;
 
-/// How many callers there are at a time.
+/// The number of concurrent callers.
 pub const CALLERS: usize = 64;
 
-/// How many a second so many callers get done, each of whom asks for the next when it has the last. `once` does one, given the
-/// caller's number and how many that caller did before.
+/// Returns the operations per second of concurrent callers in a closed loop. `once` performs one, given the caller's
+/// number and the count of its operations before.
 ///
 /// # Errors
-/// One of them could not be done.
+/// An operation failed.
 pub fn rate<F, T>(runtime: &Runtime, callers: usize, time: Duration, once: F) -> Outcome<f64>
 where
     F: Fn(usize, usize) -> T + Send + Sync + 'static,

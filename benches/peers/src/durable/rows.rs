@@ -1,4 +1,4 @@
-//! Bare SQLite: the very rows that Tenure wrote, in its own tables without their triggers, in transactions of 100.
+//! Bare SQLite: the rows that Tenure wrote, in its own tables without their triggers, in transactions of 100.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::peer::Outcome;
 
 const ROWS_A_TRANSACTION: usize = 100;
 
-/// Rows a second, of the table of events of a data folder that nobody has open.
+/// Returns the rows per second for the events of a data folder that no process has open.
 ///
 /// # Errors
-/// SQLite says no, or the folder has no such table.
+/// SQLite reports an error, or the folder has no such table.
 pub fn rate(data: &Path) -> Outcome<f64> {
     let from = Connection::open(data.join("tenure.db"))?;
     let tables = schema(&from)?;
@@ -36,7 +36,7 @@ pub fn rate(data: &Path) -> Outcome<f64> {
     Ok(f64::from(u32::try_from(rows.len())?) / started.elapsed().as_secs_f64())
 }
 
-/// The table of events and its indices, as they were made.
+/// Returns the schema of the table of events and of its indices.
 fn schema(from: &Connection) -> Outcome<String> {
     let mut statements =
         from.prepare("SELECT sql || ';' FROM sqlite_schema WHERE tbl_name = 'events' AND type <> 'trigger' AND sql IS NOT NULL ORDER BY rowid")?;

@@ -1,4 +1,4 @@
-//! Tenure's durable changes in process: 64 callers of one workspace, each of whom waits for the answer.
+//! Tenure's durable changes in process: 64 callers of one workspace, each of which waits for its response.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +22,13 @@ use super::CALLERS;
 use crate::ours::OPERATOR_SECRET;
 use crate::peer::Outcome;
 
-/// 2100-01-01T00:00:00Z: grants in this measurement end long after it, each at another microsecond.
+/// 2100-01-01T00:00:00Z: grants in this measurement end long after it, each at a different microsecond.
 pub const FAR_MICROS: i64 = 4_102_444_800_000_000;
-/// The environment and the first member who may be given something in it.
+/// The environment, and the index of the first member who may receive a grant in it.
 pub const PLACE: (&str, usize) = ("env8", 5);
 
-/// Changes a second. Each gives a caller's own member another end of their grant, so that none is like the one before.
+/// Returns the changes per second. Each change sets another end for the grant of the caller's own member, so that none
+/// equals the one before.
 ///
 /// # Errors
 /// A change was refused, or could not be made durable.

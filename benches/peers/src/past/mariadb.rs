@@ -1,4 +1,4 @@
-//! System-versioned tables in MariaDB, on a Unix socket: the database keeps the history itself, and is asked `AS OF`.
+//! System-versioned tables in MariaDB, on a Unix socket: the database keeps the history itself and is queried `AS OF`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::history::{FOREVER_MICROS, History, PastQuestion, SpanQuestion};
 use crate::ours::Held;
 use crate::peer::{Outcome, Peer};
 
-/// A key of a system-versioned table goes on with the end of the row's time.
+/// The key of a system-versioned table ends with the end of the row's period.
 const TABLES: &str = "
 SET time_zone = '+00:00';
 CREATE DATABASE IF NOT EXISTS peers CHARACTER SET ascii COLLATE ascii_bin;
@@ -45,7 +45,7 @@ FROM grants FOR SYSTEM_TIME FROM ? TO ? WHERE environment = ?
 UNION ALL
 SELECT principal, standing, CAST(UNIX_TIMESTAMP(valid_from) * 1000000 AS signed), CAST(UNIX_TIMESTAMP(valid_until) * 1000000 AS signed)
 FROM presences FOR SYSTEM_TIME FROM ? TO ? WHERE standing = 2";
-/// The last timestamp that there is stands for no end.
+/// The greatest timestamp means "no end".
 const END: &str = "2038-01-19 03:14:07.999999";
 const ROWS_A_STATEMENT: usize = 1_000;
 
@@ -70,7 +70,7 @@ impl MariaDb {
     /// Fills the tables.
     ///
     /// # Errors
-    /// MariaDB says no.
+    /// MariaDB reports an error.
     pub fn new(socket: &Path, history: &History, questions: &[PastQuestion], spans: &[SpanQuestion]) -> Outcome<Self> {
         let socket = socket.to_str().ok_or("the socket's path is no text")?;
         let mut connection = Conn::new(OptsBuilder::new().socket(Some(socket)).user(Some("root")))?;

@@ -1,7 +1,7 @@
-//! The past in databases, and by replay: what keeps a history elsewhere, asked the same as Tenure.
+//! The past in databases, and by replay: other ways to keep a history, with the same questions.
 //!
-//! In each database there are three tables: environments, presences (who was there as what) and grants, each row with the
-//! first microsecond at which it was so and the first at which it was no longer.
+//! Each database has three tables: environments, presences (a principal's workspace role) and grants. Each row has the
+//! first microsecond at which it held and the first at which it no longer did.
 
 pub mod mariadb;
 pub mod postgres;
@@ -13,31 +13,31 @@ use crate::ours::Held;
 use crate::peer::Outcome;
 use crate::workload::Role;
 
-/// A peer that says who held what within a span.
+/// A peer that lists tenures within a span.
 pub trait Spans {
-    /// Who had access to an environment within a span, in any order, and perhaps beyond its ends.
+    /// Lists the tenures of an environment within a span, in any order, not necessarily clipped to it.
     ///
     /// # Errors
     /// The peer could not.
     fn held(&mut self, span: usize) -> Outcome<Vec<Held>>;
 }
 
-/// A row of the table of presences: who, their rank (2 for whoever manages), from when, until when.
+/// A row of the table of presences: principal, rank (2 for managers and the owner), first microsecond, first after it.
 pub type Presence = (String, i16, i64, i64);
-/// A row of the table of grants: where, to whom, the role's rank, from when, until when.
+/// A row of the table of grants: environment, principal, rank of the role, first microsecond, first after it.
 pub type GrantRow = (String, String, i16, i64, i64);
-/// What a question about the past comes to: principal, environment, rank required, instant.
+/// A question about the past: principal, environment, required rank, instant.
 pub type Asked = (String, String, i16, i64);
-/// What a question about a span comes to: environment, first microsecond, first after it.
+/// A question about a span: environment, first microsecond, first after it.
 pub type AskedSpan = (String, i64, i64);
 
-/// Each environment, and whether it is restricted.
+/// Returns each environment, and whether it is restricted.
 pub fn environments(history: &History) -> Vec<(String, bool)> {
     let environments = history.workspace.environments.iter();
     environments.map(|environment| (environment.name.clone(), environment.restriction.is_some())).collect()
 }
 
-/// Every row of the table of presences.
+/// Returns every row of the table of presences.
 pub fn presences(history: &History) -> impl Iterator<Item = Presence> {
     history.presences.iter().map(|Interval { what, from, until }| {
         let principal = &history.workspace.principals[*what];
@@ -45,7 +45,7 @@ pub fn presences(history: &History) -> impl Iterator<Item = Presence> {
     })
 }
 
-/// Every row of the table of grants.
+/// Returns every row of the table of grants.
 pub fn grants(history: &History) -> impl Iterator<Item = GrantRow> {
     history.grants.iter().map(|Interval { what: Grant { environment, principal, role }, from, until }| {
         let environment = history.workspace.environments[*environment].name.clone();
@@ -53,7 +53,7 @@ pub fn grants(history: &History) -> impl Iterator<Item = GrantRow> {
     })
 }
 
-/// The questions, in the words of the tables.
+/// Returns the questions in the terms of the tables.
 pub fn asked(history: &History, questions: &[PastQuestion]) -> Vec<Asked> {
     let one = |question: &PastQuestion| {
         let environment = history.workspace.environments[question.environment].name.clone();
@@ -63,16 +63,16 @@ pub fn asked(history: &History, questions: &[PastQuestion]) -> Vec<Asked> {
     questions.iter().map(one).collect()
 }
 
-/// The spans, in the words of the tables.
+/// Returns the spans in the terms of the tables.
 pub fn asked_spans(history: &History, spans: &[SpanQuestion]) -> Vec<AskedSpan> {
     let name = |span: &SpanQuestion| history.workspace.environments[span.environment].name.clone();
     spans.iter().map(|span| (name(span), span.from, span.until)).collect()
 }
 
-/// Makes sure that a peer says the same of spans as Tenure.
+/// Checks that a peer lists the same tenures as Tenure.
 ///
 /// # Errors
-/// The first span of which it says something else.
+/// The first span that differs.
 pub fn agree_on_spans(name: &str, peer: &mut dyn Spans, spans: &[SpanQuestion], expected: &[Vec<Held>]) -> Outcome<()> {
     for (place, (span, expected)) in spans.iter().zip(expected).enumerate() {
         let cut = |(who, rank, from, until): Held| (who, rank, from.max(span.from), until.min(span.until));

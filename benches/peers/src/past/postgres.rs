@@ -52,10 +52,10 @@ pub struct Postgres<'a> {
     spans: Vec<AskedSpan>,
 }
 
-/// Connects; the connection goes on in the background.
+/// Connects; a background task drives the connection.
 ///
 /// # Errors
-/// Nobody listens, or the server says no.
+/// No server listens there, or it refuses.
 pub async fn connect(parameters: &str) -> Outcome<Client> {
     let (client, connection) = tokio_postgres::connect(parameters, NoTls).await?;
     tokio::spawn(connection);
@@ -66,7 +66,7 @@ impl<'a> Postgres<'a> {
     /// Fills the tables.
     ///
     /// # Errors
-    /// PostgreSQL says no.
+    /// PostgreSQL reports an error.
     pub fn new(
         runtime: &'a Runtime,
         parameters: &str,
@@ -104,7 +104,7 @@ async fn fill(client: &Client, history: &History) -> Outcome<()> {
     Ok(client.batch_execute("VACUUM ANALYZE").await?)
 }
 
-/// Pieces of a megabyte, cut anywhere.
+/// Splits bytes into chunks of a megabyte.
 async fn copy(client: &Client, table: &str, rows: &str) -> Outcome<()> {
     let sink = client.copy_in(&format!("COPY {table} FROM STDIN")).await?;
     let mut sink = Box::pin(sink);

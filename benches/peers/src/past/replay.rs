@@ -1,6 +1,6 @@
-//! Replay from the start: what is left where a system keeps its events and only its newest state.
+//! Replay from the start: the only way in a system that keeps its events and just the newest state.
 //!
-//! The changes are in memory already, decoded, and name everything by number: nothing is read or parsed.
+//! The changes are already in memory, decoded, with numbers for names: nothing is read or parsed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ pub struct Replay<'a> {
     questions: &'a [PastQuestion],
 }
 
-/// What is so at the instant that was reached.
+/// The facts at the instant that the replay has reached.
 #[derive(Default)]
 struct State {
     present: HashSet<usize>,
@@ -41,7 +41,7 @@ impl State {
 }
 
 impl<'a> Replay<'a> {
-    /// A replay of a history, for questions.
+    /// Returns a replay of a history, for questions.
     pub const fn new(history: &'a History, questions: &'a [PastQuestion]) -> Self {
         Self { history, questions }
     }

@@ -1,4 +1,4 @@
-//! Interval tables in SQLite, in this process, on disk with all of it in the page cache.
+//! Interval tables in SQLite, in this process: on disk, entirely in the page cache.
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -34,7 +34,7 @@ INSERT INTO spans SELECT id, (SELECT rowid FROM places WHERE name = environment)
     FROM grants;
 ANALYZE;
 ";
-/// The newest grant that began by then is the only one that can be it.
+/// Only the newest grant that began by then can apply.
 const CHECK: &str = "
 SELECT EXISTS (
     SELECT 1 FROM presences p JOIN environments e ON e.name = ?2
@@ -53,7 +53,7 @@ WHERE rank = 2 AND valid_until > ?2 AND valid_from < ?3";
 const SPAN_BY_END: &str = "
 SELECT principal, rank, valid_from, valid_until FROM grants
 WHERE environment = ?1 AND valid_until > ?2 AND valid_from < ?3";
-/// The R*Tree keeps single-precision numbers, rounded outwards: it finds a little too much, and the rows tell.
+/// The R*Tree stores single-precision numbers, rounded outwards: it finds slightly too much, and the rows decide.
 const SPAN_BY_TREE: &str = "
 SELECT g.principal, g.rank, g.valid_from, g.valid_until
 FROM spans s CROSS JOIN grants g ON g.id = s.id
@@ -62,10 +62,10 @@ WHERE s.environment_from <= (SELECT rowid FROM places WHERE name = ?1)
   AND s.valid_until >= ?2 / 1000000 AND s.valid_from <= ?3 / 1000000
   AND g.environment = ?1 AND g.valid_until > ?2 AND g.valid_from < ?3";
 
-/// By which index spans are found.
+/// The index that finds spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// A B-tree over environment and end, that holds all columns.
+    /// A covering B-tree over environment and end.
     BTree,
     /// SQLite's R*Tree.
     RTree,
@@ -76,7 +76,7 @@ pub struct Sqlite {
     connection: Connection,
     questions: Vec<Asked>,
     spans: Vec<AskedSpan>,
-    /// By which index spans are found.
+    /// The index that finds spans.
     pub index: Index,
     _folder: TempDir,
 }
@@ -85,7 +85,7 @@ impl Sqlite {
     /// Fills the tables.
     ///
     /// # Errors
-    /// SQLite says no.
+    /// SQLite reports an error.
     pub fn new(history: &History, questions: &[PastQuestion], spans: &[SpanQuestion]) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let mut connection = Connection::open(folder.path().join("history.db"))?;

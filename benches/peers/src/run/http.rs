@@ -1,4 +1,4 @@
-//! Evaluations over HTTP: Tenure's server beside a bare handler and beside Cerbos, asked by the same client.
+//! Evaluations over HTTP: Tenure's server beside a bare handler and Cerbos, with the same client.
 
 use serde_json::{Value as Json, json};
 use tenure::domain::time::Instant;
@@ -19,7 +19,7 @@ const CONNECTIONS: usize = 16;
 const BATCH: usize = 50;
 const NOW: &str = "evaluation over HTTP, 16 connections";
 
-/// As of when a question is asked.
+/// The time that a question refers to.
 #[derive(Debug, Clone, Copy)]
 enum When {
     Now,
@@ -28,7 +28,7 @@ enum When {
 }
 
 impl Run {
-    /// Evaluations over HTTP.
+    /// Measures evaluations over HTTP.
     pub(super) fn http(&mut self) -> Outcome<()> {
         let expected = self.tenure_now()?.answers();
         let (server, _) = Server::tenure(&self.usual()?.data)?;
@@ -56,7 +56,7 @@ impl Run {
         self.long_history()
     }
 
-    /// The same in the long history: each question at an instant of its own, beside the same questions now.
+    /// Measures the same in the long history: each question at its own instant, beside the same questions now.
     fn long_history(&mut self) -> Outcome<()> {
         let Stored { data, ids } = self.long()?;
         let questions = self.history.questions(QUESTIONS);
@@ -78,7 +78,7 @@ impl Run {
         Ok(())
     }
 
-    /// An evaluator's key for each workspace.
+    /// Issues an evaluator's key for each workspace.
     fn keys(&self, server: &Server) -> Outcome<Vec<String>> {
         self.workspaces.iter().map(|workspace| key(server, &workspace.name)).collect()
     }
@@ -110,7 +110,7 @@ impl Run {
         Ok(Some((asked, server)))
     }
 
-    /// The middle rate of each of some servers, asked in turns.
+    /// Returns the median rate of each server, measured in turn.
     fn rates(&self, peers: &[&Asked]) -> Outcome<Vec<Value>> {
         let mut rates = vec![Vec::new(); peers.len()];
         for _ in 0..self.rounds {
@@ -121,7 +121,7 @@ impl Run {
         Ok(rates.into_iter().map(|rates| Value::PerSecond(middle(rates))).collect())
     }
 
-    /// Fifty evaluations of a workspace in one request.
+    /// Returns a request of fifty evaluations of a workspace.
     fn batches(&mut self, server: &Server, keys: &[String], expected: &[bool], single: Value) -> Outcome<()> {
         let mut connection = Connection::open(server.address)?;
         let mut requests = Vec::new();
@@ -144,7 +144,7 @@ impl Run {
     }
 }
 
-/// Makes sure that each of a request's evaluations is decided as expected.
+/// Checks every decision in the response.
 fn answers_are(text: &str, expected: &[bool]) -> Outcome<()> {
     let answer: Json = serde_json::from_str(text)?;
     let decided = answer["evaluations"].as_array().ok_or("the answer has no evaluations")?;
@@ -155,7 +155,7 @@ fn answers_are(text: &str, expected: &[bool]) -> Outcome<()> {
     Ok(())
 }
 
-/// An evaluator's key for a workspace.
+/// Issues an evaluator's key for a workspace.
 fn key(server: &Server, workspace: &str) -> Outcome<String> {
     let issue = json!({"role": "evaluator", "label": "load"});
     let made = server.call("POST", &format!("/v1/workspaces/{workspace}/access-keys"), Some(&issue))?;
@@ -170,7 +170,7 @@ fn evaluation(kind: &str, principal: &str, action: &str, environment: &str) -> J
     })
 }
 
-/// A question about the long history as a request, at its instant or now.
+/// Returns a question about the long history as a request, at its instant or now.
 fn past_evaluation(history: &History, key: &str, question: &PastQuestion, when: When) -> Vec<u8> {
     let Workspace { name, principals, environments } = &history.workspace;
     let (principal, environment) = (&principals[question.principal], &environments[question.environment].name);

@@ -1,4 +1,4 @@
-//! A whole run: every peer is filled, shown to agree with Tenure, and timed beside it.
+//! A whole run: every peer is loaded, checked against Tenure, and timed beside it.
 
 mod http;
 mod now;
@@ -21,15 +21,15 @@ use crate::peer::Outcome;
 use crate::table::Table;
 use crate::workload::{Question, Workspace, workload};
 
-/// How many changes the long history has.
+/// The number of changes in the long history.
 const EVENTS: usize = 1_000_000;
 
-/// Where what a run needs from outside is; what is missing is skipped.
+/// The options of a run, with the paths of external tools; a part whose tool is missing is skipped.
 #[derive(Debug, Default)]
 pub struct Options(HashMap<String, String>);
 
 impl Options {
-    /// Options as `--name value`.
+    /// Parses options, written `--name value`.
     ///
     /// # Errors
     /// One has no value.
@@ -47,7 +47,7 @@ impl Options {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The path that an option names.
+    /// Returns the path in an option.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
@@ -64,26 +64,26 @@ struct Stored {
     ids: Vec<WorkspaceId>,
 }
 
-/// What all parts of a run share.
+/// The state that all parts of a run share.
 struct Run {
     options: Options,
     runtime: Runtime,
     stopwatch: Stopwatch,
     table: Table,
-    /// Data folders of Tenure are in it; on the disk that is measured.
+    /// The parent of Tenure's data folders, on the measured disk.
     folder: TempDir,
     stored: HashMap<&'static str, Stored>,
     workspaces: Vec<Workspace>,
     questions: Vec<Question>,
     history: History,
-    /// How long each load lasts.
+    /// The duration of each load.
     time: Duration,
-    /// How often each load is repeated, in turn with what it stands beside.
+    /// The number of rounds of each load, in turn with its peers.
     rounds: usize,
 }
 
 impl Run {
-    /// A data folder that holds these workspaces, with their ids; made once in a run.
+    /// Returns a data folder with these workspaces, and their ids; created once per run.
     fn stored<T: AsRef<str>>(&mut self, name: &'static str, lines: impl FnOnce(&Self) -> Vec<T>) -> Outcome<Stored> {
         if let Some(stored) = self.stored.get(name) {
             return Ok(stored.clone());
@@ -95,28 +95,28 @@ impl Run {
         Ok(stored)
     }
 
-    /// The workload's workspaces.
+    /// Returns the workspaces of the workload.
     fn usual(&mut self) -> Outcome<Stored> {
         self.stored("usual", |run| run.workspaces.iter().map(Workspace::lines).collect())
     }
 
-    /// The long history.
+    /// Returns the long history.
     fn long(&mut self) -> Outcome<Stored> {
         self.stored("history", |run| vec![run.history.lines.clone()])
     }
 }
 
-/// Adds its rows to the table.
+/// A part of a run: a function that adds its rows to the table.
 type Part = fn(&mut Run) -> Outcome<()>;
 
 /// The parts of a run, each by itself with `--only NAME,NAME`.
 const PARTS: &[(&str, Part)] =
     &[("now", Run::now), ("past", Run::past), ("http", Run::http), ("writes", Run::writes), ("starts", Run::starts)];
 
-/// Runs everything; gives the table.
+/// Runs everything; returns the table.
 ///
 /// # Errors
-/// A peer disagrees with Tenure, or something that is not optional failed.
+/// A peer disagrees with Tenure, or a required step failed.
 pub fn run(options: Options) -> Outcome<String> {
     let (workspaces, questions) = workload();
     let history = History::make("history", options.number("events", EVENTS)?, 7);

@@ -11,7 +11,7 @@ use crate::table::{Bar, Value};
 use crate::workload::{LARGE, QUESTIONS, Question, Workspace, question};
 
 impl Run {
-    /// Decisions in process, beside the peers that run in one.
+    /// Measures decisions in process, beside the peers that are libraries.
     pub(super) fn now(&mut self) -> Outcome<()> {
         let mut tenure = self.tenure_now()?;
         let expected = tenure.answers();
@@ -25,7 +25,7 @@ impl Run {
         self.large(ours)
     }
 
-    /// The workload in memory.
+    /// Loads the workload into memory.
     pub(super) fn tenure_now(&mut self) -> Outcome<Now> {
         let Stored { data, ids } = self.usual()?;
         let roots = ids.iter().map(|id| ours::load(&data, *id)).collect::<Outcome<_>>()?;
@@ -48,7 +48,7 @@ impl Run {
         self.beside_now(&mut spicedb, expected, ours, Bar::None)
     }
 
-    /// The same in one workspace with 240,000 grants.
+    /// Measures the same in one workspace with 240,000 grants.
     fn large(&mut self, usual: Value) -> Outcome<()> {
         let mut chance = Chance::new(3);
         let workspaces = [Workspace::make("large".to_owned(), LARGE, &mut chance)];
@@ -66,7 +66,7 @@ impl Run {
     }
 }
 
-/// A question, for whoever looks into a difference.
+/// Describes a question, for the message about a difference.
 pub(super) fn describe(workspaces: &[Workspace], question: &Question) -> String {
     let workspace = &workspaces[question.workspace];
     let environment = &workspace.environments[question.environment];

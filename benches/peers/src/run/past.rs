@@ -18,12 +18,12 @@ use crate::table::{Bar, Value, thousands};
 
 const ASKED: usize = 2_500;
 const SPANS: usize = 64;
-/// As a server has for rolls unless it is told otherwise.
+/// The server's default size of the cache of rolls.
 const ROLLS_BYTES: u64 = 64 << 20;
 const CHECK: &str = "a check in process at a random instant";
 const SPAN: &str = "who had access to E within a day, in process";
 
-/// What the peers are held against.
+/// Tenure's answers, which the peers must match.
 struct Expected {
     questions: Vec<PastQuestion>,
     answers: Vec<bool>,
@@ -40,13 +40,13 @@ impl Expected {
     }
 }
 
-/// A row about a history of so many changes.
+/// Returns the label of a row about a history of this many changes.
 fn of(what: &str, changes: usize) -> String {
     format!("{what}, {} changes", thousands(changes))
 }
 
 impl Run {
-    /// Tenure's past beside databases' and a replay.
+    /// Measures Tenure's past beside databases and a replay.
     pub(super) fn past(&mut self) -> Outcome<()> {
         let Stored { data, ids } = self.long()?;
         let root = ours::load(&data, ids[0])?;

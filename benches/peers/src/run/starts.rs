@@ -19,7 +19,8 @@ use crate::server::Server;
 use crate::table::{Bar, Value, thousands};
 use crate::workload::{Size, Workspace};
 
-/// A workspace that begins with a hundred events: four of its own, RBAC, people, service users (two each), places.
+/// The size of a workspace whose first hundred events create it, enable RBAC, and add people, service users (two events
+/// each) and environments.
 const HUNDRED: Size = Size { members: 54, service_users: 20, environments: 2, restricted: 0, grants: 0 };
 const MANY: usize = 10_000;
 const COLD_EVENTS: usize = 100_000;
@@ -29,7 +30,7 @@ fn nanos(started: Instant) -> f64 {
 }
 
 impl Run {
-    /// Starts, first questions, replay and memory.
+/// Measures starts, first questions, replay and memory.
     pub(super) fn starts(&mut self) -> Outcome<()> {
         self.start_with_many()?;
         self.cold()?;
@@ -52,7 +53,8 @@ impl Run {
         Ok(())
     }
 
-    /// The first question after a start, in turn without a snapshot, and with the one that the server before left.
+    /// Measures the first question after a start: in turn without a snapshot, and with the snapshot of the server
+    /// before.
     fn cold(&mut self) -> Outcome<()> {
         let data = self.folder.path().join("cold");
         let id = ours::store(&data, [History::make("cold", COLD_EVENTS, 5).lines])?[0];
@@ -90,7 +92,7 @@ impl Run {
     }
 }
 
-/// Starts a server, asks it once, and stops it; gives how long the answer took, in nanoseconds.
+/// Starts a server, sends it one question, and stops it; returns the response time, in nanoseconds.
 fn first_question(data: &Path) -> Outcome<f64> {
     let (server, _) = Server::tenure(data)?;
     let question = json!({
@@ -104,7 +106,7 @@ fn first_question(data: &Path) -> Outcome<f64> {
     Ok(took)
 }
 
-/// What a process of its own grows by when it loads a workspace, in bytes.
+/// Returns the growth of a separate process that loads a workspace, in bytes.
 fn grown_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
     let program = std::env::current_exe()?;
     let said = Command::new(program).arg("memory").arg(data).arg(id.to_string()).output()?;
@@ -114,10 +116,10 @@ fn grown_in_a_process(data: &Path, id: WorkspaceId) -> Outcome<f64> {
     Ok(String::from_utf8(said.stdout)?.trim().parse()?)
 }
 
-/// Loads a workspace, and says by how many bytes of its own memory this process grew.
+/// Loads a workspace and returns the growth of this process's anonymous memory, in bytes.
 ///
 /// # Errors
-/// The log cannot be read, or the system does not say.
+/// The log or the memory figures cannot be read.
 pub fn measure_memory(data: &Path, id: &str) -> Outcome<()> {
     let before = own_bytes()?;
     let root = ours::load(data, id.parse().map_err(|_| format!("`{id}` is no workspace's id"))?)?;
@@ -126,7 +128,7 @@ pub fn measure_memory(data: &Path, id: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// What this process holds that is its own, and no file's, whether it is in memory or was moved out of it.
+/// Returns the anonymous memory of this process, in bytes, resident or swapped out.
 fn own_bytes() -> Outcome<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let field = |name: &str| {

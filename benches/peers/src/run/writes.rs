@@ -1,4 +1,4 @@
-//! Durable changes: one at a time, by 64 at once, over HTTP and in process.
+//! Durable changes: one at a time, by 64 callers, over HTTP and in process.
 
 use serde_json::json;
 use tenure::domain::time::Instant;
@@ -16,7 +16,7 @@ use crate::workload::Workspace;
 
 const HTTP: &str = "durable changes over HTTP, 64 connections, one workspace";
 
-/// The figures of some rounds, each taken in turn, so that whatever slows the machine slows all of them.
+/// The figures of several rounds. The loads take turns, so that noise on the machine affects all of them.
 #[derive(Default)]
 struct Rounds {
     alone: Vec<f64>,
@@ -27,14 +27,14 @@ struct Rounds {
 }
 
 impl Run {
-    /// Durable changes.
+    /// Measures durable changes.
     pub(super) fn writes(&mut self) -> Outcome<()> {
         let Rounds { alone, disk, together, postgres, cqrs } = self.over_http()?;
         let (alone, disk_nanos, together) =
             (Value::Nanos(middle(alone)), middle(disk), Value::PerSecond(middle(together)));
         let one = "one durable change at a time, over one connection";
         self.table.beside(one, alone, "the disk's append + fdatasync", Value::Nanos(disk_nanos), Bar::Ratio(0.5));
-        // Fewer are asked of a disk that syncs less than 5,000 times a second.
+        // The bar is lower on a disk that syncs less than 5,000 times a second.
         let least = 12_000.0 * (1e9 / disk_nanos / 5_000.0).min(1.0);
         self.table.alone(HTTP, together, Bar::AtLeast(Value::PerSecond(least)));
         if postgres.is_empty() {
@@ -48,7 +48,7 @@ impl Run {
         self.in_process()
     }
 
-    /// Changes of a workspace of its own at 1 and at 64 connections, the disk's time, and what others do at 64.
+    /// Measures changes at 1 and at 64 connections, the disk's time, and the peers at 64.
     fn over_http(&self) -> Outcome<Rounds> {
         let data = self.folder.path().join("changed");
         ours::store(&data, [self.workspaces[0].lines()])?;
@@ -70,7 +70,7 @@ impl Run {
         Ok(rounds)
     }
 
-    /// The token of the first workspace's owner, who makes the changes.
+    /// Issues a token of the first workspace's owner, who makes the changes.
     fn owners_token(&self, server: &Server) -> Outcome<String> {
         let Workspace { name, principals, .. } = &self.workspaces[0];
         let path = format!("/v1/workspaces/{name}/members/{}/tokens", principals[0].name);
@@ -93,7 +93,7 @@ impl Run {
     }
 }
 
-/// A change of a grant's end; no two are alike, in whatever round.
+/// Returns a change of a grant's end; no two are equal, in any round.
 fn change((workspace, credential): (&str, &str), round: usize, connection: usize, sent: usize) -> Vec<u8> {
     let (environment, first) = PLACE;
     let micros = i64::try_from(round * 100_000_000 + sent).unwrap_or_default();
