@@ -1,12 +1,13 @@
 //! The HTTP client behind every command that asks a server.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::http::{Method, Request, Response, StatusCode, request};
+use ureq::http::{Method, Request, Response, StatusCode, Uri, request};
 use ureq::{Body, BodyReader};
 use zeroize::Zeroizing;
 
@@ -199,10 +200,42 @@ fn refused(status: u16, answer: &Value) -> Failure {
     Failure::Refused { status, code, detail }
 }
 
-/// A proxy that leads out of this machine does not lead back into it.
+/// Returns whether a server runs on this machine, where a proxy for other machines cannot reach it.
 fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_address = bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
+    is_address || host.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_localhost_and_loopback_addresses_bypass_the_proxy() {
+        for url in [
+            "http://localhost:8321",
+            "http://LOCALHOST/x",
+            "http://127.0.0.1:8321",
+            "http://127.9.8.7",
+            "http://[::1]:8321",
+            "http://user@127.0.0.1:8321",
+            "127.0.0.1:8321",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://127.evil.com",
+            "http://127.0.0.1.evil.com:8321",
+            "http://localhost.evil.com",
+            "http://127.0.0.1@evil.com",
+            "http://[2001:db8::1]:8321",
+            "https://tenure.example",
+            "",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
 }
