@@ -11,7 +11,7 @@
 )]
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 mod support;
 
 mod audit;

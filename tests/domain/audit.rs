@@ -24,11 +24,11 @@ use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind};
 use tenure::domain::time::{Instant, Span};
 use tenure::domain::view::{At, View};
 
+use crate::support::commands::{create_service_user, create_workspace, delete_service_user};
 use crate::support::model::decisions;
 use crate::support::model::facts::at_instant;
 use crate::support::model::generate::{History, Known, Mix, histories};
 use crate::support::model::runs::{EVERYTHING, Moment, config, moments};
-use crate::support::commands::{create_service_user, create_workspace, delete_service_user};
 use crate::support::{Submitted, Writer, after};
 
 proptest! {

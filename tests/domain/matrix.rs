@@ -16,7 +16,7 @@ use tenure::domain::view::{At, View};
 use crate::support::commands::{
     add_member, change_plan, create_environment, create_proxy_token, create_restricted, create_service_user,
     create_wide_proxy_token, define_resource_type, delete_environment, disable_rbac, enable_rbac, place, restrict,
-    set_default_role, set_grant, set_grant_until,
+    set_default_role, set_grant, set_grant_until, unrestrict,
 };
 use crate::support::given::{World, workspace};
 

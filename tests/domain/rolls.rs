@@ -19,9 +19,9 @@ use tenure::domain::time::{Revision, Span};
 use tenure::domain::view::{At, View};
 use tenure::domain::workspace::Workspace;
 
+use crate::support::commands::{add_member, create_environment, create_workspace, disable_rbac};
 use crate::support::model::generate::{History, Known, Mix, histories};
 use crate::support::model::runs::{EVERYTHING, Moment, config, instant, moments};
-use crate::support::commands::{add_member, create_environment, create_workspace, disable_rbac};
 use crate::support::{Counter, Writer, after};
 
 const BYTES: u64 = 1 << 20;

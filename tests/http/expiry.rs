@@ -31,7 +31,9 @@ fn of_type(acme: &Acme, name: &str) -> Vec<Value> {
 /// Records what has expired, and waits for it: a profile is written by the same writer, and records nothing itself.
 fn keep_house(acme: &Acme) {
     acme.server.block_on(acme.server.service.keep_house()).unwrap();
-    acme.server.put("/v1/workspaces/acme/members/bob/profile", crate::support::server::OPERATOR, &json!({})).expect(200);
+    acme.server
+        .put("/v1/workspaces/acme/members/bob/profile", crate::support::server::OPERATOR, &json!({}))
+        .expect(200);
 }
 
 #[test]

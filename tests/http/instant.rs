@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use tenure::domain::command::Profile;
 use tenure::domain::id::{AccessKeyId, WorkspaceId};
 use tenure::domain::principal::{Caller, Principal};
 use tenure::domain::role::AccessKeyRole;
@@ -178,10 +177,6 @@ fn side(acme: &Acme, caller: &Caller, write: SideWrite) -> Result<(), String> {
         Err(SubmitError::Refused(refused)) => Err(refused.rejection.code().to_owned()),
         Err(other) => panic!("{other}"),
     }
-}
-
-fn profile_of(user: &str) -> SideWrite {
-    SideWrite::SetProfile(user.into(), Profile { name: "Mallory".parse().ok(), email: None })
 }
 
 /// The record of a read of the audit.

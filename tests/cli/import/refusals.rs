@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, repeat};
 
 use tenure::service::import::ImportError;
 
-use crate::support::{Store, line, opening};
+use super::support::{Store, line, opening};
 
 const FIRST: &str = "2024-01-01T00:00:00Z";
 const SECOND: &str = "2024-01-02T00:00:00Z";

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::program::{Running, RunOutput, program, run};
+use crate::support::program::{RunOutput, Running, program, run};
 
 /// How many events the log has: two full bundles and a part of a third.
 pub(crate) const EVENTS: u64 = 600;

@@ -88,5 +88,9 @@ fn an_environment_without_access_can_be_answered_like_one_that_never_was() {
     let gone = world.clone().and([delete_environment("dev")]);
     assert_eq!(hidden, gone.decision_for_self("bob", "read", "app", "dev"));
     let seen = world.asks("user:bob", "deploy", "app", "prod");
-    assert_eq!(world.decision_for_self("bob", "deploy", "app", "prod"), seen, "a viewer is told why they may not deploy");
+    assert_eq!(
+        world.decision_for_self("bob", "deploy", "app", "prod"),
+        seen,
+        "a viewer is told why they may not deploy"
+    );
 }

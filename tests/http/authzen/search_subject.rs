@@ -234,9 +234,13 @@ fn who_may_ask_about_anyone_finds_the_same() {
     let mark = stage.acme.member("mark", "manager");
     let body = search("user", "read", &record("record-1"));
     let expected = ["user:alice", "user:bob", "user:mark"];
-    for credential in
-        [&stage.evaluator, &stage.acme.alice, &mark, &stage.acme.access_key("auditor"), crate::support::server::OPERATOR]
-    {
+    for credential in [
+        &stage.evaluator,
+        &stage.acme.alice,
+        &mark,
+        &stage.acme.access_key("auditor"),
+        crate::support::server::OPERATOR,
+    ] {
         assert_eq!(names(&stage.ask_as(credential, ENDPOINT, &body).expect(200)), expected);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::acme::{Acme, TestClock, path, workspace_body};
 use super::life::{open, verify_all};
+use crate::support::acme::{Acme, TestClock, path, workspace_body};
 use crate::support::server::{OPERATOR, Reply};
 
 const NOON: &str = "2026-03-01T12:00:00Z";

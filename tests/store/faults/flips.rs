@@ -26,12 +26,12 @@ use tenure::service::{Presented, Service, Settings};
 
 use super::every_call::found;
 use super::life::{Life, ToldClock, hour, run};
-use crate::support::server::signer;
 use crate::support::commands::{
     add_member, change_role, create_environment, create_proxy_token, create_restricted, create_service_user,
     enable_rbac, grant, issue_access_key, issue_token, issue_token_until, remove_member, restrict, revoke_grant,
     revoke_token, set_grant, set_grant_until,
 };
+use crate::support::server::signer;
 
 /// How many bits of the file are flipped.
 const FLIPS: usize = 300;

@@ -13,9 +13,9 @@ use tenure::domain::id::WorkspaceId;
 use tenure::domain::time::{Instant, Revision};
 use tenure::log::{Append, EventLog, Note};
 
-use crate::support::acme::{Acme, path, workspace_body};
 use super::life::{open, verify_all};
 use super::process::{PLAIN, Process, serve};
+use crate::support::acme::{Acme, path, workspace_body};
 use crate::support::program::program;
 use crate::support::server::{OPERATOR, Reply, Server};
 

@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 use super::faulty::{Fault, FaultyLog};
 use crate::support::server::signer;
-use crate::support::{START, after};
 use crate::support::verify::verify_store;
+use crate::support::{START, after};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 

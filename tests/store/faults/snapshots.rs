@@ -11,9 +11,9 @@ use tenure::domain::time::Revision;
 use tenure::log::{Append, EventLog, codec};
 
 use super::faulty::Fault;
-use crate::support::history::{SMALL, Writer};
 use super::life::{Life, open, run};
 use crate::support::commands::add_member;
+use crate::support::history::{SMALL, Writer};
 
 /// More events than a log must have for a snapshot.
 const LONG: usize = 5_100;

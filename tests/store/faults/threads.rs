@@ -17,8 +17,8 @@ use super::every_call::found;
 use super::faulty::Fault;
 use super::life::{Life, open, run, verify_all};
 use super::process::{Process, serve};
-use crate::support::server::{app, send_to};
 use crate::support::commands::add_member;
+use crate::support::server::{app, send_to};
 
 /// Changes and questions of a server that writes a log line for each, which nobody can read.
 fn serves_all_the_same(server: Process) {
