@@ -12,7 +12,7 @@ use ureq::{Body, BodyReader};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::http::answer::escaped;
+use crate::http::response::escaped;
 use crate::service::mint::Secret;
 
 /// How long a whole answer may take. The longest questions go over years of a big workspace.

@@ -20,13 +20,13 @@ use crate::clock::{Clock, SETTLE_SECONDS_DEFAULT, SystemClock, check_possible};
 use crate::config::{self, BaseUrl, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::Revision;
-use crate::http::attempts::Attempts;
+use crate::http::auth_rate_limiter::AuthRateLimiter;
 use crate::http::body::{BODIES_MIB_DEFAULT, Bodies};
 use crate::http::budget::{ANSWERS_MIB_DEFAULT, Budgets};
 use crate::http::client_address::TrustedProxies;
 use crate::http::connections::{CONNECTIONS_PER_ADDRESS_DEFAULT, Connections};
 use crate::http::cursor::CursorKey;
-use crate::http::live::Streams;
+use crate::http::sse::Streams;
 use crate::http::{self, App};
 use crate::log::sqlite::SqliteLog;
 use crate::log::{Append, EventLog, LogError, Note};
@@ -249,7 +249,7 @@ impl Server {
         let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
         let metrics = Box::new(move || metrics.render());
-        let (streams, attempts) = (Streams::default(), Attempts::default());
+        let (streams, auth_rate_limiter) = (Streams::default(), AuthRateLimiter::default());
         let app = App {
             service: Arc::clone(&service),
             rolls,
@@ -261,7 +261,7 @@ impl Server {
             cursors: CursorKey::of(&service.signer().key),
             openapi: OnceLock::new(),
             streams,
-            attempts,
+            auth_rate_limiter,
             trusted_proxies,
         };
         let served = http::serve(Arc::new(app), listener, shutdown).await;

@@ -11,7 +11,7 @@ use super::kind::Kind;
 use super::output::{Format, Output, Rows, cell_text, columns};
 use super::when::When;
 use crate::domain::time::Instant;
-use crate::http::answer::escaped;
+use crate::http::response::escaped;
 use crate::service::mint::Secret;
 
 /// Where `tenure serve` listens, and its clients ask, if nobody says otherwise.

@@ -39,7 +39,7 @@ impl AnswerForm {
     ///
     /// # Errors
     /// 406 if it accepts none of them.
-    pub fn asked(headers: &HeaderMap, offered: &[Self]) -> Result<Self, Problem> {
+    pub fn negotiate(headers: &HeaderMap, offered: &[Self]) -> Result<Self, Problem> {
         let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let ranges: Vec<(&str, u16)> = accept.iter().flat_map(|value| value.split(',')).filter_map(range).collect();
         if ranges.is_empty() {
@@ -101,7 +101,7 @@ mod tests {
         if !accept.is_empty() {
             headers.insert(ACCEPT, HeaderValue::from_str(accept).ok()?);
         }
-        AnswerForm::asked(&headers, FORMS_OF_ROWS).ok()
+        AnswerForm::negotiate(&headers, FORMS_OF_ROWS).ok()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client_address::network_of;
-use super::connection::Limits;
+use super::connection::ConnectionTimer;
 use super::problem::Problem;
 
 /// The largest body, in bytes.
@@ -48,7 +48,7 @@ pub struct Bodies {
 type Addresses = Mutex<HashMap<IpAddr, Arc<Semaphore>>>;
 
 /// A place among the large bodies; free for others once it is dropped.
-pub struct Place {
+pub struct BodyReservation {
     address: IpAddr,
     addresses: Arc<Addresses>,
     /// What it takes of the address's part; none while it waits for that.
@@ -78,20 +78,20 @@ impl Bodies {
     pub async fn read(
         &self,
         body: Body,
-        limits: &Limits,
+        timer: &ConnectionTimer,
         address: impl Fn() -> IpAddr,
-    ) -> Result<(Bytes, Option<Place>), Problem> {
+    ) -> Result<(Bytes, Option<BodyReservation>), Problem> {
         if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
             return Err(too_large());
         }
-        let mut place = None;
-        let read = match select(pin!(self.whole(body, &address, &mut place)), limits.after(BODY_TIME_MAX)).await {
+        let mut reservation = None;
+        let read = match select(pin!(self.whole(body, &address, &mut reservation)), timer.after(BODY_TIME_MAX)).await {
             Either::Left((read, _)) => Some(read),
             Either::Right(_) => None,
         };
         match read {
-            Some(read) => Ok((read?, place)),
-            None if place.as_ref().is_some_and(|place| place.of_instance.is_none()) => Err(crowded()),
+            Some(read) => Ok((read?, reservation)),
+            None if reservation.as_ref().is_some_and(|reservation| reservation.of_instance.is_none()) => Err(crowded()),
             None => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive")),
         }
     }
@@ -101,14 +101,14 @@ impl Bodies {
         &self,
         mut body: Body,
         address: &impl Fn() -> IpAddr,
-        place: &mut Option<Place>,
+        reservation: &mut Option<BodyReservation>,
     ) -> Result<Bytes, Problem> {
         let mut pieces: Vec<u8> = Vec::new();
         loop {
-            if pieces.len() > SMALL_BODY_BYTES && place.is_none() {
+            if pieces.len() > SMALL_BODY_BYTES && reservation.is_none() {
                 let whole = HttpBody::size_hint(&body).exact().and_then(|left| usize::try_from(left).ok());
                 let bytes = whole.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
-                self.find(place.insert(self.place(address())), bytes).await;
+                self.find(reservation.insert(self.reservation(address())), bytes).await;
                 pieces.reserve_exact(bytes.min(BODY_BYTES_MAX).saturating_sub(pieces.len()));
             }
             let Some(frame) = body.frame().await else { break };
@@ -125,25 +125,25 @@ impl Bodies {
         Ok(pieces.into())
     }
 
-    fn place(&self, address: IpAddr) -> Place {
+    fn reservation(&self, address: IpAddr) -> BodyReservation {
         let (address, addresses) = (network_of(address), Arc::clone(&self.addresses));
-        Place { address, addresses, of_address: None, of_instance: None }
+        BodyReservation { address, addresses, of_address: None, of_instance: None }
     }
 
     /// Waits for room for so many bytes, first among those of the same address, then among all.
-    async fn find(&self, place: &mut Place, bytes: usize) {
+    async fn find(&self, reservation: &mut BodyReservation, bytes: usize) {
         let units = u32::try_from(bytes.min(BODY_BYTES_MAX).div_ceil(UNIT)).unwrap_or(u32::MAX);
         let of_address = {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Semaphore::new(self.of_an_address));
-            Arc::clone(addresses.entry(place.address).or_insert_with(new))
+            Arc::clone(addresses.entry(reservation.address).or_insert_with(new))
         };
-        place.of_address = of_address.acquire_many_owned(units).await.ok();
-        place.of_instance = Arc::clone(&self.instance).acquire_many_owned(units).await.ok();
+        reservation.of_address = of_address.acquire_many_owned(units).await.ok();
+        reservation.of_instance = Arc::clone(&self.instance).acquire_many_owned(units).await.ok();
     }
 }
 
-impl Drop for Place {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
         drop(self.of_address.take());
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,13 +166,13 @@ fn too_large() -> Problem {
 
 /// Gives an answer that does not wait for the body. Where the whole body is here already, the connection can be used again. Else it
 /// ends with the answer; what still comes is read away for a while, so that a sender that is still writing does not lose the answer.
-pub async fn answer_first(mut answer: Response<Body>, mut body: Body) -> Response<Body> {
+pub async fn respond_early(mut response: Response<Body>, mut body: Body) -> Response<Body> {
     if is_here(&mut body).await {
-        return answer;
+        return response;
     }
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     tokio::spawn(tokio::time::timeout(LINGER_TIME_MAX, read_away(body)));
-    answer
+    response
 }
 
 /// Whether the rest of a body has arrived; reads it away as far as it has.
@@ -192,7 +192,7 @@ async fn is_here(body: &mut Body) -> bool {
 }
 
 /// Whether a body ends without any data; reads it up to the first of it.
-pub async fn is_empty(body: &mut Body, limits: &Limits) -> bool {
+pub async fn is_empty(body: &mut Body, timer: &ConnectionTimer) -> bool {
     let first = async {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
@@ -202,7 +202,7 @@ pub async fn is_empty(body: &mut Body, limits: &Limits) -> bool {
         }
         true
     };
-    matches!(select(pin!(first), limits.after(BODY_TIME_MAX)).await, Either::Left((true, _)))
+    matches!(select(pin!(first), timer.after(BODY_TIME_MAX)).await, Either::Left((true, _)))
 }
 
 /// Reads a body to its end, up to the size that a body may have.
@@ -216,7 +216,7 @@ async fn read_away(mut body: Body) {
 
 /// Reads a body away, so that the connection can be used again after a refusal that did not wait for it. One that is too
 /// large or too slow is left, and the connection ends.
-pub async fn drain(body: Body, limits: &Limits) {
+pub async fn drain(body: Body, timer: &ConnectionTimer) {
     // Whether it was in time or not, there is nothing more to do with it.
-    drop(select(pin!(read_away(body)), limits.after(BODY_TIME_MAX)).await);
+    drop(select(pin!(read_away(body)), timer.after(BODY_TIME_MAX)).await);
 }

@@ -43,7 +43,7 @@ pub struct Budgets(Arc<Accounts>);
 
 struct Accounts {
     bytes_max: usize,
-    used: Mutex<HashMap<Account, Used>>,
+    used: Mutex<HashMap<Account, Usage>>,
 }
 
 /// Something that permits count for.
@@ -57,14 +57,14 @@ enum Account {
 }
 
 /// What an account's permits take together.
-struct Used {
+struct Usage {
     permits: usize,
     bytes: usize,
     /// The pieces of work that run, or wait to, at a time.
     turns: Arc<Semaphore>,
 }
 
-impl Default for Used {
+impl Default for Usage {
     fn default() -> Self {
         // A holder never has all the threads for pieces, where there are several.
         Self { permits: 0, bytes: 0, turns: Arc::new(Semaphore::new((*PIECES_MAX / 2).max(1))) }
@@ -73,9 +73,9 @@ impl Default for Used {
 
 /// The right to work on a request, and to hold what it takes. A copy is of the same permit, which ends with the last copy.
 #[derive(Clone)]
-pub struct Permit(Arc<Held>);
+pub struct Permit(Arc<PermitState>);
 
-struct Held {
+struct PermitState {
     accounts: Arc<Accounts>,
     /// The holder's account first.
     of: Vec<Account>,
@@ -159,15 +159,15 @@ impl Budgets {
         self.give(&mut self.0.used(), Account::all(holder), bytes)
     }
 
-    fn give(&self, used: &mut HashMap<Account, Used>, of: Vec<Account>, bytes: usize) -> Permit {
+    fn give(&self, used: &mut HashMap<Account, Usage>, of: Vec<Account>, bytes: usize) -> Permit {
         for account in &of {
             let used = used.entry(account.clone()).or_default();
             used.permits = used.permits.saturating_add(1);
             used.bytes = used.bytes.saturating_add(bytes);
         }
         let turns = of.first().and_then(|holder| used.get(holder)).map(|used| Arc::clone(&used.turns));
-        let turns = turns.unwrap_or_else(|| Used::default().turns);
-        Permit(Arc::new(Held { accounts: Arc::clone(&self.0), of, bytes: AtomicUsize::new(bytes), turns }))
+        let turns = turns.unwrap_or_else(|| Usage::default().turns);
+        Permit(Arc::new(PermitState { accounts: Arc::clone(&self.0), of, bytes: AtomicUsize::new(bytes), turns }))
     }
 
     /// How many permits there are, and how many bytes they take.
@@ -177,12 +177,12 @@ impl Budgets {
 }
 
 impl Accounts {
-    fn used(&self) -> MutexGuard<'_, HashMap<Account, Used>> {
+    fn used(&self) -> MutexGuard<'_, HashMap<Account, Usage>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an account may take more bytes. Whoever has no other permit than `own` may take what one request needs.
-    fn has_room(&self, all: &HashMap<Account, Used>, account: &Account, more: usize, own: usize) -> bool {
+    fn has_room(&self, all: &HashMap<Account, Usage>, account: &Account, more: usize, own: usize) -> bool {
         all.get(account).is_none_or(|used| {
             used.permits <= own || used.bytes.saturating_add(more) <= account.bytes_max(self.bytes_max)
         })
@@ -268,8 +268,8 @@ impl Permit {
     }
 }
 
-impl Held {
-    fn add(&self, used: &mut HashMap<Account, Used>, bytes: usize) {
+impl PermitState {
+    fn add(&self, used: &mut HashMap<Account, Usage>, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         for account in &self.of {
             if let Some(used) = used.get_mut(account) {
@@ -279,7 +279,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PermitState {
     fn drop(&mut self) {
         let bytes = *self.bytes.get_mut();
         let mut used = self.accounts.used();

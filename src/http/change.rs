@@ -8,13 +8,13 @@ use axum::http::{Response, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::answer::{self, NamedCheckpoint};
-use super::asked::{Asked, InWorkspace};
 use super::body::SMALL_BODY_BYTES;
 use super::budget::SMALL_ANSWER_BYTES;
 use super::entity::{self, ShownSecret};
 use super::kept::{accepted_again, place_of, unreadable};
 use super::problem::Problem;
+use super::request::{AuthenticatedRequest, WorkspaceRequest};
+use super::response::{self, NamedCheckpoint};
 use crate::domain::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
 use crate::domain::event::EventData;
 use crate::domain::id::{UserId, WorkspaceId};
@@ -28,7 +28,7 @@ use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Repeatable, Retry, SideAnswer, Submission, SubmitError};
 
 /// How the answer to a change is made from what the commands did, beside the revision and the events.
-pub type Render = fn(&Accepted, &[Command], Show) -> Fields;
+pub type Render = fn(&Accepted, &[Command], SecretVisibility) -> Fields;
 
 /// The fields of an answer in their order, each of them JSON already.
 #[derive(Debug, Default)]
@@ -60,16 +60,16 @@ const AROUND_BYTES: usize = 192;
 
 /// Whether an answer may show secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Show {
+pub enum SecretVisibility {
     /// This is the one answer that does.
-    Once,
+    Shown,
     /// They were shown before.
     Withheld,
 }
 
 /// An answer without the checkpoint that it names, since that is the newest one each time; earlier versions kept it as JSON.
 #[derive(Debug, Deserialize)]
-struct Kept<Body> {
+struct StoredResponse<Body> {
     status: u16,
     location: Option<String>,
     revision: Revision,
@@ -84,9 +84,13 @@ struct Kept<Body> {
 ///
 /// # Errors
 /// Why they were refused, or could not be made durable.
-pub async fn change(request: InWorkspace, commands: Vec<Command>, render: Render) -> Result<Response<Body>, Problem> {
+pub async fn change(
+    request: WorkspaceRequest,
+    commands: Vec<Command>,
+    render: Render,
+) -> Result<Response<Body>, Problem> {
     let workspace = Some(request.root.id());
-    submit(request.asked, (workspace, None), commands, render).await
+    submit(request.request, (workspace, None), commands, render).await
 }
 
 /// As [`change`], also for a workspace that is to be made. The answer is kept in a second scope too, if there is one.
@@ -94,51 +98,51 @@ pub async fn change(request: InWorkspace, commands: Vec<Command>, render: Render
 /// # Errors
 /// Why they were refused, or could not be made durable.
 pub async fn submit(
-    mut asked: Asked,
+    mut request: AuthenticatedRequest,
     (workspace, alias): (Option<WorkspaceId>, Option<String>),
     commands: Vec<Command>,
     render: Render,
 ) -> Result<Response<Body>, Problem> {
-    if matches!(asked.caller, Caller::AccessKey { .. }) {
+    if matches!(request.caller, Caller::AccessKey { .. }) {
         return Err(Problem::forbidden("an access key asks and never changes"));
     }
-    let reason: Option<Reason> = asked.params.reason()?;
-    if asked.params.text("at").is_some() {
+    let reason: Option<Reason> = request.params.reason()?;
+    if request.params.text("at").is_some() {
         return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
     }
-    std::mem::take(&mut asked.params).finish()?;
-    if asked.body_bytes().len() > SMALL_BODY_BYTES {
-        asked.permit()?;
+    std::mem::take(&mut request.params).finish()?;
+    if request.body_bytes().len() > SMALL_BODY_BYTES {
+        request.permit()?;
     }
-    let expected = asked.expected()?;
-    let retry = retry(&asked, (workspace, alias))?;
+    let expected = request.expected()?;
+    let retry = retry(&request, (workspace, alias))?;
     let commands_len = commands.len();
     let kept_commands = commands.clone();
-    let caller = asked.caller.clone();
-    let bytes = Some(asked.bytes_len());
+    let caller = request.caller.clone();
+    let bytes = Some(request.bytes_len());
     let submission = Submission { workspace, caller, commands, reason, expected, retry, bytes };
-    let answer = asked.app.service.submit(submission).await;
+    let answer = request.app.service.submit(submission).await;
     let mut is_behind = false;
     let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         Answer::Done(accepted) => {
-            note(&asked, &accepted);
+            note(&request, &accepted);
             is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
-            (kept(&accepted, &kept_commands, render, Show::Once)?, accepted.tree)
+            (kept(&accepted, &kept_commands, render, SecretVisibility::Shown)?, accepted.tree)
         }
-        Answer::Kept(bytes) => (kept_again(&asked, &bytes, &kept_commands, render).await?, None),
+        Answer::Kept(bytes) => (kept_again(&request, &bytes, &kept_commands, render).await?, None),
     };
-    let checkpoint = checkpoint(&asked, kept.workspace.or(workspace), tree).await?;
+    let checkpoint = checkpoint(&request, kept.workspace.or(workspace), tree).await?;
     let mut response = respond(kept, checkpoint)?;
-    answer::name_clock(response.headers_mut(), is_behind);
-    count(&asked, &response)?;
+    response::set_clock(response.headers_mut(), is_behind);
+    count(&request, &response)?;
     Ok(response)
 }
 
 /// Counts an answer that is large. The change is durable, so it is given whatever the budgets say.
-fn count(asked: &Asked, response: &Response<Body>) -> Result<(), Problem> {
+fn count(request: &AuthenticatedRequest, response: &Response<Body>) -> Result<(), Problem> {
     let len = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
     if len > SMALL_ANSWER_BYTES {
-        asked.permit_anyway()?.cover_anyway(len);
+        request.permit_anyway()?.cover_anyway(len);
     }
     Ok(())
 }
@@ -147,108 +151,116 @@ fn count(asked: &Asked, response: &Response<Body>) -> Result<(), Problem> {
 ///
 /// # Errors
 /// The key was used for another request there, or the store cannot be read.
-pub async fn answer_again(
-    asked: &Asked,
+pub async fn replay_response(
+    request: &AuthenticatedRequest,
     scope: String,
     commands: &[Command],
     render: Render,
 ) -> Result<Option<Response<Body>>, Problem> {
-    let Some(key) = asked.idempotency_key()? else { return Ok(None) };
-    let read = asked.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
+    let Some(key) = request.idempotency_key()? else { return Ok(None) };
+    let read = request.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
     let Some(before) = read else { return Ok(None) };
-    if before.fingerprint != asked.fingerprint() {
+    if before.fingerprint != request.fingerprint() {
         return Err(Problem::submission(SubmitError::KeyReused, 1));
     }
-    let kept = kept_again(asked, &before.answer, commands, render).await?;
-    let checkpoint = checkpoint(asked, kept.workspace, None).await?;
+    let kept = kept_again(request, &before.answer, commands, render).await?;
+    let checkpoint = checkpoint(request, kept.workspace, None).await?;
     respond(kept, checkpoint).map(Some)
 }
 
 /// Makes an answer again from what was kept of it. Earlier versions kept all of it.
 async fn kept_again(
-    asked: &Asked,
+    request: &AuthenticatedRequest,
     bytes: &[u8],
     commands: &[Command],
     render: Render,
-) -> Result<Kept<Vec<u8>>, Problem> {
-    if let Some(accepted) = accepted_again(asked, bytes).await? {
-        return kept(&accepted, commands, render, Show::Withheld);
+) -> Result<StoredResponse<Vec<u8>>, Problem> {
+    if let Some(accepted) = accepted_again(request, bytes).await? {
+        return kept(&accepted, commands, render, SecretVisibility::Withheld);
     }
-    let kept: Kept<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
+    let kept: StoredResponse<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
     Ok(kept.map(|body| body.get().as_bytes().to_vec()))
 }
 
 /// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
 /// newest one. So an answer that is given again names the newest checkpoint, and the rest of it is as it was.
 async fn checkpoint(
-    asked: &Asked,
+    request: &AuthenticatedRequest,
     workspace: Option<WorkspaceId>,
     tree: Option<TreeHead>,
 ) -> Result<Option<NamedCheckpoint>, Problem> {
     let tree = match (tree, workspace) {
-        (None, Some(workspace)) => asked.app.service.tree(workspace).await?,
+        (None, Some(workspace)) => request.app.service.tree(workspace).await?,
         (tree, _) => tree,
     };
     Ok(tree.map(NamedCheckpoint::from))
 }
 
 /// Says which request made a change. The log holds the change itself, so this is for whoever looks for a request, and no more.
-fn note(asked: &Asked, accepted: &Accepted) {
+fn note(request: &AuthenticatedRequest, accepted: &Accepted) {
     tracing::debug!(
-        request_id = asked.request_id(),
+        request_id = request.request_id(),
         workspace = %accepted.view.workspace().id(),
         revision = %accepted.view.revision(),
         events = accepted.decided.events.len(),
-        actor = %asked.caller.actor(),
+        actor = %request.caller.actor(),
         "changed"
     );
 }
 
-fn retry(asked: &Asked, (workspace, alias): (Option<WorkspaceId>, Option<String>)) -> Result<Option<Retry>, Problem> {
-    let Some(key) = asked.idempotency_key()? else { return Ok(None) };
-    let scope = retry_scope(asked, workspace);
-    Ok(Some(Retry { scope, alias, key, fingerprint: asked.fingerprint(), keep: Box::new(place_of) }))
+fn retry(
+    request: &AuthenticatedRequest,
+    (workspace, alias): (Option<WorkspaceId>, Option<String>),
+) -> Result<Option<Retry>, Problem> {
+    let Some(key) = request.idempotency_key()? else { return Ok(None) };
+    let scope = retry_scope(request, workspace);
+    Ok(Some(Retry { scope, alias, key, fingerprint: request.fingerprint(), keep: Box::new(place_of) }))
 }
 
 /// Asks for a write beside the log; `answer` is kept for a request that may be sent again.
 ///
 /// # Errors
 /// As [`change`].
-pub async fn submit_side(request: &InWorkspace, write: SideWrite, answer: Vec<u8>) -> Result<SideAnswer, Problem> {
-    let InWorkspace { asked, root, .. } = request;
-    let (expected, key, fingerprint) = (asked.expected()?, asked.idempotency_key()?, asked.fingerprint());
-    let scope = retry_scope(asked, Some(root.id()));
+pub async fn submit_side(request: &WorkspaceRequest, write: SideWrite, answer: Vec<u8>) -> Result<SideAnswer, Problem> {
+    let WorkspaceRequest { request, root, .. } = request;
+    let (expected, key, fingerprint) = (request.expected()?, request.idempotency_key()?, request.fingerprint());
+    let scope = retry_scope(request, Some(root.id()));
     let repeatable = key.map(|key| Repeatable { scope, key, fingerprint, answer });
-    let done = asked.app.service.submit_side(root.id(), &asked.caller, write, (expected, repeatable)).await;
+    let done = request.app.service.submit_side(root.id(), &request.caller, write, (expected, repeatable)).await;
     done.map_err(|error| Problem::submission(error, 1))
 }
 
 /// Within which an idempotency key is unique: the workspace, or the instance, and the holder of the caller's credential.
-fn retry_scope(asked: &Asked, workspace: Option<WorkspaceId>) -> String {
+fn retry_scope(request: &AuthenticatedRequest, workspace: Option<WorkspaceId>) -> String {
     let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
-    format!("{within} {}", asked.holder())
+    format!("{within} {}", request.holder())
 }
 
-impl<Body> Kept<Body> {
-    fn map<Other>(self, body: impl FnOnce(Body) -> Other) -> Kept<Other> {
+impl<Body> StoredResponse<Body> {
+    fn map<Other>(self, body: impl FnOnce(Body) -> Other) -> StoredResponse<Other> {
         let Self { status, location, revision, instant, workspace, body: old } = self;
-        Kept { status, location, revision, instant, workspace, body: body(old) }
+        StoredResponse { status, location, revision, instant, workspace, body: body(old) }
     }
 }
 
-fn kept(accepted: &Accepted, commands: &[Command], render: Render, show: Show) -> Result<Kept<Vec<u8>>, Problem> {
-    let rendered = render(accepted, commands, show);
+fn kept(
+    accepted: &Accepted,
+    commands: &[Command],
+    render: Render,
+    visibility: SecretVisibility,
+) -> Result<StoredResponse<Vec<u8>>, Problem> {
+    let rendered = render(accepted, commands, visibility);
     let location = location(accepted, commands);
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
     let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
     let body = body(accepted, &rendered)?;
-    Ok(Kept { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
+    Ok(StoredResponse { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
 }
 
 /// `{revision, events, KIND…}`, the events as they are stored, byte for byte: they are put together, not written again.
 fn body(accepted: &Accepted, rendered: &Fields) -> Result<Vec<u8>, Problem> {
-    let rendered = answer::bytes(rendered)?;
+    let rendered = response::to_json(rendered)?;
     let events = accepted.stored.join(&b","[..]);
     let mut body = Vec::with_capacity(events.len() + rendered.len() + AROUND_BYTES);
     body.extend_from_slice(b"{\"revision\":");
@@ -266,13 +278,13 @@ fn body(accepted: &Accepted, rendered: &Fields) -> Result<Vec<u8>, Problem> {
     Ok(body)
 }
 
-fn respond(kept: Kept<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
+fn respond(kept: StoredResponse<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
     let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
-    let mut response = answer::json(status, naming(kept.body, checkpoint)?);
+    let mut response = response::json(status, naming(kept.body, checkpoint)?);
     let headers = response.headers_mut();
-    answer::name_change(headers, kept.revision, Instant::from_micros(kept.instant));
+    response::set_change(headers, kept.revision, Instant::from_micros(kept.instant));
     if let Some(location) = &kept.location {
-        answer::locate(headers, location);
+        response::set_location(headers, location);
     }
     Ok(response)
 }
@@ -283,7 +295,7 @@ fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<
     let Some(checkpoint) = checkpoint else { return Ok(body) };
     body.pop_if(|last| *last == b'}').ok_or_else(unreadable)?;
     body.extend_from_slice(b",\"checkpoint\":");
-    body.extend(answer::bytes(&checkpoint)?);
+    body.extend(response::to_json(&checkpoint)?);
     body.push(b'}');
     Ok(body)
 }
@@ -295,7 +307,7 @@ fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     let made = accepted.decided.events.iter().find_map(|event| match (command, &event.data) {
         (Command::CreateWorkspace(_), EventData::WorkspaceCreated(..)) => Some(String::new()),
         (Command::AddMember(_), EventData::MemberAdded(user, _)) => {
-            Some(format!("/members/{}", answer::escaped(user.as_str())))
+            Some(format!("/members/{}", response::escaped(user.as_str())))
         }
         (Command::CreateServiceUser(_), EventData::ServiceUserCreated(id, _)) => Some(format!("/service-users/{id}")),
         (Command::IssueToken(_), EventData::TokenIssued(id, _)) => Some(format!("/tokens/{id}")),
@@ -307,7 +319,7 @@ fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
             new.then(|| format!("/resource-types/{name}"))
         }
         (Command::PlaceResource(_), EventData::ResourcePlaced(key, _)) => {
-            Some(format!("/resources/{}/{}", key.resource_type, answer::escaped(key.id.as_str())))
+            Some(format!("/resources/{}/{}", key.resource_type, response::escaped(key.id.as_str())))
         }
         _ => None,
     });
@@ -315,30 +327,30 @@ fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
 }
 
 /// The entities that one request's commands made or changed, each under its kind.
-pub fn entities(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
+pub fn entities(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
     let mut entities = Fields::default();
     for (index, command) in commands.iter().enumerate() {
-        add_entities(&mut entities, accepted, index, command, show);
+        add_entities(&mut entities, accepted, index, command, visibility);
     }
     entities
 }
 
 /// What each command of a batch made or changed, in order; for a batch of one, under its kind too.
-pub fn results(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
+pub fn results(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
     let of = |(index, command)| {
         let mut entities = Fields::default();
-        add_entities(&mut entities, accepted, index, command, show);
+        add_entities(&mut entities, accepted, index, command, visibility);
         entities
     };
     let results: Vec<Fields> = commands.iter().enumerate().map(of).collect();
-    let mut body = if commands.len() == 1 { entities(accepted, commands, show) } else { Fields::default() };
+    let mut body = if commands.len() == 1 { entities(accepted, commands, visibility) } else { Fields::default() };
     body.set("results", json(Some(results)));
     body
 }
 
 /// The workspace that was made, and its owner's first token.
-pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> Fields {
-    let made = entities(accepted, commands, show);
+pub fn new_workspace(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
+    let made = entities(accepted, commands, visibility);
     let mut shown = Fields::default();
     for kind in ["workspace", "token"] {
         shown.set(kind, made.get(kind).map(ToOwned::to_owned));
@@ -347,7 +359,7 @@ pub fn new_workspace(accepted: &Accepted, commands: &[Command], show: Show) -> F
 }
 
 /// Only the environment that a request changed, whatever grants it gave there.
-pub fn only_environment(accepted: &Accepted, commands: &[Command], _: Show) -> Fields {
+pub fn only_environment(accepted: &Accepted, commands: &[Command], _: SecretVisibility) -> Fields {
     let mut shown = Fields::default();
     let changed = commands.iter().rev().find_map(|command| environment(&accepted.view, &place(command)?));
     shown.set("environment", changed);
@@ -366,10 +378,16 @@ fn place(command: &Command) -> Option<EnvironmentRef> {
     }
 }
 
-fn add_entities(entities: &mut Fields, accepted: &Accepted, index: usize, command: &Command, show: Show) {
+fn add_entities(
+    entities: &mut Fields,
+    accepted: &Accepted,
+    index: usize,
+    command: &Command,
+    visibility: SecretVisibility,
+) {
     let view = &accepted.view;
     let secret = accepted.secrets.get(index).and_then(Option::as_ref);
-    let shown = shown(secret, show);
+    let shown = shown(secret, visibility);
     for event in accepted.decided.events_of(index) {
         let (kind, entity) = made(view, &event.data, shown.as_ref());
         entities.set(kind, entity);
@@ -377,13 +395,15 @@ fn add_entities(entities: &mut Fields, accepted: &Accepted, index: usize, comman
     let (kind, entity) = changed(view, command);
     entities.set(kind, entity);
     // What the profile directory may be asked to forget is not kept elsewhere: it is in the first answer only.
-    if let (Command::AddMember(_), Show::Once, Some((user, profile))) = (command, show, command.profile()) {
+    if let (Command::AddMember(_), SecretVisibility::Shown, Some((user, profile))) =
+        (command, visibility, command.profile())
+    {
         entities.set("member", json(entity::member(view, &user, profile)));
     }
 }
 
-fn shown(secret: Option<&Secret>, show: Show) -> Option<ShownSecret> {
-    secret.map(|secret| ShownSecret::new((show == Show::Once).then_some(secret)))
+fn shown(secret: Option<&Secret>, visibility: SecretVisibility) -> Option<ShownSecret> {
+    secret.map(|secret| ShownSecret::new((visibility == SecretVisibility::Shown).then_some(secret)))
 }
 
 /// An entity as JSON: none of them is of a shape that could not be written.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::connection::Came;
+use super::connection::RequestContext;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -76,7 +76,10 @@ impl TrustedProxies {
 
     /// The address of whoever asks: the nearest one that is not a trusted proxy.
     pub fn client(&self, parts: &Parts) -> IpAddr {
-        let peer = parts.extensions.get::<Came>().map_or(IpAddr::from([0, 0, 0, 0]), |came| came.by.peer);
+        let peer = parts
+            .extensions
+            .get::<RequestContext>()
+            .map_or(IpAddr::from([0, 0, 0, 0]), |context| context.connection.peer);
         let peer = peer.to_canonical();
         if !self.trust(peer) {
             return peer;
@@ -150,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::http::budget::PermitSlot;
-    use crate::http::connection::{Connection, Limits, RequestId};
+    use crate::http::connection::{Connection, ConnectionTimer, RequestId};
 
     /// The client's address in a request from a peer, where these are trusted.
     fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
@@ -161,9 +164,9 @@ mod tests {
             request
         });
         let (mut parts, ()) = request.into_parts();
-        let limits = Limits::default();
-        let by = Connection { peer: peer.parse().unwrap(), limits, permit: PermitSlot::default() };
-        parts.extensions.insert(Came { by, id: RequestId::Made([b'0'; 32]) });
+        let timer = ConnectionTimer::default();
+        let connection = Connection { peer: peer.parse().unwrap(), timer, permit: PermitSlot::default() };
+        parts.extensions.insert(RequestContext { connection, id: RequestId::Made([b'0'; 32]) });
         trusted.client(&parts).to_string()
     }
 

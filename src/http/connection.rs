@@ -23,16 +23,16 @@ pub struct Connection {
     /// The address of its other end.
     pub peer: IpAddr,
     /// Its time limits.
-    pub limits: Limits,
+    pub timer: ConnectionTimer,
     /// The permit of the request that is being answered.
     pub permit: PermitSlot,
 }
 
 /// What the server puts on each request.
 #[derive(Debug, Clone)]
-pub struct Came {
+pub struct RequestContext {
     /// By what it came.
-    pub by: Connection,
+    pub connection: Connection,
     /// What it is known by in log lines, and in its answer.
     pub id: RequestId,
 }
@@ -67,35 +67,35 @@ impl RequestId {
 
 /// The time limits of one connection. A copy is of the same connection.
 #[derive(Debug, Clone, Default)]
-pub struct Limits(Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>);
+pub struct ConnectionTimer(Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>);
 
-impl Limits {
+impl ConnectionTimer {
     /// Those of the connection that a request came by; of none, where it came by none.
     pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Came>().map(|came| came.by.limits.clone()).unwrap_or_default()
+        extensions.get::<RequestContext>().map(|context| context.connection.timer.clone()).unwrap_or_default()
     }
 
     /// Done when so much time has passed since it was first waited for.
-    pub fn after(&self, time: Duration) -> Limit {
-        Limit { time, end: None, limits: self.clone() }
+    pub fn after(&self, time: Duration) -> Deadline {
+        Deadline { time, end: None, timer: self.clone() }
     }
 
     /// Done from an instant on.
-    pub fn at(&self, end: Instant) -> Limit {
-        Limit { time: Duration::ZERO, end: Some(end), limits: self.clone() }
+    pub fn at(&self, end: Instant) -> Deadline {
+        Deadline { time: Duration::ZERO, end: Some(end), timer: self.clone() }
     }
 
     fn poll(&self, end: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let mut timer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
-        if timer.deadline() > end {
-            timer.as_mut().reset(end);
+        let mut sleep = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sleep = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        if sleep.deadline() > end {
+            sleep.as_mut().reset(end);
         }
-        while timer.as_mut().poll(context).is_ready() {
-            if timer.deadline() >= end {
+        while sleep.as_mut().poll(context).is_ready() {
+            if sleep.deadline() >= end {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(end);
+            sleep.as_mut().reset(end);
         }
         Poll::Pending
     }
@@ -103,26 +103,26 @@ impl Limits {
 
 /// Done when its time has passed.
 #[derive(Debug)]
-pub struct Limit {
+pub struct Deadline {
     time: Duration,
     /// Once it is known. Hardly any limit is waited for, so the clock is not asked before.
     end: Option<Instant>,
-    limits: Limits,
+    timer: ConnectionTimer,
 }
 
-impl Future for Limit {
+impl Future for Deadline {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let time = self.time;
         let end = *self.end.get_or_insert_with(|| Instant::now() + time);
-        self.limits.poll(end, context)
+        self.timer.poll(end, context)
     }
 }
 
-impl hyper::rt::Sleep for Limit {}
+impl hyper::rt::Sleep for Deadline {}
 
-impl hyper::rt::Timer for Limits {
+impl hyper::rt::Timer for ConnectionTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
         Box::pin(self.after(duration))
     }
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn the_shorter_limit_ends_first_whichever_waits_first() {
         run(async {
-            let (limits, started) = (Limits::default(), Instant::now());
-            assert!(matches!(select(limits.after(SHORT), limits.after(LONG)).await, Either::Left(_)));
-            assert!(matches!(select(limits.after(LONG), limits.after(SHORT)).await, Either::Right(_)));
+            let (timer, started) = (ConnectionTimer::default(), Instant::now());
+            assert!(matches!(select(timer.after(SHORT), timer.after(LONG)).await, Either::Left(_)));
+            assert!(matches!(select(timer.after(LONG), timer.after(SHORT)).await, Either::Right(_)));
             assert!(started.elapsed() >= 2 * SHORT, "none ends before its time");
         });
     }
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn each_of_several_limits_ends_in_its_own_time() {
         run(async {
-            let (limits, started) = (Limits::default(), Instant::now());
-            join(limits.after(4 * SHORT), limits.after(SHORT)).await;
+            let (timer, started) = (ConnectionTimer::default(), Instant::now());
+            join(timer.after(4 * SHORT), timer.after(SHORT)).await;
             assert!(started.elapsed() >= 4 * SHORT);
         });
     }
@@ -172,11 +172,11 @@ mod tests {
     #[test]
     fn a_limit_that_was_let_go_of_ends_no_later_one() {
         run(async {
-            let (limits, started) = (Limits::default(), Instant::now());
-            let waited = select(limits.after(SHORT), std::future::ready(())).await;
+            let (timer, started) = (ConnectionTimer::default(), Instant::now());
+            let waited = select(timer.after(SHORT), std::future::ready(())).await;
             assert!(matches!(waited, Either::Right(_)));
             drop(waited);
-            limits.after(4 * SHORT).await;
+            timer.after(4 * SHORT).await;
             assert!(started.elapsed() >= 4 * SHORT);
         });
     }

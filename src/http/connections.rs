@@ -17,7 +17,7 @@ pub struct Connections {
 }
 
 /// A connection that is counted until it is dropped.
-pub struct Counted {
+pub struct CountedConnection {
     address: IpAddr,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -35,7 +35,7 @@ impl Connections {
     }
 
     /// Counts a connection; none if the address has as many as it may.
-    pub fn count(&self, peer: IpAddr) -> Option<Counted> {
+    pub fn count(&self, peer: IpAddr) -> Option<CountedConnection> {
         let address = network_of(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_default();
@@ -43,11 +43,11 @@ impl Connections {
             return None;
         }
         *count += 1;
-        Some(Counted { address, open: Arc::clone(&self.open) })
+        Some(CountedConnection { address, open: Arc::clone(&self.open) })
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut count) = open.entry(self.address) {

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::asked::{Asked, InWorkspace};
 use super::problem::Problem;
+use super::request::{AuthenticatedRequest, WorkspaceRequest};
 use crate::domain::id::{TokenId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
@@ -29,26 +29,26 @@ const COMMANDS_NAMED_MAX: usize = 20;
 /// # Errors
 /// The caller's right to read has ended (401, 403), the record could not be made durable (503), or the question is too long to be
 /// recorded (422): the answer must not be given.
-pub async fn record(request: &InWorkspace, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
-    let record = ReadRecord { rows: Some(number(rows)), ..asked(request, view, form)? };
-    write(&request.asked, record).await
+pub async fn record(request: &WorkspaceRequest, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
+    let record = ReadRecord { rows: Some(number(rows)), ..view_record(request, view, form)? };
+    write(request, record).await
 }
 
-/// As [`record`], of a question that is asked in the body of the request: `asked` says which.
+/// As [`record`], of a question that is asked in the body of the request: `body_summary` says which.
 ///
 /// # Errors
 /// As [`record`].
-pub async fn record_asked(
-    request: &InWorkspace,
+pub async fn record_with_body(
+    request: &WorkspaceRequest,
     view: &View,
     form: AnswerForm,
     rows: usize,
-    asked: String,
+    body_summary: String,
 ) -> Result<(), Problem> {
-    let record = self::asked(request, view, form)?;
-    let query = if record.query.is_empty() { asked } else { format!("{asked}&{}", record.query) };
+    let record = self::view_record(request, view, form)?;
+    let query = if record.query.is_empty() { body_summary } else { format!("{body_summary}&{}", record.query) };
     let record = ReadRecord { rows: Some(number(rows)), query, ..record };
-    write(&request.asked, record).await
+    write(request, record).await
 }
 
 /// What commands were asked about, for the record: their types, the first twenty, and the SHA-256 of the body, since what they
@@ -61,13 +61,13 @@ pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
 }
 
 /// Records a read, if the caller may still read at the head that it is recorded at.
-async fn write(asked: &Asked, record: ReadRecord) -> Result<(), Problem> {
-    let recorded = asked.app.service.record_read(record, &asked.caller).await;
+async fn write(request: &AuthenticatedRequest, record: ReadRecord) -> Result<(), Problem> {
+    let recorded = request.app.service.record_read(record, &request.caller).await;
     recorded.map_err(|error| Problem::submission(error, 1))
 }
 
-async fn begin_recorded(asked: &Asked, record: ReadRecord) -> Result<Recording, Problem> {
-    let begun = Recording::begin(Arc::clone(&asked.app.service), record, &asked.caller).await;
+async fn begin_recorded(request: &AuthenticatedRequest, record: ReadRecord) -> Result<Recording, Problem> {
+    let begun = Recording::begin(Arc::clone(&request.app.service), record, &request.caller).await;
     begun.map_err(|error| Problem::submission(error, 1))
 }
 
@@ -75,9 +75,9 @@ async fn begin_recorded(asked: &Asked, record: ReadRecord) -> Result<Recording, 
 ///
 /// # Errors
 /// As [`record`].
-pub async fn begin(request: &InWorkspace, view: &View, form: AnswerForm) -> Result<Recording, Problem> {
-    let record = asked(request, view, form)?;
-    begin_recorded(&request.asked, record).await
+pub async fn begin(request: &WorkspaceRequest, view: &View, form: AnswerForm) -> Result<Recording, Problem> {
+    let record = view_record(request, view, form)?;
+    begin_recorded(request, record).await
 }
 
 /// An answer that is being given. When it is dropped, be it at the end or because its reader broke off, it is recorded how
@@ -129,14 +129,14 @@ fn number(rows: usize) -> u64 {
 /// # Errors
 /// As [`record`].
 pub async fn record_of(
-    asked: &Asked,
+    request: &AuthenticatedRequest,
     workspace: WorkspaceId,
     newest: Revision,
     form: AnswerForm,
     rows: usize,
 ) -> Result<(), Problem> {
-    let record = ReadRecord { rows: Some(number(rows)), ..of(asked, workspace, (newest, asked.received), form)? };
-    write(asked, record).await
+    let record = ReadRecord { rows: Some(number(rows)), ..of(request, workspace, (newest, request.received), form)? };
+    write(request, record).await
 }
 
 /// As [`begin`], of a question that is about more than one workspace.
@@ -144,34 +144,34 @@ pub async fn record_of(
 /// # Errors
 /// As [`record`].
 pub async fn begin_of(
-    asked: &Asked,
+    request: &AuthenticatedRequest,
     workspace: WorkspaceId,
     first: Revision,
     form: AnswerForm,
 ) -> Result<Recording, Problem> {
-    let record = of(asked, workspace, (first, asked.received), form)?;
-    begin_recorded(asked, record).await
+    let record = of(request, workspace, (first, request.received), form)?;
+    begin_recorded(request, record).await
 }
 
 /// The record of a request, without how many rows it came to.
-fn asked(request: &InWorkspace, view: &View, form: AnswerForm) -> Result<ReadRecord, Problem> {
-    of(&request.asked, request.root.id(), (view.revision(), view.instant()), form)
+fn view_record(request: &WorkspaceRequest, view: &View, form: AnswerForm) -> Result<ReadRecord, Problem> {
+    of(request, request.root.id(), (view.revision(), view.instant()), form)
 }
 
 fn of(
-    asked: &Asked,
+    request: &AuthenticatedRequest,
     workspace: WorkspaceId,
     (revision, view_at): (Revision, Instant),
     form: AnswerForm,
 ) -> Result<ReadRecord, Problem> {
-    let (reader, token) = reader(&asked.caller)?;
-    let (question, query) = (question(asked.uri_path()), normal(asked.uri_query()));
+    let (reader, token) = reader(&request.caller)?;
+    let (question, query) = (question(request.uri_path()), normal(request.uri_query()));
     if question.len() + query.len() > QUESTION_BYTES_MAX {
         return Err(Problem::too_large(format!(
             "a question of the audit has at most {QUESTION_BYTES_MAX} bytes, path and parameters together"
         )));
     }
-    let (id, at, request) = (asked.app.service.read_id(), asked.received, asked.request_id().to_owned());
+    let (id, at, request) = (request.app.service.read_id(), request.received, request.request_id().to_owned());
     Ok(ReadRecord { id, workspace, at, reader, token, request, question, query, form, revision, view_at, rows: None })
 }
 

@@ -6,8 +6,8 @@
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::problem::Problem;
+use super::request::AuthenticatedRequest;
 use crate::domain::decide::Decided;
 use crate::domain::event::{Event, EventData};
 use crate::domain::id::WorkspaceId;
@@ -40,12 +40,12 @@ pub fn place_of(accepted: &Accepted) -> Vec<u8> {
 ///
 /// # Errors
 /// The log cannot be read.
-pub async fn accepted_again(asked: &Asked, kept: &[u8]) -> Result<Option<Accepted>, Problem> {
+pub async fn accepted_again(request: &AuthenticatedRequest, kept: &[u8]) -> Result<Option<Accepted>, Problem> {
     let Ok(place) = serde_json::from_slice::<KeptPlace>(kept) else { return Ok(None) };
     let KeptPlace { workspace, revision, instant, ends } = place;
     let len = ends.last().copied().unwrap_or(0);
     let before = revision.0.checked_sub(u64::try_from(len).unwrap_or(u64::MAX)).map(Revision).ok_or_else(unreadable)?;
-    let service = &asked.app.service;
+    let service = &request.app.service;
     let root = service.workspace(workspace).await?.filter(|root| root.head() >= revision).ok_or_else(unreadable)?;
     let stored = service.reading(move |log| log.read(workspace, before, len)).await?;
     let decided = Decided { events: root.events(before, revision).collect(), ends };

@@ -3,31 +3,31 @@
 //! Knows nothing of how the log is stored or how facts change; every handler asks the service.
 
 pub mod accept;
-pub mod answer;
-pub mod asked;
-pub mod attempts;
+pub mod auth_rate_limiter;
 pub mod body;
 pub mod budget;
 pub mod change;
 pub mod client_address;
 pub mod connection;
 pub mod connections;
+pub mod cross_site;
 pub mod cursor;
 pub mod entity;
-pub mod guard;
 pub mod handlers;
 pub mod head;
 pub mod if_match;
 pub mod journal;
 pub mod kept;
-pub mod live;
 pub mod openapi;
 pub mod panics;
 pub mod params;
 pub mod problem;
+pub mod request;
+pub mod response;
 pub mod routes;
 pub mod rows;
 pub mod server;
+pub mod sse;
 
 use std::sync::{Arc, OnceLock};
 
@@ -65,9 +65,9 @@ pub struct App {
     /// The description of the API, once someone has asked for it.
     pub openapi: OnceLock<Bytes>,
     /// The answers that go on.
-    pub streams: live::Streams,
+    pub streams: sse::Streams,
     /// What failed attempts to prove who one is came to.
-    pub attempts: attempts::Attempts,
+    pub auth_rate_limiter: auth_rate_limiter::AuthRateLimiter,
     /// The proxies that are believed when they say where a request came from.
     pub trusted_proxies: client_address::TrustedProxies,
 }
@@ -78,6 +78,6 @@ impl App {
     /// # Errors
     /// 429 instead of the answer that was to be given, if too many of the same id and address have failed.
     pub fn count_failure(&self, presented: &Presented, parts: &Parts) -> Result<(), Problem> {
-        self.attempts.fail(&presented.id, self.trusted_proxies.client(parts), self.service.clock().monotonic())
+        self.auth_rate_limiter.fail(&presented.id, self.trusted_proxies.client(parts), self.service.clock().monotonic())
     }
 }

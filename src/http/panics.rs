@@ -19,7 +19,7 @@ use super::problem::Problem;
 ///
 /// # Errors
 /// The handler's own.
-pub async fn answered<E>(
+pub async fn catch<E>(
     id: &RequestId,
     handler: impl Future<Output = Result<Response<Body>, E>>,
 ) -> Result<Response<Body>, E> {
@@ -29,7 +29,7 @@ pub async fn answered<E>(
         Err(panic) => Poll::Ready(Err(panic)),
     });
     match caught.await {
-        Ok(answered) => answered,
+        Ok(response) => response,
         Err(panic) => {
             note(id, panic.as_ref());
             let detail = "the request could not be answered: its id leads to what the server's log says about it";
@@ -39,11 +39,11 @@ pub async fn answered<E>(
 }
 
 /// An answer whose body, where it is still being made, breaks off instead of panicking.
-pub fn contained(id: &RequestId, answer: Response<Body>) -> Response<Body> {
-    if answer.body().size_hint().exact().is_some() {
-        return answer;
+pub fn contain(id: &RequestId, response: Response<Body>) -> Response<Body> {
+    if response.body().size_hint().exact().is_some() {
+        return response;
     }
-    answer.map(|body| Body::new(Contained { body: Some(body), id: id.clone() }))
+    response.map(|body| Body::new(Contained { body: Some(body), id: id.clone() }))
 }
 
 fn note(id: &RequestId, panic: &(dyn Any + Send)) {

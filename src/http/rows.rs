@@ -15,11 +15,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::accept::FORMS_OF_ROWS;
-use super::answer::{self, Page, Paging};
-use super::asked::{InWorkspace, Reader, reader};
 use super::budget::Permit;
 use super::journal::{self, Recording};
 use super::problem::Problem;
+use super::request::{ReadAccess, WorkspaceRequest, read_access};
+use super::response::{self, Page, Paging};
 use crate::audit::{Question, csv};
 use crate::domain::id::WorkspaceId;
 use crate::domain::json;
@@ -58,8 +58,8 @@ pub struct RowsBody<A, R> {
 ///
 /// # Errors
 /// 406, or the server is stopping.
-pub async fn answer<Q>(
-    request: &InWorkspace,
+pub async fn respond<Q>(
+    request: &WorkspaceRequest,
     paging: Paging,
     about: impl Serialize,
     question: Q,
@@ -67,16 +67,16 @@ pub async fn answer<Q>(
 where
     Q: Question + 'static,
 {
-    answer_in(FORMS_OF_ROWS, request, paging, about, question).await
+    respond_in(FORMS_OF_ROWS, request, paging, about, question).await
 }
 
-/// As [`answer()`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
+/// As [`respond`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
 ///
 /// # Errors
 /// 406, or the server is stopping.
-pub async fn answer_in<Q>(
+pub async fn respond_in<Q>(
     forms: &[AnswerForm],
-    request: &InWorkspace,
+    request: &WorkspaceRequest,
     paging: Paging,
     about: impl Serialize,
     question: Q,
@@ -84,24 +84,24 @@ pub async fn answer_in<Q>(
 where
     Q: Question + 'static,
 {
-    let form = AnswerForm::asked(request.asked.headers(), forms)?;
-    let (service, permit) = (&request.asked.app.service, request.asked.permit()?);
+    let form = AnswerForm::negotiate(request.headers(), forms)?;
+    let (service, permit) = (&request.app.service, request.permit()?);
     let view = paging.view.clone();
     let is_stream = matches!(form, AnswerForm::Ndjson | AnswerForm::Csv);
     if is_stream && paging.limit_asked.is_none() && paging.is_first() {
         let recording = journal::begin(request, &view, form).await?;
         let (service, question) = (Arc::clone(service), Arc::new(question));
         permit.grow(2 * PIECE_BYTES)?;
-        let (caller, workspace) = (request.asked.caller.clone(), request.root.id());
-        let source = Source { service, caller, workspace, permit, question, form, position: 0, recording };
-        let mut response = Response::new(Body::from_stream(source.into_stream()));
-        dress(&mut response, form, &view);
+        let (caller, workspace) = (request.caller.clone(), request.root.id());
+        let stream = RowStream { service, caller, workspace, permit, question, form, position: 0, recording };
+        let mut response = Response::new(Body::from_stream(stream.into_stream()));
+        set_headers(&mut response, form, &view);
         return Ok(response);
     }
     let Gathered { items, next } = gather(service, &permit, &Arc::new(question), paging.first(), paging.limit).await?;
     let page = Page { items, next: paging.next(next) };
     journal::record(request, &view, form, page.items.len()).await?;
-    give(form, Q::COLUMNS, &view, about, page)
+    page_response(form, Q::COLUMNS, &view, about, page)
 }
 
 /// The first rows of a question from a place on, as JSON, and the place of those after them.
@@ -192,8 +192,8 @@ fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usiz
 /// Gives a page of rows in a form.
 ///
 /// # Errors
-/// None that can arise; see [`answer::bytes`].
-pub fn give<R: Serialize>(
+/// None that can arise; see [`response::to_json`].
+pub fn page_response<R: Serialize>(
     form: AnswerForm,
     columns: &[&str],
     view: &View,
@@ -202,29 +202,29 @@ pub fn give<R: Serialize>(
 ) -> Result<Response<Body>, Problem> {
     let Page { items, next } = page;
     let text = match form {
-        AnswerForm::Json => return answer::about(view, &RowsBody { about, page: Page { items, next } }),
-        AnswerForm::CloudeventsBatch => answer::bytes(&items)?,
+        AnswerForm::Json => return response::for_view(view, &RowsBody { about, page: Page { items, next } }),
+        AnswerForm::CloudeventsBatch => response::to_json(&items)?,
         _ => head(form, columns).into_iter().chain(items.iter().flat_map(|row| line(form, columns, row))).collect(),
     };
     let mut response = Response::new(Body::from(text));
-    dress(&mut response, form, view);
-    name_next(&mut response, form, next);
+    set_headers(&mut response, form, view);
+    set_next(&mut response, form, next);
     Ok(response)
 }
 
 /// Says in which form a page is, and with which cursor to go on.
-pub fn name_next(response: &mut Response<Body>, form: AnswerForm, next: Option<String>) {
+pub fn set_next(response: &mut Response<Body>, form: AnswerForm, next: Option<String>) {
     response.headers_mut().insert(CONTENT_TYPE, form.content_type());
     if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
         response.headers_mut().insert(TENURE_NEXT, next);
     }
 }
 
-fn dress(response: &mut Response<Body>, form: AnswerForm, view: &View) {
+fn set_headers(response: &mut Response<Body>, form: AnswerForm, view: &View) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, form.content_type());
-    answer::forbid_storing(headers);
-    answer::name_view(headers, view);
+    response::set_no_store(headers);
+    response::set_view(headers, view);
 }
 
 /// What stands before the first row.
@@ -244,7 +244,7 @@ fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
 }
 
 /// A stream of rows, and how far it is.
-struct Source<Q> {
+struct RowStream<Q> {
     service: Arc<Service>,
     caller: Caller,
     workspace: WorkspaceId,
@@ -255,7 +255,7 @@ struct Source<Q> {
     recording: Recording,
 }
 
-impl<Q: Question + 'static> Source<Q> {
+impl<Q: Question + 'static> RowStream<Q> {
     fn into_stream(self) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
         let first = Bytes::from(head(self.form, Q::COLUMNS));
         stream::unfold((self, Some(first)), |(mut source, first)| async {
@@ -278,7 +278,8 @@ impl<Q: Question + 'static> Source<Q> {
         let ended = || std::io::Error::other("the right to read this has ended");
         let root = self.service.workspace(self.workspace).await.map_err(std::io::Error::other)?.ok_or_else(ended)?;
         let standing = self.service.standing(&self.caller, &root).await.map_err(std::io::Error::other)?;
-        let reads_all = reader(&self.caller, &root, self.service.now()).is_ok_and(|reader| reader == Reader::Audit);
+        let reads_all =
+            read_access(&self.caller, &root, self.service.now()).is_ok_and(|access| access == ReadAccess::All);
         if reads_all && standing != Standing::Ended { Ok(()) } else { Err(ended()) }
     }
 

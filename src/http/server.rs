@@ -21,14 +21,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Service;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::answer;
-use super::body::{answer_first, drain};
+use super::body::{drain, respond_early};
 use super::budget::PermitSlot;
-use super::connection::{Came, Connection, Limits, RequestId};
-use super::connections::Counted;
+use super::connection::{Connection, ConnectionTimer, RequestContext, RequestId};
+use super::connections::CountedConnection;
 use super::head::{self, HEAD_BYTES_MAX};
 use super::panics;
 use super::problem::Problem;
+use super::response;
 use super::{App, REQUEST_ID, routes};
 
 /// How long the head of a request may take to arrive, on a connection that is kept too.
@@ -58,7 +58,7 @@ const ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID);
 pub fn router(app: Arc<App>) -> Router {
     let docs: Router<Arc<App>> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
     let docs = docs.layer(map_response(async |mut response: Response<Body>| {
-        answer::confine(response.headers_mut(), DOCS_POLICY);
+        response::set_page_policy(response.headers_mut(), DOCS_POLICY);
         response
     }));
     routes::router(&app.base_url)
@@ -75,21 +75,25 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn drain_refused(request: Request<Body>) {
-    let limits = Limits::of(request.extensions());
-    drain(request.into_body(), &limits).await;
+    let timer = ConnectionTimer::of(request.extensions());
+    drain(request.into_body(), &timer).await;
 }
 
 /// Answers a request under an id, which its answer and its log lines carry.
-async fn answer(mut router: Router, by: Connection, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn handle(
+    mut router: Router,
+    connection: Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
-    let permit = by.permit.clone();
+    let permit = connection.permit.clone();
     let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = given.map_or_else(|| RequestId::Made(crate::service::mint::request_id()), RequestId::Given);
-    request.extensions_mut().insert(Came { by, id: id.clone() });
+    request.extensions_mut().insert(RequestContext { connection, id: id.clone() });
     let mut response = match head::check(&request) {
         // The router is always ready, and never fails.
-        Ok(()) => panics::contained(&id, panics::answered(&id, router.call(request)).await?),
-        Err(problem) => answer_first(problem.into_response(), request.into_body()).await,
+        Ok(()) => panics::contain(&id, panics::catch(&id, router.call(request)).await?),
+        Err(problem) => respond_early(problem.into_response(), request.into_body()).await,
     };
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");
@@ -123,15 +127,15 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     };
     tokio::pin!(end);
     let ended = loop {
-        let (stream, peer, place) = tokio::select! {
+        let (stream, peer, slots) = tokio::select! {
             accepted = accept(&app, &listener, &connections) => accepted,
             ended = &mut end => break ended,
         };
         let router = router.clone();
-        let limits = Limits::default();
-        let http = http(limits.clone());
-        let connection = Connection { peer, limits, permit: PermitSlot::default() };
-        let service = service_fn(move |request| answer(router.clone(), connection.clone(), request));
+        let timer = ConnectionTimer::default();
+        let http = http(timer.clone());
+        let connection = Connection { peer, timer, permit: PermitSlot::default() };
+        let service = service_fn(move |request| handle(router.clone(), connection.clone(), request));
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let mut uncut = uncut.clone();
@@ -143,7 +147,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
                 },
                 _ = uncut.changed() => {}
             }
-            drop(place);
+            drop(slots);
         });
     };
     drop(listener);
@@ -158,17 +162,21 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     ended
 }
 
-fn http(limits: Limits) -> hyper::server::conn::http1::Builder {
+fn http(timer: ConnectionTimer) -> hyper::server::conn::http1::Builder {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(limits).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
+    http.timer(timer).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
     http
 }
 
 /// What a connection takes while it is open: a place among all, and one of its address unless that is a trusted proxy's.
-type Place = (Option<OwnedSemaphorePermit>, Option<Counted>);
+type ConnectionSlots = (Option<OwnedSemaphorePermit>, Option<CountedConnection>);
 
 /// The next connection, as soon as there is room for it. One of an address that has as many as it may is closed at once.
-async fn accept(app: &App, listener: &TcpListener, connections: &Arc<Semaphore>) -> (TcpStream, IpAddr, Place) {
+async fn accept(
+    app: &App,
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> (TcpStream, IpAddr, ConnectionSlots) {
     let permit = Arc::clone(connections).acquire_owned().await.ok();
     loop {
         match listener.accept().await {

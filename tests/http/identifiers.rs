@@ -1,7 +1,7 @@
 //! User ids and names with every character that they may hold, through every route that takes one.
 
 use serde_json::{Value, json};
-use tenure::http::answer::escaped;
+use tenure::http::response::escaped;
 
 use crate::support::acme::{Acme, id, path, question, types};
 use crate::support::server::{OPERATOR, Reply};

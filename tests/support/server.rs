@@ -10,13 +10,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenure::audit::rolls::Rolls;
 use tenure::clock::{Clock, SystemClock};
-use tenure::http::attempts::Attempts;
+use tenure::http::auth_rate_limiter::AuthRateLimiter;
 use tenure::http::body::Bodies;
 use tenure::http::budget::Budgets;
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::connections::Connections;
 use tenure::http::cursor::CursorKey;
-use tenure::http::live::Streams;
+use tenure::http::sse::Streams;
 use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
@@ -92,7 +92,7 @@ pub fn signer() -> Signer {
 /// Returns the API over a service that listens at this address.
 pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
     let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
-    let (metrics, attempts) = (Box::new(String::new), Attempts::default());
+    let (metrics, auth_rate_limiter) = (Box::new(String::new), AuthRateLimiter::default());
     let (budgets, bodies) = (Budgets::default(), Bodies::default());
     let (connections, cursors) = (Connections::default(), CursorKey::of(&service.signer().key));
     let openapi = OnceLock::new();
@@ -107,7 +107,7 @@ pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted
         cursors,
         openapi,
         streams,
-        attempts,
+        auth_rate_limiter,
         trusted_proxies,
     }
 }

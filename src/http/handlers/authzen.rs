@@ -15,10 +15,10 @@ use crate::domain::access::{Resource, Subject};
 use crate::domain::object::object;
 use crate::domain::principal::Principal;
 use crate::domain::view::View;
-use crate::http::asked::{InWorkspace, Reader};
 use crate::http::body::SMALL_BODY_BYTES;
-use crate::http::guard::is_json;
+use crate::http::cross_site::is_json;
 use crate::http::problem::Problem;
+use crate::http::request::{ReadAccess, WorkspaceRequest};
 
 /// An entity of a question: a subject or a resource (§5.1, §5.2).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -98,12 +98,13 @@ pub struct ActionBody {
     pub name: String,
     /// More about it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub properties: Unread,
+    pub properties: IgnoredObject,
 }
 
 /// An object that no rule looks at: a context (§5.4), or properties.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Unread {}
+#[schemars(rename = "Unread")]
+pub struct IgnoredObject {}
 
 impl EntityBody {
     /// The entity as a subject.
@@ -129,8 +130,8 @@ pub fn object_given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer
 ///
 /// # Errors
 /// 400 where it does not.
-pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
-    if is_json(request.asked.headers()) {
+pub fn check_content_type(request: &WorkspaceRequest) -> Result<(), Problem> {
+    if is_json(request.headers()) {
         return Ok(());
     }
     Err(Problem::malformed("`Content-Type` must be `application/json`"))
@@ -141,22 +142,22 @@ pub fn check_content_type(request: &InWorkspace) -> Result<(), Problem> {
 /// # Errors
 /// As [`read_question`], or there is no room for it.
 pub async fn read_question_of_any_size<T: DeserializeOwned + Send + 'static>(
-    request: &InWorkspace,
+    request: &WorkspaceRequest,
     kind: &'static str,
 ) -> Result<T, Problem> {
-    if request.asked.body_bytes().len() <= SMALL_BODY_BYTES {
+    if request.body_bytes().len() <= SMALL_BODY_BYTES {
         return read_question(request, kind);
     }
-    let (permit, body) = (request.asked.permit()?, request.asked.body_bytes().clone());
-    permit.run(&request.asked.app.service, move || read_object(&body, kind)).await?
+    let (permit, body) = (request.permit()?, request.body_bytes().clone());
+    permit.run(&request.app.service, move || read_object(&body, kind)).await?
 }
 
 /// Reads one question without going by way of a value: this is asked before every deploy and every secret.
 ///
 /// # Errors
 /// 400 where the body is none; `kind` says of what.
-pub fn read_question<T: DeserializeOwned>(request: &InWorkspace, kind: &str) -> Result<T, Problem> {
-    read_object(request.asked.body_bytes(), kind)
+pub fn read_question<T: DeserializeOwned>(request: &WorkspaceRequest, kind: &str) -> Result<T, Problem> {
+    read_object(request.body_bytes(), kind)
 }
 
 /// Reads an object of this shape.
@@ -174,10 +175,10 @@ pub fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8], kind: &str) -> Result
 }
 
 /// What whoever asks may be told of.
-pub fn asker(request: &InWorkspace) -> Asker {
-    match &request.reader {
-        Reader::Audit | Reader::Evaluator => Asker::Everything,
-        Reader::Oneself(principal) => Asker::Oneself { principal: principal.clone(), now: request.now() },
+pub fn asker(request: &WorkspaceRequest) -> Asker {
+    match &request.access {
+        ReadAccess::All | ReadAccess::DecisionsOnly => Asker::Everything,
+        ReadAccess::Own(principal) => Asker::Oneself { principal: principal.clone(), now: request.now() },
     }
 }
 

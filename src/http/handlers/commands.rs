@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::command::{COMMANDS_MAX, Command, ShapeError};
 use crate::domain::json::{self, NotRead};
-use crate::http::asked::InWorkspace;
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::change::{change, results};
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
 
 /// Commands to be done in order, all or nothing.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +22,7 @@ pub struct CommandsBody {
 }
 
 /// Does a batch of commands.
-pub async fn submit(request: InWorkspace) -> Answered {
+pub async fn submit(request: WorkspaceRequest) -> HandlerResult {
     let commands = batch(&request, |body| read(written(body)?.commands)).await?;
     change(request, commands, results).await
 }
@@ -32,15 +32,15 @@ pub async fn submit(request: InWorkspace) -> Answered {
 /// # Errors
 /// What is wrong with it, or there is no room for it.
 pub async fn batch<T: Send + 'static>(
-    request: &InWorkspace,
+    request: &WorkspaceRequest,
     read: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let body = request.asked.body_bytes().clone();
+    let body = request.body_bytes().clone();
     if body.len() <= SMALL_BODY_BYTES {
         return read(&body);
     }
-    let permit = request.asked.permit()?;
-    permit.run(&request.asked.app.service, move || read(&body)).await?
+    let permit = request.permit()?;
+    permit.run(&request.app.service, move || read(&body)).await?
 }
 
 /// The commands of a body, as they are written.

@@ -5,9 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, Unread, asker, check_content_type, check_may_ask, read_question_of_any_size,
+    ActionBody, EntityBody, IgnoredObject, asker, check_content_type, check_may_ask, read_question_of_any_size,
 };
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
@@ -16,9 +16,9 @@ use crate::domain::access::{Decision, Question};
 use crate::domain::object::object;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
-use crate::http::answer;
-use crate::http::asked::{InWorkspace, Reader};
 use crate::http::problem::Problem;
+use crate::http::request::{ReadAccess, WorkspaceRequest};
+use crate::http::response;
 
 /// One question (`AuthZEN` §6).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub struct EvaluationBody {
     pub resource: EntityBody,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
 }
 
 /// The answer to one question (`AuthZEN` §6.2).
@@ -98,17 +98,17 @@ impl EvaluationBody {
 }
 
 /// What one request's questions are judged with.
-pub(super) struct Judge {
+pub(super) struct Authorizer {
     view: View,
     asker: Asker,
     audits: bool,
     explain: bool,
 }
 
-impl Judge {
+impl Authorizer {
     /// The judge of a request's questions in a view.
-    pub(super) fn of(request: &InWorkspace, view: View, explain: bool) -> Self {
-        Self { view, asker: asker(request), audits: request.reader == Reader::Audit, explain }
+    pub(super) fn of(request: &WorkspaceRequest, view: View, explain: bool) -> Self {
+        Self { view, asker: asker(request), audits: request.access == ReadAccess::All, explain }
     }
 
     /// The view that the answers are about.
@@ -125,7 +125,7 @@ impl Judge {
     ///
     /// # Errors
     /// Whoever asks may not ask about this subject.
-    pub(super) fn answer(&self, body: EvaluationBody) -> Result<DecisionBody, Problem> {
+    pub(super) fn authorize(&self, body: EvaluationBody) -> Result<DecisionBody, Problem> {
         check_may_ask(&self.asker, &self.view, &body.subject)?;
         let decision = self.asker.judge(&self.view, &body.question());
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
@@ -140,7 +140,7 @@ impl Judge {
             rule: decision.rule.as_str(),
             revision: view.revision(),
             at: view.instant(),
-            clock: view.is_behind_head().then_some(answer::BEHIND),
+            clock: view.is_behind_head().then_some(response::BEHIND),
             reasons: reasons(view, decision, if audits { Actors::Named } else { Actors::Withheld }),
             evidence: shown(view, &decision.evidence, audits),
         }
@@ -154,12 +154,12 @@ fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
 }
 
 /// Answers one question.
-pub async fn evaluation(mut request: InWorkspace) -> Answered {
+pub async fn evaluation(mut request: WorkspaceRequest) -> HandlerResult {
     check_content_type(&request)?;
-    let explain = request.asked.params.flag("explain")?;
+    let explain = request.params.flag("explain")?;
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     let body: EvaluationBody = read_question_of_any_size(&request, "evaluation request").await?;
-    let judge = Judge::of(&request, view, explain);
-    answer::about(judge.view(), &judge.answer(body)?)
+    let authorizer = Authorizer::of(&request, view, explain);
+    response::for_view(authorizer.view(), &authorizer.authorize(body)?)
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::access::held;
 use crate::domain::command::{
     Command, CreateEnvironment, DeleteEnvironment, EnvironmentRef, GrantSpec, RenameEnvironment, RestrictEnvironment,
@@ -13,11 +13,11 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::name::EnvironmentName;
 use crate::domain::object::objects;
 use crate::domain::role::EnvironmentRole;
-use crate::http::answer::{self, Paging};
-use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities, only_environment};
 use crate::http::entity;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::{self, Paging};
 
 /// What of an environment is to be changed; what is left out stays.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ pub struct EnvironmentBody {
 }
 
 /// Whether the caller may know of an environment: whoever reads everything may, others if they have access to it now.
-pub(super) fn may_see(request: &InWorkspace, environment: EnvironmentId) -> Result<bool, Problem> {
+pub(super) fn may_see(request: &WorkspaceRequest, environment: EnvironmentId) -> Result<bool, Problem> {
     let Some(principal) = request.only()? else { return Ok(true) };
     let now = request.now();
     let found = now.environment(environment).filter(|_| now.principal(principal).is_some());
@@ -47,41 +47,41 @@ pub(super) fn may_see(request: &InWorkspace, environment: EnvironmentId) -> Resu
 }
 
 /// Lists environments: all of them, or those that the caller has access to.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
     let view = &paging.view;
     let page = || {
         let shown = view.environments().filter(|found| may_see(&request, found.id).unwrap_or(false));
         paging.page(shown.map(|found| entity::environment(&found)))
     };
-    answer::about(view, &request.listing(page).await?)
+    response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows an environment.
-pub async fn show(mut request: InWorkspace) -> Answered {
+pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
-    let named = request.asked.path("env");
+    let named = request.path("env");
     let found = view.find_environment(&named.into())?;
     if !may_see(&request, found.id)? {
         return Err(Problem::not_found("environment", named));
     }
-    answer::about(&view, &entity::environment(&found))
+    response::for_view(&view, &entity::environment(&found))
 }
 
 /// Makes an environment.
-pub async fn create(request: InWorkspace) -> Answered {
-    let command: CreateEnvironment = request.asked.body()?;
+pub async fn create(request: WorkspaceRequest) -> HandlerResult {
+    let command: CreateEnvironment = request.body()?;
     change(request, vec![command.into()], entities).await
 }
 
 /// Changes an environment, in one batch. It is named by its id in there, since it may be given another name.
-pub async fn update(request: InWorkspace) -> Answered {
-    let body: EnvironmentBody = request.asked.body()?;
-    let named: EnvironmentRef = request.asked.path("env").into();
+pub async fn update(request: WorkspaceRequest) -> HandlerResult {
+    let body: EnvironmentBody = request.body()?;
+    let named: EnvironmentRef = request.path("env").into();
     let id = request.now().find_environment(&named).ok().map(|found| found.id.to_string().into());
     let commands = commands(&id.unwrap_or(named), body);
     if commands.is_empty() {
@@ -118,8 +118,8 @@ fn renamed(name: Option<EnvironmentName>, environment: EnvironmentRef, mut comma
 }
 
 /// Ends an environment.
-pub async fn delete(request: InWorkspace) -> Answered {
-    request.asked.no_body()?;
-    let environment = request.asked.path("env").into();
+pub async fn delete(request: WorkspaceRequest) -> HandlerResult {
+    request.no_body()?;
+    let environment = request.path("env").into();
     change(request, vec![DeleteEnvironment { environment }.into()], entities).await
 }

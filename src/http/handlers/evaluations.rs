@@ -14,19 +14,19 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Answered;
+use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, Properties, Unread, check_content_type, object_given, read_object, read_question,
+    ActionBody, EntityBody, IgnoredObject, Properties, check_content_type, object_given, read_object, read_question,
 };
-use super::decisions::{BrokenQuestion, ContextBody, DecisionBody, EvaluationBody, Judge};
+use super::decisions::{Authorizer, BrokenQuestion, ContextBody, DecisionBody, EvaluationBody};
 use crate::domain::command::ShapeError;
 use crate::domain::json;
 use crate::domain::object::{object, objects};
 use crate::domain::parsed::given;
-use crate::http::answer;
-use crate::http::asked::InWorkspace;
 use crate::http::budget::Permit;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response;
 use crate::log::LogError;
 use crate::service::Service;
 
@@ -81,7 +81,7 @@ pub struct ItemBody {
     pub resource: Option<PartialEntity>,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
 }
 
 /// Many questions, with what they have in common on top (`AuthZEN` §7).
@@ -101,7 +101,7 @@ pub struct EvaluationsBody {
     pub resource: Option<PartialEntity>,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
     /// The questions; none of them: the one on top.
     #[serde(default, deserialize_with = "objects")]
     pub evaluations: Vec<ItemBody>,
@@ -141,7 +141,7 @@ pub struct DecisionsBody {
 /// What a request for many decisions is answered with: if it holds no `evaluations`, it is one question (`AuthZEN` §7.1).
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum EvaluationsAnswer {
+pub enum EvaluationsResponse {
     /// The answers to many questions.
     Many(DecisionsBody),
     /// The answer to one.
@@ -160,23 +160,23 @@ impl Semantic {
 }
 
 /// Answers many questions.
-pub async fn evaluations(mut request: InWorkspace) -> Answered {
+pub async fn evaluations(mut request: WorkspaceRequest) -> HandlerResult {
     check_content_type(&request)?;
-    let explain = request.asked.params.flag("explain")?;
+    let explain = request.params.flag("explain")?;
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let judge = Judge::of(&request, view, explain);
-    match read_small(&request, &judge) {
-        Some(body) => answer_at_once(&judge, body),
-        None => answer_in_pieces(&request, judge).await,
+    std::mem::take(&mut request.params).finish()?;
+    let authorizer = Authorizer::of(&request, view, explain);
+    match read_small(&request, &authorizer) {
+        Some(body) => respond_inline(&authorizer, body),
+        None => respond_in_pieces(&request, authorizer).await,
     }
 }
 
 /// A small batch with nothing wrong in it, as they nearly all are. A name that [`json::check`] refuses is written with a `$` or an
 /// escape, so a body with one of those is none.
-fn read_small(request: &InWorkspace, judge: &Judge) -> Option<EvaluationsBody> {
-    let body = request.asked.body_bytes();
-    if judge.explains() || body.len() > INLINE_BYTES_MAX || is_suspect(body) {
+fn read_small(request: &WorkspaceRequest, authorizer: &Authorizer) -> Option<EvaluationsBody> {
+    let body = request.body_bytes();
+    if authorizer.explains() || body.len() > INLINE_BYTES_MAX || is_suspect(body) {
         return None;
     }
     let body: EvaluationsBody = read_question(request, KIND).ok()?;
@@ -187,34 +187,34 @@ fn is_suspect(body: &[u8]) -> bool {
     body.iter().any(|byte| matches!(byte, b'$' | b'\\'))
 }
 
-fn answer_at_once(judge: &Judge, body: EvaluationsBody) -> Answered {
+fn respond_inline(authorizer: &Authorizer, body: EvaluationsBody) -> HandlerResult {
     let EvaluationsBody { subject, action, resource, context, evaluations, options } = body;
     let common = ItemBody { subject, action, resource, context };
     if evaluations.is_empty() {
-        return answer_on_top(judge, &common);
+        return respond_to_common(authorizer, &common);
     }
     common.check_size()?;
     let mut answers = Vec::with_capacity(evaluations.len());
     for item in evaluations {
-        let answer = answered(judge, Ok(item), &common);
+        let answer = evaluate_item(authorizer, Ok(item), &common);
         let is_last = options.evaluations_semantic.ends_at(&answer);
         answers.push(answer);
         if is_last {
             break;
         }
     }
-    answer::about(judge.view(), &DecisionsBody { evaluations: answers })
+    response::for_view(authorizer.view(), &DecisionsBody { evaluations: answers })
 }
 
 /// Answers the one question that a request without `evaluations` is.
-fn answer_on_top(judge: &Judge, common: &ItemBody) -> Answered {
-    answer::about(judge.view(), &judge.answer(ItemBody::default().completed(common)?)?)
+fn respond_to_common(authorizer: &Authorizer, common: &ItemBody) -> HandlerResult {
+    response::for_view(authorizer.view(), &authorizer.authorize(ItemBody::default().completed(common)?)?)
 }
 
 /// The answer to a question; what is wrong with one is said in its place.
-fn answered(judge: &Judge, item: Result<ItemBody, Problem>, common: &ItemBody) -> DecisionBody {
+fn evaluate_item(authorizer: &Authorizer, item: Result<ItemBody, Problem>, common: &ItemBody) -> DecisionBody {
     let body = item.and_then(|item| item.completed(common));
-    body.and_then(|body| judge.answer(body)).unwrap_or_else(|problem| {
+    body.and_then(|body| authorizer.authorize(body)).unwrap_or_else(|problem| {
         let mut message: String = problem.detail().chars().take(MESSAGE_CHARS_MAX).collect();
         if message.len() < problem.detail().len() {
             message.push('…');
@@ -242,7 +242,7 @@ struct OutlineBody<'a> {
     #[serde(default, deserialize_with = "object_given")]
     resource: Option<PartialEntity>,
     #[serde(default, deserialize_with = "object")]
-    context: Unread,
+    context: IgnoredObject,
     #[serde(default, borrow)]
     evaluations: Written<'a>,
     #[serde(default, deserialize_with = "object")]
@@ -329,7 +329,7 @@ impl Outline {
 
 /// An answer that is made in pieces, and how far it is.
 struct Answering {
-    judge: Judge,
+    authorizer: Authorizer,
     outline: Outline,
     answered: usize,
     is_over: bool,
@@ -347,13 +347,13 @@ impl Answering {
     }
 
     fn add_next(&mut self, text: &mut Vec<u8>) {
-        let Self { judge, outline, answered: index, .. } = self;
+        let Self { authorizer, outline, answered: index, .. } = self;
         let Some(place) = outline.items.get(*index) else { return };
-        let answer = answered(judge, outline.item(place), &outline.common);
+        let answer = evaluate_item(authorizer, outline.item(place), &outline.common);
         if *index > 0 {
             text.push(b',');
         }
-        text.extend(answer::bytes(&answer).unwrap_or_default());
+        text.extend(response::to_json(&answer).unwrap_or_default());
         *index = index.saturating_add(1);
         self.is_over = self.answered == outline.items.len() || outline.semantic.ends_at(&answer);
         if self.is_over {
@@ -371,23 +371,23 @@ impl Answering {
     }
 }
 
-async fn answer_in_pieces(request: &InWorkspace, judge: Judge) -> Answered {
-    let (permit, service) = (request.asked.permit()?, Arc::clone(&request.asked.app.service));
-    let body = request.asked.body_bytes().clone();
+async fn respond_in_pieces(request: &WorkspaceRequest, authorizer: Authorizer) -> HandlerResult {
+    let (permit, service) = (request.permit()?, Arc::clone(&request.app.service));
+    let body = request.body_bytes().clone();
     let outline = permit.run(&service, move || Outline::read(body)).await??;
     if outline.items.is_empty() {
-        return answer_on_top(&judge, &outline.common);
+        return respond_to_common(&authorizer, &outline.common);
     }
     permit.grow(outline.bytes())?;
-    let view = judge.view().clone();
-    let answering = Answering { judge, outline, answered: 0, is_over: false };
+    let view = authorizer.view().clone();
+    let answering = Answering { authorizer, outline, answered: 0, is_over: false };
     let (answering, first) = answering.next(&service, &permit).await?;
     let mut response = if answering.is_over {
-        answer::json(StatusCode::OK, first)
+        response::json(StatusCode::OK, first)
     } else {
         streamed(first, answering, service, permit)
     };
-    answer::name_view(response.headers_mut(), &view);
+    response::set_view(response.headers_mut(), &view);
     Ok(response)
 }
 
@@ -401,7 +401,7 @@ fn streamed(first: Vec<u8>, answering: Answering, service: Arc<Service>, permit:
         Ok(Some((Bytes::from(piece), (answering, service, permit))))
     });
     let all = stream::once(std::future::ready(Ok(Bytes::from(first)))).chain(rest);
-    answer::json(StatusCode::OK, Vec::new()).map(|_| Body::from_stream(all))
+    response::json(StatusCode::OK, Vec::new()).map(|_| Body::from_stream(all))
 }
 
 impl ItemBody {
@@ -412,16 +412,16 @@ impl ItemBody {
             subject: completed("subject", self.subject, common.subject.as_ref())?,
             action: action.ok_or_else(|| missing("action"))?,
             resource: completed("resource", self.resource, common.resource.as_ref())?,
-            context: Unread {},
+            context: IgnoredObject {},
         })
     }
 
     /// What the questions of a batch have in common is copied to each, so it has to be small.
     fn check_size(&self) -> Result<(), Problem> {
         let members = [
-            ("subject", answer::bytes(&self.subject)?),
-            ("action", answer::bytes(&self.action)?),
-            ("resource", answer::bytes(&self.resource)?),
+            ("subject", response::to_json(&self.subject)?),
+            ("action", response::to_json(&self.action)?),
+            ("resource", response::to_json(&self.resource)?),
         ];
         match members.iter().find(|(_, bytes)| bytes.len() > DEFAULT_BYTES_MAX) {
             None => Ok(()),

@@ -10,17 +10,17 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Answered;
+use super::HandlerResult;
 use super::event_filter::{EventsQuery, Filter};
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::workspace::Workspace;
 use crate::http::App;
-use crate::http::answer::name_head;
-use crate::http::asked::{InWorkspace, Reader, reader};
 use crate::http::journal::{self, Recording};
-use crate::http::live::{self, CHUNK_BYTES, Source, Step};
 use crate::http::problem::Problem;
+use crate::http::request::{ReadAccess, WorkspaceRequest, read_access};
+use crate::http::response::set_etag;
+use crate::http::sse::{self, CHUNK_BYTES, MessageSource, Step};
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
 use crate::proof::hash::TreeHash;
@@ -46,25 +46,25 @@ struct Following {
 }
 
 /// Follows the log.
-pub(super) async fn follow(mut request: InWorkspace) -> Answered {
-    live::refuse_params(&mut request.asked.params, PAGED)?;
-    let query = EventsQuery::of(&mut request.asked.params)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+pub(super) async fn follow(mut request: WorkspaceRequest) -> HandlerResult {
+    sse::refuse_params(&mut request.params, PAGED)?;
+    let query = EventsQuery::of(&mut request.params)?;
+    std::mem::take(&mut request.params).finish()?;
     let position = position(&request, &query)?;
     let now = request.now();
     // Who bears a name is learnt from the log as it goes by, so that it makes no difference when a stream was opened.
     let filter = Filter::of(&query, &now.partway(position, now.time_of(position)), &now)?;
-    let (app, caller) = (Arc::clone(&request.asked.app), request.asked.caller.clone());
+    let (app, caller) = (Arc::clone(&request.app), request.caller.clone());
     let follower = app.service.follow(request.root.id()).await?;
-    let room = app.streams.room()?;
+    let permit = app.streams.permit()?;
     let recording = journal::begin(&request, &now, AnswerForm::EventStream).await?;
     let app_of = Arc::clone(&app);
     let mut following = Following { app: app_of, caller, follower, filter, position, complete: false, recording };
     if following.is_over().await? {
-        return Ok(live::nothing_more());
+        return Ok(sse::nothing_more());
     }
-    let mut response = room.answer(following);
-    name_head(response.headers_mut(), request.root.head());
+    let mut response = permit.into_response(following);
+    set_etag(response.headers_mut(), request.root.head());
     Ok(response)
 }
 
@@ -83,8 +83,8 @@ fn id_at(root: &Workspace, revision: Revision) -> String {
 }
 
 /// The revision of the last message that the client has seen. An id without a leaf is taken at its word.
-fn last_seen(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
-    let Some(id) = live::last_event_id(request.asked.headers())? else { return Ok(None) };
+fn last_seen(request: &WorkspaceRequest) -> Result<Option<Revision>, Problem> {
+    let Some(id) = sse::last_event_id(request.headers())? else { return Ok(None) };
     let revision = id.split_once('.').map_or(id, |(revision, _)| revision);
     let revision: Revision = revision.parse().map_err(|error| Problem::invalid(format!("`Last-Event-ID`: {error}")))?;
     let root = &request.root;
@@ -98,7 +98,7 @@ fn last_seen(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
 }
 
 /// After which revision to begin.
-fn position(request: &InWorkspace, query: &EventsQuery) -> Result<Revision, Problem> {
+fn position(request: &WorkspaceRequest, query: &EventsQuery) -> Result<Revision, Problem> {
     let last_seen = last_seen(request)?;
     let head = request.root.head();
     match (last_seen, query.after.unwrap_or_default()) {
@@ -141,7 +141,7 @@ impl Following {
     /// How the reader stands as of these facts and now.
     async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
         let standing = self.app.service.standing(&self.caller, root).await?;
-        let reads_all = reader(&self.caller, root, self.app.service.now())? == Reader::Audit;
+        let reads_all = read_access(&self.caller, root, self.app.service.now())? == ReadAccess::All;
         Ok(if reads_all { standing } else { Standing::Ended })
     }
 
@@ -157,7 +157,7 @@ impl Following {
                 })?;
                 self.recording.sent(1);
                 let id = message_id(event.revision, &stored);
-                live::add_message(&mut chunk, &id, event.data.type_name(), &stored)?;
+                sse::add_message(&mut chunk, &id, event.data.type_name(), &stored)?;
             }
             self.position = event.revision;
             if chunk.len() >= CHUNK_BYTES {
@@ -175,7 +175,7 @@ impl Following {
     }
 }
 
-impl Source for Following {
+impl MessageSource for Following {
     async fn step(&mut self) -> Result<Step, Problem> {
         let complete = self.is_complete().await?;
         let Some(root) = self.follower.root() else { return Ok(Step::End) };

@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::event_filter::{EventsQuery, Filter};
-use super::{Answered, event_stream};
+use super::{HandlerResult, event_stream};
 use crate::audit::Question;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
-use crate::http::answer::Paging;
-use crate::http::asked::InWorkspace;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::Paging;
 use crate::http::rows;
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
@@ -35,19 +35,19 @@ pub const FORMS: &[AnswerForm] =
     &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists events, or follows them.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    if AnswerForm::asked(request.asked.headers(), FORMS)? == AnswerForm::EventStream {
+    if AnswerForm::negotiate(request.headers(), FORMS)? == AnswerForm::EventStream {
         return event_stream::follow(request).await;
     }
     let paging = Paging::of(&mut request)?;
-    let query = EventsQuery::of(&mut request.asked.params)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    let query = EventsQuery::of(&mut request.params)?;
+    std::mem::take(&mut request.params).finish()?;
     let view = paging.view.clone();
     let filter = Filter::of(&query, &view, &request.now())?;
     let about = EventsAbout { workspace: request.root.id(), revision: view.revision(), at: view.instant(), query };
     let after = about.query.after.unwrap_or_default();
-    rows::answer_in(FORMS, &request, paging, about, Events { view, filter, after }).await
+    rows::respond_in(FORMS, &request, paging, about, Events { view, filter, after }).await
 }
 
 /// The events of a view after a revision that a filter admits; a candidate each.

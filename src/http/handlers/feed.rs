@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::Answered;
+use super::HandlerResult;
 use super::events::raw;
 use crate::domain::id::WorkspaceId;
 use crate::domain::principal::Caller;
 use crate::domain::time::Revision;
-use crate::http::answer;
-use crate::http::asked::Asked;
 use crate::http::cursor::CursorKey;
 use crate::http::journal::{self, Recording};
-use crate::http::live::{self, Source, Step};
 use crate::http::params::LIMIT_DEFAULT;
 use crate::http::problem::Problem;
+use crate::http::request::AuthenticatedRequest;
+use crate::http::response;
 use crate::http::rows;
+use crate::http::sse::{self, MessageSource, Step};
 use crate::log::journal::AnswerForm;
 use crate::log::{LogError, StoredEvent, codec};
 use crate::service::feed::InstanceFollower;
@@ -48,12 +48,12 @@ const FEED: &str = "feed";
 /// A place in the feed, and what stands there: in another history the same place holds another event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cursor {
+struct FeedCursor {
     position: u64,
     digest: String,
 }
 
-impl Cursor {
+impl FeedCursor {
     /// The place of an event.
     fn at(event: &StoredEvent) -> Self {
         let digest: [u8; 32] = Sha256::digest(&event.bytes).into();
@@ -96,45 +96,51 @@ fn another_history(name: &str) -> Problem {
 pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists the events of all workspaces, or follows them.
-pub async fn list(mut asked: Asked) -> Answered {
-    if asked.caller != Caller::Operator {
+pub async fn list(mut request: AuthenticatedRequest) -> HandlerResult {
+    if request.caller != Caller::Operator {
         return Err(Problem::forbidden("only the operator may read the feed of the whole instance"));
     }
-    let form = AnswerForm::asked(asked.headers(), FORMS)?;
+    let form = AnswerForm::negotiate(request.headers(), FORMS)?;
     if form == AnswerForm::EventStream {
-        return follow(asked).await;
+        return follow(request).await;
     }
-    let limit = asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = asked.params.text("cursor");
-    let cursor = cursor.map(|text| Cursor::read(&asked.app.cursors, "cursor", &text)).transpose()?.unwrap_or_default();
-    std::mem::take(&mut asked.params).finish()?;
-    asked.permit()?;
-    let (events, next) = page(&asked, "cursor", cursor, limit).await?;
-    record(&asked, form, &events).await?;
+    let limit = request.params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = request.params.text("cursor");
+    let cursor =
+        cursor.map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text)).transpose()?.unwrap_or_default();
+    std::mem::take(&mut request.params).finish()?;
+    request.permit()?;
+    let (events, next) = page(&request, "cursor", cursor, limit).await?;
+    record(&request, form, &events).await?;
     let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;
-    let body = FeedBody { items, next: next.text(&asked.app.cursors) };
+    let body = FeedBody { items, next: next.text(&request.app.cursors) };
     if form == AnswerForm::Json {
-        return Ok(answer::json(StatusCode::OK, answer::bytes(&body)?));
+        return Ok(response::json(StatusCode::OK, response::to_json(&body)?));
     }
-    let mut response = answer::json(StatusCode::OK, answer::bytes(&body.items)?);
-    rows::name_next(&mut response, AnswerForm::CloudeventsBatch, Some(body.next));
+    let mut response = response::json(StatusCode::OK, response::to_json(&body.items)?);
+    rows::set_next(&mut response, AnswerForm::CloudeventsBatch, Some(body.next));
     Ok(response)
 }
 
 /// The events after a place, and the place after them.
-async fn page(asked: &Asked, name: &str, cursor: Cursor, limit: usize) -> Result<(Vec<StoredEvent>, Cursor), Problem> {
+async fn page(
+    request: &AuthenticatedRequest,
+    name: &str,
+    cursor: FeedCursor,
+    limit: usize,
+) -> Result<(Vec<StoredEvent>, FeedCursor), Problem> {
     let from = cursor.clone();
-    let read = asked.app.service.reading(move |log| from.page(|after, limit| log.feed(after, limit), limit));
+    let read = request.app.service.reading(move |log| from.page(|after, limit| log.feed(after, limit), limit));
     let events = read.await?.ok_or_else(|| another_history(name))?;
-    let next = events.last().map_or(cursor, Cursor::at);
+    let next = events.last().map_or(cursor, FeedCursor::at);
     Ok((events, next))
 }
 
 /// The events of all workspaces after a place.
 struct Following {
     follower: InstanceFollower,
-    cursor: Cursor,
-    asked: Asked,
+    cursor: FeedCursor,
+    request: AuthenticatedRequest,
     /// What is recorded in the journal of each workspace that had an event in the stream.
     recordings: HashMap<WorkspaceId, Recording>,
 }
@@ -146,7 +152,7 @@ impl Following {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let form = AnswerForm::EventStream;
-                new.insert(journal::begin_of(&self.asked, event.workspace, event.revision, form).await?)
+                new.insert(journal::begin_of(&self.request, event.workspace, event.revision, form).await?)
             }
         };
         recording.sent(1);
@@ -154,24 +160,27 @@ impl Following {
     }
 }
 
-async fn follow(mut asked: Asked) -> Answered {
-    live::refuse_params(&mut asked.params, &["limit"])?;
-    let after =
-        asked.params.text("cursor").map(|text| Cursor::read(&asked.app.cursors, "cursor", &text)).transpose()?;
-    std::mem::take(&mut asked.params).finish()?;
-    let last_seen = live::last_event_id(asked.headers())?
-        .map(|id| Cursor::read(&asked.app.cursors, "Last-Event-ID", id))
+async fn follow(mut request: AuthenticatedRequest) -> HandlerResult {
+    sse::refuse_params(&mut request.params, &["limit"])?;
+    let after = request
+        .params
+        .text("cursor")
+        .map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text))
+        .transpose()?;
+    std::mem::take(&mut request.params).finish()?;
+    let last_seen = sse::last_event_id(request.headers())?
+        .map(|id| FeedCursor::read(&request.app.cursors, "Last-Event-ID", id))
         .transpose()?;
     let name = if last_seen.is_some() { "Last-Event-ID" } else { "cursor" };
     let cursor = last_seen.or(after).unwrap_or_default();
-    page(&asked, name, cursor.clone(), 1).await?;
-    let app = Arc::clone(&asked.app);
-    let (follower, room) = (app.service.follow_all()?, app.streams.room()?);
-    Ok(room.answer(Following { follower, cursor, asked, recordings: HashMap::new() }))
+    page(&request, name, cursor.clone(), 1).await?;
+    let app = Arc::clone(&request.app);
+    let (follower, permit) = (app.service.follow_all()?, app.streams.permit()?);
+    Ok(permit.into_response(Following { follower, cursor, request, recordings: HashMap::new() }))
 }
 
 /// Records in the journal of each workspace how many of its events are given.
-async fn record(asked: &Asked, form: AnswerForm, events: &[StoredEvent]) -> Result<(), Problem> {
+async fn record(request: &AuthenticatedRequest, form: AnswerForm, events: &[StoredEvent]) -> Result<(), Problem> {
     let mut given: BTreeMap<WorkspaceId, (Revision, usize)> = BTreeMap::new();
     for event in events {
         let (newest, rows) = given.entry(event.workspace).or_default();
@@ -179,12 +188,12 @@ async fn record(asked: &Asked, form: AnswerForm, events: &[StoredEvent]) -> Resu
         *rows += 1;
     }
     for (workspace, (newest, rows)) in given {
-        journal::record_of(asked, workspace, newest, form, rows).await?;
+        journal::record_of(request, workspace, newest, form, rows).await?;
     }
     Ok(())
 }
 
-impl Source for Following {
+impl MessageSource for Following {
     async fn step(&mut self) -> Result<Step, Problem> {
         let events = self.follower.read(self.cursor.position, CHUNK_EVENTS).await?;
         let mut chunk = Vec::new();
@@ -195,10 +204,10 @@ impl Source for Following {
                 why: error.to_string(),
             })?;
             self.record(stored).await?;
-            self.cursor = Cursor::at(stored);
-            live::add_message(
+            self.cursor = FeedCursor::at(stored);
+            sse::add_message(
                 &mut chunk,
-                &self.cursor.text(&self.asked.app.cursors),
+                &self.cursor.text(&self.request.app.cursors),
                 event.data.type_name(),
                 &stored.bytes,
             )?;
@@ -211,6 +220,6 @@ impl Source for Following {
     }
 
     fn position(&mut self) -> String {
-        self.cursor.text(&self.asked.app.cursors)
+        self.cursor.text(&self.request.app.cursors)
     }
 }

@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use super::environments::may_see;
 use crate::domain::command::{GrantExpiry, RevokeGrant, SetGrant};
 use crate::domain::role::EnvironmentRole;
-use crate::http::answer::{self, Paging};
-use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
 use crate::http::entity;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::{self, Paging};
 
 /// A grant's terms.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,12 +25,12 @@ pub struct GrantBody {
 }
 
 /// Lists the grants in an environment: all of them, or the caller's own.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     let only = request.only()?;
     let view = &paging.view;
-    let named = request.asked.path("env");
+    let named = request.path("env");
     let place = view.find_environment(&named.into())?;
     if !may_see(&request, place.id)? {
         return Err(Problem::not_found("environment", named));
@@ -39,15 +39,15 @@ pub async fn list(mut request: InWorkspace) -> Answered {
         let shown = view.grants(&place).filter(|(principal, _)| only.is_none_or(|own| own == *principal));
         paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant)))
     };
-    answer::about(view, &request.listing(page).await?)
+    response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows a principal's grant: anyone's, or the caller's own.
-pub async fn show(mut request: InWorkspace) -> Answered {
+pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     let only = request.only()?;
-    let (environment, named) = (request.asked.path("env"), request.asked.path("principal"));
+    let (environment, named) = (request.path("env"), request.path("principal"));
     let not_found = || Problem::not_found("grant", &format!("{named} in {environment}"));
     let place = view.find_environment(&environment.into())?;
     if !may_see(&request, place.id)? {
@@ -55,19 +55,19 @@ pub async fn show(mut request: InWorkspace) -> Answered {
     }
     let principal = view.find_principal(&named.into()).map_err(|_| not_found())?;
     let grant = view.grant(&place, &principal).filter(|_| only.is_none_or(|own| *own == principal));
-    answer::about(&view, &entity::grant(&view, &place, &principal, &grant.ok_or_else(not_found)?))
+    response::for_view(&view, &entity::grant(&view, &place, &principal, &grant.ok_or_else(not_found)?))
 }
 
 /// Gives a grant.
-pub async fn set(request: InWorkspace) -> Answered {
-    let GrantBody { role, expires_at } = request.asked.body()?;
-    let (environment, principal) = (request.asked.path("env").into(), request.asked.path("principal").into());
+pub async fn set(request: WorkspaceRequest) -> HandlerResult {
+    let GrantBody { role, expires_at } = request.body()?;
+    let (environment, principal) = (request.path("env").into(), request.path("principal").into());
     change(request, vec![SetGrant { environment, principal, role, expires_at }.into()], entities).await
 }
 
 /// Takes a grant back.
-pub async fn revoke(request: InWorkspace) -> Answered {
-    request.asked.no_body()?;
-    let (environment, principal) = (request.asked.path("env").into(), request.asked.path("principal").into());
+pub async fn revoke(request: WorkspaceRequest) -> HandlerResult {
+    request.no_body()?;
+    let (environment, principal) = (request.path("env").into(), request.path("principal").into());
     change(request, vec![RevokeGrant { environment, principal }.into()], entities).await
 }

@@ -11,14 +11,14 @@ use axum::http::{HeaderValue, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::id::EventId;
 use crate::domain::time::Revision;
-use crate::http::answer;
-use crate::http::asked::InWorkspace;
 use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response;
 use crate::log::journal::AnswerForm;
 use crate::log::published::stored_key_chain;
 use crate::proof::tile::{Tile, TileKind};
@@ -57,30 +57,30 @@ impl From<Growth> for ConsistencyBody {
 }
 
 /// Signs the durable head of the log.
-pub async fn checkpoint(mut request: InWorkspace) -> Answered {
+pub async fn checkpoint(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let checkpoint = request.asked.app.service.checkpoint(request.root.id()).await?;
-    let checkpoint = checkpoint.ok_or_else(|| Problem::not_found("workspace", request.asked.path("ws")))?;
+    std::mem::take(&mut request.params).finish()?;
+    let checkpoint = request.app.service.checkpoint(request.root.id()).await?;
+    let checkpoint = checkpoint.ok_or_else(|| Problem::not_found("workspace", request.path("ws")))?;
     Ok(uncached(TEXT, checkpoint.note().to_owned()))
 }
 
 /// Gives the records of which key of the logs followed which; none where there was one key only.
-pub async fn keys(mut request: InWorkspace) -> Answered {
+pub async fn keys(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    Ok(uncached(TEXT, request.asked.app.service.reading(stored_key_chain).await?))
+    std::mem::take(&mut request.params).finish()?;
+    Ok(uncached(TEXT, request.app.service.reading(stored_key_chain).await?))
 }
 
 /// Gives a tile of hashes, or a bundle of entries.
-pub async fn tile(mut request: InWorkspace) -> Answered {
+pub async fn tile(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let path = format!("tile/{}", request.asked.path("tile"));
+    std::mem::take(&mut request.params).finish()?;
+    let path = format!("tile/{}", request.path("tile"));
     let not_found = || Problem::not_found("tile", &path);
     let tile: Tile = path.parse().map_err(|_| not_found())?;
-    request.asked.permit()?;
-    let bytes = request.asked.app.service.tile(request.root.id(), tile).await?.ok_or_else(not_found)?;
+    request.permit()?;
+    let bytes = request.app.service.tile(request.root.id(), tile).await?.ok_or_else(not_found)?;
     if tile.kind == TileKind::Entries {
         let rows = usize::try_from(tile.width).unwrap_or(usize::MAX);
         journal::record(&request, &request.now(), AnswerForm::EntryBundle, rows).await?;
@@ -93,18 +93,18 @@ pub async fn tile(mut request: InWorkspace) -> Answered {
 }
 
 /// Gives the receipt of an event.
-pub async fn proof(mut request: InWorkspace) -> Answered {
+pub async fn proof(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let not_found = || Problem::not_found("event", request.asked.path("ref"));
+    std::mem::take(&mut request.params).finish()?;
+    let not_found = || Problem::not_found("event", request.path("ref"));
     let revision = revision(&request).await?.ok_or_else(not_found)?;
-    let receipt = request.asked.app.service.receipt(request.root.id(), revision).await?.ok_or_else(not_found)?;
+    let receipt = request.app.service.receipt(request.root.id(), revision).await?.ok_or_else(not_found)?;
     Ok(uncached(TEXT, receipt.to_string()))
 }
 
 /// The revision that a path names, by its number or by its event's id; none if there is no such event.
-async fn revision(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
-    let named = request.asked.path("ref");
+async fn revision(request: &WorkspaceRequest) -> Result<Option<Revision>, Problem> {
+    let named = request.path("ref");
     if let Ok(revision) = named.parse() {
         return Ok(Some(revision));
     }
@@ -114,15 +114,15 @@ async fn revision(request: &InWorkspace) -> Result<Option<Revision>, Problem> {
         let mut events = root.events(Revision::ZERO, root.head());
         events.find(|event| event.id == id).map(|event| event.revision)
     };
-    Ok(request.asked.permit()?.run_whole(&request.asked.app.service, found).await?)
+    Ok(request.permit()?.run_whole(&request.app.service, found).await?)
 }
 
 /// Proves that the log only grew.
-pub async fn consistency(mut request: InWorkspace) -> Answered {
+pub async fn consistency(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    let (from, to) = sizes(&mut request.asked.params)?;
+    let (from, to) = sizes(&mut request.params)?;
     let workspace = request.root.id();
-    let size = request.asked.app.service.tree(workspace).await?.map_or(0, |tree| tree.size);
+    let size = request.app.service.tree(workspace).await?.map_or(0, |tree| tree.size);
     let to = to.unwrap_or(size);
     if to > size {
         return Err(Problem::invalid(format!("`to`: the log has {size} events, not `{to}`")));
@@ -130,9 +130,9 @@ pub async fn consistency(mut request: InWorkspace) -> Answered {
     if !(1..=to).contains(&from) {
         return Err(Problem::invalid(format!("`from`: `{from}` is not from 1 to `to`, {to}")));
     }
-    let growth = request.asked.app.service.growth(workspace, from, to).await?;
-    let body = answer::bytes(&ConsistencyBody::from(growth))?;
-    Ok(answer::json(axum::http::StatusCode::OK, body))
+    let growth = request.app.service.growth(workspace, from, to).await?;
+    let body = response::to_json(&ConsistencyBody::from(growth))?;
+    Ok(response::json(axum::http::StatusCode::OK, body))
 }
 
 fn sizes(params: &mut Params) -> Result<(u64, Option<u64>), Problem> {
@@ -145,6 +145,6 @@ fn sizes(params: &mut Params) -> Result<(u64, Option<u64>), Problem> {
 fn uncached(content_type: HeaderValue, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer::forbid_storing(response.headers_mut());
+    response::set_no_store(response.headers_mut());
     response
 }

@@ -12,11 +12,11 @@ use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::id::WorkspaceId;
 use crate::domain::name::WorkspaceName;
 use crate::http::problem::Problem;
-use crate::http::{App, answer};
+use crate::http::{App, response};
 
 /// What stands before the path of a decision point, to ask about it (RFC 8615).
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
@@ -53,14 +53,14 @@ impl MetadataBody {
 }
 
 /// Describes a workspace as a decision point, under the identifier that was asked for.
-pub async fn show(State(app): State<Arc<App>>, path: Option<Path<String>>, uri: Uri) -> Answered {
+pub async fn show(State(app): State<Arc<App>>, path: Option<Path<String>>, uri: Uri) -> HandlerResult {
     let named = path.map(|Path(named)| named).unwrap_or_default();
     if named.parse::<WorkspaceName>().is_err() && named.parse::<WorkspaceId>().is_err() {
         return Err(Problem::not_found("workspace", &named));
     }
     let asked = uri.path().strip_prefix(WELL_KNOWN).unwrap_or_default();
     let body = MetadataBody::of(format!("{}{asked}", app.base_url));
-    Ok(kept_a_while(answer::json(StatusCode::OK, answer::bytes(&body)?)))
+    Ok(kept_a_while(response::json(StatusCode::OK, response::to_json(&body)?)))
 }
 
 /// It changes with the configuration only.

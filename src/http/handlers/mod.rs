@@ -34,4 +34,4 @@ use axum::http::Response;
 use super::problem::Problem;
 
 /// What a handler gives.
-pub type Answered = Result<Response<Body>, Problem>;
+pub type HandlerResult = Result<Response<Body>, Problem>;

@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Response, StatusCode};
 
-use super::Answered;
+use super::HandlerResult;
 use crate::clock::ClockError;
 use crate::domain::id::TokenId;
 use crate::http::problem::Problem;
-use crate::http::{App, answer, openapi};
+use crate::http::{App, openapi, response};
 use crate::log::{LogError, PresentedId};
 
 fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
@@ -21,7 +21,7 @@ fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
 }
 
 /// Says that the process lives, and that it need not be started again.
-pub async fn healthz(State(app): State<Arc<App>>) -> Answered {
+pub async fn healthz(State(app): State<Arc<App>>) -> HandlerResult {
     match app.service.failed() {
         None => Ok(text("ok\n", "text/plain; charset=utf-8")),
         Some(thread) => {
@@ -32,7 +32,7 @@ pub async fn healthz(State(app): State<Arc<App>>) -> Answered {
 }
 
 /// Says whether changes are taken, the store can be read, and the clock shows a time to judge by.
-pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
+pub async fn readyz(State(app): State<Arc<App>>) -> HandlerResult {
     let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
     app.service.reading(move |log| log.credential(nobody)).await?;
     let service = &app.service;
@@ -56,12 +56,12 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Answered {
 }
 
 /// The metrics, in the text format of Prometheus.
-pub async fn metrics(State(app): State<Arc<App>>) -> Answered {
+pub async fn metrics(State(app): State<Arc<App>>) -> HandlerResult {
     Ok(text((app.metrics)(), "text/plain; version=0.0.4; charset=utf-8"))
 }
 
 /// The description of this API, which is made once.
 pub async fn openapi_json(State(app): State<Arc<App>>) -> Response<Body> {
     let document = app.openapi.get_or_init(|| openapi::document(&app.base_url).to_string().into());
-    answer::json(StatusCode::OK, document.clone())
+    response::json(StatusCode::OK, document.clone())
 }

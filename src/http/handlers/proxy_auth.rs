@@ -13,14 +13,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::access::accepts;
 use crate::domain::id::ProxyTokenId;
 use crate::domain::view::View;
 use crate::http::App;
-use crate::http::asked::{path_params, path_value, presented};
-use crate::http::body::answer_first;
+use crate::http::body::respond_early;
 use crate::http::problem::Problem;
+use crate::http::request::{path_params, path_value, presented};
 use crate::service::Presented;
 use crate::service::mint::Secret;
 
@@ -39,11 +39,11 @@ fn presented_token(headers: &HeaderMap) -> Option<Presented> {
 /// counts, and the answer does not wait for it.
 pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let answer = judge(&app, parts).await.into_response();
-    answer_first(answer, body).await
+    let response = authorize(&app, parts).await.into_response();
+    respond_early(response, body).await
 }
 
-async fn judge(app: &App, mut parts: Parts) -> Answered {
+async fn authorize(app: &App, mut parts: Parts) -> HandlerResult {
     let presented = presented_token(&parts.headers).ok_or_else(no_good_token)?;
     let Some((token, view)) = app.service.authenticate_proxy_token(&presented).await? else {
         app.count_failure(&presented, &parts)?;

@@ -3,17 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use crate::domain::id::{ReadId, WorkspaceId};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::http::accept::FORMS_OF_ROWS;
-use crate::http::answer::Page;
-use crate::http::asked::InWorkspace;
 use crate::http::cursor::CursorKey;
 use crate::http::journal;
 use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::Page;
 use crate::http::rows;
 use crate::log::journal::{AnswerForm, AuditReader, ReadFilter, StoredRead};
 
@@ -110,7 +110,7 @@ const COLUMNS: &[&str] =
 
 /// What a cursor holds: the question it belongs to, what there was when the first page was asked for, and how far it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place {
+struct ReadsCursor {
     workspace: WorkspaceId,
     query: ReadsQuery,
     revision: Revision,
@@ -119,25 +119,27 @@ struct Place {
     after: u64,
 }
 
-impl Place {
+impl ReadsCursor {
     /// Where a page begins: where the cursor says, or at the oldest read of all that there are now.
-    async fn of(request: &InWorkspace, query: ReadsQuery, cursor: Option<String>) -> Result<Self, Problem> {
+    async fn of(request: &WorkspaceRequest, query: ReadsQuery, cursor: Option<String>) -> Result<Self, Problem> {
         let workspace = request.root.id();
         if let Some(cursor) = cursor {
-            let place: Option<Self> = request.asked.app.cursors.open(READS, &cursor);
-            return place.filter(|place| place.workspace == workspace && place.query == query).ok_or_else(|| {
-                Problem::invalid(
-                    "`cursor`: this is not the `next` of a page of the same question; ask again without it",
-                )
-            });
+            let position: Option<Self> = request.app.cursors.open(READS, &cursor);
+            return position.filter(|position| position.workspace == workspace && position.query == query).ok_or_else(
+                || {
+                    Problem::invalid(
+                        "`cursor`: this is not the `next` of a page of the same question; ask again without it",
+                    )
+                },
+            );
         }
-        let newest = request.asked.app.service.reading(move |log| log.newest_read(workspace)).await?;
+        let newest = request.app.service.reading(move |log| log.newest_read(workspace)).await?;
         let now = request.now();
         let (revision, instant) = (now.revision(), now.instant().micros());
         Ok(Self { workspace, query, revision, instant, newest, after: 0 })
     }
 
-    fn view(&self, request: &InWorkspace) -> Result<View, Problem> {
+    fn view(&self, request: &WorkspaceRequest) -> Result<View, Problem> {
         request.view_at(At::Both(self.revision, Instant::from_micros(self.instant)))
     }
 
@@ -152,33 +154,33 @@ impl Place {
 }
 
 /// Lists who read the audit, a page at a time in every form. That this was read is recorded too, for the next one who asks.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
-    request.asked.permit()?;
-    let limit = request.asked.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = request.asked.params.text("cursor");
-    let (query, reader) = ReadsQuery::of(&mut request.asked.params)?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let place = Place::of(&request, query, cursor).await?;
-    let view = place.view(&request)?;
-    let page = page(&request, &place, reader, limit).await?;
+    let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
+    request.permit()?;
+    let limit = request.params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = request.params.text("cursor");
+    let (query, reader) = ReadsQuery::of(&mut request.params)?;
+    std::mem::take(&mut request.params).finish()?;
+    let position = ReadsCursor::of(&request, query, cursor).await?;
+    let view = position.view(&request)?;
+    let page = page(&request, &position, reader, limit).await?;
     journal::record(&request, &view, form, page.items.len()).await?;
-    let Place { workspace, revision, query, .. } = place;
-    rows::give(form, COLUMNS, &view, ReadsAbout { workspace, revision, at: view.instant(), query }, page)
+    let ReadsCursor { workspace, revision, query, .. } = position;
+    rows::page_response(form, COLUMNS, &view, ReadsAbout { workspace, revision, at: view.instant(), query }, page)
 }
 
 async fn page(
-    request: &InWorkspace,
-    place: &Place,
+    request: &WorkspaceRequest,
+    position: &ReadsCursor,
     reader: Option<AuditReader>,
     limit: usize,
 ) -> Result<Page<ReadRow>, Problem> {
-    let (workspace, filter) = (place.workspace, place.filter(reader));
-    let found = request.asked.app.service.reading(move |log| log.reads(workspace, &filter, limit.saturating_add(1)));
+    let (workspace, filter) = (position.workspace, position.filter(reader));
+    let found = request.app.service.reading(move |log| log.reads(workspace, &filter, limit.saturating_add(1)));
     let mut found = found.await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| place.cursor(&request.asked.app.cursors, last.sequence));
+    let next = found.last().filter(|_| more).map(|last| position.cursor(&request.app.cursors, last.sequence));
     Ok(Page { items: found.into_iter().map(ReadRow::from).collect(), next })
 }

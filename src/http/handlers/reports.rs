@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answered;
+use super::HandlerResult;
 use super::audit::presented;
 use crate::audit::credentials::{AnyCredential, Credentials};
 use crate::audit::report::body::{Heading, Period, ReportQuery};
@@ -17,11 +17,11 @@ use crate::domain::principal::CredentialId;
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
 use crate::http::accept::FORMS_OF_REPORTS;
-use crate::http::answer;
-use crate::http::asked::InWorkspace;
 use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response;
 use crate::log::journal::AnswerForm;
 
 /// What a report's page may do: as it says of itself, and what only a header can say. It runs nothing and loads nothing.
@@ -37,43 +37,43 @@ pub struct ReportsBody {
 }
 
 /// Lists the reports. It says nothing of the workspace, so it is no reading of the audit.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     let items = ReportName::ALL.iter().map(|name| name.card()).collect();
-    Ok(answer::json(StatusCode::OK, answer::bytes(&ReportsBody { items })?))
+    Ok(response::json(StatusCode::OK, response::to_json(&ReportsBody { items })?))
 }
 
 /// Gives a report in full.
-pub async fn give(mut request: InWorkspace) -> Answered {
+pub async fn give(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
     let name = name(&request)?;
-    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_REPORTS)?;
+    let form = AnswerForm::negotiate(request.headers(), FORMS_OF_REPORTS)?;
     let (view, pinned) = view(&mut request, name)?;
-    let (query, period) = query(&mut request.asked.params, name)?;
+    let (query, period) = query(&mut request.params, name)?;
     let heading = Heading::new(name, &view, period, query);
     let mut asked = asked(&request, &heading, view.clone(), period)?;
     if !pinned && matches!(name, ReportName::ServiceUsers | ReportName::Dormant) {
         asked.uses = Some(uses(&request, view.clone()).await?);
     }
     let make = move || report(name, &asked).map(|made| Written::of(&made, &heading, form));
-    let permit = request.asked.permit()?;
-    let made = permit.run_whole(&request.asked.app.service, make).await?;
+    let permit = request.permit()?;
+    let made = permit.run_whole(&request.app.service, make).await?;
     let written = made.map_err(|too_large| refuse(name, too_large))??;
     permit.cover(written.bytes.len())?;
     journal::record(&request, &view, form, written.rows).await?;
     Ok(written.answer(&view, form))
 }
 
-fn name(request: &InWorkspace) -> Result<ReportName, Problem> {
-    let name = request.asked.path("name").parse();
+fn name(request: &WorkspaceRequest) -> Result<ReportName, Problem> {
+    let name = request.path("name").parse();
     name.map_err(|unknown: crate::audit::report::catalogue::UnknownReport| {
         Problem::new(StatusCode::NOT_FOUND, "not_found", unknown.to_string())
     })
 }
 
 /// The view that a report is of, and whether the caller named it.
-fn view(request: &mut InWorkspace, name: ReportName) -> Result<(View, bool), Problem> {
+fn view(request: &mut WorkspaceRequest, name: ReportName) -> Result<(View, bool), Problem> {
     let (view, pinned) = request.view()?;
     if pinned && name.card().when == When::Now {
         return Err(Problem::invalid(format!(
@@ -113,7 +113,7 @@ fn days(params: &mut Params) -> Result<u32, Problem> {
 }
 
 /// What is asked, with names looked up: a period's in all that is known, an instant's as of that instant.
-fn asked(request: &InWorkspace, heading: &Heading, view: View, period: Period) -> Result<Asked, Problem> {
+fn asked(request: &WorkspaceRequest, heading: &Heading, view: View, period: Period) -> Result<Asked, Problem> {
     let ReportQuery { environment, principal, days } = &heading.query;
     let span = Span::new(period.from, period.until)
         .map_err(|(from, until)| Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))?;
@@ -152,8 +152,8 @@ fn check_ever(
 
 /// When each live credential was last used: as it was noted, or for a change that the log has, which may have been recorded
 /// elsewhere.
-async fn uses(request: &InWorkspace, view: View) -> Result<Uses, Problem> {
-    let (service, permit) = (&request.asked.app.service, request.asked.permit()?);
+async fn uses(request: &WorkspaceRequest, view: View) -> Result<Uses, Problem> {
+    let (service, permit) = (&request.app.service, request.permit()?);
     let (credentials, acts) =
         permit.run_whole(service, move || (Credentials::new(view.clone()).all().to_vec(), last_acts(&view))).await?;
     let ids = credentials.iter().copied().map(presented).collect();
@@ -200,7 +200,7 @@ impl Written {
                 let inline = format!("inline; filename=\"{}\"", heading.file_name("html"));
                 (made.html(heading).into_bytes(), Some(inline))
             }
-            _ => (answer::bytes(&made.body(heading))?, None),
+            _ => (response::to_json(&made.body(heading))?, None),
         };
         Ok(Self { bytes, rows: made.rows.len(), disposition })
     }
@@ -209,13 +209,13 @@ impl Written {
         let mut response = Response::new(Body::from(self.bytes));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, form.content_type());
-        answer::forbid_storing(headers);
-        answer::name_view(headers, view);
+        response::set_no_store(headers);
+        response::set_view(headers, view);
         if let Some(Ok(disposition)) = self.disposition.map(HeaderValue::try_from) {
             headers.insert(CONTENT_DISPOSITION, disposition);
         }
         if form == AnswerForm::Html {
-            answer::confine(headers, PAGE_POLICY);
+            response::set_page_policy(headers, PAGE_POLICY);
         }
         response
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use super::environments::may_see;
 use crate::domain::catalogue::RESOURCE_TYPES;
 use crate::domain::command::{
@@ -14,11 +14,11 @@ use crate::domain::command::{
 use crate::domain::id::EnvironmentId;
 use crate::domain::rejection::Rejection;
 use crate::domain::view::{PlacementView, View};
-use crate::http::answer::{self, Paging};
-use crate::http::asked::InWorkspace;
 use crate::http::change::{change, entities};
 use crate::http::entity;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::{self, Paging};
 
 /// Where a resource is placed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -29,38 +29,38 @@ pub struct PlacementBody {
 }
 
 /// Lists resource types: the built-in ones, then the workspace's own.
-pub async fn list_types(mut request: InWorkspace) -> Answered {
+pub async fn list_types(mut request: WorkspaceRequest) -> HandlerResult {
     let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
     let view = &paging.view;
     let built_in = RESOURCE_TYPES.iter().filter(|_| view.exists()).map(|(name, _)| *name);
     let names = built_in.chain(view.resource_types().map(|own| own.name.as_str()));
-    answer::about(view, &paging.page(names.filter_map(|name| entity::resource_type(view, name))))
+    response::for_view(view, &paging.page(names.filter_map(|name| entity::resource_type(view, name))))
 }
 
 /// Shows a resource type.
-pub async fn show_type(mut request: InWorkspace) -> Answered {
+pub async fn show_type(mut request: WorkspaceRequest) -> HandlerResult {
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
-    let named = request.asked.path("type");
+    let named = request.path("type");
     let found = entity::resource_type(&view, named).ok_or_else(|| Problem::not_found("resource type", named))?;
-    answer::about(&view, &found)
+    response::for_view(&view, &found)
 }
 
 /// Defines a resource type.
-pub async fn define_type(request: InWorkspace) -> Answered {
-    let command: DefineResourceType = request.asked.body()?;
+pub async fn define_type(request: WorkspaceRequest) -> HandlerResult {
+    let command: DefineResourceType = request.body()?;
     change(request, vec![command.into()], entities).await
 }
 
 /// Lists where resources live: all of them, or those in environments that the caller has access to.
-pub async fn list(mut request: InWorkspace) -> Answered {
+pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     let paging = Paging::of(&mut request)?;
-    let resource_type = request.asked.params.text("type");
-    let environment = request.asked.params.text("environment");
-    std::mem::take(&mut request.asked.params).finish()?;
+    let resource_type = request.params.text("type");
+    let environment = request.params.text("environment");
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
     let view = &paging.view;
     let only = environment.map(|named| known_environment(&request, view, &named.into())).transpose()?;
@@ -79,11 +79,11 @@ pub async fn list(mut request: InWorkspace) -> Answered {
         (None, Some(named)) => paging.pick(view.placements_of(named), row),
         (None, None) => paging.pick(view.placements(), row),
     };
-    answer::about(view, &request.listing(page).await?)
+    response::for_view(view, &request.listing(page).await?)
 }
 
 /// Which environments' resources the caller may know of; none if all of them.
-fn seen(request: &InWorkspace, view: &View) -> Result<Option<BTreeSet<EnvironmentId>>, Problem> {
+fn seen(request: &WorkspaceRequest, view: &View) -> Result<Option<BTreeSet<EnvironmentId>>, Problem> {
     if request.only()?.is_none() {
         return Ok(None);
     }
@@ -94,7 +94,7 @@ fn seen(request: &InWorkspace, view: &View) -> Result<Option<BTreeSet<Environmen
 /// The environment that a filter names in the view: none if it is not there at that time, an error if, as far as the caller
 /// may know, it never was.
 fn known_environment(
-    request: &InWorkspace,
+    request: &WorkspaceRequest,
     view: &View,
     named: &EnvironmentRef,
 ) -> Result<Option<EnvironmentId>, Problem> {
@@ -105,16 +105,16 @@ fn known_environment(
 }
 
 /// Makes sure that there is a resource type, or will be later than the view.
-fn check_type(request: &InWorkspace, view: &View, named: &str) -> Result<(), Problem> {
+fn check_type(request: &WorkspaceRequest, view: &View, named: &str) -> Result<(), Problem> {
     let reference = named.into();
     view.find_resource_type(&reference).or_else(|_| request.now().find_resource_type(&reference))?;
     Ok(())
 }
 
 /// Shows where a resource lives.
-pub async fn show(mut request: InWorkspace) -> Answered {
+pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
     let (view, _) = request.view()?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     request.only()?;
     let reference = named(&request);
     let not_found = || Problem::not_found("placed resource", &reference.to_string());
@@ -123,17 +123,17 @@ pub async fn show(mut request: InWorkspace) -> Answered {
         return Err(not_found());
     }
     let shown = entity::resource(&view, &found).ok_or_else(not_found)?;
-    answer::about(&view, &shown)
+    response::for_view(&view, &shown)
 }
 
-fn named(request: &InWorkspace) -> ResourceRef {
-    let (resource_type, id) = (request.asked.path("type").to_owned(), request.asked.path("id").to_owned());
+fn named(request: &WorkspaceRequest) -> ResourceRef {
+    let (resource_type, id) = (request.path("type").to_owned(), request.path("id").to_owned());
     ResourceRef { resource_type, id }
 }
 
 /// Places a resource in an environment, or moves it there.
-pub async fn place(request: InWorkspace) -> Answered {
-    let PlacementBody { environment } = request.asked.body()?;
+pub async fn place(request: WorkspaceRequest) -> HandlerResult {
+    let PlacementBody { environment } = request.body()?;
     let ResourceRef { resource_type, id } = named(&request);
     let id = id.parse().map_err(|error| Rejection::invalid_text("id", &error))?;
     let resource = ResourceSpec { resource_type: resource_type.into(), id };
@@ -141,8 +141,8 @@ pub async fn place(request: InWorkspace) -> Answered {
 }
 
 /// Takes the placement of a resource back.
-pub async fn remove(request: InWorkspace) -> Answered {
-    request.asked.no_body()?;
+pub async fn remove(request: WorkspaceRequest) -> HandlerResult {
+    request.no_body()?;
     let resource = named(&request);
     change(request, vec![RemoveResource { resource }.into()], entities).await
 }

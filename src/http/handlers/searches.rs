@@ -9,18 +9,19 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Answered;
+use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, Properties, Unread, asker, check_content_type, check_may_ask, read_question_of_any_size,
+    ActionBody, EntityBody, IgnoredObject, Properties, asker, check_content_type, check_may_ask,
+    read_question_of_any_size,
 };
 use crate::audit::search::{Asker, Search, Sought, Unsifted};
 use crate::domain::object::object;
 use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
-use crate::http::answer::{self, Paging, SearchPage};
-use crate::http::asked::InWorkspace;
 use crate::http::budget::Permit;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::{self, Paging, SearchPage};
 use crate::http::rows::{self, Gathered};
 use crate::service::Service;
 
@@ -51,7 +52,7 @@ pub struct PageBody {
     pub limit: Option<u64>,
     /// More about it; none of it is known here.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub properties: Unread,
+    pub properties: IgnoredObject,
 }
 
 /// Who may (§8.4).
@@ -68,7 +69,7 @@ pub struct SubjectSearchBody {
     pub resource: EntityBody,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
     /// Which page of the results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
@@ -88,7 +89,7 @@ pub struct ResourceSearchBody {
     pub resource: SoughtBody,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
     /// Which page of the results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
@@ -105,7 +106,7 @@ pub struct ActionSearchBody {
     pub resource: EntityBody,
     /// In which circumstances; no rule looks at them.
     #[serde(default, deserialize_with = "object", skip_serializing)]
-    pub context: Unread,
+    pub context: IgnoredObject,
     /// Which page of the results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
@@ -197,33 +198,33 @@ impl SearchBody for ActionSearchBody {
 }
 
 /// Searches for subjects.
-pub async fn subjects(request: InWorkspace) -> Answered {
+pub async fn subjects(request: WorkspaceRequest) -> HandlerResult {
     search::<SubjectSearchBody>(request).await
 }
 
 /// Searches for resources.
-pub async fn resources(request: InWorkspace) -> Answered {
+pub async fn resources(request: WorkspaceRequest) -> HandlerResult {
     search::<ResourceSearchBody>(request).await
 }
 
 /// Searches for actions.
-pub async fn actions(request: InWorkspace) -> Answered {
+pub async fn actions(request: WorkspaceRequest) -> HandlerResult {
     search::<ActionSearchBody>(request).await
 }
 
-async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
+async fn search<T: SearchBody>(mut request: WorkspaceRequest) -> HandlerResult {
     check_content_type(&request)?;
-    let explain = request.asked.params.flag("explain")?;
+    let explain = request.params.flag("explain")?;
     let body: T = read_question_of_any_size(&request, "search request").await?;
     let asker = asker(&request);
     let paging = Paging::of_search(&mut request, page(body.page())?, &identity(&body, &asker)?)?;
-    std::mem::take(&mut request.asked.params).finish()?;
+    std::mem::take(&mut request.params).finish()?;
     let view = paging.view.clone();
     if let Some(subject) = body.subject() {
         check_may_ask(&asker, &view, subject)?;
     }
-    let permit = request.asked.permit()?;
-    let (service, looked_at, sought) = (&request.asked.app.service, view.clone(), body.sought());
+    let permit = request.permit()?;
+    let (service, looked_at, sought) = (&request.app.service, view.clone(), body.sought());
     let unsifted = permit.run(service, move || Arc::new(Unsifted::new(looked_at, asker, sought))).await?;
     permit.grow(unsifted.bytes().saturating_mul(2))?;
     let search = sifted(service, &permit, unsifted).await?;
@@ -231,7 +232,7 @@ async fn search<T: SearchBody>(mut request: InWorkspace) -> Answered {
         rows::gather(service, &permit, &search, paging.first(), paging.limit).await?;
     let page = NextBody { next_token: paging.next(next).unwrap_or_default(), count: results.len() };
     let context = explain.then(|| FoundIn { revision: view.revision(), at: view.instant() });
-    answer::about(&view, &FoundBody { page, context, results })
+    response::for_view(&view, &FoundBody { page, context, results })
 }
 
 /// The search among what the asker may hear of, sifted in pieces.
@@ -250,7 +251,7 @@ fn page(page: &PageBody) -> Result<SearchPage, Problem> {
 
 /// What makes two requests pages of one search: all that counts of the question, and what the asker may be told of.
 fn identity(body: &impl Serialize, asker: &Asker) -> Result<Vec<u8>, Problem> {
-    let mut identity = answer::bytes(body)?;
+    let mut identity = response::to_json(body)?;
     if identity.len() > SEARCH_BYTES_MAX {
         return Err(Problem::malformed(format!("what is searched for is over {SEARCH_BYTES_MAX} bytes")));
     }

@@ -16,9 +16,9 @@ use utoipa::openapi::{
 
 use parameters::parameters;
 
-use super::answer::NamedCheckpoint;
 use super::problem::ProblemBody;
-use super::routes::{Gives, Kind, Route, SchemaOf, Who, table};
+use super::response::NamedCheckpoint;
+use super::routes::{Kind, ResponseContent, Route, SchemaOf, Who, table};
 use crate::domain::command::Command;
 
 /// What can go wrong with any request that needs a credential, by status.
@@ -187,15 +187,17 @@ fn success(route: &Route) -> &'static str {
 /// Every form that an answer has. What is no JSON is text to the document.
 fn with_content(response: ResponseBuilder, route: &Route, generator: &mut SchemaGenerator) -> ResponseBuilder {
     let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
-    let response = match route.gives {
-        Gives::Nothing => response,
-        Gives::Text(media_type) => response.content(media_type, text()),
-        Gives::Bytes(media_type) => response.content(media_type, Content::default()),
-        Gives::Object => {
+    let response = match route.content {
+        ResponseContent::Nothing => response,
+        ResponseContent::Text(media_type) => response.content(media_type, text()),
+        ResponseContent::Bytes(media_type) => response.content(media_type, Content::default()),
+        ResponseContent::Object => {
             response.content("application/json", Content::new(Some(ObjectBuilder::new().schema_type(Type::Object))))
         }
-        Gives::Shape(schema) => response.content("application/json", Content::new(Some(reference(&schema(generator))))),
-        Gives::Change(entities) => {
+        ResponseContent::Shape(schema) => {
+            response.content("application/json", Content::new(Some(reference(&schema(generator)))))
+        }
+        ResponseContent::Change(entities) => {
             response.content("application/json", Content::new(Some(change_schema(entities, generator))))
         }
     };

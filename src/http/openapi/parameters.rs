@@ -4,8 +4,8 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
 use utoipa::openapi::{Object, ObjectBuilder, Required, Type};
 
-use crate::http::asked::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::http::params::LIMIT_MAX;
+use crate::http::request::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::http::routes::{Kind, Route, Who};
 
 /// The parameters of a route, in the order in which they are described.
@@ -13,19 +13,19 @@ pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
     let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let named = named.map(|name| name.trim_start_matches('*'));
     let in_path = named.map(|name| parameter(name, ParameterIn::Path, Required::True));
-    let sizes = if route.kind == Kind::Growth { sizes() } else { Vec::new() };
+    let sizes = if route.kind == Kind::Consistency { sizes() } else { Vec::new() };
     let reads: &[&str] = &["at", "revision", "at_least"];
     let pages: &[&str] = &["limit", "cursor"];
     let (first, second, third): (&[&str], &[&str], &[&str]) = match (route.kind, route.who) {
         (_, Who::ProxyTokens) => (&["accepted"], &[], &[]),
-        (Kind::Plain | Kind::Growth, _) => (&[], &[], &[]),
+        (Kind::Plain | Kind::Consistency, _) => (&[], &[], &[]),
         (Kind::Read, _) => (reads, &[], &[]),
         (Kind::List(filters) | Kind::Log(filters), _) => (reads, pages, filters),
         (Kind::Journal(filters), _) => (&[], pages, filters),
         (Kind::Feed, _) => (pages, &[], &[]),
         (Kind::Report(filters), _) => (reads, &[], filters),
         (Kind::Decide, _) => (reads, &["explain"], &[]),
-        (Kind::Foresee | Kind::Write, _) => (&["reason"], &[], &[]),
+        (Kind::Simulate | Kind::Write, _) => (&["reason"], &[], &[]),
     };
     let in_query = first.iter().chain(second).chain(third).chain(route.parameters);
     let in_query = in_query.map(|name| parameter(name, ParameterIn::Query, Required::False));

@@ -21,13 +21,13 @@ fn token_rows() -> Vec<Route> {
     let one = "/v1/workspaces/{ws}/tokens/{tok}";
     vec![
         post(of_member, "Issues a token for a member", Principals, tokens::issue_for_member)
-            .takes::<tokens::TokenBody>()
+            .accepts::<tokens::TokenBody>()
             .changes(TOKEN),
         post(of_service_user, "Issues a token for a service user", Administrators, tokens::issue_for_service_user)
-            .takes::<tokens::TokenBody>()
+            .accepts::<tokens::TokenBody>()
             .changes(TOKEN),
         get(all, "Lists API tokens", Principals, tokens::list).lists::<TokenEntity>(),
-        get(one, "Shows an API token", Principals, tokens::show).gives::<TokenEntity>(),
+        get(one, "Shows an API token", Principals, tokens::show).returns::<TokenEntity>(),
         delete(one, "Takes an API token back", Principals, tokens::revoke),
     ]
 }
@@ -40,11 +40,11 @@ fn proxy_token_rows() -> Vec<Route> {
     vec![
         get(all, "Lists proxy tokens", Auditors, proxy_tokens::list).lists::<ProxyTokenEntity>(),
         post(all, "Makes a proxy token", Administrators, proxy_tokens::create)
-            .takes::<CreateProxyToken>()
+            .accepts::<CreateProxyToken>()
             .changes(PROXY_TOKEN),
-        get(one, "Shows a proxy token", Auditors, proxy_tokens::show).gives::<ProxyTokenEntity>(),
+        get(one, "Shows a proxy token", Auditors, proxy_tokens::show).returns::<ProxyTokenEntity>(),
         put(scope, rescopes, Administrators, proxy_tokens::set_environments)
-            .takes::<proxy_tokens::ScopeBody>()
+            .accepts::<proxy_tokens::ScopeBody>()
             .changes(PROXY_TOKEN),
         delete(one, "Takes a proxy token back", Administrators, proxy_tokens::revoke),
     ]
@@ -56,9 +56,9 @@ fn access_key_rows() -> Vec<Route> {
     vec![
         get(all, "Lists access keys", Auditors, access_keys::list).lists::<AccessKeyEntity>(),
         post(all, "Makes an access key", Administrators, access_keys::issue)
-            .takes::<IssueAccessKey>()
+            .accepts::<IssueAccessKey>()
             .changes(ACCESS_KEY),
-        get(one, "Shows an access key", Auditors, access_keys::show).gives::<AccessKeyEntity>(),
+        get(one, "Shows an access key", Auditors, access_keys::show).returns::<AccessKeyEntity>(),
         delete(one, "Takes an access key back", Administrators, access_keys::revoke),
     ]
 }

@@ -20,7 +20,7 @@ pub(super) fn rows() -> Vec<Route> {
             .bytes("application/octet-stream"),
         get("/v1/workspaces/{ws}/log/proof/{ref}", proves, Auditors, log::proof).kind(Kind::Plain).text("text/plain"),
         get(consistency, "Proves that the log only grew from one size to another", Auditors, log::consistency)
-            .kind(Kind::Growth)
-            .gives::<log::ConsistencyBody>(),
+            .kind(Kind::Consistency)
+            .returns::<log::ConsistencyBody>(),
     ]
 }

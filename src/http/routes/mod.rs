@@ -18,8 +18,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::App;
-use super::answer::Page;
-use super::guard::{self, Guard};
+use super::cross_site::{self, Guard};
+use super::response::Page;
 use crate::log::journal::AnswerForm;
 
 /// Who may ask.
@@ -63,9 +63,9 @@ pub enum Kind {
     /// Decides in a view.
     Decide,
     /// Compares two sizes of a log.
-    Growth,
+    Consistency,
     /// Asks what commands would change.
-    Foresee,
+    Simulate,
     /// Makes a change.
     Write,
 }
@@ -75,7 +75,7 @@ pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// What an answer holds.
 #[derive(Clone, Copy)]
-pub enum Gives {
+pub enum ResponseContent {
     /// Nothing.
     Nothing,
     /// Text of a media type.
@@ -109,7 +109,7 @@ pub struct Route {
     /// The status of success.
     pub status: u16,
     /// What the answer holds.
-    pub gives: Gives,
+    pub content: ResponseContent,
     /// The forms that the answer can be asked for in, by `Accept`; one if it makes no difference.
     pub forms: &'static [AnswerForm],
     handler: Handler,
@@ -124,10 +124,11 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 impl Route {
     fn new(method: Option<Method>, path: &'static str, summary: &'static str, who: Who, handler: Handler) -> Self {
         let read = method.as_ref().is_none_or(|method| method == Method::GET);
-        let (kind, gives) = if read { (Kind::Read, Gives::Nothing) } else { (Kind::Write, Gives::Change(&[])) };
+        let (kind, content) =
+            if read { (Kind::Read, ResponseContent::Nothing) } else { (Kind::Write, ResponseContent::Change(&[])) };
         let status = if method == Some(Method::POST) { 201 } else { 200 };
         let (parameters, forms) = (&[], &[AnswerForm::Json]);
-        Self { method, path, summary, who, kind, parameters, body: None, status, gives, forms, handler }
+        Self { method, path, summary, who, kind, parameters, body: None, status, content, forms, handler }
     }
 
     fn kind(self, kind: Kind) -> Self {
@@ -138,32 +139,32 @@ impl Route {
         Self { parameters, ..self }
     }
 
-    fn takes<T: JsonSchema>(self) -> Self {
+    fn accepts<T: JsonSchema>(self) -> Self {
         Self { body: Some(of::<T>), ..self }
     }
 
-    fn gives<T: JsonSchema>(self) -> Self {
-        Self { gives: Gives::Shape(of::<T>), ..self }
+    fn returns<T: JsonSchema>(self) -> Self {
+        Self { content: ResponseContent::Shape(of::<T>), ..self }
     }
 
     fn lists<T: JsonSchema>(self) -> Self {
-        Self { kind: Kind::List(&[]), gives: Gives::Shape(of::<Page<T>>), ..self }
+        Self { kind: Kind::List(&[]), content: ResponseContent::Shape(of::<Page<T>>), ..self }
     }
 
     fn changes(self, entities: &'static [(&'static str, SchemaOf)]) -> Self {
-        Self { gives: Gives::Change(entities), ..self }
+        Self { content: ResponseContent::Change(entities), ..self }
     }
 
     fn text(self, media_type: &'static str) -> Self {
-        Self { gives: Gives::Text(media_type), ..self }
+        Self { content: ResponseContent::Text(media_type), ..self }
     }
 
     fn bytes(self, media_type: &'static str) -> Self {
-        Self { gives: Gives::Bytes(media_type), ..self }
+        Self { content: ResponseContent::Bytes(media_type), ..self }
     }
 
     fn object(self) -> Self {
-        Self { gives: Gives::Object, ..self }
+        Self { content: ResponseContent::Object, ..self }
     }
 
     fn forms(self, forms: &'static [AnswerForm]) -> Self {

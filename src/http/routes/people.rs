@@ -18,10 +18,10 @@ fn member_rows() -> Vec<Route> {
     let one = "/v1/workspaces/{ws}/members/{user}";
     vec![
         get(all, "Lists members", Principals, members::list).lists::<MemberEntity>(),
-        post(all, "Makes a person a member", Administrators, members::add).takes::<AddMember>().changes(MEMBER),
-        get(one, "Shows a member", Principals, members::show).gives::<MemberEntity>(),
+        post(all, "Makes a person a member", Administrators, members::add).accepts::<AddMember>().changes(MEMBER),
+        get(one, "Shows a member", Principals, members::show).returns::<MemberEntity>(),
         patch(one, "Gives a member another role", Administrators, members::change_role)
-            .takes::<members::RoleBody>()
+            .accepts::<members::RoleBody>()
             .changes(MEMBER),
         delete(one, "Ends a membership: anyone's, or one's own", Principals, members::remove)
             .with_parameters(&["revoke_issued"]),
@@ -33,11 +33,11 @@ fn profile_rows() -> Vec<Route> {
     vec![
         get(profile, "Shows a person's profile", Principals, members::show_profile)
             .kind(Kind::Plain)
-            .gives::<Profile>(),
+            .returns::<Profile>(),
         put(profile, "Replaces a person's profile", Principals, members::set_profile)
-            .takes::<Profile>()
-            .gives::<Profile>(),
-        delete(profile, "Erases a person's profile", Principals, members::erase_profile).gives::<Profile>(),
+            .accepts::<Profile>()
+            .returns::<Profile>(),
+        delete(profile, "Erases a person's profile", Principals, members::erase_profile).returns::<Profile>(),
     ]
 }
 
@@ -47,9 +47,9 @@ fn service_user_rows() -> Vec<Route> {
     vec![
         get(all, "Lists service users", Principals, service_users::list).lists::<ServiceUserEntity>(),
         post(all, "Makes a service user with its first token", Administrators, service_users::create)
-            .takes::<CreateServiceUser>()
+            .accepts::<CreateServiceUser>()
             .changes(SERVICE_USER),
-        get(one, "Shows a service user", Principals, service_users::show).gives::<ServiceUserEntity>(),
+        get(one, "Shows a service user", Principals, service_users::show).returns::<ServiceUserEntity>(),
         delete(one, "Ends a service user", Administrators, service_users::delete),
     ]
 }

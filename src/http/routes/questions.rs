@@ -36,32 +36,32 @@ pub(super) fn decisions() -> Vec<Route> {
     vec![
         get(metadata, "Describes a workspace as an AuthZEN policy decision point", Anyone, metadata::show)
             .kind(Kind::Plain)
-            .gives::<metadata::MetadataBody>(),
+            .returns::<metadata::MetadataBody>(),
         post(evaluation, asks_one, Evaluators, decisions::evaluation)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<decisions::EvaluationBody>()
-            .gives::<decisions::DecisionBody>(),
+            .accepts::<decisions::EvaluationBody>()
+            .returns::<decisions::DecisionBody>(),
         post(evaluations, "Answers many such questions at once", Evaluators, evaluations::evaluations)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<evaluations::EvaluationsBody>()
-            .gives::<evaluations::EvaluationsAnswer>(),
+            .accepts::<evaluations::EvaluationsBody>()
+            .returns::<evaluations::EvaluationsResponse>(),
         post(subject, "Finds who may do an action on a resource", Evaluators, searches::subjects)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<searches::SubjectSearchBody>()
-            .gives::<searches::FoundBody<FoundEntity>>(),
+            .accepts::<searches::SubjectSearchBody>()
+            .returns::<searches::FoundBody<FoundEntity>>(),
         post(resource, "Finds what a subject may do an action on", Evaluators, searches::resources)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<searches::ResourceSearchBody>()
-            .gives::<searches::FoundBody<FoundEntity>>(),
+            .accepts::<searches::ResourceSearchBody>()
+            .returns::<searches::FoundBody<FoundEntity>>(),
         post(action, "Finds what a subject may do on a resource", Evaluators, searches::actions)
             .kind(Kind::Decide)
             .status(200)
-            .takes::<searches::ActionSearchBody>()
-            .gives::<searches::FoundBody<FoundAction>>(),
+            .accepts::<searches::ActionSearchBody>()
+            .returns::<searches::FoundBody<FoundAction>>(),
     ]
 }
 
@@ -75,41 +75,41 @@ pub(super) fn rows() -> Vec<Route> {
         Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
         get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
             .kind(Kind::Log(EVENT_FILTERS))
-            .gives::<RowsBody<events::EventsAbout, serde_json::Value>>()
+            .returns::<RowsBody<events::EventsAbout, serde_json::Value>>()
             .forms(events::FORMS),
         get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
             .kind(Kind::Feed)
-            .gives::<feed::FeedBody>()
+            .returns::<feed::FeedBody>()
             .forms(feed::FORMS),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
             .kind(Kind::List(&["environment", "principal"]))
-            .gives::<RowsBody<About<PairQuery>, AccessRow>>()
+            .returns::<RowsBody<About<PairQuery>, AccessRow>>()
             .forms(FORMS_OF_ROWS),
         get(tenures, "Lists who had access to what, from when until when", Auditors, audit::tenures)
             .kind(Kind::List(&["environment", "principal", "role", "from", "until"]))
-            .gives::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>()
+            .returns::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/diff", "Compares access at two instants", Auditors, audit::diff)
             .kind(Kind::List(&["environment", "principal", "from", "until"]))
-            .gives::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
+            .returns::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
             .forms(FORMS_OF_ROWS),
         get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
             .kind(Kind::List(&["issued_by"]))
-            .gives::<RowsBody<About<CredentialsQuery>, CredentialRow>>()
+            .returns::<RowsBody<About<CredentialsQuery>, CredentialRow>>()
             .forms(FORMS_OF_ROWS),
         post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
-            .kind(Kind::Foresee)
+            .kind(Kind::Simulate)
             .status(200)
-            .takes::<CommandsBody>()
-            .gives::<WhatIfBody>()
+            .accepts::<CommandsBody>()
+            .returns::<WhatIfBody>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
             .kind(Kind::Journal(&["from", "until", "actor"]))
-            .gives::<RowsBody<reads::ReadsAbout, reads::ReadRow>>()
+            .returns::<RowsBody<reads::ReadsAbout, reads::ReadRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/reports", "Lists the reports that can be asked for", Auditors, reports::list)
             .kind(Kind::Plain)
-            .gives::<reports::ReportsBody>(),
+            .returns::<reports::ReportsBody>(),
         get(
             "/v1/workspaces/{ws}/reports/{name}",
             "Gives a report that auditors ask for by name",
@@ -117,7 +117,7 @@ pub(super) fn rows() -> Vec<Route> {
             reports::give,
         )
         .kind(Kind::Report(REPORT_FILTERS))
-        .gives::<ReportBody<'static>>()
+        .returns::<ReportBody<'static>>()
         .forms(FORMS_OF_REPORTS),
     ]
 }

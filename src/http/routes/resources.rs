@@ -24,15 +24,15 @@ pub(super) fn rows() -> Vec<Route> {
         )
         .lists::<ResourceTypeEntity>(),
         post(types, defines, Administrators, resources::define_type)
-            .takes::<DefineResourceType>()
+            .accepts::<DefineResourceType>()
             .changes(RESOURCE_TYPE),
-        get(one_type, "Shows a resource type", Principals, resources::show_type).gives::<ResourceTypeEntity>(),
+        get(one_type, "Shows a resource type", Principals, resources::show_type).returns::<ResourceTypeEntity>(),
         get(all, "Lists where resources live", Principals, resources::list)
             .lists::<ResourceEntity>()
             .kind(Kind::List(&["type", "environment"])),
-        get(one, "Shows where a resource lives", Principals, resources::show).gives::<ResourceEntity>(),
+        get(one, "Shows where a resource lives", Principals, resources::show).returns::<ResourceEntity>(),
         put(one, "Places a resource in an environment, or moves it there", Administrators, resources::place)
-            .takes::<resources::PlacementBody>()
+            .accepts::<resources::PlacementBody>()
             .changes(RESOURCE)
             .status(201),
         delete(one, "Takes the placement of a resource back", Administrators, resources::remove),

@@ -35,17 +35,19 @@ pub(super) fn workspaces() -> Vec<Route> {
     vec![
         get(all, "Lists the workspaces that the caller has a part in", Principals, workspaces::list)
             .lists::<WorkspaceEntity>(),
-        post(all, "Makes a workspace", Operator, workspaces::create).takes::<CreateWorkspace>().changes(NEW_WORKSPACE),
-        get(one, "Shows a workspace", Principals, workspaces::show).gives::<WorkspaceEntity>(),
+        post(all, "Makes a workspace", Operator, workspaces::create)
+            .accepts::<CreateWorkspace>()
+            .changes(NEW_WORKSPACE),
+        get(one, "Shows a workspace", Principals, workspaces::show).returns::<WorkspaceEntity>(),
         delete(one, "Deletes a workspace", Owners, workspaces::delete),
         put(plan, "Subscribes a workspace to another plan", Operator, workspaces::set_plan)
-            .takes::<ChangePlan>()
+            .accepts::<ChangePlan>()
             .changes(WORKSPACE),
         put(rbac, "Turns RBAC on or off", Administrators, workspaces::set_rbac)
-            .takes::<workspaces::RbacBody>()
+            .accepts::<workspaces::RbacBody>()
             .changes(WORKSPACE),
         post(commands, "Does a batch of commands, all or nothing", Administrators, commands::submit)
-            .takes::<commands::CommandsBody>()
+            .accepts::<commands::CommandsBody>()
             .status(200),
     ]
 }
@@ -58,16 +60,16 @@ pub(super) fn environments() -> Vec<Route> {
     vec![
         get(all, "Lists environments", Principals, environments::list).lists::<EnvironmentEntity>(),
         post(all, "Makes an environment", Administrators, environments::create)
-            .takes::<CreateEnvironment>()
+            .accepts::<CreateEnvironment>()
             .changes(ENVIRONMENT),
-        get(one, "Shows an environment", Principals, environments::show).gives::<EnvironmentEntity>(),
+        get(one, "Shows an environment", Principals, environments::show).returns::<EnvironmentEntity>(),
         patch(one, "Changes an environment", Administrators, environments::update)
-            .takes::<environments::EnvironmentBody>()
+            .accepts::<environments::EnvironmentBody>()
             .changes(ENVIRONMENT),
         delete(one, "Ends an environment", Administrators, environments::delete),
         get(grants, "Lists the grants in an environment", Principals, grants::list).lists::<GrantEntity>(),
-        get(grant, "Shows a principal's grant", Principals, grants::show).gives::<GrantEntity>(),
-        put(grant, "Gives a grant", Administrators, grants::set).takes::<grants::GrantBody>().changes(GRANT),
+        get(grant, "Shows a principal's grant", Principals, grants::show).returns::<GrantEntity>(),
+        put(grant, "Gives a grant", Administrators, grants::set).accepts::<grants::GrantBody>().changes(GRANT),
         delete(grant, "Takes a grant back", Administrators, grants::revoke),
     ]
 }

@@ -8,8 +8,8 @@ use tenure::domain::command::Profile;
 use tenure::domain::principal::Caller;
 use tenure::domain::role::WorkspaceRole;
 use tenure::http::client_address::TrustedProxies;
-use tenure::http::live::Streams;
 use tenure::http::serve as serve_http;
+use tenure::http::sse::Streams;
 use tenure::service::SideWrite;
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ pub mod what_if;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Answered;
+use super::HandlerResult;
 use super::event_filter::known_actor;
 use crate::audit::Question;
 use crate::audit::credentials::{AnyCredential, CredentialRow, Credentials};
@@ -20,10 +20,10 @@ use crate::domain::principal::{Actor, Principal};
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
-use crate::http::answer::Paging;
-use crate::http::asked::InWorkspace;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::Paging;
 use crate::http::rows;
 use crate::log::PresentedId;
 use crate::service::Service;
@@ -112,18 +112,18 @@ struct Named {
 }
 
 /// Lists who has access to what, as of any instant.
-pub async fn access_list(mut request: InWorkspace) -> Answered {
+pub async fn access_list(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
-    let query = PairQuery::of(&mut request.asked.params);
-    std::mem::take(&mut request.asked.params).finish()?;
+    let query = PairQuery::of(&mut request.params);
+    std::mem::take(&mut request.params).finish()?;
     let view = paging.view.clone();
     query.check(&request.now())?;
-    let (permit, named) = (request.asked.permit()?, query.clone());
-    let roster = permit.run(&request.asked.app.service, move || roster(view, &named)).await?;
+    let (permit, named) = (request.permit()?, query.clone());
+    let roster = permit.run(&request.app.service, move || roster(view, &named)).await?;
     permit.grow(roster.pairs.bytes())?;
     let about = About::of(&roster.view, query);
-    rows::answer(&request, paging, about, roster).await
+    rows::respond(&request, paging, about, roster).await
 }
 
 fn roster(view: View, query: &PairQuery) -> Roster {
@@ -151,36 +151,36 @@ pub struct TenuresQuery {
 }
 
 /// Lists who had access to what at any time of a span, from when until when.
-pub async fn tenures(mut request: InWorkspace) -> Answered {
+pub async fn tenures(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
-    let params = &mut request.asked.params;
+    let params = &mut request.params;
     let query = TenuresQuery { pairs: PairQuery::of(params), role: params.value("role")? };
     let (from, until) = (params.peek("from")?, params.peek("until")?);
     let span = params.span()?;
     std::mem::take(params).finish()?;
     let view = paging.view.clone();
     let Named { environments, principals } = query.pairs.within(&view, &request.now(), &span)?;
-    let (permit, of) = (request.asked.permit()?, view.clone());
+    let (permit, of) = (request.permit()?, view.clone());
     let all = move || {
         let environments = environments.unwrap_or_else(|| of.environments_of_all_time().collect());
         Pairs::all(environments, principals.unwrap_or_else(|| of.principals_of_all_time().collect()))
     };
-    let pairs = permit.run(&request.asked.app.service, all).await?;
+    let pairs = permit.run(&request.app.service, all).await?;
     permit.grow(pairs.bytes())?;
     let About { workspace, revision, at, query } = About::of(&view, query);
     let is_of_everyone = query.pairs.principal.is_none() && pairs.len() <= PAIRS_MAX;
     let question = Tenures::new(view, span, query.role, pairs);
-    let question = if is_of_everyone { question.through(request.asked.app.rolls.clone()) } else { question };
+    let question = if is_of_everyone { question.through(request.app.rolls.clone()) } else { question };
     let about = AboutSpan { workspace, revision, at, from, until, query };
-    rows::answer(&request, paging, about, question).await
+    rows::respond(&request, paging, about, question).await
 }
 
 /// Compares the views at two instants.
-pub async fn diff(mut request: InWorkspace) -> Answered {
+pub async fn diff(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
-    let params = &mut request.asked.params;
+    let params = &mut request.params;
     let query = PairQuery::of(params);
     let from: Option<Instant> = params.peek("from")?;
     let from = from.ok_or_else(|| Problem::invalid("`from`: the earlier of the two instants is needed"))?;
@@ -205,10 +205,10 @@ pub async fn diff(mut request: InWorkspace) -> Answered {
         let asks_principal = |found: &Principal| principals.as_ref().is_none_or(|asked| asked.contains(found));
         Diff::new(view.back_to(from), view.back_to(until), asks_environment, asks_principal)
     };
-    let permit = request.asked.permit()?;
-    let diff = permit.run_whole(&request.asked.app.service, compare).await?;
+    let permit = request.permit()?;
+    let diff = permit.run_whole(&request.app.service, compare).await?;
     permit.grow(diff.bytes())?;
-    rows::answer(&request, paging, about, diff).await
+    rows::respond(&request, paging, about, diff).await
 }
 
 /// What a question about credentials asked for.
@@ -220,20 +220,20 @@ pub struct CredentialsQuery {
 }
 
 /// Lists the credentials that were live, and what each could do.
-pub async fn credentials(mut request: InWorkspace) -> Answered {
+pub async fn credentials(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
     let paging = Paging::of(&mut request)?;
-    let issuer = request.asked.params.text("issued_by");
-    std::mem::take(&mut request.asked.params).finish()?;
-    let (permit, view, now) = (request.asked.permit()?, paging.view.clone(), request.now());
+    let issuer = request.params.text("issued_by");
+    std::mem::take(&mut request.params).finish()?;
+    let (permit, view, now) = (request.permit()?, paging.view.clone(), request.now());
     let look = move || -> Result<_, Problem> {
         let issued_by = issuer.map(|issuer| known_actor(&now, &issuer)).transpose()?;
         Ok((Credentials::issued_by(view, issued_by.as_ref()), CredentialsQuery { issued_by }))
     };
-    let (all, query) = permit.run(&request.asked.app.service, look).await??;
+    let (all, query) = permit.run(&request.app.service, look).await??;
     let about = About::of(&paging.view, query);
-    let service = (!paging.pinned).then(|| std::sync::Arc::clone(&request.asked.app.service));
-    rows::answer(&request, paging, about, WithUses { all, service }).await
+    let service = (!paging.pinned).then(|| std::sync::Arc::clone(&request.app.service));
+    rows::respond(&request, paging, about, WithUses { all, service }).await
 }
 
 /// Credentials with when they were used last, where the question is about now.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Answered;
+use super::HandlerResult;
 use crate::audit::Question;
 use crate::audit::diff::{Diff, DiffRow};
 use crate::audit::what_if::{Foreseen, Tally, Widened, WidenedRow, foresee};
@@ -21,12 +21,12 @@ use crate::domain::principal::Caller;
 use crate::domain::role::WorkspaceRole;
 use crate::domain::time::{Instant, Revision};
 use crate::http::accept::FORMS_OF_ROWS;
-use crate::http::answer::{self, Page};
-use crate::http::asked::InWorkspace;
 use crate::http::budget::Permit;
 use crate::http::handlers::commands::{self, CommandsBody};
 use crate::http::journal;
 use crate::http::problem::Problem;
+use crate::http::request::WorkspaceRequest;
+use crate::http::response::{self, Page};
 use crate::http::rows::{self, Gathered};
 use crate::log::journal::AnswerForm;
 use crate::log::{LogError, codec};
@@ -80,12 +80,12 @@ pub struct EnvironmentTally {
 }
 
 /// Says what commands would change, and changes nothing. As lines or a table, it is the changes.
-pub async fn what_if(mut request: InWorkspace) -> Answered {
+pub async fn what_if(mut request: WorkspaceRequest) -> HandlerResult {
     request.reads_all()?;
-    let form = AnswerForm::asked(request.asked.headers(), FORMS_OF_ROWS)?;
-    let reason = request.asked.params.reason()?;
-    std::mem::take(&mut request.asked.params).finish()?;
-    let permit = request.asked.permit()?;
+    let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
+    let reason = request.params.reason()?;
+    std::mem::take(&mut request.params).finish()?;
+    let permit = request.permit()?;
     let read = |body: &[u8]| {
         let written = commands::written(body)?;
         Ok((commands::read(written.commands.clone())?, written))
@@ -93,25 +93,25 @@ pub async fn what_if(mut request: InWorkspace) -> Answered {
     let (commands, query) = commands::batch(&request, read).await?;
     let commands_len = commands.len();
     let caller = supposed(&request)?;
-    let asked = journal::of_commands(&query.commands, request.asked.body_bytes());
-    let (root, clock) = (Arc::clone(&request.root), request.asked.received);
-    let service = &request.asked.app.service;
+    let asked = journal::of_commands(&query.commands, request.body_bytes());
+    let (root, clock) = (Arc::clone(&request.root), request.received);
+    let service = &request.app.service;
     let foreseen = permit.run_whole(service, move || foresee(&root, &caller, commands, reason, clock)).await?;
     let foreseen = foreseen.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
     let view = request.now();
     let body = body(service, &permit, Arc::new(foreseen), query).await?;
-    journal::record_asked(&request, &view, form, body.changes.len(), asked).await?;
+    journal::record_with_body(&request, &view, form, body.changes.len(), asked).await?;
     let mut response = match form {
-        AnswerForm::Json => answer::json(StatusCode::OK, answer::bytes(&body)?),
-        _ => rows::give(form, Diff::COLUMNS, &view, (), Page { items: body.changes, next: None })?,
+        AnswerForm::Json => response::json(StatusCode::OK, response::to_json(&body)?),
+        _ => rows::page_response(form, Diff::COLUMNS, &view, (), Page { items: body.changes, next: None })?,
     };
-    answer::name_change(response.headers_mut(), body.revision, body.at);
+    response::set_change(response.headers_mut(), body.revision, body.at);
     Ok(response)
 }
 
 /// By whose authority the commands are judged: the caller's own; an auditor's is an owner's.
-fn supposed(request: &InWorkspace) -> Result<Caller, Problem> {
-    let Caller::AccessKey { .. } = request.asked.caller else { return Ok(request.asked.caller.clone()) };
+fn supposed(request: &WorkspaceRequest) -> Result<Caller, Problem> {
+    let Caller::AccessKey { .. } = request.caller else { return Ok(request.caller.clone()) };
     let now = request.now();
     let owner = now.members().find(|(_, role)| role.value == WorkspaceRole::Owner).map(|(user, _)| user.clone());
     owner.map(Caller::Supposed).ok_or_else(|| Problem::not_found("workspace", &request.root.id().to_string()))

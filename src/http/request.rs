@@ -5,6 +5,7 @@
 //! caller has no part in is answered like one that never was. Authority and facts are those of one instant, after the request is
 //! complete: the handler takes neither a second time.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -18,9 +19,9 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::body::{Place, drain};
+use super::body::{BodyReservation, drain};
 use super::budget::Permit;
-use super::connection::{Came, Limits};
+use super::connection::{ConnectionTimer, RequestContext};
 use super::if_match;
 use super::params::Params;
 use super::problem::Problem;
@@ -40,7 +41,7 @@ use crate::service::{Authenticated, Facts, Presented};
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request of a caller who proved who they are.
-pub struct Asked {
+pub struct AuthenticatedRequest {
     /// The server.
     pub app: Arc<App>,
     /// Who asks.
@@ -55,28 +56,28 @@ pub struct Asked {
     parts: Parts,
     body: Bytes,
     /// The place of a large body, which is free for others once the request is done with.
-    _place: Option<Place>,
+    _reservation: Option<BodyReservation>,
 }
 
 /// A request about a workspace that the caller has a part in.
-pub struct InWorkspace {
+pub struct WorkspaceRequest {
     /// The request.
-    pub asked: Asked,
+    pub request: AuthenticatedRequest,
     /// The newest facts of the workspace.
     pub root: Arc<Workspace>,
     /// What the caller may read in it.
-    pub reader: Reader,
+    pub access: ReadAccess,
 }
 
 /// What a caller may read in a workspace, judged now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reader {
+pub enum ReadAccess {
     /// Everything: an owner, a manager, the operator, an `auditor` key.
-    Audit,
+    All,
     /// Decisions about anyone: an `evaluator` key.
-    Evaluator,
+    DecisionsOnly,
     /// The workspace, itself, and the environments that it has access to.
-    Oneself(Principal),
+    Own(Principal),
 }
 
 /// The credential that a request presents: `Bearer ID.SECRET`, or HTTP Basic (RFC 7617).
@@ -109,19 +110,33 @@ pub fn path_value<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
     path.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
 }
 
-impl FromRequest<Arc<App>> for Asked {
+impl Deref for WorkspaceRequest {
+    type Target = AuthenticatedRequest;
+
+    fn deref(&self) -> &AuthenticatedRequest {
+        &self.request
+    }
+}
+
+impl DerefMut for WorkspaceRequest {
+    fn deref_mut(&mut self) -> &mut AuthenticatedRequest {
+        &mut self.request
+    }
+}
+
+impl FromRequest<Arc<App>> for AuthenticatedRequest {
     type Rejection = Problem;
 
     /// Reads the request to its end, and only then judges the credential: what is answered rests on facts that are no older than the
     /// complete request. One without any credential is refused at once.
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let limits = Limits::of(&parts.extensions);
+        let timer = ConnectionTimer::of(&parts.extensions);
         let Some(presented) = presented(&parts.headers) else {
-            drain(body, &limits).await;
+            drain(body, &timer).await;
             return Err(Problem::unauthenticated());
         };
-        let (body, place) = app.bodies.read(body, &limits, || app.trusted_proxies.client(&parts)).await?;
+        let (body, reservation) = app.bodies.read(body, &timer, || app.trusted_proxies.client(&parts)).await?;
         let Some(authenticated) = app.service.authenticate(&presented).await? else {
             app.count_failure(&presented, &parts)?;
             return Err(Problem::unauthenticated());
@@ -129,17 +144,17 @@ impl FromRequest<Arc<App>> for Asked {
         let Authenticated { caller, root: home, now: received } = authenticated;
         let path = path_params(&mut parts).await?;
         let params = Params::parse(parts.uri.query())?;
-        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _place: place })
+        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _reservation: reservation })
     }
 }
 
-impl FromRequest<Arc<App>> for InWorkspace {
+impl FromRequest<Arc<App>> for WorkspaceRequest {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let asked = Asked::from_request(request, app).await?;
-        let facts = asked.find_workspace().await?;
-        asked.within(facts)
+        let request = AuthenticatedRequest::from_request(request, app).await?;
+        let facts = request.find_workspace().await?;
+        request.within(facts)
     }
 }
 
@@ -159,23 +174,23 @@ async fn find(app: &App, home: Option<Facts>, named: &str) -> Result<Facts, Prob
 ///
 /// # Errors
 /// The caller is none that asks over HTTP.
-pub fn reader(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Result<Reader, Problem> {
+pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Result<ReadAccess, Problem> {
     match caller {
-        Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(Reader::Audit),
-        Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(Reader::Evaluator),
+        Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(ReadAccess::All),
+        Caller::AccessKey { role: AccessKeyRole::Evaluator, .. } => Ok(ReadAccess::DecisionsOnly),
         Caller::Principal { principal, .. } => {
             let view = View::now(Arc::clone(root), now);
             let administers = match principal {
                 Principal::User(user) => view.member(user).is_some_and(|role| role.value.administers()),
                 Principal::ServiceUser(_) => false,
             };
-            Ok(if administers { Reader::Audit } else { Reader::Oneself(principal.clone()) })
+            Ok(if administers { ReadAccess::All } else { ReadAccess::Own(principal.clone()) })
         }
         Caller::Vouched(_) | Caller::Supposed(_) => Err(Problem::unauthenticated()),
     }
 }
 
-impl Asked {
+impl AuthenticatedRequest {
     /// The newest facts of the workspace that the path names, and the instant that they are looked at.
     ///
     /// # Errors
@@ -189,9 +204,9 @@ impl Asked {
     ///
     /// # Errors
     /// The caller is none that asks over HTTP.
-    pub fn within(self, Facts { root, now }: Facts) -> Result<InWorkspace, Problem> {
-        let reader = reader(&self.caller, &root, now)?;
-        Ok(InWorkspace { asked: Self { received: now, ..self }, root, reader })
+    pub fn within(self, Facts { root, now }: Facts) -> Result<WorkspaceRequest, Problem> {
+        let access = read_access(&self.caller, &root, now)?;
+        Ok(WorkspaceRequest { request: Self { received: now, ..self }, root, access })
     }
 
     /// A parameter of the path; empty if the route has no such one.
@@ -201,7 +216,7 @@ impl Asked {
 
     /// The request's id, for log lines.
     pub fn request_id(&self) -> &str {
-        self.parts.extensions.get::<Came>().map(|came| came.id.as_str()).unwrap_or_default()
+        self.parts.extensions.get::<RequestContext>().map(|context| context.id.as_str()).unwrap_or_default()
     }
 
     /// The request's headers.
@@ -259,8 +274,8 @@ impl Asked {
     }
 
     fn permit_or(&self, take: impl FnOnce() -> Result<Permit, Problem>) -> Result<Permit, Problem> {
-        match self.parts.extensions.get::<Came>() {
-            Some(came) => came.by.permit.get_or(take),
+        match self.parts.extensions.get::<RequestContext>() {
+            Some(context) => context.connection.permit.get_or(take),
             None => take(),
         }
     }
@@ -327,15 +342,15 @@ impl Asked {
     }
 }
 
-impl InWorkspace {
+impl WorkspaceRequest {
     /// Takes `at`, `revision` and `at_least` out of the parameters: the view that the request is about, and whether it is
     /// pinned, so that what moves outside the log has no place in the answer.
     ///
     /// # Errors
     /// They are not accepted, or the workspace is not at `at_least` yet.
     pub fn view(&mut self) -> Result<(View, bool), Problem> {
-        let at = self.asked.params.at()?;
-        let at_least: Option<Revision> = self.asked.params.value("at_least")?;
+        let at = self.request.params.at()?;
+        let at_least: Option<Revision> = self.request.params.value("at_least")?;
         if at_least.is_some_and(|at_least| at_least > self.root.head()) {
             let detail = format!("the newest revision is {}: try again in a moment", self.root.head());
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_there_yet", detail));
@@ -348,12 +363,12 @@ impl InWorkspace {
     /// # Errors
     /// `at` is later than now.
     pub fn view_at(&self, at: At) -> Result<View, Problem> {
-        Ok(View::new(Arc::clone(&self.root), at, self.asked.received)?)
+        Ok(View::new(Arc::clone(&self.root), at, self.request.received)?)
     }
 
     /// The workspace now, by which authority is judged.
     pub fn now(&self) -> View {
-        View::now(Arc::clone(&self.root), self.asked.received)
+        View::now(Arc::clone(&self.root), self.request.received)
     }
 
     /// Makes a page of a list, where it holds up no single check: it may look through a hundred thousand things.
@@ -361,7 +376,7 @@ impl InWorkspace {
     /// # Errors
     /// There is no room for one more list, or the server is stopping.
     pub async fn listing<T>(&self, make: impl FnOnce() -> T) -> Result<T, Problem> {
-        Ok(self.asked.permit()?.run_here(&self.asked.app.service, make).await?)
+        Ok(self.request.permit()?.run_here(&self.request.app.service, make).await?)
     }
 
     /// Makes sure that the caller may read everything.
@@ -369,7 +384,7 @@ impl InWorkspace {
     /// # Errors
     /// `forbidden`.
     pub fn reads_all(&self) -> Result<(), Problem> {
-        if self.reader == Reader::Audit {
+        if self.access == ReadAccess::All {
             return Ok(());
         }
         Err(Problem::forbidden("only an owner, a manager, the operator or an `auditor` key may read this"))
@@ -380,10 +395,10 @@ impl InWorkspace {
     /// # Errors
     /// `forbidden` for an `evaluator` key, which asks for decisions only.
     pub fn only(&self) -> Result<Option<&Principal>, Problem> {
-        match &self.reader {
-            Reader::Audit => Ok(None),
-            Reader::Oneself(principal) => Ok(Some(principal)),
-            Reader::Evaluator => {
+        match &self.access {
+            ReadAccess::All => Ok(None),
+            ReadAccess::Own(principal) => Ok(Some(principal)),
+            ReadAccess::DecisionsOnly => {
                 Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"))
             }
         }

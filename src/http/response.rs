@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::asked::{InWorkspace, Reader};
 use super::cursor::CursorKey;
 use super::params::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::Problem;
+use super::request::{ReadAccess, WorkspaceRequest};
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::proof::frontier::TreeHead;
@@ -42,18 +42,18 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     *response.status_mut() = status;
     *response.headers_mut() = HeaderMap::with_capacity(HEADERS_USUAL);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
-    forbid_storing(response.headers_mut());
+    set_no_store(response.headers_mut());
     response
 }
 
 /// Tells a browser what a page may load, that nobody may frame it, and to guess no media type.
-pub fn confine(headers: &mut HeaderMap, policy: HeaderValue) {
+pub fn set_page_policy(headers: &mut HeaderMap, policy: HeaderValue) {
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// Says that no cache may keep an answer.
-pub fn forbid_storing(headers: &mut HeaderMap) {
+pub fn set_no_store(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
@@ -61,7 +61,7 @@ pub fn forbid_storing(headers: &mut HeaderMap) {
 ///
 /// # Errors
 /// None that can arise with the shapes of this API; serialisation is fallible by type.
-pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+pub fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer could not be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
@@ -69,7 +69,7 @@ pub fn bytes(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
 }
 
 /// Names the newest revision, so that a write can be made to match it.
-pub fn name_head(headers: &mut HeaderMap, head: Revision) {
+pub fn set_etag(headers: &mut HeaderMap, head: Revision) {
     let etag = [b"\"", number(head).as_bytes(), b"\""].concat();
     if let Ok(etag) = HeaderValue::from_maybe_shared(Bytes::from(etag)) {
         headers.insert(ETAG, etag);
@@ -77,32 +77,32 @@ pub fn name_head(headers: &mut HeaderMap, head: Revision) {
 }
 
 /// Names the view that an answer is about, so that it can be asked again.
-pub fn name_view(headers: &mut HeaderMap, view: &View) {
-    name_head(headers, view.workspace().head());
-    name_revision(headers, view.revision(), view.instant());
-    name_clock(headers, view.is_behind_head());
+pub fn set_view(headers: &mut HeaderMap, view: &View) {
+    set_etag(headers, view.workspace().head());
+    set_revision(headers, view.revision(), view.instant());
+    set_clock(headers, view.is_behind_head());
 }
 
 /// Names what a change left: the newest revision, as of when it was answered first.
-pub fn name_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
-    name_head(headers, revision);
-    name_revision(headers, revision, instant);
+pub fn set_change(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
+    set_etag(headers, revision);
+    set_revision(headers, revision, instant);
 }
 
 /// Says so where the clock is behind the newest event, and the instant before it.
-pub fn name_clock(headers: &mut HeaderMap, is_behind: bool) {
+pub fn set_clock(headers: &mut HeaderMap, is_behind: bool) {
     if is_behind {
         headers.insert(TENURE_CLOCK, HeaderValue::from_static(BEHIND));
     }
 }
 
-fn name_revision(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
+fn set_revision(headers: &mut HeaderMap, revision: Revision, instant: Instant) {
     headers.insert(TENURE_REVISION, number(revision));
-    name_instant(headers, instant);
+    set_instant(headers, instant);
 }
 
 /// Names the instant that an answer is about.
-pub fn name_instant(headers: &mut HeaderMap, instant: Instant) {
+pub fn set_instant(headers: &mut HeaderMap, instant: Instant) {
     if let Ok(at) = HeaderValue::try_from(instant.to_string()) {
         headers.insert(TENURE_AT, at);
     }
@@ -111,10 +111,10 @@ pub fn name_instant(headers: &mut HeaderMap, instant: Instant) {
 /// An answer about a view.
 ///
 /// # Errors
-/// None that can arise; see [`bytes`].
-pub fn about(view: &View, body: &impl Serialize) -> Result<Response<Body>, Problem> {
-    let mut response = json(StatusCode::OK, bytes(body)?);
-    name_view(response.headers_mut(), view);
+/// None that can arise; see [`to_json`].
+pub fn for_view(view: &View, body: &impl Serialize) -> Result<Response<Body>, Problem> {
+    let mut response = json(StatusCode::OK, to_json(body)?);
+    set_view(response.headers_mut(), view);
     Ok(response)
 }
 
@@ -126,7 +126,7 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// Where a new entity is.
-pub fn locate(headers: &mut HeaderMap, location: &str) {
+pub fn set_location(headers: &mut HeaderMap, location: &str) {
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
     }
@@ -158,7 +158,7 @@ pub struct Page<T> {
 
 /// What a cursor holds: the question it belongs to, the view of its first page, and how far it is.
 #[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
+struct PageCursor {
     question: String,
     revision: Revision,
     instant: i64,
@@ -206,13 +206,13 @@ impl Paging {
     ///
     /// # Errors
     /// They are not accepted, the cursor belongs to another question, or there is no room for one more list.
-    pub fn of(request: &mut InWorkspace) -> Result<Self, Problem> {
-        request.asked.permit()?;
-        let limit_asked = request.asked.params.limit()?;
+    pub fn of(request: &mut WorkspaceRequest) -> Result<Self, Problem> {
+        request.permit()?;
+        let limit_asked = request.params.limit()?;
         let limit = limit_asked.unwrap_or(LIMIT_DEFAULT);
-        let cursor = request.asked.params.text("cursor");
+        let cursor = request.params.text("cursor");
         let question = question(request);
-        let (key, sees_all) = (request.asked.app.cursors.clone(), request.reader == Reader::Audit);
+        let (key, sees_all) = (request.app.cursors.clone(), request.access == ReadAccess::All);
         let (first, pinned) = request.view()?;
         let Some(cursor) = cursor else {
             return Ok(Self {
@@ -232,7 +232,7 @@ impl Paging {
             Problem::invalid("`cursor`: this is not the `next` of a page of the same question; ask again without it")
         })?;
         let at = At::Both(cursor.revision, Instant::from_micros(cursor.instant));
-        let Cursor { position, offset, .. } = cursor;
+        let PageCursor { position, offset, .. } = cursor;
         let view = request.view_at(at)?;
         Ok(Self { view, pinned, limit, limit_asked, position, offset, question, carried: None, key, sees_all })
     }
@@ -242,9 +242,9 @@ impl Paging {
     ///
     /// # Errors
     /// The view is not accepted (422), or the token belongs to another question or limit (400).
-    pub fn of_search(request: &mut InWorkspace, page: SearchPage, asked: &[u8]) -> Result<Self, Problem> {
+    pub fn of_search(request: &mut WorkspaceRequest, page: SearchPage, asked: &[u8]) -> Result<Self, Problem> {
         let question = digest(&[question(request).as_bytes(), asked]);
-        let (key, sees_all) = (request.asked.app.cursors.clone(), request.reader == Reader::Audit);
+        let (key, sees_all) = (request.app.cursors.clone(), request.access == ReadAccess::All);
         let (first, pinned) = request.view()?;
         let limit = |limit: Option<usize>| limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
         let Some(token) = page.token else {
@@ -265,7 +265,7 @@ impl Paging {
         };
         let cursor =
             read_cursor(request, &token, &question).filter(|cursor| page.limit.is_none() || page.limit == cursor.limit);
-        let Cursor { revision, instant, position, offset, limit: carried, .. } = cursor.ok_or_else(|| {
+        let PageCursor { revision, instant, position, offset, limit: carried, .. } = cursor.ok_or_else(|| {
             Problem::malformed("`page.token`: this is not the `next_token` of the same search; search again without it")
         })?;
         let view = request.view_at(At::Both(revision, Instant::from_micros(instant)))?;
@@ -296,7 +296,7 @@ impl Paging {
 
     /// The cursor of what comes after some rows of the candidate at a position.
     fn cursor_within(&self, position: u64, offset: usize) -> String {
-        let cursor = Cursor {
+        let cursor = PageCursor {
             question: self.question.clone(),
             revision: self.view.revision(),
             instant: self.view.instant().micros(),
@@ -333,11 +333,11 @@ impl Paging {
 }
 
 /// What makes two requests for pages belong together: all but the cursor and the limit.
-fn question(request: &InWorkspace) -> String {
-    let mut params = request.asked.params.pairs();
+fn question(request: &WorkspaceRequest) -> String {
+    let mut params = request.params.pairs();
     params.sort_unstable();
     let params: Vec<_> = params.iter().map(|(name, value)| format!("\n{}={name}{value}", name.len())).collect();
-    let path = request.asked.uri_path().rsplit_once("/workspaces/").map_or("", |(_, path)| path);
+    let path = request.uri_path().rsplit_once("/workspaces/").map_or("", |(_, path)| path);
     digest(&[request.root.id().uuid().as_bytes(), path.as_bytes(), params.concat().as_bytes()])
 }
 
@@ -350,7 +350,7 @@ fn digest(parts: &[&[u8]]) -> String {
     URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default())
 }
 
-fn read_cursor(request: &InWorkspace, text: &str, question: &str) -> Option<Cursor> {
-    let cursor: Cursor = request.asked.app.cursors.open(PAGES, text)?;
+fn read_cursor(request: &WorkspaceRequest, text: &str, question: &str) -> Option<PageCursor> {
+    let cursor: PageCursor = request.app.cursors.open(PAGES, text)?;
     (cursor.question == question).then_some(cursor)
 }

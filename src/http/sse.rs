@@ -40,7 +40,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub struct Streams {
     heartbeat: Duration,
     stopping: watch::Sender<bool>,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Default for Streams {
@@ -52,7 +52,7 @@ impl Default for Streams {
 impl Streams {
     /// Streams that are silent for no longer than this.
     pub fn beating_every(heartbeat: Duration) -> Self {
-        Self { heartbeat, stopping: watch::Sender::default(), room: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        Self { heartbeat, stopping: watch::Sender::default(), permits: Arc::new(Semaphore::new(STREAMS_MAX)) }
     }
 
     /// Ends all streams, and lets none begin.
@@ -64,25 +64,26 @@ impl Streams {
     ///
     /// # Errors
     /// There are too many.
-    pub fn room(&self) -> Result<Room, Problem> {
-        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
-        Ok(Room { heartbeat: self.heartbeat, stopping: self.stopping.subscribe(), permit })
+    pub fn permit(&self) -> Result<StreamPermit, Problem> {
+        let permit =
+            Arc::clone(&self.permits).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
+        Ok(StreamPermit { heartbeat: self.heartbeat, stopping: self.stopping.subscribe(), permit })
     }
 }
 
 /// Room for a stream.
-pub struct Room {
+pub struct StreamPermit {
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl StreamPermit {
     /// Answers with a stream.
-    pub fn answer(self, source: impl Source) -> Response<Body> {
+    pub fn into_response(self, source: impl MessageSource) -> Response<Body> {
         let Self { heartbeat, stopping, permit } = self;
-        let live = Live { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _permit: permit };
-        let chunks = unfold(live, async |live| live.next().await.map(|(chunk, live)| (Ok(chunk), live)));
+        let stream = EventStream { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _permit: permit };
+        let chunks = unfold(stream, async |stream| stream.next().await.map(|(chunk, stream)| (Ok(chunk), stream)));
         let all = once(ready(Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())))).chain(chunks);
         let mut response = Response::new(Body::from_stream(all));
         let headers = response.headers_mut();
@@ -128,7 +129,7 @@ pub enum Step {
 }
 
 /// Where messages come from.
-pub trait Source: Send + 'static {
+pub trait MessageSource: Send + 'static {
     /// What comes next. It is asked again after each heartbeat too.
     fn step(&mut self) -> impl Future<Output = Result<Step, Problem>> + Send;
 
@@ -140,7 +141,7 @@ pub trait Source: Send + 'static {
 }
 
 /// A stream on its way.
-struct Live<S> {
+struct EventStream<S> {
     source: S,
     heartbeat: Duration,
     beat_at: Instant,
@@ -148,7 +149,7 @@ struct Live<S> {
     _permit: OwnedSemaphorePermit,
 }
 
-impl<S: Source> Live<S> {
+impl<S: MessageSource> EventStream<S> {
     /// The next chunk, and the stream after it; none at its end. What went wrong ends it: whoever asks to go on is told why.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         loop {

@@ -17,8 +17,8 @@ use axum::response::IntoResponse;
 use futures_util::future::{Either, FutureExt};
 use tower::{Layer, Service};
 
-use super::body::{answer_first, is_empty};
-use super::connection::Limits;
+use super::body::{is_empty, respond_early};
+use super::connection::ConnectionTimer;
 use super::problem::Problem;
 use super::routes::{Kind, Route};
 
@@ -130,13 +130,13 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     if request.body().size_hint().lower() > 0 {
-        return Ok(answer_first(problem.into_response(), request.into_body()).await);
+        return Ok(respond_early(problem.into_response(), request.into_body()).await);
     }
     let (parts, mut body) = request.into_parts();
-    if is_empty(&mut body, &Limits::of(&parts.extensions)).await {
+    if is_empty(&mut body, &ConnectionTimer::of(&parts.extensions)).await {
         return inner.call(Request::from_parts(parts, Body::empty())).await;
     }
-    Ok(answer_first(problem.into_response(), body).await)
+    Ok(respond_early(problem.into_response(), body).await)
 }
 
 impl<S> Service<Request<Body>> for Guarded<S>
@@ -154,7 +154,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if let Err(problem) = self.guard.check_site(request.headers()) {
-            return answer_first(problem.into_response(), request.into_body()).map(Ok).boxed().right_future();
+            return respond_early(problem.into_response(), request.into_body()).map(Ok).boxed().right_future();
         }
         let has_body = !request.body().is_end_stream();
         match self.guard.check_type(request.headers()) {

@@ -29,41 +29,41 @@ const IDLE_TIME_MAX: Duration = Duration::from_mins(2);
 const BURST_MICROS: i64 = (FAILURES_MAX - 1) * REFILL_MICROS;
 
 /// What failed attempts came to so far.
-pub struct Attempts {
+pub struct AuthRateLimiter {
     /// For each pair, the instant at which all of its failures will be forgotten, in microseconds.
     forgotten_at: Cache<[u8; 32], Arc<AtomicI64>>,
 }
 
 /// Whether another attempt may fail like this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counted {
+enum Attempt {
     /// It may, and so may the next one.
-    Within,
+    Allowed,
     /// It may, and is the last one.
-    Last,
+    LastAllowed,
     /// It may not; it may after this time.
-    Beyond(Duration),
+    Refused(Duration),
 }
 
-impl Default for Attempts {
+impl Default for AuthRateLimiter {
     fn default() -> Self {
         Self { forgotten_at: Cache::builder().max_capacity(PAIRS_MAX).time_to_idle(IDLE_TIME_MAX).build() }
     }
 }
 
-impl Attempts {
+impl AuthRateLimiter {
     /// Counts a failed attempt to prove an id from an address.
     ///
     /// # Errors
     /// 429, with the time to wait, once too many of the same id and address have failed.
     pub fn fail(&self, id: &str, address: IpAddr, now: Instant) -> Result<(), Problem> {
         match self.count(id, address, now) {
-            Counted::Within => Ok(()),
-            Counted::Last => {
+            Attempt::Allowed => Ok(()),
+            Attempt::LastAllowed => {
                 tracing::warn!(id = shown(id), %address, "too many attempts fail: more of them are answered 429");
                 Ok(())
             }
-            Counted::Beyond(wait) => {
+            Attempt::Refused(wait) => {
                 metrics::counter!("tenure_attempts_limited_total").increment(1);
                 Err(limited(wait))
             }
@@ -72,15 +72,15 @@ impl Attempts {
 
     /// A bucket that one failure fills by a part and that time empties (the generic cell rate algorithm): one number a pair,
     /// moved without a lock.
-    fn count(&self, id: &str, address: IpAddr, now: Instant) -> Counted {
+    fn count(&self, id: &str, address: IpAddr, now: Instant) -> Attempt {
         let forgotten_at = self.forgotten_at.get_with(pair(id, address), Arc::default);
         let now = now.micros();
         let full = |at: i64| at.max(now).saturating_sub(now).saturating_sub(BURST_MICROS);
         let filled = |at: i64| (full(at) <= 0).then(|| at.max(now).saturating_add(REFILL_MICROS));
         match forgotten_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, filled) {
-            Ok(at) if full(at.max(now).saturating_add(REFILL_MICROS)) > 0 => Counted::Last,
-            Ok(_) => Counted::Within,
-            Err(at) => Counted::Beyond(Duration::from_micros(u64::try_from(full(at)).unwrap_or(0))),
+            Ok(at) if full(at.max(now).saturating_add(REFILL_MICROS)) > 0 => Attempt::LastAllowed,
+            Ok(_) => Attempt::Allowed,
+            Err(at) => Attempt::Refused(Duration::from_micros(u64::try_from(full(at)).unwrap_or(0))),
         }
     }
 }
@@ -123,54 +123,54 @@ mod tests {
     }
 
     /// How many of so many attempts at an instant may fail.
-    fn allowed(attempts: &Attempts, id: &str, address: IpAddr, micros: i64, tried: usize) -> usize {
-        (0..tried).filter(|_| attempts.fail(id, address, at(micros)).is_ok()).count()
+    fn allowed(limiter: &AuthRateLimiter, id: &str, address: IpAddr, micros: i64, tried: usize) -> usize {
+        (0..tried).filter(|_| limiter.fail(id, address, at(micros)).is_ok()).count()
     }
 
     #[test]
     fn ten_may_fail_and_one_more_every_six_seconds() {
-        let attempts = Attempts::default();
-        assert_eq!(allowed(&attempts, "operator", HERE, 0, 50), 10);
-        assert_eq!(allowed(&attempts, "operator", HERE, REFILL_MICROS - 1, 50), 0);
-        assert_eq!(allowed(&attempts, "operator", HERE, REFILL_MICROS, 50), 1);
-        assert_eq!(allowed(&attempts, "operator", HERE, 4 * REFILL_MICROS, 50), 3);
-        assert_eq!(allowed(&attempts, "operator", HERE, 14 * REFILL_MICROS, 50), 10);
+        let limiter = AuthRateLimiter::default();
+        assert_eq!(allowed(&limiter, "operator", HERE, 0, 50), 10);
+        assert_eq!(allowed(&limiter, "operator", HERE, REFILL_MICROS - 1, 50), 0);
+        assert_eq!(allowed(&limiter, "operator", HERE, REFILL_MICROS, 50), 1);
+        assert_eq!(allowed(&limiter, "operator", HERE, 4 * REFILL_MICROS, 50), 3);
+        assert_eq!(allowed(&limiter, "operator", HERE, 14 * REFILL_MICROS, 50), 10);
     }
 
     #[test]
     fn what_is_to_wait_is_exactly_enough() {
-        let attempts = Attempts::default();
+        let limiter = AuthRateLimiter::default();
         for micros in [0, 1_000_000, 17_000_000] {
-            allowed(&attempts, "operator", HERE, micros, 50);
-            let Counted::Beyond(wait) = attempts.count("operator", HERE, at(micros)) else { panic!("limited") };
+            allowed(&limiter, "operator", HERE, micros, 50);
+            let Attempt::Refused(wait) = limiter.count("operator", HERE, at(micros)) else { panic!("limited") };
             let wait = i64::try_from(wait.as_micros()).unwrap();
-            assert!(wait > 0 && matches!(attempts.count("operator", HERE, at(micros + wait - 1)), Counted::Beyond(_)));
-            assert_eq!(attempts.count("operator", HERE, at(micros + wait)), Counted::Last);
+            assert!(wait > 0 && matches!(limiter.count("operator", HERE, at(micros + wait - 1)), Attempt::Refused(_)));
+            assert_eq!(limiter.count("operator", HERE, at(micros + wait)), Attempt::LastAllowed);
         }
     }
 
     #[test]
     fn ids_and_addresses_are_counted_apart_and_a_64_as_one_address() {
-        let attempts = Attempts::default();
+        let limiter = AuthRateLimiter::default();
         let [near, same, other]: [IpAddr; 3] =
             ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
-        assert_eq!(allowed(&attempts, "a", near, 0, 10), 10);
-        assert_eq!(allowed(&attempts, "a", same, 0, 10), 0);
-        assert_eq!(allowed(&attempts, "a", other, 0, 10), 10);
-        assert_eq!(allowed(&attempts, "b", near, 0, 10), 10);
-        assert_eq!(allowed(&attempts, "a", "::ffff:192.0.2.1".parse().unwrap(), 0, 10), 10);
-        assert_eq!(allowed(&attempts, "a", HERE, 0, 10), 0);
+        assert_eq!(allowed(&limiter, "a", near, 0, 10), 10);
+        assert_eq!(allowed(&limiter, "a", same, 0, 10), 0);
+        assert_eq!(allowed(&limiter, "a", other, 0, 10), 10);
+        assert_eq!(allowed(&limiter, "b", near, 0, 10), 10);
+        assert_eq!(allowed(&limiter, "a", "::ffff:192.0.2.1".parse().unwrap(), 0, 10), 10);
+        assert_eq!(allowed(&limiter, "a", HERE, 0, 10), 0);
     }
 
     #[test]
     fn a_flood_of_ids_takes_no_more_memory_than_it_may() {
-        let attempts = Attempts::default();
+        let limiter = AuthRateLimiter::default();
         for number in 0..2 * PAIRS_MAX {
-            let _ = attempts.fail(&number.to_string(), HERE, at(0));
+            let _ = limiter.fail(&number.to_string(), HERE, at(0));
         }
-        attempts.forgotten_at.run_pending_tasks();
-        assert!(attempts.forgotten_at.entry_count() <= PAIRS_MAX);
-        assert_eq!(allowed(&attempts, "operator", HERE, 0, 50), 10, "and one id is limited as before");
+        limiter.forgotten_at.run_pending_tasks();
+        assert!(limiter.forgotten_at.entry_count() <= PAIRS_MAX);
+        assert_eq!(allowed(&limiter, "operator", HERE, 0, 50), 10, "and one id is limited as before");
     }
 
     #[test]
