@@ -1,4 +1,4 @@
-//! The form that an answer is asked for in: the `Accept` header (RFC 9110 §12.5.1).
+//! Content negotiation: the form of a response, chosen by the `Accept` header (RFC 9110 §12.5.1).
 
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -13,7 +13,7 @@ pub const FORMS_OF_ROWS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Ndjson,
 pub const FORMS_OF_REPORTS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::Csv, AnswerForm::Html];
 
 impl AnswerForm {
-    /// Its media type, as it is asked for.
+    /// Returns its media type, as `Accept` names it.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -26,7 +26,7 @@ impl AnswerForm {
         }
     }
 
-    /// The `Content-Type` of an answer in this form.
+    /// Returns the `Content-Type` of a response in this form.
     pub const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
@@ -35,7 +35,7 @@ impl AnswerForm {
         })
     }
 
-    /// Of the forms that there are, the one that a request likes best; the first of them if it does not say.
+    /// Returns the offered form that a request prefers; the first one if it does not say.
     ///
     /// # Errors
     /// 406 if it accepts none of them.
@@ -45,10 +45,10 @@ impl AnswerForm {
         if ranges.is_empty() {
             return offered.first().copied().ok_or_else(|| not_acceptable(offered));
         }
-        let liked = |form: &Self| ranges.iter().filter_map(|range| quality(*form, *range)).max().map(|(_, q)| q);
+        let weight = |form: &Self| ranges.iter().filter_map(|range| quality(*form, *range)).max().map(|(_, q)| q);
         let mut best = None;
         for form in offered {
-            if let Some(q) = liked(form).filter(|q| *q > 0 && best.is_none_or(|(_, other)| *q > other)) {
+            if let Some(q) = weight(form).filter(|q| *q > 0 && best.is_none_or(|(_, other)| *q > other)) {
                 best = Some((*form, q));
             }
         }
@@ -56,7 +56,7 @@ impl AnswerForm {
     }
 }
 
-/// A media range and its weight in thousandths.
+/// Parses a media range and its weight in thousandths.
 fn range(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next().filter(|media| !media.is_empty())?;
@@ -73,7 +73,7 @@ fn thousandths(weight: &str) -> u16 {
     digits.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// How specific a range is about a form, and how much it is liked; none if the range does not hold it.
+/// Returns how specific a range is about a form, and its weight; none if the range does not include the form.
 fn quality(form: AnswerForm, (range, weight): (&str, u16)) -> Option<(u8, u16)> {
     let media = form.media_type();
     let kind = media.split('/').next().unwrap_or_default();
@@ -96,7 +96,7 @@ fn not_acceptable(offered: &[AnswerForm]) -> Problem {
 mod tests {
     use super::*;
 
-    fn asked(accept: &str) -> Option<AnswerForm> {
+    fn negotiated(accept: &str) -> Option<AnswerForm> {
         let mut headers = HeaderMap::new();
         if !accept.is_empty() {
             headers.insert(ACCEPT, HeaderValue::from_str(accept).ok()?);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_that_is_liked_best_is_given() {
+    fn the_preferred_form_is_chosen() {
         for (accept, form) in [
             ("", Some(AnswerForm::Json)),
             ("*/*", Some(AnswerForm::Json)),
@@ -117,7 +117,7 @@ mod tests {
             ("text/csv;q=0", None),
             ("image/png", None),
         ] {
-            assert_eq!(asked(accept), form, "{accept}");
+            assert_eq!(negotiated(accept), form, "{accept}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Guessing, slowed: how often someone at an address has failed to prove an id, and what they are answered after that.
+//! A rate limit on failed authentication, for each pair of a credential id and a client address.
 //!
-//! The secret is checked first, always and in the same time; what failed is counted after that. So a right secret passes,
-//! whatever others did with its id. Counts are in memory only and hold no secret: a restart forgives.
+//! The secret is always checked first, in constant time. Only failures are counted, so a correct secret passes whatever others did with
+//! its id. The counts are in memory only and hold no secret; a restart clears them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,32 +16,31 @@ use super::problem::Problem;
 use crate::domain::time::Instant;
 use crate::log::PresentedId;
 
-/// How many attempts may fail before more are answered 429.
+/// The most failures in a burst; further ones are answered 429.
 pub const FAILURES_MAX: i64 = 10;
-/// How long it takes until one more may fail, in microseconds: ten a minute, in the long run.
+/// The time until one more failure is allowed, in microseconds: ten a minute in the long run.
 pub const REFILL_MICROS: i64 = 6_000_000;
-/// How many pairs of an id and an address are counted at a time, of about 200 bytes each. Beyond that, pairs that are seen for
-/// the first time give way to those that are seen often.
+/// The most pairs that are counted at a time, of about 200 bytes each. Beyond that, rarely seen pairs are evicted first.
 pub const PAIRS_MAX: u64 = 100_000;
 
-/// When nothing of a pair is left to forget, with time to spare.
+/// The time after which an idle pair is certainly empty, with a margin.
 const IDLE_TIME_MAX: Duration = Duration::from_mins(2);
 const BURST_MICROS: i64 = (FAILURES_MAX - 1) * REFILL_MICROS;
 
-/// What failed attempts came to so far.
+/// The failed attempts of each pair of an id and an address.
 pub struct AuthRateLimiter {
-    /// For each pair, the instant at which all of its failures will be forgotten, in microseconds.
+    /// For each pair, the time at which its bucket is empty again, in microseconds.
     forgotten_at: Cache<[u8; 32], Arc<AtomicI64>>,
 }
 
-/// Whether another attempt may fail like this one.
+/// The verdict on one failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attempt {
-    /// It may, and so may the next one.
+    /// Within the limit, and so is the next one.
     Allowed,
-    /// It may, and is the last one.
+    /// The last one within the limit.
     LastAllowed,
-    /// It may not; it may after this time.
+    /// Over the limit; allowed again after this time.
     Refused(Duration),
 }
 
@@ -52,10 +51,10 @@ impl Default for AuthRateLimiter {
 }
 
 impl AuthRateLimiter {
-    /// Counts a failed attempt to prove an id from an address.
+    /// Counts a failed attempt to authenticate as an id from an address.
     ///
     /// # Errors
-    /// 429, with the time to wait, once too many of the same id and address have failed.
+    /// 429, with the time to wait, after too many failures of the same id and address.
     pub fn fail(&self, id: &str, address: IpAddr, now: Instant) -> Result<(), Problem> {
         match self.count(id, address, now) {
             Attempt::Allowed => Ok(()),
@@ -70,8 +69,7 @@ impl AuthRateLimiter {
         }
     }
 
-    /// A bucket that one failure fills by a part and that time empties (the generic cell rate algorithm): one number a pair,
-    /// moved without a lock.
+    /// Adds a failure to the pair's bucket, by the generic cell rate algorithm: one atomic number a pair, without a lock.
     fn count(&self, id: &str, address: IpAddr, now: Instant) -> Attempt {
         let forgotten_at = self.forgotten_at.get_with(pair(id, address), Arc::default);
         let now = now.micros();
@@ -91,7 +89,7 @@ fn limited(wait: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(wait)
 }
 
-/// What an id and an address are counted under. An IPv6 address stands for its /64, of which one host has all.
+/// Returns the key of a pair. An IPv6 address counts as its /64, since one host has all of it.
 fn pair(id: &str, address: IpAddr) -> [u8; 32] {
     let mut hash = Sha256::new();
     match address.to_canonical() {
@@ -105,7 +103,7 @@ fn pair(id: &str, address: IpAddr) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// An id as log lines show it. What is no id may be a secret in the wrong place.
+/// Returns an id as log lines show it. A text that is no id may be a misplaced secret, so it is not shown.
 fn shown(id: &str) -> &str {
     if id == "operator" || id.parse::<PresentedId>().is_ok() { id } else { "(no id)" }
 }
@@ -122,13 +120,13 @@ mod tests {
         Instant::from_micros(START + micros)
     }
 
-    /// How many of so many attempts at an instant may fail.
+    /// Returns how many of `tried` failures at an instant are within the limit.
     fn allowed(limiter: &AuthRateLimiter, id: &str, address: IpAddr, micros: i64, tried: usize) -> usize {
         (0..tried).filter(|_| limiter.fail(id, address, at(micros)).is_ok()).count()
     }
 
     #[test]
-    fn ten_may_fail_and_one_more_every_six_seconds() {
+    fn ten_failures_are_allowed_and_one_more_every_six_seconds() {
         let limiter = AuthRateLimiter::default();
         assert_eq!(allowed(&limiter, "operator", HERE, 0, 50), 10);
         assert_eq!(allowed(&limiter, "operator", HERE, REFILL_MICROS - 1, 50), 0);
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_wait_is_exactly_enough() {
+    fn the_wait_is_exact() {
         let limiter = AuthRateLimiter::default();
         for micros in [0, 1_000_000, 17_000_000] {
             allowed(&limiter, "operator", HERE, micros, 50);
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_addresses_are_counted_apart_and_a_64_as_one_address() {
+    fn ids_and_addresses_are_counted_apart_and_a_slash_64_as_one_address() {
         let limiter = AuthRateLimiter::default();
         let [near, same, other]: [IpAddr; 3] =
             ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_ids_takes_no_more_memory_than_it_may() {
+    fn a_flood_of_ids_takes_bounded_memory() {
         let limiter = AuthRateLimiter::default();
         for number in 0..2 * PAIRS_MAX {
             let _ = limiter.fail(&number.to_string(), HERE, at(0));
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_not_logged() {
+    fn a_text_that_is_no_id_is_not_logged() {
         assert_eq!(shown("hunter2"), "(no id)");
         assert_eq!(shown("operator"), "operator");
         assert_eq!(shown("tok_01m83dj683efcspd8kgx6fytqj"), "tok_01m83dj683efcspd8kgx6fytqj");

@@ -1,5 +1,4 @@
-//! Bodies of requests: how large they may be, how long they may take, how much memory they may take together, and what becomes of
-//! one that nobody waits for.
+//! Request bodies: their limits of size, time and memory, and the draining of a body that no handler reads.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,37 +20,37 @@ use super::problem::Problem;
 
 /// The largest body, in bytes.
 pub const BODY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
-/// How long a body may take to arrive.
+/// The most time in which a body must arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long a body is read away after its request was answered.
+/// The time for which a body is drained after its request was answered.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
-/// How many times it is looked whether a body has arrived.
-const LOOKS_MAX: usize = 8;
+/// The most polls for a body that may have arrived already.
+const POLLS_MAX: usize = 8;
 
-/// The largest body, in bytes, that takes no place among the large ones.
+/// The largest body, in bytes, that needs no reservation.
 pub const SMALL_BODY_BYTES: usize = 16 * 1_024;
-/// The memory that large bodies may take together if nobody says, in MiB.
+/// The default memory for all large bodies together, in MiB.
 pub const BODIES_MIB_DEFAULT: usize = 64;
-/// The bodies from one address may take this part of it.
+/// The divisor for the share of one address.
 const ADDRESS_PART: usize = 4;
-/// The unit in which memory is given to bodies, in bytes.
+/// The unit of reservations, in bytes.
 const UNIT: usize = 1_024;
 
-/// The memory for large bodies of requests. Whoever sends one waits for a place, in order, before the server reads on.
+/// The memory for large request bodies. A request waits for a reservation, first in first out, before its body is read.
 pub struct Bodies {
     instance: Arc<Semaphore>,
     of_an_address: usize,
     addresses: Arc<Addresses>,
 }
 
-/// The addresses that large bodies come from now.
+/// The addresses that are sending large bodies.
 type Addresses = Mutex<HashMap<IpAddr, Arc<Semaphore>>>;
 
-/// A place among the large bodies; free for others once it is dropped.
+/// The memory that one large body has reserved; dropping it frees the memory.
 pub struct BodyReservation {
     address: IpAddr,
     addresses: Arc<Addresses>,
-    /// What it takes of the address's part; none while it waits for that.
+    /// The part of the address's share; none while the body waits for it.
     of_address: Option<OwnedSemaphorePermit>,
     of_instance: Option<OwnedSemaphorePermit>,
 }
@@ -63,7 +62,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// So much memory, in MiB; at least as much as the largest body of each of four addresses.
+    /// Returns room for this much memory, in MiB, and at least for the largest body of each of four addresses.
     pub fn of_mib(mib: usize) -> Self {
         let units = mib.saturating_mul(1_024 * 1_024).max(BODY_BYTES_MAX * ADDRESS_PART) / UNIT;
         let units = units.min(Semaphore::MAX_PERMITS);
@@ -71,10 +70,10 @@ impl Bodies {
         Self { instance, of_an_address: units / ADDRESS_PART, addresses: Arc::default() }
     }
 
-    /// The whole body, from an address, and its place among the large ones if it is one.
+    /// Reads a whole body from an address, and returns its reservation if it is large.
     ///
     /// # Errors
-    /// It is too large or too slow, does not arrive whole, or waits too long for a place.
+    /// The body is too large (413) or too slow (408), does not arrive whole (400), or waits too long for memory (429).
     pub async fn read(
         &self,
         body: Body,
@@ -96,7 +95,7 @@ impl Bodies {
         }
     }
 
-    /// A body that arrives in one piece, as small ones do, is not copied.
+    /// Reads a body. One that arrives in one piece, as small ones do, is not copied.
     async fn whole(
         &self,
         mut body: Body,
@@ -108,7 +107,7 @@ impl Bodies {
             if pieces.len() > SMALL_BODY_BYTES && reservation.is_none() {
                 let whole = HttpBody::size_hint(&body).exact().and_then(|left| usize::try_from(left).ok());
                 let bytes = whole.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
-                self.find(reservation.insert(self.reservation(address())), bytes).await;
+                self.reserve(reservation.insert(self.unreserved(address())), bytes).await;
                 pieces.reserve_exact(bytes.min(BODY_BYTES_MAX).saturating_sub(pieces.len()));
             }
             let Some(frame) = body.frame().await else { break };
@@ -125,13 +124,13 @@ impl Bodies {
         Ok(pieces.into())
     }
 
-    fn reservation(&self, address: IpAddr) -> BodyReservation {
+    fn unreserved(&self, address: IpAddr) -> BodyReservation {
         let (address, addresses) = (network_of(address), Arc::clone(&self.addresses));
         BodyReservation { address, addresses, of_address: None, of_instance: None }
     }
 
-    /// Waits for room for so many bytes, first among those of the same address, then among all.
-    async fn find(&self, reservation: &mut BodyReservation, bytes: usize) {
+    /// Waits for this many bytes, first of the address's share, then of the instance's.
+    async fn reserve(&self, reservation: &mut BodyReservation, bytes: usize) {
         let units = u32::try_from(bytes.min(BODY_BYTES_MAX).div_ceil(UNIT)).unwrap_or(u32::MAX);
         let of_address = {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +146,7 @@ impl Drop for BodyReservation {
     fn drop(&mut self) {
         drop(self.of_address.take());
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map has one copy, and whoever waits or holds a part has another.
+        // The map has one copy; each waiting or granted reservation has another.
         if addresses.get(&self.address).is_some_and(|address| Arc::strong_count(address) == 1) {
             addresses.remove(&self.address);
         }
@@ -164,34 +163,34 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Gives an answer that does not wait for the body. Where the whole body is here already, the connection can be used again. Else it
-/// ends with the answer; what still comes is read away for a while, so that a sender that is still writing does not lose the answer.
+/// Responds without waiting for the body. If the whole body has arrived, the connection stays open. Otherwise it closes after the
+/// response. The rest of the body is drained for a while, so that a client that is still sending can read the response.
 pub async fn respond_early(mut response: Response<Body>, mut body: Body) -> Response<Body> {
-    if is_here(&mut body).await {
+    if has_arrived(&mut body).await {
         return response;
     }
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    tokio::spawn(tokio::time::timeout(LINGER_TIME_MAX, read_away(body)));
+    tokio::spawn(tokio::time::timeout(LINGER_TIME_MAX, drain_all(body)));
     response
 }
 
-/// Whether the rest of a body has arrived; reads it away as far as it has.
-async fn is_here(body: &mut Body) -> bool {
-    for _ in 0..LOOKS_MAX {
+/// Returns whether the rest of a body has arrived, and drains what has.
+async fn has_arrived(body: &mut Body) -> bool {
+    for _ in 0..POLLS_MAX {
         if body.is_end_stream() {
             return true;
         }
         match body.frame().now_or_never() {
             Some(None | Some(Err(_))) => return true,
             Some(Some(Ok(_))) => {}
-            // The connection, whose task this is, has to hand over what it has read.
+            // This task is the connection's: it must run to deliver what it has read.
             None => tokio::task::yield_now().await,
         }
     }
     false
 }
 
-/// Whether a body ends without any data; reads it up to the first of it.
+/// Returns whether a body ends without any data. Reads up to the first data.
 pub async fn is_empty(body: &mut Body, timer: &ConnectionTimer) -> bool {
     let first = async {
         while let Some(frame) = body.frame().await {
@@ -205,8 +204,8 @@ pub async fn is_empty(body: &mut Body, timer: &ConnectionTimer) -> bool {
     matches!(select(pin!(first), timer.after(BODY_TIME_MAX)).await, Either::Left((true, _)))
 }
 
-/// Reads a body to its end, up to the size that a body may have.
-async fn read_away(mut body: Body) {
+/// Drains a body, up to the largest size of a body.
+async fn drain_all(mut body: Body) {
     let mut left = BODY_BYTES_MAX;
     while let Some(Ok(frame)) = body.frame().await {
         let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
@@ -214,9 +213,9 @@ async fn read_away(mut body: Body) {
     }
 }
 
-/// Reads a body away, so that the connection can be used again after a refusal that did not wait for it. One that is too
-/// large or too slow is left, and the connection ends.
+/// Drains a body, so that the connection can be reused after an early refusal. If the body is too large or too slow, the connection
+/// ends instead.
 pub async fn drain(body: Body, timer: &ConnectionTimer) {
-    // Whether it was in time or not, there is nothing more to do with it.
-    drop(select(pin!(read_away(body)), timer.after(BODY_TIME_MAX)).await);
+    // The result does not matter: the connection ends if the body was not drained.
+    drop(select(pin!(drain_all(body)), timer.after(BODY_TIME_MAX)).await);
 }

@@ -1,8 +1,8 @@
-//! Budgets: how much memory and how many requests at a time batches, searches, audits and large answers may take.
+//! Budgets: limits of memory and concurrency for batches, searches, audits and large responses.
 //!
 //! A [`Permit`] counts for the holder of a credential, for its workspace and for the instance. A handler takes it after
-//! authentication and before the work. The answer holds it until the connection has taken all of it, or is gone. Single checks and
-//! small answers take no permit.
+//! authentication and before the work. The response holds it until it is sent, or the connection ends. Single checks and small
+//! responses need no permit.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,22 +22,22 @@ use crate::domain::id::WorkspaceId;
 use crate::log::LogError;
 use crate::service::{PIECES_MAX, Service};
 
-/// The memory that an instance's permits may take if nobody says, in MiB.
+/// The default memory for all permits of an instance, in MiB.
 pub const ANSWERS_MIB_DEFAULT: usize = 128;
-/// The largest answer, in bytes, that needs no permit.
+/// The largest response, in bytes, that needs no permit.
 pub const SMALL_ANSWER_BYTES: usize = 16 * 1_024;
-/// The permits that one holder, one workspace and the instance may have at a time.
+/// The most permits at a time of one holder, one workspace and the instance.
 pub const PERMITS_MAX: [usize; 3] = [100, 400, 2_000];
 
-/// A workspace may take this part of the instance's memory, and a holder this part of it.
+/// The divisors for the shares of a holder, a workspace and the instance in the memory.
 const PARTS: [usize; 3] = [4, 2, 1];
 const MIB: usize = 1_024 * 1_024;
-/// The largest part of an answer that is handed to the connection at a time.
+/// The largest part of a response, in bytes, that the connection gets at a time.
 const PART_BYTES: usize = 64 * 1_024;
-/// How long a refused client is told to wait.
+/// The time that a refused client should wait.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The accounts of one instance. A copy is of the same accounts.
+/// The accounts of one instance. Clones share them.
 #[derive(Clone)]
 pub struct Budgets(Arc<Accounts>);
 
@@ -46,32 +46,32 @@ struct Accounts {
     used: Mutex<HashMap<Account, Usage>>,
 }
 
-/// Something that permits count for.
+/// An owner of permits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Account {
     Holder(WorkspaceId, String),
     Workspace(WorkspaceId),
     Instance,
-    /// The operator has no workspace and may take what the instance may.
+    /// The operator has no workspace, and the limits of the instance.
     Operator,
 }
 
-/// What an account's permits take together.
+/// The totals of an account's permits.
 struct Usage {
     permits: usize,
     bytes: usize,
-    /// The pieces of work that run, or wait to, at a time.
+    /// The pieces of work that run at a time.
     turns: Arc<Semaphore>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        // A holder never has all the threads for pieces, where there are several.
+        // If there are several threads for pieces, a holder never has all of them.
         Self { permits: 0, bytes: 0, turns: Arc::new(Semaphore::new((*PIECES_MAX / 2).max(1))) }
     }
 }
 
-/// The right to work on a request, and to hold what it takes. A copy is of the same permit, which ends with the last copy.
+/// A permit to work on one request and to use memory for it. Clones share it; it ends with the last one.
 #[derive(Clone)]
 pub struct Permit(Arc<PermitState>);
 
@@ -90,7 +90,7 @@ impl Default for Budgets {
 }
 
 impl Account {
-    /// The place in the constants of what an account may have.
+    /// Returns the index into the constants above.
     const fn level(&self) -> usize {
         match self {
             Self::Holder(..) => 0,
@@ -99,7 +99,7 @@ impl Account {
         }
     }
 
-    /// The accounts that a permit of a holder counts for, or of the operator.
+    /// Returns the accounts that a permit counts for: a holder's, or the operator's.
     fn all(holder: Option<(WorkspaceId, String)>) -> Vec<Self> {
         match holder {
             Some((workspace, holder)) => {
@@ -132,15 +132,15 @@ impl Account {
 }
 
 impl Budgets {
-    /// Accounts of an instance that may take so much memory, in MiB.
+    /// Returns the accounts of an instance with this much memory, in MiB.
     pub fn of_mib(mib: usize) -> Self {
         Self(Arc::new(Accounts { bytes_max: mib.saturating_mul(MIB), used: Mutex::default() }))
     }
 
-    /// A permit of a holder in a workspace, or of the operator, for so many bytes.
+    /// Returns a permit for this many bytes, of a holder in a workspace or of the operator.
     ///
     /// # Errors
-    /// 429 if the holder, the workspace or the instance has as many permits as it may, or takes as many bytes.
+    /// 429 if the holder, the workspace or the instance is at its limit of permits or bytes.
     pub fn permit(&self, holder: Option<(WorkspaceId, String)>, bytes: usize) -> Result<Permit, Problem> {
         let of = Account::all(holder);
         let mut used = self.0.used();
@@ -154,8 +154,8 @@ impl Budgets {
         Ok(self.give(&mut used, of, bytes))
     }
 
-    /// As [`Self::permit`], whatever the budgets say.
-    pub fn permit_anyway(&self, holder: Option<(WorkspaceId, String)>, bytes: usize) -> Permit {
+    /// Returns a permit without checking the limits.
+    pub fn permit_unchecked(&self, holder: Option<(WorkspaceId, String)>, bytes: usize) -> Permit {
         self.give(&mut self.0.used(), Account::all(holder), bytes)
     }
 
@@ -170,7 +170,7 @@ impl Budgets {
         Permit(Arc::new(PermitState { accounts: Arc::clone(&self.0), of, bytes: AtomicUsize::new(bytes), turns }))
     }
 
-    /// How many permits there are, and how many bytes they take.
+    /// Returns the number of permits in use, and their bytes.
     pub fn in_use(&self) -> (usize, usize) {
         self.0.used().get(&Account::Instance).map_or((0, 0), |used| (used.permits, used.bytes))
     }
@@ -181,7 +181,7 @@ impl Accounts {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an account may take more bytes. Whoever has no other permit than `own` may take what one request needs.
+    /// Returns whether an account has room for more bytes. An account whose only permits are the caller's `own` always has.
     fn has_room(&self, all: &HashMap<Account, Usage>, account: &Account, more: usize, own: usize) -> bool {
         all.get(account).is_none_or(|used| {
             used.permits <= own || used.bytes.saturating_add(more) <= account.bytes_max(self.bytes_max)
@@ -190,10 +190,10 @@ impl Accounts {
 }
 
 impl Permit {
-    /// Takes more bytes.
+    /// Adds bytes to the permit.
     ///
     /// # Errors
-    /// 429 if the holder, the workspace or the instance takes as many as it may, and has other permits.
+    /// 429 if the holder, the workspace or the instance is at its limit and has other permits.
     pub fn grow(&self, bytes: usize) -> Result<(), Problem> {
         let held = &self.0;
         let mut used = held.accounts.used();
@@ -205,7 +205,7 @@ impl Permit {
         Ok(())
     }
 
-    /// Makes sure that so many bytes are taken.
+    /// Grows the permit to at least this many bytes.
     ///
     /// # Errors
     /// As [`Self::grow`].
@@ -216,14 +216,14 @@ impl Permit {
         }
     }
 
-    /// Takes so many bytes, whatever the budgets say: for answers that cannot be refused any more.
-    pub fn cover_anyway(&self, bytes: usize) {
+    /// Grows the permit to at least this many bytes without checking the limits: for responses that can no longer be refused.
+    pub fn cover_unchecked(&self, bytes: usize) {
         let more = bytes.saturating_sub(self.0.bytes.load(Ordering::Relaxed));
         self.0.add(&mut self.0.accounts.used(), more);
     }
 
-    /// Runs a piece of work in the pool beside the threads that decide single checks. The pieces of one holder take turns, so that
-    /// they never fill the pool's queue.
+    /// Runs a piece of work in the pool for audits, apart from the threads that decide single checks. The pieces of one holder take
+    /// turns, so they never fill the pool's queue.
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
@@ -236,16 +236,16 @@ impl Permit {
         service.auditing(work).await
     }
 
-    /// As [`Self::run`], of work that borrows.
+    /// Runs a piece of work that borrows, as [`Self::run`].
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
-    pub async fn run_here<T>(&self, service: &Service, work: impl FnOnce() -> T) -> Result<T, LogError> {
+    pub async fn run_borrowing<T>(&self, service: &Service, work: impl FnOnce() -> T) -> Result<T, LogError> {
         let _turn = self.0.turns.acquire().await;
         service.auditing_here(work).await
     }
 
-    /// As [`Self::run`], of work that cannot be done in pieces: it never holds up any that can.
+    /// Runs work that cannot be split into pieces, in a pool of its own, so that it never delays any pieces.
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
@@ -258,7 +258,7 @@ impl Permit {
         service.auditing_whole(work).await
     }
 
-    /// The answer, which holds the permit from now on; a refusal where the budgets have no room for it.
+    /// Attaches the permit to a response; returns a refusal if the budgets have no room for it.
     pub fn carried_by(self, response: Response<Body>) -> Response<Body> {
         let known = response.body().size_hint().exact().and_then(|len| usize::try_from(len).ok());
         if let Err(problem) = self.cover(known.unwrap_or_default()) {
@@ -295,7 +295,7 @@ impl Drop for PermitState {
     }
 }
 
-/// The permit of the request that a connection is answering, until the answer takes it along. A copy is of the same connection.
+/// The permit of the request that a connection is processing, until the response takes it. Clones share it.
 #[derive(Clone, Default)]
 pub struct PermitSlot(Arc<Mutex<Option<Permit>>>);
 
@@ -306,10 +306,10 @@ impl std::fmt::Debug for PermitSlot {
 }
 
 impl PermitSlot {
-    /// The permit that is there, or else this one.
+    /// Returns the permit in the slot, or takes one and stores it there.
     ///
     /// # Errors
-    /// Why there can be none.
+    /// As `take`.
     pub fn get_or(&self, take: impl FnOnce() -> Result<Permit, Problem>) -> Result<Permit, Problem> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permit) = &*slot {
@@ -318,14 +318,14 @@ impl PermitSlot {
         Ok(slot.insert(take()?).clone())
     }
 
-    /// Takes the permit out.
+    /// Removes and returns the permit.
     pub fn take(&self) -> Option<Permit> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// A body that holds a permit. It is handed on in parts, each a copy, since a connection keeps whatever it was given until its reader
-/// takes it: so all but the last parts are here, and are counted.
+/// A body that holds a permit. The connection gets it in copied parts, since it keeps a buffer until the client has read it. So all
+/// but the last parts stay here, where they are counted.
 struct Carrying {
     body: Body,
     rest: Bytes,
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_a_workspace_and_the_instance_have_only_so_many_permits() {
+    fn the_permits_of_a_holder_a_workspace_and_the_instance_are_limited() {
         let budgets = Budgets::default();
         let mut all: Vec<_> = (0..PERMITS_MAX[0]).map(|_| take(&budgets, 1, "user:a", 0).unwrap()).collect();
         let refused = take(&budgets, 1, "user:a", 0).err().unwrap();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_counted_at_each_level_until_the_last_copy_of_the_permit_is_gone() {
+    fn bytes_count_at_each_level_until_the_last_clone_of_the_permit_is_dropped() {
         let budgets = Budgets::of_mib(4);
         let first = take(&budgets, 1, "user:a", MIB / 2).unwrap();
         let copy = first.clone();
@@ -431,19 +431,19 @@ mod tests {
     }
 
     #[test]
-    fn one_request_that_needs_more_than_a_holder_may_have_is_answered_alone() {
+    fn a_single_request_may_exceed_the_share_of_its_holder() {
         let budgets = Budgets::of_mib(4);
         let alone = take(&budgets, 1, "user:a", 0).unwrap();
         alone.grow(3 * MIB).unwrap();
         assert!(take(&budgets, 1, "user:a", 1).is_err());
         assert!(take(&budgets, 1, "user:b", 1).is_err());
-        alone.cover_anyway(5 * MIB);
+        alone.cover_unchecked(5 * MIB);
         assert_eq!(budgets.in_use(), (1, 5 * MIB));
         assert!(take(&budgets, 2, "user:b", 1).is_err());
     }
 
     #[test]
-    fn an_answer_holds_its_permit_until_all_of_it_is_taken() {
+    fn a_response_holds_its_permit_until_it_is_sent() {
         let budgets = Budgets::of_mib(4);
         let text: Vec<u8> = (0..200_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
         let permit = take(&budgets, 1, "user:a", 0).unwrap();

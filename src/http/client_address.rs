@@ -1,6 +1,6 @@
-//! Where a request came from: the other end of the connection or, where that is a proxy that is trusted, what it says.
+//! The address of a request's client: the peer of the connection or, behind a trusted proxy, the address that the proxy reports.
 //!
-//! Anyone can write `X-Forwarded-For`; so it is believed only as far as trusted proxies wrote it, which is from its end.
+//! Anyone can send `X-Forwarded-For`, so only the hops at its end that trusted proxies wrote are used.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -20,7 +20,7 @@ struct Network {
     prefix_bits: u8,
 }
 
-/// The proxies whose word on the client's address is taken; none unless they are named.
+/// The proxies whose reports of the client's address are used; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -69,12 +69,12 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether an address is that of a trusted proxy.
+    /// Returns whether an address is that of a trusted proxy.
     pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The address of whoever asks: the nearest one that is not a trusted proxy.
+    /// Returns the client's address: the nearest one that is not a trusted proxy.
     pub fn client(&self, parts: &Parts) -> IpAddr {
         let peer = parts
             .extensions
@@ -89,14 +89,14 @@ impl TrustedProxies {
             (Some(hops), None) | (None, Some(hops)) => self.nearest(peer, &hops),
             (Some(hops), Some(others)) => {
                 let client = self.nearest(peer, &hops);
-                // A proxy writes one of the two, and passes on whatever a client wrote into the other.
+                // A proxy writes one of the two headers and passes on the client's other one.
                 if client == self.nearest(peer, &others) { client } else { peer }
             }
             (None, None) => peer,
         }
     }
 
-    /// Goes from hop to hop, back towards the client, for as long as what tells of the next one is trusted.
+    /// Walks the hops back towards the client, up to the first one that is not trusted.
     fn nearest(&self, peer: IpAddr, hops: &[Option<IpAddr>]) -> IpAddr {
         let mut nearest = peer;
         for hop in hops.iter().rev() {
@@ -110,7 +110,7 @@ impl TrustedProxies {
     }
 }
 
-/// What an address is counted under: itself or, since one host has all of it, the /64 of an IPv6 address.
+/// Returns the address to count under: for IPv6 its /64, since one host has all of it.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -118,7 +118,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The hops of all lines of a header; none where it is not there.
+/// Returns the hops of all lines of a header; none without the header.
 fn hops(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> Option<IpAddr>) -> Option<Vec<Option<IpAddr>>> {
     let lines = headers.get_all(name).iter();
     let hops: Vec<_> = lines.flat_map(|line| line.to_str().unwrap_or_default().split(',').map(read)).collect();
@@ -129,7 +129,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     hops(headers, &X_FORWARDED_FOR, address)
 }
 
-/// The `for` of each element (RFC 7239 §4). A comma or semicolon within quotes makes it none that is known.
+/// Returns the `for` of each element (RFC 7239 §4). An element with a quoted comma or semicolon is an unknown hop.
 fn forwarded(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     hops(headers, &FORWARDED, |element| {
         let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -138,7 +138,7 @@ fn forwarded(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     })
 }
 
-/// An address, perhaps with a port; IPv6 perhaps in brackets.
+/// Parses an address with an optional port; IPv6 may be in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -155,7 +155,7 @@ mod tests {
     use crate::http::budget::PermitSlot;
     use crate::http::connection::{Connection, ConnectionTimer, RequestId};
 
-    /// The client's address in a request from a peer, where these are trusted.
+    /// Returns the client's address of a request from a peer, with these trusted proxies.
     fn client(trusted: &str, peer: &str, headers: &[(&str, &str)]) -> String {
         let trusted: TrustedProxies = trusted.parse().unwrap();
         let request = headers.iter().fold(Request::new(()), |mut request, (name, value)| {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_is_not_trusted() {
+    fn the_headers_of_an_untrusted_peer_are_ignored() {
         let says = [("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.7")];
         assert_eq!(client("", "192.0.2.1", &says), "192.0.2.1");
         assert_eq!(client("10.0.0.0/8", "192.0.2.1", &says), "192.0.2.1");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_address_that_is_not_trusted_is_the_clients() {
+    fn the_nearest_untrusted_address_is_the_clients() {
         for (line, expected) in [
             ("198.51.100.7", "198.51.100.7"),
             ("203.0.113.9, 198.51.100.7", "198.51.100.7"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_that_differ_say_nothing() {
+    fn two_headers_that_differ_are_ignored() {
         let both = |one, other| client("10.0.0.0/8", "10.0.0.1", &[("x-forwarded-for", one), ("forwarded", other)]);
         assert_eq!(both("198.51.100.7", "for=198.51.100.7"), "198.51.100.7");
         assert_eq!(both("198.51.100.7", "for=203.0.113.9"), "10.0.0.1");

@@ -1,9 +1,8 @@
-//! What a request is told of by the server: its id, who is at the other end of its connection, and the time limits of that, all on
-//! one timer.
+//! The context that the server attaches to each request: its id, its connection, and the connection's timer.
 //!
-//! A limit is set for every head and every body, and hardly any runs out; a timer of its own for each would cost more than a
-//! decision does. So the connection has one timer, which is left alone for as long as it ends no later than what waits, and set
-//! anew only when it has ended. Everything of a connection runs in one task, so whatever waits is asked again when it ends.
+//! Every head and every body has a deadline, and hardly any deadline passes. A timer for each would cost more than a decision, so each
+//! connection has a single one. It is only reset after it fires, or when an earlier deadline is set. All futures of a connection run in
+//! one task, so each deadline is polled again when the timer fires.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,34 +19,34 @@ use super::budget::PermitSlot;
 /// A connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// The address of its other end.
+    /// The address of the peer.
     pub peer: IpAddr,
-    /// Its time limits.
+    /// The timer for its deadlines.
     pub timer: ConnectionTimer,
-    /// The permit of the request that is being answered.
+    /// The permit of the request that is being processed.
     pub permit: PermitSlot,
 }
 
-/// What the server puts on each request.
+/// The context of a request.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// By what it came.
+    /// The connection that it came by.
     pub connection: Connection,
-    /// What it is known by in log lines, and in its answer.
+    /// Its id, in log lines and in its response.
     pub id: RequestId,
 }
 
-/// What a request is known by.
+/// The id of a request.
 #[derive(Debug, Clone)]
 pub enum RequestId {
-    /// Its sender chose it.
+    /// The client chose it.
     Given(HeaderValue),
-    /// The server did: a UUID in hexadecimal digits.
+    /// The server made it: a UUID in hexadecimal digits.
     Made([u8; 32]),
 }
 
 impl RequestId {
-    /// As text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         let text = match self {
             Self::Given(id) => id.as_bytes(),
@@ -56,7 +55,7 @@ impl RequestId {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// As the value of a header.
+    /// Converts the id to the value of a header.
     pub fn into_header(self) -> HeaderValue {
         match self {
             Self::Given(id) => id,
@@ -65,22 +64,22 @@ impl RequestId {
     }
 }
 
-/// The time limits of one connection. A copy is of the same connection.
+/// The timer of one connection. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionTimer(Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>);
 
 impl ConnectionTimer {
-    /// Those of the connection that a request came by; of none, where it came by none.
+    /// Returns the timer of the connection that a request came by, or a new one.
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<RequestContext>().map(|context| context.connection.timer.clone()).unwrap_or_default()
     }
 
-    /// Done when so much time has passed since it was first waited for.
+    /// Returns a deadline this long after it is first polled.
     pub fn after(&self, time: Duration) -> Deadline {
         Deadline { time, end: None, timer: self.clone() }
     }
 
-    /// Done from an instant on.
+    /// Returns a deadline at an instant.
     pub fn at(&self, end: Instant) -> Deadline {
         Deadline { time: Duration::ZERO, end: Some(end), timer: self.clone() }
     }
@@ -101,11 +100,11 @@ impl ConnectionTimer {
     }
 }
 
-/// Done when its time has passed.
+/// A future that is ready once its time has passed.
 #[derive(Debug)]
 pub struct Deadline {
     time: Duration,
-    /// Once it is known. Hardly any limit is waited for, so the clock is not asked before.
+    /// Set when it is first polled: most deadlines never are, so the clock is not read before.
     end: Option<Instant>,
     timer: ConnectionTimer,
 }
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_limit_ends_first_whichever_waits_first() {
+    fn the_shorter_deadline_passes_first_whichever_is_polled_first() {
         run(async {
             let (timer, started) = (ConnectionTimer::default(), Instant::now());
             assert!(matches!(select(timer.after(SHORT), timer.after(LONG)).await, Either::Left(_)));
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_several_limits_ends_in_its_own_time() {
+    fn each_of_several_deadlines_passes_at_its_own_time() {
         run(async {
             let (timer, started) = (ConnectionTimer::default(), Instant::now());
             join(timer.after(4 * SHORT), timer.after(SHORT)).await;
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_was_let_go_of_ends_no_later_one() {
+    fn a_dropped_deadline_does_not_end_a_later_one() {
         run(async {
             let (timer, started) = (ConnectionTimer::default(), Instant::now());
             let waited = select(timer.after(SHORT), std::future::ready(())).await;

@@ -1,4 +1,4 @@
-//! The connections of each client address: none has so many that others, such as health checks, find no room.
+//! A limit on the connections of each client address, so that others, such as health checks, can always connect.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client_address::network_of;
 
-/// The most connections from one address at a time, if nobody says.
+/// The default for the most connections from one address at a time.
 pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 1_000;
 
-/// How many connections each address has.
+/// The number of open connections of each address.
 pub struct Connections {
     of_an_address: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A connection that is counted until it is dropped.
+/// A counted connection; dropping it ends the count.
 pub struct CountedConnection {
     address: IpAddr,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -29,12 +29,12 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// So many from one address at a time; of IPv6, from one /64, of which one host has all.
+    /// Returns a limit for each address. IPv6 counts by /64, since one host has all of it.
     pub fn of_an_address(most: usize) -> Self {
         Self { of_an_address: most, open: Arc::default() }
     }
 
-    /// Counts a connection; none if the address has as many as it may.
+    /// Counts a connection; none if the address is at its limit.
     pub fn count(&self, peer: IpAddr) -> Option<CountedConnection> {
         let address = network_of(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_counted_apart_and_a_64_as_one_and_none_is_remembered_for_ever() {
+    fn addresses_are_counted_apart_a_slash_64_as_one_and_none_without_connections_is_kept() {
         let connections = Connections::of_an_address(2);
         let count = |text: &str| connections.count(text.parse().unwrap());
         let held = [count("192.0.2.1"), count("::ffff:192.0.2.1"), count("2001:db8::1"), count("2001:db8::ffff:2")];

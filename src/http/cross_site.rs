@@ -1,8 +1,7 @@
-//! What is checked of a request that can change something or has a body, before anything is looked up: that no page of another site
-//! sends it, and that its body says what it is.
+//! Protection against cross-site requests: the first checks of a request that can change something or has a body.
 //!
-//! A browser sends remembered credentials along with whatever any page makes it send. So a request that names its page names one of
-//! this server's own origin (`--base-url`), and every body is JSON, which no form of another site can send.
+//! A browser adds remembered credentials to the requests of any page. So a request that names its origin must name this server's own
+//! (`--base-url`), and every body must be JSON, which no form of another site can send.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,28 +19,28 @@ use tower::{Layer, Service};
 use super::body::{is_empty, respond_early};
 use super::connection::ConnectionTimer;
 use super::problem::Problem;
-use super::routes::{Kind, Route};
+use super::routes::{Route, RouteKind};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What a route's requests are checked for.
+/// The cross-site checks of one route, as a layer around its handler.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub struct CrossSiteGuard {
     /// The server's own origin (RFC 6454 §6.2).
     origin: Arc<str>,
-    /// Whether a body of another type is left to the handler, which answers as the standard of its endpoint says.
+    /// Whether the handler refuses other media types itself, as the standard of its endpoint says.
     is_typed_by_handler: bool,
 }
 
-impl Guard {
-    /// The guard of a route; none where requests of all methods only ask, and bodies count for nothing.
+impl CrossSiteGuard {
+    /// Returns the checks of a route; none if its requests change nothing and their bodies are ignored.
     pub fn of(route: &Route, origin: &Arc<str>) -> Option<Self> {
         let only_asks = route.method.as_ref().is_none_or(|method| *method == Method::GET);
-        let guard = Self { origin: Arc::clone(origin), is_typed_by_handler: route.kind == Kind::Decide };
+        let guard = Self { origin: Arc::clone(origin), is_typed_by_handler: route.kind == RouteKind::Decide };
         (!only_asks).then_some(guard)
     }
 
-    /// Checks what a body says that it is.
+    /// Checks the encoding and the media type of a body.
     ///
     /// # Errors
     /// 415.
@@ -79,7 +78,7 @@ fn not_json() -> Problem {
     unsupported("`Content-Type` must be `application/json`")
 }
 
-/// Checks that a body is sent as it is (RFC 9110 §8.4).
+/// Checks that a body has no content coding (RFC 9110 §8.4).
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
@@ -88,7 +87,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     Err(unsupported("`Content-Encoding`: bodies are taken as they are only; send this one without an encoding"))
 }
 
-/// Whether a body says that it is JSON, whatever the parameters of the media type are.
+/// Returns whether the media type of a body is JSON, with any parameters.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let essence = |value: &HeaderValue| {
         let text = value.to_str().unwrap_or_default();
@@ -97,7 +96,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_TYPE) && headers.get_all(CONTENT_TYPE).iter().all(essence)
 }
 
-/// The origin of a URL, as a browser writes it: without a path, and without the port that the scheme has anyway.
+/// Returns the origin of a URL as a browser writes it: without a path and without the default port.
 pub fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split('/').next().unwrap_or_default();
@@ -106,7 +105,7 @@ pub fn origin(url: &str) -> String {
     format!("{scheme}://{}", authority.strip_suffix(usual_port).unwrap_or(&authority))
 }
 
-impl<S> Layer<S> for Guard {
+impl<S> Layer<S> for CrossSiteGuard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
@@ -114,17 +113,17 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// A route behind its guard.
+/// A route behind its cross-site checks.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     inner: S,
-    guard: Guard,
+    guard: CrossSiteGuard,
 }
 
-/// An answer that has to wait for the body.
+/// A response that waits for the body.
 type Delayed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// Refuses a request because of its body, if it has one: where the head does not say how long it is, it may be empty.
+/// Refuses a request because of its body, unless the body turns out to be empty: its head may not give a length.
 async fn refuse_body<S>(mut inner: S, problem: Problem, request: Request<Body>) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,

@@ -1,7 +1,7 @@
-//! Cursors: where a page ended, as a text that only this server can have written.
+//! Cursors: the position after a page, as a text that only this server can have written.
 //!
-//! A cursor is readable, and says nothing that its reader may not know: it counts only rows that the reader sees. A code over it
-//! (HMAC-SHA-256, RFC 2104) makes sure that the server gets back what it gave.
+//! A cursor is readable and reveals nothing hidden: it counts only rows that its reader sees. A message authentication code over it
+//! (HMAC-SHA-256, RFC 2104) detects forgery.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,14 +28,14 @@ impl CursorKey {
         Self(Zeroizing::new(key.derive("cursors")))
     }
 
-    /// A cursor as a text. `list` says what is listed, so that no cursor is taken for one of another list.
+    /// Returns a cursor as text. `list` names the list, so that a cursor is valid for its own list only.
     pub fn seal(&self, list: &str, cursor: &impl Serialize) -> String {
         let bytes = serde_json::to_vec(cursor).unwrap_or_default();
         let code = self.code(list, &bytes);
         format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(code))
     }
 
-    /// The cursor of a text; none if this server did not write it for this list.
+    /// Parses a cursor; none if this server did not write it for this list.
     pub fn open<T: DeserializeOwned>(&self, list: &str, text: &str) -> Option<T> {
         let (bytes, code) = text.split_once('.')?;
         let (bytes, code) = (URL_SAFE_NO_PAD.decode(bytes).ok()?, URL_SAFE_NO_PAD.decode(code).ok()?);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_written_for_the_list_is_read() {
+    fn only_an_authentic_cursor_of_the_same_list_is_read() {
         let key = CursorKey::of(&LogKey::from_seed(&[1; 32]));
         let sealed = key.seal("members", &(7_u64, "x"));
         assert_eq!(key.open("members", &sealed), Some((7_u64, "x".to_owned())));

@@ -1,4 +1,4 @@
-//! What the head of every request must be like, whatever it asks for.
+//! Checks of the head of every request.
 
 use axum::body::Body;
 use axum::http::header::HOST;
@@ -6,20 +6,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Versio
 
 use super::problem::Problem;
 
-/// The headers of which two say two things: whoever stands between the sender and the server may have read the other one.
+/// The headers that may occur once only: a proxy could have read the other one.
 const SINGLE: &[&str] = &["host", "authorization", "tenure-key", "tenure-secret", "idempotency-key"];
 
 /// The largest head of a request, in bytes.
 pub const HEAD_BYTES_MAX: usize = 32 * 1_024;
 
-/// Checks that the head is not too large, that it names its host (RFC 9112 §3.2), and that no header is there twice of which only one
-/// can count.
+/// Checks that the head is not too large, names its host (RFC 9112 §3.2), and repeats no header of [`SINGLE`].
 ///
 /// # Errors
 /// 431 or 400.
 pub fn check(request: &Request<Body>) -> Result<(), Problem> {
     let headers = request.headers();
-    // What reads the head gives up only about there: it may have read somewhat more.
+    // The reader's own limit is only approximate: it may have read somewhat more.
     if head_len(request) > HEAD_BYTES_MAX {
         let detail =
             format!("the head of the request is larger than {HEAD_BYTES_MAX} bytes: send fewer or shorter headers");
@@ -28,11 +27,11 @@ pub fn check(request: &Request<Body>) -> Result<(), Problem> {
     if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
         return Err(Problem::malformed("a request of HTTP/1.1 names its host: send one `Host` header"));
     }
-    // Hardly any request has a header twice, and then there is nothing to look for.
+    // Hardly any request repeats a header: then nothing needs a check.
     if headers.len() == headers.keys_len() { Ok(()) } else { check_single(headers) }
 }
 
-/// How many bytes the head takes as it is usually written.
+/// Returns the bytes of the head as clients usually write it.
 fn head_len(request: &Request<Body>) -> usize {
     let target = request.uri().path_and_query().map_or(1, |target| target.as_str().len());
     let first = request.method().as_str().len() + target + "  HTTP/1.1\r\n\r\n".len();

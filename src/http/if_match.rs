@@ -7,8 +7,8 @@ use super::problem::Problem;
 use crate::domain::time::Revision;
 use crate::service::submission::Expected;
 
-/// The revisions of which a request expects one to be the newest; none for `*`, or without the header. A weak tag matches nothing, nor
-/// does a tag that is no revision.
+/// Returns the revisions that `If-Match` allows to be the newest; none for `*` or without the header. A weak tag matches nothing, and
+/// neither does a tag that is no revision.
 ///
 /// # Errors
 /// The header is neither `*` nor a list of entity tags.
@@ -28,7 +28,7 @@ pub fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Problem> {
     Ok(Some(Expected(revisions.collect())))
 }
 
-/// The revision that a tag names. A tag is compared as it is written, so no other way of writing it matches.
+/// Returns the revision that a tag names. Tags are compared as text, so only one spelling matches.
 fn revision(tag: &str) -> Option<Revision> {
     tag.parse::<Revision>().ok().filter(|revision| revision.to_string() == tag)
 }
@@ -39,7 +39,7 @@ struct Tag<'a> {
     opaque: &'a str,
 }
 
-/// The tags of a list, of which elements may be empty (RFC 9110 §5.6.1); none if it is no such list, or has no tag.
+/// Parses a list of tags, which may have empty elements (RFC 9110 §5.6.1); none if it is malformed or has no tag.
 fn tags(text: &str) -> Option<Vec<Tag<'_>>> {
     let (mut tags, mut rest) = (Vec::new(), text);
     loop {
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// What lines of the header expect, or the status of the refusal.
+    /// Returns the revisions that lines of the header allow, or the status of the refusal.
     fn read(lines: &[&str]) -> Result<Option<Vec<u64>>, u16> {
         let mut headers = HeaderMap::new();
         for line in lines {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_tags_is_read_and_weak_and_foreign_ones_match_nothing() {
+    fn a_list_of_tags_is_parsed_and_weak_and_foreign_tags_match_nothing() {
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&["*"]), Ok(None));
         assert_eq!(read(&["\"17\""]), Ok(Some(vec![17])));

@@ -1,8 +1,8 @@
-//! Recording who reads the audit, before they are answered.
+//! The journal of audit reads.
 //!
-//! An answer of the audit is given only once it is durable who got it, and only to a reader who may still read at the head that
-//! this is recorded at: a handler calls [`record`] when it has all rows, or [`begin`] ahead of the first of many, and passes on what
-//! goes wrong. Refusals give nothing away and are not recorded.
+//! A response with audit data leaves only after the journal has, durably, who gets it. The writer also checks that the reader may still
+//! read at the head at which it records. A handler calls [`record`] when it has all rows, or [`begin`] before the first row of a stream,
+//! and returns their errors. Refusals reveal nothing and are not recorded.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::guard::AuditRequest;
 use super::problem::Problem;
-use super::request::{AuthenticatedRequest, WorkspaceRequest};
+use super::request::AuthenticatedRequest;
 use crate::domain::id::{TokenId, WorkspaceId};
 use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
@@ -21,25 +22,25 @@ use crate::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecor
 use crate::service::Service;
 use crate::service::submission::SubmitError;
 
-/// How many commands of a what-if are named.
+/// The most commands of a what-if that a record names.
 const COMMANDS_NAMED_MAX: usize = 20;
 
-/// Records an answer of so many rows, all of which are known.
+/// Records a response of this many rows.
 ///
 /// # Errors
-/// The caller's right to read has ended (401, 403), the record could not be made durable (503), or the question is too long to be
-/// recorded (422): the answer must not be given.
-pub async fn record(request: &WorkspaceRequest, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
+/// The caller may no longer read (401, 403), the record could not be made durable (503), or the question is too long for a record (422).
+/// The response must not be sent then.
+pub async fn record(request: &AuditRequest, view: &View, form: AnswerForm, rows: usize) -> Result<(), Problem> {
     let record = ReadRecord { rows: Some(number(rows)), ..view_record(request, view, form)? };
     write(request, record).await
 }
 
-/// As [`record`], of a question that is asked in the body of the request: `body_summary` says which.
+/// Records a response to a question in the request's body, which `body_summary` names.
 ///
 /// # Errors
 /// As [`record`].
 pub async fn record_with_body(
-    request: &WorkspaceRequest,
+    request: &AuditRequest,
     view: &View,
     form: AnswerForm,
     rows: usize,
@@ -51,8 +52,8 @@ pub async fn record_with_body(
     write(request, record).await
 }
 
-/// What commands were asked about, for the record: their types, the first twenty, and the SHA-256 of the body, since what they
-/// hold may be of a person.
+/// Returns the summary of a what-if's body: the types of its first twenty commands and the SHA-256 of the body. The rest may be personal
+/// data.
 pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
     let named = commands.iter().take(COMMANDS_NAMED_MAX);
     let types: Vec<&str> = named.filter_map(|command| command.get("type")?.as_str()).collect();
@@ -60,7 +61,7 @@ pub fn of_commands(commands: &[Value], body: &[u8]) -> String {
     format!("commands={}&commands_total={}&sha256={digest}", types.join(","), commands.len())
 }
 
-/// Records a read, if the caller may still read at the head that it is recorded at.
+/// Records a read, if the caller may still read at the head of the record.
 async fn write(request: &AuthenticatedRequest, record: ReadRecord) -> Result<(), Problem> {
     let recorded = request.app.service.record_read(record, &request.caller).await;
     recorded.map_err(|error| Problem::submission(error, 1))
@@ -71,32 +72,31 @@ async fn begin_recorded(request: &AuthenticatedRequest, record: ReadRecord) -> R
     begun.map_err(|error| Problem::submission(error, 1))
 }
 
-/// Records that an answer begins, of which nobody knows yet how many rows it will have.
+/// Records the start of a response whose number of rows is not known yet.
 ///
 /// # Errors
 /// As [`record`].
-pub async fn begin(request: &WorkspaceRequest, view: &View, form: AnswerForm) -> Result<Recording, Problem> {
+pub async fn begin(request: &AuditRequest, view: &View, form: AnswerForm) -> Result<Recording, Problem> {
     let record = view_record(request, view, form)?;
     begin_recorded(request, record).await
 }
 
-/// An answer that is being given. When it is dropped, be it at the end or because its reader broke off, it is recorded how
-/// many rows were.
+/// The record of a response in progress. Dropping it, at the end or after a disconnect, records the number of rows.
 pub struct Recording {
     service: Arc<Service>,
-    /// None if the answer is not given after all.
+    /// None if the response is not sent.
     record: Option<ReadRecord>,
     sent: u64,
 }
 
 impl Recording {
-    /// Records that the answer begins.
+    /// Records the start of the response.
     ///
     /// # Errors
-    /// The reader's right has ended, or it is not known whether the read was recorded: the answer must not be given.
+    /// The reader may no longer read, or the record may not be durable. The response must not be sent then.
     pub async fn begin(service: Arc<Service>, record: ReadRecord, caller: &Caller) -> Result<Self, SubmitError> {
         let begun = ReadRecord { rows: None, ..record };
-        // A reader that breaks off while this waits was given no rows, and that is recorded as for any other.
+        // A client that disconnects while this waits got no rows, and the record says so.
         let mut recording = Self { service, record: Some(begun.clone()), sent: 0 };
         let recorded = recording.service.record_read(begun, caller).await;
         if recorded.is_err() {
@@ -105,7 +105,7 @@ impl Recording {
         recorded.map(|()| recording)
     }
 
-    /// So many more rows were handed to the connection.
+    /// Adds rows that the connection took.
     pub fn sent(&mut self, rows: usize) {
         self.sent = self.sent.saturating_add(number(rows));
     }
@@ -123,8 +123,7 @@ fn number(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
-/// As [`record`], of a question that is about more than one workspace: in the journal of one of them, with the newest revision of
-/// it that is given.
+/// Records a response about several workspaces in the journal of one of them, with the newest revision of it in the response.
 ///
 /// # Errors
 /// As [`record`].
@@ -139,7 +138,7 @@ pub async fn record_of(
     write(request, record).await
 }
 
-/// As [`begin`], of a question that is about more than one workspace.
+/// Records the start of a response about several workspaces in the journal of one of them.
 ///
 /// # Errors
 /// As [`record`].
@@ -153,8 +152,8 @@ pub async fn begin_of(
     begin_recorded(request, record).await
 }
 
-/// The record of a request, without how many rows it came to.
-fn view_record(request: &WorkspaceRequest, view: &View, form: AnswerForm) -> Result<ReadRecord, Problem> {
+/// Returns the record of a request, without its number of rows.
+fn view_record(request: &AuditRequest, view: &View, form: AnswerForm) -> Result<ReadRecord, Problem> {
     of(request, request.root.id(), (view.revision(), view.instant()), form)
 }
 
@@ -184,13 +183,13 @@ fn reader(caller: &Caller) -> Result<(AuditReader, Option<TokenId>), Problem> {
     }
 }
 
-/// The part of a path that comes after the workspace; the whole path if it is about more than one.
+/// Returns the path below the workspace; the whole path of a question about several workspaces.
 fn question(path: &str) -> String {
     let below = path.strip_prefix("/v1/workspaces/").and_then(|rest| rest.split_once('/'));
     below.map_or(path, |(_, question)| question).to_owned()
 }
 
-/// Parameters in the order in which they were asked, each written as it always is.
+/// Returns the parameters in their order, each in its normal encoding.
 fn normal(query: &str) -> String {
     let pairs = form_urlencoded::parse(query.as_bytes());
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()

@@ -1,6 +1,6 @@
-//! The HTTP API: routes in one table, credentials to callers, problems, and thin handlers.
+//! The HTTP API: the table of routes, the guard of each route, and thin handlers.
 //!
-//! Knows nothing of how the log is stored or how facts change; every handler asks the service.
+//! It does not know how the log is stored or how facts change: every handler calls the service.
 
 pub mod accept;
 pub mod auth_rate_limiter;
@@ -13,12 +13,15 @@ pub mod connections;
 pub mod cross_site;
 pub mod cursor;
 pub mod entity;
+pub mod guard;
 pub mod handlers;
 pub mod head;
 pub mod if_match;
+pub mod input;
 pub mod journal;
 pub mod kept;
 pub mod openapi;
+pub mod paging;
 pub mod panics;
 pub mod params;
 pub mod problem;
@@ -41,42 +44,42 @@ use crate::service::{Presented, Service};
 
 pub use server::serve;
 
-/// The header that a request is known by, from its sender to the server's log lines.
+/// The header with the id of a request, which the server's log lines carry.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// What every handler shares.
+/// The state that all handlers share.
 pub struct App {
-    /// The service that answers.
+    /// The service.
     pub service: Arc<Service>,
-    /// What was found out about who had access over spans of time.
+    /// The cache of access histories.
     pub rolls: Rolls,
-    /// Where the server is reached, as outsiders write it.
+    /// The URL of the server, as clients write it.
     pub base_url: String,
-    /// Gives the metrics, in the text format of Prometheus.
+    /// Returns the metrics in the text format of Prometheus.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
-    /// What batches, audits and large answers may take.
+    /// The budgets of batches, audits and large responses.
     pub budgets: budget::Budgets,
-    /// Where large bodies wait for memory.
+    /// The memory for large bodies.
     pub bodies: body::Bodies,
-    /// How many connections each address has.
+    /// The open connections of each address.
     pub connections: connections::Connections,
-    /// What cursors are signed with.
+    /// The key that authenticates cursors.
     pub cursors: cursor::CursorKey,
-    /// The description of the API, once someone has asked for it.
+    /// The `OpenAPI` document, after the first request for it.
     pub openapi: OnceLock<Bytes>,
-    /// The answers that go on.
+    /// The live streams.
     pub streams: sse::Streams,
-    /// What failed attempts to prove who one is came to.
+    /// The rate limit on failed authentication.
     pub auth_rate_limiter: auth_rate_limiter::AuthRateLimiter,
-    /// The proxies that are believed when they say where a request came from.
+    /// The proxies whose reports of client addresses are used.
     pub trusted_proxies: client_address::TrustedProxies,
 }
 
 impl App {
-    /// Counts that what a request presents proved nothing.
+    /// Counts a failed authentication.
     ///
     /// # Errors
-    /// 429 instead of the answer that was to be given, if too many of the same id and address have failed.
+    /// 429 after too many failures of the same id and address.
     pub fn count_failure(&self, presented: &Presented, parts: &Parts) -> Result<(), Problem> {
         self.auth_rate_limiter.fail(&presented.id, self.trusted_proxies.client(parts), self.service.clock().monotonic())
     }

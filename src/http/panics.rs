@@ -1,4 +1,4 @@
-//! Panics while a request is answered: they end that answer, and nothing else.
+//! Panics in handlers: each ends its own response and nothing else.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -14,8 +14,8 @@ use hyper::body::{Frame, SizeHint};
 use super::connection::RequestId;
 use super::problem::Problem;
 
-/// The answer that a handler gives, or a 500 where it panics. What it shares with others outlives it whole: facts are never changed in
-/// place by a handler, and the writer notices its own panics.
+/// Returns a handler's response, or a 500 if it panics. Shared state stays intact: a handler never changes facts in place, and the
+/// writer handles its own panics.
 ///
 /// # Errors
 /// The handler's own.
@@ -38,7 +38,7 @@ pub async fn catch<E>(
     }
 }
 
-/// An answer whose body, where it is still being made, breaks off instead of panicking.
+/// Wraps a response so that a panic in its streamed body ends the connection.
 pub fn contain(id: &RequestId, response: Response<Body>) -> Response<Body> {
     if response.body().size_hint().exact().is_some() {
         return response;
@@ -52,7 +52,7 @@ fn note(id: &RequestId, panic: &(dyn Any + Send)) {
     tracing::error!(request_id = id.as_str(), why, "a panic ended an answer");
 }
 
-/// A body that is being made.
+/// A streamed body whose panics are caught.
 struct Contained {
     /// None once it has panicked.
     body: Option<Body>,

@@ -1,4 +1,4 @@
-//! What goes wrong, as outsiders are told: RFC 9457 problem details with a stable `code`.
+//! Errors for clients: RFC 9457 problem details with a stable `code`.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::domain::rejection::Rejection;
 use crate::log::LogError;
 use crate::service::submission::SubmitError;
 
-/// The longest detail that is given, in characters: what it quotes of a request may be as long as the request.
+/// The longest detail, in characters: it may quote a text of the request, which may be long.
 const DETAIL_CHARS_MAX: usize = 1_000;
 
-/// A refusal or failure, with its status, its stable code and a sentence for whoever asked. It never holds a secret.
+/// A refusal or failure: its status, its stable code and a sentence for the client. It never holds a secret.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// How long to wait before it is worth asking again, where that is known.
+    /// The time to wait before a retry, if it is known.
     retry_after: Option<Duration>,
 }
 
@@ -41,20 +41,20 @@ pub struct ProblemBody<'a> {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What is wrong, and with what.
+    /// A sentence that names the cause.
     detail: &'a str,
     /// The stable name of the refusal.
     code: &'a str,
 }
 
-/// The ways to prove who one is, a line each: browsers look only at the first, and know only that one.
+/// The authentication schemes, one header each: browsers read only the first one.
 const CHALLENGES: [HeaderValue; 2] = [
     HeaderValue::from_static("Basic realm=\"tenure\", charset=\"UTF-8\""),
     HeaderValue::from_static("Bearer realm=\"tenure\""),
 ];
 
 impl Problem {
-    /// A problem of a status and code.
+    /// Returns a problem of a status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
@@ -64,55 +64,55 @@ impl Problem {
         Self { status, code, detail, retry_after: None }
     }
 
-    /// The same, with how long to wait before it is worth asking again.
+    /// Adds the time to wait before a retry.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
 
-    /// A value that is not accepted.
+    /// Returns the problem of a value that is not accepted (422).
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
     }
 
-    /// More than a limit allows.
+    /// Returns the problem of a request over a limit (422).
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_large", detail)
     }
 
-    /// A body or parameter that is not of the right form at all.
+    /// Returns the problem of a body or parameter that cannot be parsed (400).
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
 
-    /// No credential, or none that is good.
+    /// Returns the problem of a request without a live credential (401).
     pub fn unauthenticated() -> Self {
         let detail =
             "present a live credential: `Authorization: Bearer ID.SECRET`, or HTTP Basic with the id and the secret";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
-    /// A good credential without the authority.
+    /// Returns the problem of a live credential without the authority (403).
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// Something named does not exist, or the caller has no part in it.
+    /// Returns the problem of a name that does not exist for the caller (404).
     pub fn not_found(kind: &'static str, name: &str) -> Self {
         Rejection::not_found(kind, name).into()
     }
 
-    /// Whether the fault is the server's.
+    /// Returns whether it is the server's fault.
     pub fn is_fault(&self) -> bool {
         self.status.is_server_error()
     }
 
-    /// The status.
+    /// Returns the status.
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What is wrong.
+    /// Returns the sentence that names the cause.
     pub fn detail(&self) -> &str {
         &self.detail
     }
@@ -143,7 +143,7 @@ impl From<Rejection> for Problem {
 }
 
 impl Problem {
-    /// The refusal of one command of a batch: its place is named where there are others.
+    /// Returns the refusal of a command, with its index if the batch has several commands.
     pub fn refused(refused: Refused, commands_len: usize) -> Self {
         let index = refused.index;
         let problem = Self::from(refused.rejection);
@@ -154,7 +154,7 @@ impl Problem {
         }
     }
 
-    /// Why a submission of so many commands was not done.
+    /// Returns the problem of a submission of this many commands that failed.
     pub fn submission(error: SubmitError, commands_len: usize) -> Self {
         let detail = error.to_string();
         match error {
@@ -243,12 +243,12 @@ impl IntoResponse for Problem {
                 }
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                // Whole seconds (RFC 9110 §10.2.3), rounded up so that asking again then is not too early.
+                // Whole seconds (RFC 9110 §10.2.3), rounded up so that the retry is not too early.
                 let wait = self.retry_after.unwrap_or(Duration::from_secs(1));
                 let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
                 drop(headers.insert(RETRY_AFTER, HeaderValue::from(seconds)));
             }
-            // What was not read of the body is not read to its end, so nothing more can come on this connection.
+            // The rest of the body is not read, so the connection cannot be reused.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
                 drop(headers.insert(CONNECTION, HeaderValue::from_static("close")));
             }

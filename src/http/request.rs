@@ -1,15 +1,14 @@
-//! A request whose caller is known: what every handler begins with.
+//! Authenticated requests.
 //!
-//! The order is always the same: the body is read, then the credential is judged, then the form of the parameters, then the workspace
-//! and whether the caller has a part in it, then what is asked. So nobody without a credential learns of anything, and a workspace that the
-//! caller has no part in is answered like one that never was. Authority and facts are those of one instant, after the request is
-//! complete: the handler takes neither a second time.
+//! The order of checks is fixed: the body is read, the credential is authenticated, the parameters are split, the workspace is found. So
+//! nobody learns anything without a credential, and a foreign workspace looks like one that never existed. Authority and facts are of one
+//! instant, after the request is complete; nothing reads the clock or the facts a second time.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -23,7 +22,7 @@ use super::body::{BodyReservation, drain};
 use super::budget::Permit;
 use super::connection::{ConnectionTimer, RequestContext};
 use super::if_match;
-use super::params::Params;
+use super::params::{Params, read_fields};
 use super::problem::Problem;
 use crate::domain::command::ShapeError;
 use crate::domain::id::WorkspaceId;
@@ -40,22 +39,22 @@ use crate::service::{Authenticated, Facts, Presented};
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
-/// A request of a caller who proved who they are.
+/// A request of an authenticated caller.
 pub struct AuthenticatedRequest {
     /// The server.
     pub app: Arc<App>,
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// The workspace that the caller's credential belongs to, as it was judged on; none for the operator.
+    /// The facts of the credential's workspace that it was authenticated on; none for the operator.
     pub home: Option<Arc<Workspace>>,
-    /// The parameters after the `?` that nobody has asked for yet.
+    /// The parameters of the query that nothing has read yet.
     pub params: Params,
-    /// The instant that the request is answered as of: the clock, read together with the facts once the request was complete.
+    /// The clock, read together with the facts after the request was complete: the "now" of the response.
     pub received: Instant,
     path: RawPathParams,
     parts: Parts,
     body: Bytes,
-    /// The place of a large body, which is free for others once the request is done with.
+    /// The memory of a large body, reserved until the request is dropped.
     _reservation: Option<BodyReservation>,
 }
 
@@ -65,22 +64,31 @@ pub struct WorkspaceRequest {
     pub request: AuthenticatedRequest,
     /// The newest facts of the workspace.
     pub root: Arc<Workspace>,
-    /// What the caller may read in it.
+    /// The caller's read access in it.
     pub access: ReadAccess,
 }
 
-/// What a caller may read in a workspace, judged now.
+/// The view that a request asks about.
+#[derive(Debug, Clone)]
+pub struct RequestedView {
+    /// The view.
+    pub view: View,
+    /// Whether the caller named it. The response to a pinned view never changes.
+    pub pinned: bool,
+}
+
+/// The read access of a caller in a workspace, now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadAccess {
     /// Everything: an owner, a manager, the operator, an `auditor` key.
     All,
     /// Decisions about anyone: an `evaluator` key.
     DecisionsOnly,
-    /// The workspace, itself, and the environments that it has access to.
+    /// The workspace, the caller itself, and the environments that it has access to.
     Own(Principal),
 }
 
-/// The credential that a request presents: `Bearer ID.SECRET`, or HTTP Basic (RFC 7617).
+/// Returns the credential that a request presents: `Bearer ID.SECRET`, or HTTP Basic (RFC 7617).
 pub fn presented(headers: &HeaderMap) -> Option<Presented> {
     let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let split = |text: &str, by: char| {
@@ -96,16 +104,16 @@ pub fn presented(headers: &HeaderMap) -> Option<Presented> {
     split(std::str::from_utf8(&decoded).ok()?, ':')
 }
 
-/// The decoded parameters of the path.
+/// Returns the decoded parameters of the path.
 ///
 /// # Errors
-/// The path is not UTF-8.
+/// The path is not UTF-8 (400).
 pub async fn path_params(parts: &mut Parts) -> Result<RawPathParams, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await;
     params.map_err(|_| Problem::malformed("the path is not UTF-8"))
 }
 
-/// A parameter of a path; empty if there is no such one.
+/// Returns a parameter of a path; empty if there is none of this name.
 pub fn path_value<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
     path.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
 }
@@ -124,41 +132,7 @@ impl DerefMut for WorkspaceRequest {
     }
 }
 
-impl FromRequest<Arc<App>> for AuthenticatedRequest {
-    type Rejection = Problem;
-
-    /// Reads the request to its end, and only then judges the credential: what is answered rests on facts that are no older than the
-    /// complete request. One without any credential is refused at once.
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let timer = ConnectionTimer::of(&parts.extensions);
-        let Some(presented) = presented(&parts.headers) else {
-            drain(body, &timer).await;
-            return Err(Problem::unauthenticated());
-        };
-        let (body, reservation) = app.bodies.read(body, &timer, || app.trusted_proxies.client(&parts)).await?;
-        let Some(authenticated) = app.service.authenticate(&presented).await? else {
-            app.count_failure(&presented, &parts)?;
-            return Err(Problem::unauthenticated());
-        };
-        let Authenticated { caller, root: home, now: received } = authenticated;
-        let path = path_params(&mut parts).await?;
-        let params = Params::parse(parts.uri.query())?;
-        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _reservation: reservation })
-    }
-}
-
-impl FromRequest<Arc<App>> for WorkspaceRequest {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let request = AuthenticatedRequest::from_request(request, app).await?;
-        let facts = request.find_workspace().await?;
-        request.within(facts)
-    }
-}
-
-/// The workspace of a name or id, if it is the caller's own or the caller is the operator.
+/// Finds a workspace by name or id, if it is the caller's own or the caller is the operator.
 async fn find(app: &App, home: Option<Facts>, named: &str) -> Result<Facts, Problem> {
     let not_found = || Problem::not_found("workspace", named);
     let Some(home) = home else {
@@ -170,10 +144,10 @@ async fn find(app: &App, home: Option<Facts>, named: &str) -> Result<Facts, Prob
     if by_name || named.parse() == Ok(home.root.id()) { Ok(home) } else { Err(not_found()) }
 }
 
-/// What a caller may read in a workspace, judged on these facts, `now`.
+/// Returns the read access of a caller in a workspace, on these facts and at `now`.
 ///
 /// # Errors
-/// The caller is none that asks over HTTP.
+/// The caller is of a kind that cannot authenticate over HTTP (401).
 pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Result<ReadAccess, Problem> {
     match caller {
         Caller::Operator | Caller::AccessKey { role: AccessKeyRole::Auditor, .. } => Ok(ReadAccess::All),
@@ -191,61 +165,103 @@ pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Resu
 }
 
 impl AuthenticatedRequest {
-    /// The newest facts of the workspace that the path names, and the instant that they are looked at.
+    /// Reads the request to its end, and only then authenticates it: the response rests on facts that are no older than the complete
+    /// request. A request without any credential is refused at once.
     ///
     /// # Errors
-    /// The caller has no part in such a workspace.
+    /// 401 without a live credential, 429 after too many failures; the body or the parameters are not accepted; or the log is
+    /// unavailable.
+    pub async fn read(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let timer = ConnectionTimer::of(&parts.extensions);
+        let Some(presented) = presented(&parts.headers) else {
+            drain(body, &timer).await;
+            return Err(Problem::unauthenticated());
+        };
+        let (body, reservation) = app.bodies.read(body, &timer, || app.trusted_proxies.client(&parts)).await?;
+        let Some(authenticated) = app.service.authenticate(&presented).await? else {
+            app.count_failure(&presented, &parts)?;
+            return Err(Problem::unauthenticated());
+        };
+        let Authenticated { caller, root: home, now: received } = authenticated;
+        let path = path_params(&mut parts).await?;
+        let params = Params::parse(parts.uri.query())?;
+        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _reservation: reservation })
+    }
+
+    /// Finds the workspace that the path names.
+    ///
+    /// # Errors
+    /// The caller has no part in such a workspace (404).
+    pub async fn in_workspace(self) -> Result<WorkspaceRequest, Problem> {
+        let facts = self.find_workspace().await?;
+        self.within(facts)
+    }
+
+    /// Returns the newest facts of the workspace that the path names, and the instant at which they were read.
+    ///
+    /// # Errors
+    /// The caller has no part in such a workspace (404).
     pub async fn find_workspace(&self) -> Result<Facts, Problem> {
         let home = self.home.clone().map(|root| Facts { root, now: self.received });
         find(&self.app, home, self.path("ws")).await
     }
 
-    /// The request, as one about a workspace that the caller has a part in.
+    /// Scopes the request to a workspace.
     ///
     /// # Errors
-    /// The caller is none that asks over HTTP.
+    /// The caller is of a kind that cannot authenticate over HTTP (401).
     pub fn within(self, Facts { root, now }: Facts) -> Result<WorkspaceRequest, Problem> {
         let access = read_access(&self.caller, &root, now)?;
         Ok(WorkspaceRequest { request: Self { received: now, ..self }, root, access })
     }
 
-    /// A parameter of the path; empty if the route has no such one.
+    /// Returns a parameter of the path; empty if the route has no such one.
     pub fn path(&self, name: &str) -> &str {
         path_value(&self.path, name)
     }
 
-    /// The request's id, for log lines.
+    /// Reads the parameters of the path that the fields of a struct name.
+    ///
+    /// # Errors
+    /// A parameter is not a value of its field's type (422).
+    pub fn read_path<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let text = |name: &str| self.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text.to_owned());
+        read_fields(text)
+    }
+
+    /// Returns the request's id, for log lines.
     pub fn request_id(&self) -> &str {
         self.parts.extensions.get::<RequestContext>().map(|context| context.id.as_str()).unwrap_or_default()
     }
 
-    /// The request's headers.
+    /// Returns the headers.
     pub const fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
-    /// The request's path, as it was sent.
+    /// Returns the path as it was sent.
     pub fn uri_path(&self) -> &str {
         self.parts.uri.path()
     }
 
-    /// What stands after the `?`, as it was sent; empty if nothing does.
+    /// Returns the query string as it was sent; empty without one.
     pub fn uri_query(&self) -> &str {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    /// The body's bytes.
+    /// Returns the bytes of the body.
     pub const fn body_bytes(&self) -> &Bytes {
         &self.body
     }
 
-    /// How many bytes the request has, as far as a change is made of them: its path, its parameters and its body.
+    /// Returns the bytes that a change can come from: the path, the query and the body.
     pub fn bytes_len(&self) -> usize {
         let target = self.parts.uri.path().len() + self.parts.uri.query().map_or(0, str::len);
         target.saturating_add(self.body.len())
     }
 
-    /// The body, in a given shape.
+    /// Parses the body.
     ///
     /// # Errors
     /// It is no JSON or of the wrong type (400), or has a wrong value or an unknown field (422).
@@ -253,20 +269,20 @@ impl AuthenticatedRequest {
         Ok(ShapeError::read(self.json()?)?)
     }
 
-    /// The permit of this request, taken now if it has none yet. The answer holds it until it is written.
+    /// Returns the permit of this request, and takes it if there is none yet. The response holds it until it is sent.
     ///
     /// # Errors
-    /// 429 if the caller, the workspace or the instance has no room for it.
+    /// The budget of the caller, the workspace or the instance has no room for it (429).
     pub fn permit(&self) -> Result<Permit, Problem> {
         self.permit_or(|| self.app.budgets.permit(self.account(), self.body.len()))
     }
 
-    /// As [`Self::permit`], whatever the budgets say: for an answer that cannot be refused any more.
+    /// Returns the permit as [`Self::permit`] does, without checking the budgets: for a response that can no longer be refused.
     ///
     /// # Errors
     /// None.
-    pub fn permit_anyway(&self) -> Result<Permit, Problem> {
-        self.permit_or(|| Ok(self.app.budgets.permit_anyway(self.account(), self.body.len())))
+    pub fn permit_unchecked(&self) -> Result<Permit, Problem> {
+        self.permit_or(|| Ok(self.app.budgets.permit_unchecked(self.account(), self.body.len())))
     }
 
     fn account(&self) -> Option<(WorkspaceId, String)> {
@@ -280,35 +296,35 @@ impl AuthenticatedRequest {
         }
     }
 
-    /// The body as JSON.
+    /// Parses the body as any JSON value.
     ///
     /// # Errors
-    /// It is none, or holds too many values.
+    /// It is no JSON (400), or holds too many values (422).
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
         Ok(json::parse_bounded(&self.body, None)?)
     }
 
-    /// Makes sure that there is no body, or an empty object.
+    /// Checks that the body is empty, or an empty object.
     ///
     /// # Errors
-    /// There is one.
+    /// It is neither (422).
     pub fn no_body(&self) -> Result<(), Problem> {
         let body = self.body.trim_ascii();
         if body.is_empty() || body == b"{}" { Ok(()) } else { Err(Problem::invalid("this request takes no body")) }
     }
 
-    /// The revisions of which `If-Match` expects one to be the newest (RFC 9110 §13.1.1); none for `*`, or without the header.
+    /// Returns the revisions that `If-Match` allows to be the newest (RFC 9110 §13.1.1); none for `*` or without the header.
     ///
     /// # Errors
-    /// The header is neither `*` nor a list of entity tags.
+    /// The header is neither `*` nor a list of entity tags (422).
     pub fn expected(&self) -> Result<Option<Expected>, Problem> {
         if_match::expected(&self.parts.headers)
     }
 
-    /// The key under which this request is done once.
+    /// Returns the idempotency key.
     ///
     /// # Errors
-    /// The header is empty, too long, or not printable ASCII.
+    /// The header is empty, too long, or not printable ASCII (422).
     pub fn idempotency_key(&self) -> Result<Option<String>, Problem> {
         let Some(value) = self.parts.headers.get("idempotency-key") else { return Ok(None) };
         let key = value.to_str().unwrap_or_default();
@@ -320,7 +336,7 @@ impl AuthenticatedRequest {
         )))
     }
 
-    /// SHA-256 over all that makes this request the same as another: method, path, query, `If-Match` and body.
+    /// Returns the SHA-256 over the method, the path, the query, `If-Match` and the body: two requests are the same if it is.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let if_match: Vec<_> = self.parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
@@ -333,7 +349,7 @@ impl AuthenticatedRequest {
         hash.finalize().into()
     }
 
-    /// Who holds the caller's credential, as text.
+    /// Returns the holder of the caller's credential, as text.
     pub fn holder(&self) -> String {
         match &self.caller {
             Caller::AccessKey { key, .. } => key.to_string(),
@@ -343,64 +359,39 @@ impl AuthenticatedRequest {
 }
 
 impl WorkspaceRequest {
-    /// Takes `at`, `revision` and `at_least` out of the parameters: the view that the request is about, and whether it is
-    /// pinned, so that what moves outside the log has no place in the answer.
+    /// Takes `at`, `revision` and `at_least` out of the parameters, and returns the view that they name. A view that the caller named is
+    /// pinned: the response shows nothing that changes outside the log.
     ///
     /// # Errors
-    /// They are not accepted, or the workspace is not at `at_least` yet.
-    pub fn view(&mut self) -> Result<(View, bool), Problem> {
-        let at = self.request.params.at()?;
-        let at_least: Option<Revision> = self.request.params.value("at_least")?;
+    /// They are not accepted (422), or the workspace is not at `at_least` yet (503).
+    pub fn view(&self, params: &mut Params) -> Result<RequestedView, Problem> {
+        let at = params.at()?;
+        let at_least: Option<Revision> = params.value("at_least")?;
         if at_least.is_some_and(|at_least| at_least > self.root.head()) {
             let detail = format!("the newest revision is {}: try again in a moment", self.root.head());
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_there_yet", detail));
         }
-        Ok((self.view_at(at)?, at != At::Now))
+        Ok(RequestedView { view: self.view_at(at)?, pinned: at != At::Now })
     }
 
-    /// The workspace as it stood.
+    /// Returns the view of the workspace at a revision or an instant.
     ///
     /// # Errors
-    /// `at` is later than now.
+    /// `at` is later than now (422).
     pub fn view_at(&self, at: At) -> Result<View, Problem> {
         Ok(View::new(Arc::clone(&self.root), at, self.request.received)?)
     }
 
-    /// The workspace now, by which authority is judged.
+    /// Returns the view of now, on which authority is decided.
     pub fn now(&self) -> View {
         View::now(Arc::clone(&self.root), self.request.received)
     }
 
-    /// Makes a page of a list, where it holds up no single check: it may look through a hundred thousand things.
+    /// Makes a page of a list in the pool for audits, so that it delays no single check: it may scan a hundred thousand items.
     ///
     /// # Errors
-    /// There is no room for one more list, or the server is stopping.
+    /// The budget has no room for one more list (429), or the server is stopping (503).
     pub async fn listing<T>(&self, make: impl FnOnce() -> T) -> Result<T, Problem> {
-        Ok(self.request.permit()?.run_here(&self.request.app.service, make).await?)
-    }
-
-    /// Makes sure that the caller may read everything.
-    ///
-    /// # Errors
-    /// `forbidden`.
-    pub fn reads_all(&self) -> Result<(), Problem> {
-        if self.access == ReadAccess::All {
-            return Ok(());
-        }
-        Err(Problem::forbidden("only an owner, a manager, the operator or an `auditor` key may read this"))
-    }
-
-    /// The one principal that the caller may read about; none if all of them.
-    ///
-    /// # Errors
-    /// `forbidden` for an `evaluator` key, which asks for decisions only.
-    pub fn only(&self) -> Result<Option<&Principal>, Problem> {
-        match &self.access {
-            ReadAccess::All => Ok(None),
-            ReadAccess::Own(principal) => Ok(Some(principal)),
-            ReadAccess::DecisionsOnly => {
-                Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"))
-            }
-        }
+        Ok(self.request.permit()?.run_borrowing(&self.request.app.service, make).await?)
     }
 }

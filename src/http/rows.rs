@@ -1,7 +1,7 @@
-//! Answers that are rows: a page of them as JSON, or all of them as they come, a JSON object or a line of a table each.
+//! Responses of rows: a page as JSON, or all rows as a stream of NDJSON or CSV lines.
 //!
-//! A stream is made piece by piece, in the pool for audits, and only when its reader has taken the piece before: it holds
-//! neither its rows nor a thread, and a reader that goes away ends it.
+//! A stream is made piece by piece in the pool for audits, each after the client has read the one before. It holds neither its rows nor a
+//! thread, and ends when the client disconnects.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,10 +16,12 @@ use serde_json::value::RawValue;
 
 use super::accept::FORMS_OF_ROWS;
 use super::budget::Permit;
+use super::guard::AuditRequest;
 use super::journal::{self, Recording};
+use super::paging::{Page, Paging};
 use super::problem::Problem;
-use super::request::{ReadAccess, WorkspaceRequest, read_access};
-use super::response::{self, Page, Paging};
+use super::request::{ReadAccess, read_access};
+use super::response;
 use crate::audit::{Question, csv};
 use crate::domain::id::WorkspaceId;
 use crate::domain::json;
@@ -30,22 +32,22 @@ use crate::log::journal::AnswerForm;
 use crate::service::Service;
 use crate::service::feed::Standing;
 
-/// About how large a piece of a stream is, in bytes.
+/// The approximate size of a piece of a stream, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
-/// The most candidates that are looked at for one piece.
+/// The most candidates of one piece.
 const PIECE_CANDIDATES_MAX: usize = 1_024;
 
-/// From about how many bytes on a page ends early.
+/// The approximate size, in bytes, at which a page ends early.
 pub const PAGE_BYTES: usize = 4 * 1_024 * 1_024;
-/// After how many pieces a page ends early.
+/// The number of pieces after which a page ends early.
 const PAGE_PIECES_MAX: usize = 1_024;
 
 const TENURE_NEXT: HeaderName = HeaderName::from_static("tenure-next");
 
-/// A page of rows, with what makes it possible to ask again.
+/// A page of rows, with the question and the view, so that a client can ask again.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RowsBody<A, R> {
-    /// What was asked, and of which view.
+    /// The question and the view.
     #[serde(flatten)]
     pub about: A,
     /// The rows.
@@ -53,13 +55,13 @@ pub struct RowsBody<A, R> {
     pub page: Page<R>,
 }
 
-/// Answers a question in the form that was asked for: JSON a page at a time; the others as a page if there is a `limit`, with
-/// the cursor in `Tenure-Next`, else in full.
+/// Responds in the form that the request prefers. JSON comes a page at a time. The other forms are a page if there is a `limit`, with the
+/// cursor in `Tenure-Next`, and all rows otherwise.
 ///
 /// # Errors
-/// 406, or the server is stopping.
+/// 406 without a matching form, 429 without room in the budgets, 503 if the server is stopping.
 pub async fn respond<Q>(
-    request: &WorkspaceRequest,
+    request: &AuditRequest,
     paging: Paging,
     about: impl Serialize,
     question: Q,
@@ -70,13 +72,13 @@ where
     respond_in(FORMS_OF_ROWS, request, paging, about, question).await
 }
 
-/// As [`respond`], in one of these forms; a batch of events is a page, without what makes it possible to ask again.
+/// Responds as [`respond`] does, in one of these forms. A batch of events is a page without the question and the view.
 ///
 /// # Errors
-/// 406, or the server is stopping.
+/// As [`respond`].
 pub async fn respond_in<Q>(
     forms: &[AnswerForm],
-    request: &WorkspaceRequest,
+    request: &AuditRequest,
     paging: Paging,
     about: impl Serialize,
     question: Q,
@@ -104,7 +106,7 @@ where
     page_response(form, Q::COLUMNS, &view, about, page)
 }
 
-/// The first rows of a question from a place on, as JSON, and the place of those after them.
+/// Rows of a question as JSON, and the place to continue from.
 pub struct Gathered {
     /// The rows.
     pub items: Vec<Box<RawValue>>,
@@ -112,11 +114,11 @@ pub struct Gathered {
     pub next: Option<(usize, usize)>,
 }
 
-/// Gathers up to `limit` rows, or fewer where they are large or far between: then there is a place to go on from. It is
-/// done piece by piece, so that those who ask at the same time take turns.
+/// Gathers up to `limit` rows from a place on, or fewer if they are large or sparse. It works piece by piece, so that concurrent requests
+/// take turns.
 ///
 /// # Errors
-/// The permit has no room for them, or `Unavailable` if the server is stopping.
+/// 429 if the permit has no room for them, 503 if the server is stopping.
 pub async fn gather<Q: Question + 'static>(
     service: &Service,
     permit: &Permit,
@@ -142,8 +144,7 @@ pub async fn gather<Q: Question + 'static>(
     Ok(gathered)
 }
 
-/// Does something for all candidates of a question, piece by piece, so that those who ask at the same time take turns. What the
-/// pieces give is put together as it comes.
+/// Calls `work` for all candidates of a question, piece by piece, so that concurrent requests take turns. `put` receives the results.
 ///
 /// # Errors
 /// `Unavailable` if the server is stopping.
@@ -164,13 +165,13 @@ pub async fn in_turns<Q: Question + 'static, T: Send + 'static>(
     Ok(())
 }
 
-/// The candidate after those of the piece that begins with a candidate.
+/// Returns the end of the piece that begins with a candidate.
 fn end_of_piece<Q: Question>(question: &Q, first: usize) -> usize {
     let most = (PIECE_CANDIDATES_MAX / question.weight().max(1)).max(1);
     question.candidates().min(first.saturating_add(most))
 }
 
-/// Up to `limit` rows, but not many more bytes or candidates than a piece has.
+/// Returns up to `limit` rows of one piece.
 fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usize) -> Gathered {
     let end = end_of_piece(question, first);
     let (mut items, mut bytes) = (Vec::new(), 0);
@@ -189,10 +190,10 @@ fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usiz
     Gathered { items, next: (end < question.candidates()).then_some((end, 0)) }
 }
 
-/// Gives a page of rows in a form.
+/// Returns a page of rows in a form.
 ///
 /// # Errors
-/// None that can arise; see [`response::to_json`].
+/// As [`response::to_json`].
 pub fn page_response<R: Serialize>(
     form: AnswerForm,
     columns: &[&str],
@@ -212,7 +213,7 @@ pub fn page_response<R: Serialize>(
     Ok(response)
 }
 
-/// Says in which form a page is, and with which cursor to go on.
+/// Sets `Content-Type`, and `Tenure-Next` to the cursor of the next page.
 pub fn set_next(response: &mut Response<Body>, form: AnswerForm, next: Option<String>) {
     response.headers_mut().insert(CONTENT_TYPE, form.content_type());
     if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
@@ -227,7 +228,7 @@ fn set_headers(response: &mut Response<Body>, form: AnswerForm, view: &View) {
     response::set_view(headers, view);
 }
 
-/// What stands before the first row.
+/// Returns the text before the first row.
 fn head(form: AnswerForm, columns: &[&str]) -> Vec<u8> {
     if form == AnswerForm::Csv { csv::header(columns) } else { Vec::new() }
 }
@@ -273,7 +274,7 @@ impl<Q: Question + 'static> RowStream<Q> {
         })
     }
 
-    /// Checks that the reader may still read everything, as of the newest facts. A slow reader takes its time.
+    /// Checks that the caller may still read everything, on the newest facts: a slow client can take hours.
     async fn check_reader(&self) -> std::io::Result<()> {
         let ended = || std::io::Error::other("the right to read this has ended");
         let root = self.service.workspace(self.workspace).await.map_err(std::io::Error::other)?.ok_or_else(ended)?;
@@ -283,7 +284,7 @@ impl<Q: Question + 'static> RowStream<Q> {
         if reads_all && standing != Standing::Ended { Ok(()) } else { Err(ended()) }
     }
 
-    /// The next lines; none at the end. The answer breaks off where the right to read it ends.
+    /// Returns the next lines; none at the end. The stream fails if the caller may no longer read.
     async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         while self.position < self.question.candidates() {
             if self.position > 0 {
@@ -306,11 +307,11 @@ impl<Q: Question + 'static> RowStream<Q> {
 struct Lines {
     text: Vec<u8>,
     rows: usize,
-    /// The candidate after those that it is made of.
+    /// The candidate after the last one of the piece.
     end: usize,
 }
 
-/// About a piece's worth of lines from a candidate on.
+/// Returns about one piece of lines from a candidate on.
 fn lines<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Lines {
     let last = end_of_piece(question, from);
     let mut piece = Lines { text: Vec::new(), rows: 0, end: from };

@@ -1,4 +1,4 @@
-//! The server: connections, their limits, and how they end.
+//! The server: accepts connections, limits them, and shuts down.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -31,22 +31,21 @@ use super::problem::Problem;
 use super::response;
 use super::{App, REQUEST_ID, routes};
 
-/// How long the head of a request may take to arrive, on a connection that is kept too.
+/// The most time in which the head of a request must arrive, also on a kept-alive connection.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// The most connections at a time; others wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// How long an answer may wait for its reader to take any of it.
+/// The most time for which a client may read nothing of its response.
 pub const UNREAD_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long requests in flight may take once the server is asked to stop.
+/// The time that requests in flight have after a shutdown begins.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long connections that are cut off may take to go away.
+/// The time that aborted connections have to end.
 const CUT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The longest request id, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// What the pages of `/docs` may load: the scripts that come with them, which draw with styles and pictures of their own, and this
-/// server's answers.
+/// The content security policy of `/docs`: its own scripts, styles and images, and this server's responses.
 const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -54,7 +53,7 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
 
 const ID_HEADER: HeaderName = HeaderName::from_static(REQUEST_ID);
 
-/// The whole API as one service.
+/// Returns the router of the whole API.
 pub fn router(app: Arc<App>) -> Router {
     let docs: Router<Arc<App>> = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
     let docs = docs.layer(map_response(async |mut response: Response<Body>| {
@@ -79,7 +78,7 @@ async fn drain_refused(request: Request<Body>) {
     drain(request.into_body(), &timer).await;
 }
 
-/// Answers a request under an id, which its answer and its log lines carry.
+/// Handles a request under an id, which its response and its log lines carry.
 async fn handle(
     mut router: Router,
     connection: Connection,
@@ -109,8 +108,8 @@ fn is_request_id(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Serves until `shutdown` is done; then accepts nothing more, ends the live streams, finishes what is in flight, and
-/// returns. It ends so too where a thread of the service has failed. The service is the caller's to stop.
+/// Serves until `shutdown` is ready or a thread of the service fails. Then it accepts no more connections, ends the live streams,
+/// finishes the requests in flight, and returns. The caller stops the service.
 ///
 /// # Errors
 /// A thread of the service ended unexpectedly.
@@ -154,7 +153,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
     app.streams.end();
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still in flight when the server stopped");
-        // Their answers are dropped while the service still runs, so that it is recorded how much of them was given.
+        // Their responses are dropped while the service still runs, so that the journal gets their row counts.
         drop(cut);
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(CUT_TIME_MAX, connections.acquire_many(all)).await;
@@ -168,10 +167,10 @@ fn http(timer: ConnectionTimer) -> hyper::server::conn::http1::Builder {
     http
 }
 
-/// What a connection takes while it is open: a place among all, and one of its address unless that is a trusted proxy's.
+/// The slots of an open connection: one of the server, and one of its address unless that is a trusted proxy's.
 type ConnectionSlots = (Option<OwnedSemaphorePermit>, Option<CountedConnection>);
 
-/// The next connection, as soon as there is room for it. One of an address that has as many as it may is closed at once.
+/// Accepts the next connection, as soon as a slot is free. One from an address at its limit is closed at once.
 async fn accept(
     app: &App,
     listener: &TcpListener,
@@ -186,9 +185,9 @@ async fn accept(
                     metrics::counter!("tenure_connections_refused_total").increment(1);
                     continue;
                 }
-                // A small answer is not held back to be sent with the next one.
+                // Small responses are sent at once (Nagle's algorithm off).
                 let _ = stream.set_nodelay(true);
-                // Who does not take what was asked for does not keep a connection for ever.
+                // A client that does not read its response must not keep a connection for ever.
                 let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIME_MAX));
                 return (stream, peer.ip(), (permit, counted));
             }

@@ -1,8 +1,8 @@
-//! Live answers: server-sent events (HTML standard, §9.2), of whatever source.
+//! Live streams: server-sent events (HTML standard §9.2).
 //!
-//! The next chunk is made when the connection can take it, so a slow reader costs one chunk of memory, and one that has gone
-//! away nothing. Every message carries an id to go on from after a break; so does the heartbeat, with which the position of a
-//! reader advances to whom nothing was sent. Knows nothing of what is streamed or to whom: the source does.
+//! A chunk is made when the connection can take it, so a slow client costs one chunk of memory. Every message carries an id to resume
+//! from. Heartbeats carry ids too, so that filtered readers advance. The [`MessageSource`] knows the content and checks the reader's
+//! authority.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -21,16 +21,16 @@ use super::problem::Problem;
 use crate::domain::json;
 use crate::service::feed::NotFollowed;
 
-/// How long a stream is silent at most.
+/// The longest silence of a stream.
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(15);
-/// The most streams at a time: half of the connections stay free for others.
+/// The most streams at a time: half of the connections stay free for other requests.
 pub const STREAMS_MAX: usize = 5_000;
-/// From how many bytes on a chunk is sent; an event more is the most that it can have.
+/// The size, in bytes, at which a chunk is complete; it exceeds this by one event at most.
 pub const CHUNK_BYTES: usize = 64 * 1_024;
 
 /// The media type of a stream.
 const EVENT_STREAM: &str = "text/event-stream";
-/// How long a client waits before it asks again after a break, in milliseconds.
+/// The line that sets the client's delay before it reconnects, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells nginx to pass on what it gets at once.
@@ -50,20 +50,20 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Streams that are silent for no longer than this.
+    /// Returns streams with this period between heartbeats.
     pub fn beating_every(heartbeat: Duration) -> Self {
         Self { heartbeat, stopping: watch::Sender::default(), permits: Arc::new(Semaphore::new(STREAMS_MAX)) }
     }
 
-    /// Ends all streams, and lets none begin.
+    /// Ends all streams and refuses new ones.
     pub fn end(&self) {
         self.stopping.send_replace(true);
     }
 
-    /// Room for one more stream.
+    /// Returns a permit for one more stream.
     ///
     /// # Errors
-    /// There are too many.
+    /// There are too many streams (429).
     pub fn permit(&self) -> Result<StreamPermit, Problem> {
         let permit =
             Arc::clone(&self.permits).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
@@ -71,7 +71,7 @@ impl Streams {
     }
 }
 
-/// Room for a stream.
+/// A permit for one stream.
 pub struct StreamPermit {
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
@@ -79,7 +79,7 @@ pub struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// Answers with a stream.
+    /// Starts the stream.
     pub fn into_response(self, source: impl MessageSource) -> Response<Body> {
         let Self { heartbeat, stopping, permit } = self;
         let stream = EventStream { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _permit: permit };
@@ -94,7 +94,7 @@ impl StreamPermit {
     }
 }
 
-/// An answer to who asks to go on from a place after which nothing more can come: such a client does not ask again.
+/// Returns the response to a client that resumes where nothing more can come: 204, so that it does not reconnect.
 pub fn nothing_more() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -116,31 +116,31 @@ impl From<NotFollowed> for Problem {
     }
 }
 
-/// What a source has to give.
+/// The next step of a stream.
 pub enum Step {
-    /// These messages.
+    /// Sends these messages.
     Send(Vec<u8>),
-    /// Nothing yet; it is to be asked again at once.
+    /// Sends nothing yet, and asks the source again at once.
     More,
-    /// Nothing, until it has changed or so much time has passed.
+    /// Waits until the source has changed, or for this time at most.
     Wait(Option<Duration>),
-    /// Nothing any more.
+    /// Ends the stream.
     End,
 }
 
-/// Where messages come from.
+/// A source of messages.
 pub trait MessageSource: Send + 'static {
-    /// What comes next. It is asked again after each heartbeat too.
+    /// Returns the next step. It is called again after each heartbeat too.
     fn step(&mut self) -> impl Future<Output = Result<Step, Problem>> + Send;
 
-    /// Done when there may be more than there was at the last step.
+    /// Waits until there may be more than at the last step.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// The id of the newest thing that was looked at.
+    /// Returns the id of the newest event that was read.
     fn position(&mut self) -> String;
 }
 
-/// A stream on its way.
+/// A running stream.
 struct EventStream<S> {
     source: S,
     heartbeat: Duration,
@@ -150,7 +150,7 @@ struct EventStream<S> {
 }
 
 impl<S: MessageSource> EventStream<S> {
-    /// The next chunk, and the stream after it; none at its end. What went wrong ends it: whoever asks to go on is told why.
+    /// Returns the next chunk and the stream after it; none at its end. An error ends it; the client hears why when it reconnects.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         loop {
             if *self.stopping.borrow_and_update() {
@@ -186,13 +186,13 @@ impl<S: MessageSource> EventStream<S> {
     }
 }
 
-/// Adds a message: an event's type and its stored JSON, which is one line.
+/// Appends a message: an event's type and its stored JSON, which is one line.
 ///
-/// Line separators that JSON does not escape are escaped, because some clients end a line at them. So the JSON is the
-/// stored one in meaning; its exact bytes are in the log's entry bundles and in pages of JSON.
+/// It escapes the line separators that JSON leaves as they are, because some clients end a line at them. So the JSON has the stored
+/// meaning; the log's entry bundles and pages of JSON have the exact bytes.
 ///
 /// # Errors
-/// They are not.
+/// The stored event is more than one line (500).
 pub fn add_message(chunk: &mut Vec<u8>, id: &str, event_type: &str, stored: &[u8]) -> Result<(), Problem> {
     if stored.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
         let detail = "a stored event is more than one line: restore the log from a backup";
@@ -204,19 +204,19 @@ pub fn add_message(chunk: &mut Vec<u8>, id: &str, event_type: &str, stored: &[u8
     Ok(())
 }
 
-/// The id of the last message that the client has seen, as it says.
+/// Returns the id of the last message that the client has seen (`Last-Event-ID`).
 ///
 /// # Errors
-/// It is no text.
+/// The header is not ASCII text (422).
 pub fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     value.to_str().map(|id| Some(id.trim())).map_err(|_| Problem::invalid("`Last-Event-ID` is no text"))
 }
 
-/// Makes sure that none of these parameters is there.
+/// Refuses the parameters that a stream does not take.
 ///
 /// # Errors
-/// One is.
+/// One of them is there (422).
 pub fn refuse_params(params: &mut Params, names: &[&str]) -> Result<(), Problem> {
     match names.iter().find(|name| params.text(name).is_some()) {
         None => Ok(()),

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use tenure::http::routes::{Kind, Route, table};
+use tenure::http::routes::{Route, RouteKind, table};
 
 use crate::support::acme::{Acme, path};
 use crate::support::server::{Reply, Server};
@@ -116,7 +116,7 @@ fn every_body_says_that_it_is_json() {
     let acme = Acme::new();
     let head = acme.head();
     for route in &guarded() {
-        let is_decision = route.0.kind == Kind::Decide;
+        let is_decision = route.0.kind == RouteKind::Decide;
         for wrong in [
             vec![],
             vec!["text/plain"],

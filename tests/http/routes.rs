@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tenure::http::routes::{Kind, Who, table};
+use tenure::http::routes::{RouteKind, Who, table};
 
 use crate::support::acme::{Acme, TestClock, id, workspace_body};
 use crate::support::server::{OPERATOR, Server};
@@ -95,7 +95,7 @@ struct Asking {
     path: String,
     body: Value,
     who: Who,
-    kind: Kind,
+    kind: RouteKind,
 }
 
 /// Everyone who may be refused, each by a credential.
@@ -241,7 +241,7 @@ impl Stage {
                 vec![("another workspace's owner", self.other_owner.as_str(), 404)]
             }
             Who::Evaluators => vec![member, service_user],
-            Who::Principals if asking.kind == Kind::Write => vec![member, service_user, evaluator, auditor],
+            Who::Principals if asking.kind == RouteKind::Write => vec![member, service_user, evaluator, auditor],
             Who::Principals => vec![evaluator],
             Who::ProxyTokens => vec![
                 ("owner", self.acme.alice.as_str(), 401),
@@ -374,6 +374,16 @@ fn the_routes_are_these_and_no_others() {
     let golden: BTreeSet<String> = GOLDEN.iter().map(ToString::to_string).collect();
     assert_eq!(routes, golden);
     assert_eq!(table().len(), GOLDEN.len(), "no route is there twice");
+}
+
+#[test]
+fn every_parameter_that_a_handler_reads_of_its_path_is_in_the_path_of_the_route() {
+    for route in table() {
+        for name in route.reads.path {
+            let (plain, rest) = (format!("{{{name}}}"), format!("{{*{name}}}"));
+            assert!(route.path.contains(&plain) || route.path.contains(&rest), "{} has no `{name}`", route.path);
+        }
+    }
 }
 
 #[test]

@@ -1,63 +1,63 @@
 //! Access keys.
 
 use axum::http::StatusCode;
+use serde::Deserialize;
 
 use super::HandlerResult;
-use crate::domain::command::{IssueAccessKey, RevokeAccessKey};
+use crate::domain::command::{AccessKeyRef, Command, IssueAccessKey, RevokeAccessKey};
 use crate::domain::id::AccessKeyId;
 use crate::domain::principal::Caller;
 use crate::http::change::{change, entities, submit_side};
 use crate::http::entity;
+use crate::http::guard::{AuditRequest, ChangeRequest};
+use crate::http::input::{Json, NoBody, NoPath};
+use crate::http::paging::Paging;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, NamedCheckpoint, Paging};
+use crate::http::request::{RequestedView, WorkspaceRequest};
+use crate::http::response::{self, NamedCheckpoint};
 use crate::service::SideWrite;
 
+/// The path of an access key.
+#[derive(Debug, Deserialize)]
+pub struct AccessKeyPath {
+    key: AccessKeyRef,
+}
+
 /// Lists access keys.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
+pub async fn list(request: AuditRequest, _: NoPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
     let page = || paging.page(view.access_keys().filter_map(|key| entity::access_key(view, key.id, None)));
     response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows an access key.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let named = request.path("key");
-    let id = view.find_access_key(&named.into())?.id;
-    let found = entity::access_key(&view, id, None).ok_or_else(|| Problem::not_found("access key", named))?;
-    response::for_view(&view, &found)
+pub async fn show(_: AuditRequest, path: AccessKeyPath, requested: RequestedView) -> HandlerResult {
+    let view = &requested.view;
+    let id = view.find_access_key(&path.key)?.id;
+    let found = entity::access_key(view, id, None).ok_or_else(|| Problem::not_found("access key", &path.key.0))?;
+    response::for_view(view, &found)
 }
 
-/// Makes an access key.
-pub async fn issue(request: WorkspaceRequest) -> HandlerResult {
-    let command: IssueAccessKey = request.body()?;
-    change(request, vec![command.into()], entities).await
+/// Issues an access key.
+pub fn issue(_: NoPath, Json(command): Json<IssueAccessKey>) -> Command {
+    command.into()
 }
 
-/// Takes an access key back.
-pub async fn revoke(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
+/// Revokes an access key.
+pub async fn revoke(ChangeRequest(request): ChangeRequest, path: AccessKeyPath, _: NoBody) -> HandlerResult {
     if request.caller == Caller::Operator && !request.now().exists() {
-        return revoke_after_end(request).await;
+        return revoke_after_end(request, &path.key).await;
     }
-    let access_key = request.path("key").into();
-    change(request, vec![RevokeAccessKey { access_key }.into()], entities).await
+    change(request, vec![RevokeAccessKey { access_key: path.key }.into()], entities).await
 }
 
-/// A deleted workspace's log takes no more events, but its `auditor` keys can still be taken back by the operator: they are
-/// taken out of the credential directory.
-async fn revoke_after_end(mut request: WorkspaceRequest) -> HandlerResult {
+/// Revokes an `auditor` key of a deleted workspace, for the operator. The log takes no more events, so the key only leaves the
+/// credential directory.
+async fn revoke_after_end(mut request: WorkspaceRequest, named: &AccessKeyRef) -> HandlerResult {
     request.params.reason()?;
     std::mem::take(&mut request.params).finish()?;
-    let named = request.path("key");
-    let key: AccessKeyId = named.parse().map_err(|_| Problem::not_found("access key", named))?;
-    // The head of a log that takes no more events is the same whenever it is asked for.
+    let key: AccessKeyId = named.0.parse().map_err(|_| Problem::not_found("access key", &named.0))?;
+    // The log takes no more events, so a retry finds the same head.
     submit_side(&request, SideWrite::ForgetAccessKey(key), Vec::new()).await?;
     let (workspace, head) = (request.root.id(), request.root.head());
     let checkpoint = request.app.service.tree(workspace).await?.map(NamedCheckpoint::from);

@@ -1,8 +1,8 @@
-//! What the endpoints of the `OpenID` `AuthZEN` Authorization API 1.0 have in common: the entities that questions are made of (§5), how
-//! a body is read, and who may ask about whom.
+//! The common parts of the endpoints of the `OpenID` `AuthZEN` Authorization API 1.0: the entities of a question (§5), the parsing of a
+//! body, and the check of who may ask about whom.
 //!
-//! As the standard says, a field that is not of it is ignored, and whatever is wrong with a body is 400. `null` is no object and no
-//! text: whoever means nothing leaves the field out.
+//! As the standard says, unknown fields are ignored, and every error in a body is 400. `null` is neither an object nor a text: a client
+//! leaves the field out instead.
 
 use std::fmt;
 
@@ -16,37 +16,36 @@ use crate::domain::object::object;
 use crate::domain::principal::Principal;
 use crate::domain::view::View;
 use crate::http::body::SMALL_BODY_BYTES;
-use crate::http::cross_site::is_json;
 use crate::http::problem::Problem;
 use crate::http::request::{ReadAccess, WorkspaceRequest};
 
 /// An entity of a question: a subject or a resource (§5.1, §5.2).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EntityBody {
-    /// What kind of thing.
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Which.
+    /// Its id.
     pub id: String,
-    /// More about it.
+    /// Its properties.
     #[serde(default, deserialize_with = "object")]
     pub properties: Properties,
 }
 
-/// What is known of an entity beside its type and id; the rest of it is ignored.
+/// The properties of an entity that a rule reads; the others are ignored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Properties {
-    /// Of a resource: where it is.
+    /// The environment of a resource.
     #[serde(default, deserialize_with = "text_if_any", skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
 }
 
-/// A text, or nothing where something else stands.
+/// Reads a text; none for a value of another type.
 fn text_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(TextIfAny)
 }
 
-/// Keeps nothing of what is no text, however large it is.
+/// A visitor that skips values that are no text, without keeping them.
 struct TextIfAny;
 
 impl<'de> Visitor<'de> for TextIfAny {
@@ -96,23 +95,23 @@ impl<'de> Visitor<'de> for TextIfAny {
 pub struct ActionBody {
     /// Its name in the catalogue.
     pub name: String,
-    /// More about it.
+    /// Its properties.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub properties: IgnoredObject,
 }
 
-/// An object that no rule looks at: a context (§5.4), or properties.
+/// An object that no rule reads: a context (§5.4), or properties.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Unread")]
 pub struct IgnoredObject {}
 
 impl EntityBody {
-    /// The entity as a subject.
+    /// Returns the entity as a subject.
     pub fn subject(&self) -> Subject {
         Subject::new(&self.kind, &self.id)
     }
 
-    /// The entity as a resource.
+    /// Returns the entity as a resource.
     pub fn resource(&self) -> Resource {
         Resource::new(&self.kind, &self.id, self.properties.environment.as_deref())
     }
@@ -121,26 +120,23 @@ impl EntityBody {
 /// Reads an object that may be left out, but not be `null`.
 ///
 /// # Errors
-/// It is none, or not of this shape.
+/// It is no object of this shape.
 pub fn object_given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     object(deserializer).map(Some)
 }
 
-/// Makes sure that a body says that it is JSON.
-///
-/// # Errors
-/// 400 where it does not.
-pub fn check_content_type(request: &WorkspaceRequest) -> Result<(), Problem> {
-    if is_json(request.headers()) {
-        return Ok(());
-    }
-    Err(Problem::malformed("`Content-Type` must be `application/json`"))
+/// The parameters of a question.
+#[derive(Debug, Deserialize)]
+pub struct ExplainQuery {
+    /// Whether the response says why.
+    #[serde(default)]
+    pub explain: bool,
 }
 
-/// As [`read_question`]; a large one is read beside the threads that decide single checks.
+/// Reads a question as [`read_question`] does; a large one in the pool for audits.
 ///
 /// # Errors
-/// As [`read_question`], or there is no room for it.
+/// As [`read_question`], or 429 without room in the budgets.
 pub async fn read_question_of_any_size<T: DeserializeOwned + Send + 'static>(
     request: &WorkspaceRequest,
     kind: &'static str,
@@ -152,10 +148,10 @@ pub async fn read_question_of_any_size<T: DeserializeOwned + Send + 'static>(
     permit.run(&request.app.service, move || read_object(&body, kind)).await?
 }
 
-/// Reads one question without going by way of a value: this is asked before every deploy and every secret.
+/// Reads one question directly from the bytes, without an intermediate JSON value: this is the hot path.
 ///
 /// # Errors
-/// 400 where the body is none; `kind` says of what.
+/// 400 if the body is none; `kind` names what was expected.
 pub fn read_question<T: DeserializeOwned>(request: &WorkspaceRequest, kind: &str) -> Result<T, Problem> {
     read_object(request.body_bytes(), kind)
 }
@@ -163,7 +159,7 @@ pub fn read_question<T: DeserializeOwned>(request: &WorkspaceRequest, kind: &str
 /// Reads an object of this shape.
 ///
 /// # Errors
-/// 400 where the text is none; `kind` says of what.
+/// 400 if the text is none; `kind` names what was expected.
 pub fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8], kind: &str) -> Result<T, Problem> {
     let read = || {
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -174,7 +170,7 @@ pub fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8], kind: &str) -> Result
     read().map_err(|error: serde_json::Error| Problem::malformed(format!("the body is no {kind}: {error}")))
 }
 
-/// What whoever asks may be told of.
+/// Returns what the caller may know of.
 pub fn asker(request: &WorkspaceRequest) -> Asker {
     match &request.access {
         ReadAccess::All | ReadAccess::DecisionsOnly => Asker::Everything,
@@ -182,11 +178,10 @@ pub fn asker(request: &WorkspaceRequest) -> Asker {
     }
 }
 
-/// Makes sure that the asker may ask about a subject: a principal about itself; who may read the audit, and an `evaluator` key,
-/// about anyone.
+/// Checks that the caller may ask about a subject. A principal may ask about itself; auditors and `evaluator` keys about anyone.
 ///
 /// # Errors
-/// `forbidden`.
+/// It may not (403).
 pub fn check_may_ask(asker: &Asker, view: &View, subject: &EntityBody) -> Result<(), Problem> {
     let Asker::Oneself { principal, .. } = asker else { return Ok(()) };
     let oneself = match (principal, subject.kind.as_str()) {

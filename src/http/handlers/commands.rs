@@ -9,10 +9,12 @@ use crate::domain::command::{COMMANDS_MAX, Command, ShapeError};
 use crate::domain::json::{self, NotRead};
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::change::{change, results};
+use crate::http::guard::ChangeRequest;
+use crate::http::input::{NoInput, NoPath};
 use crate::http::problem::Problem;
 use crate::http::request::WorkspaceRequest;
 
-/// Commands to be done in order, all or nothing.
+/// Commands to apply in order, all or none.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandsBody {
@@ -21,16 +23,16 @@ pub struct CommandsBody {
     pub commands: Vec<Value>,
 }
 
-/// Does a batch of commands.
-pub async fn submit(request: WorkspaceRequest) -> HandlerResult {
+/// Submits a batch of commands.
+pub async fn submit(ChangeRequest(request): ChangeRequest, _: NoPath, _: NoInput) -> HandlerResult {
     let commands = batch(&request, |body| read(written(body)?.commands)).await?;
     change(request, commands, results).await
 }
 
-/// What is made of the commands of a request's body. A large one is read beside the threads that decide single checks.
+/// Reads the body of a request with `read`; a large one in the pool for audits.
 ///
 /// # Errors
-/// What is wrong with it, or there is no room for it.
+/// As `read`, or 429 without room in the budgets.
 pub async fn batch<T: Send + 'static>(
     request: &WorkspaceRequest,
     read: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
@@ -43,10 +45,10 @@ pub async fn batch<T: Send + 'static>(
     permit.run(&request.app.service, move || read(&body)).await?
 }
 
-/// The commands of a body, as they are written.
+/// Returns the unparsed commands of a body.
 ///
 /// # Errors
-/// It is no such body, or there are none or too many.
+/// The body has another shape (400, 422), or no or too many commands (422).
 pub fn written(body: &[u8]) -> Result<CommandsBody, Problem> {
     let value = json::parse_bounded(body, Some(("commands", COMMANDS_MAX))).map_err(|error| match error {
         NotRead::LongList(len) => Problem::too_large(accepted(len)),
@@ -60,10 +62,10 @@ fn accepted(len: usize) -> String {
     format!("`commands`: there are {len}, and from 1 to {COMMANDS_MAX} are accepted")
 }
 
-/// Reads commands, each in the shape of its type.
+/// Parses commands, each in the shape of its type.
 ///
 /// # Errors
-/// The first that has none, and where.
+/// The first one with an error, and its path.
 pub fn read(commands: Vec<Value>) -> Result<Vec<Command>, Problem> {
     let read = |(index, value)| {
         Command::from_value(value).map_err(|error| Problem::from(error.within(&format!("commands[{index}]"))))

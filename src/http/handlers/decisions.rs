@@ -1,13 +1,13 @@
 //! Decisions: the evaluation endpoints of the `OpenID` `AuthZEN` Authorization API 1.0.
 //!
-//! Unknown fields are ignored here, as the standard says. The body depends on nothing but the question and the view.
+//! Unknown fields are ignored, as the standard says. The response depends on the question and the view alone.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, IgnoredObject, asker, check_content_type, check_may_ask, read_question_of_any_size,
+    ActionBody, EntityBody, ExplainQuery, IgnoredObject, asker, check_may_ask, read_question_of_any_size,
 };
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
@@ -16,23 +16,25 @@ use crate::domain::access::{Decision, Question};
 use crate::domain::object::object;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
+use crate::http::guard::EvaluatorRequest;
+use crate::http::input::{NoPath, QueryParams};
 use crate::http::problem::Problem;
-use crate::http::request::{ReadAccess, WorkspaceRequest};
+use crate::http::request::{ReadAccess, RequestedView, WorkspaceRequest};
 use crate::http::response;
 
 /// One question (`AuthZEN` §6).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationBody {
-    /// Who.
+    /// The subject.
     #[serde(deserialize_with = "object")]
     pub subject: EntityBody,
-    /// Does what.
+    /// The action.
     #[serde(deserialize_with = "object")]
     pub action: ActionBody,
-    /// To what.
+    /// The resource.
     #[serde(deserialize_with = "object")]
     pub resource: EntityBody,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
 }
@@ -42,34 +44,34 @@ pub struct EvaluationBody {
 pub struct DecisionBody {
     /// Whether it is allowed.
     pub decision: bool,
-    /// Why, if that was asked for.
+    /// The reason, with `explain=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextBody>,
 }
 
-/// Why a decision is as it is.
+/// The reason for a decision.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ContextBody {
-    /// The rule, and what it rests on.
+    /// The rule, and the events behind it.
     Explained(Box<Explanation>),
     /// The question could not be answered.
     Broken {
-        /// What is wrong with it.
+        /// The error.
         error: BrokenQuestion,
     },
 }
 
-/// What is wrong with a question in a batch.
+/// An error in a question of a batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BrokenQuestion {
-    /// The HTTP status that it would get alone.
+    /// The HTTP status of the question alone.
     pub status: u16,
-    /// What is wrong.
+    /// The cause.
     pub message: String,
 }
 
-/// The rule that decided, and what it rests on.
+/// The rule that decided, and the events behind it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The role found.
@@ -78,16 +80,16 @@ pub struct Explanation {
     pub required: Option<&'static str>,
     /// The stable name of the rule.
     pub rule: &'static str,
-    /// The revision judged at.
+    /// The revision of the view.
     pub revision: Revision,
-    /// The instant judged at.
+    /// The instant of the view.
     pub at: Instant,
-    /// `behind` where the newest event is later than the instant, since it was written under a wrong clock; else left out.
+    /// `behind` if the newest event is later than the instant, because a wrong clock wrote it; otherwise left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<&'static str>,
-    /// Why, in sentences: what decided, what made it so, and the roles.
+    /// The reasons as sentences: the deciding facts, the events that set them, and the roles.
     pub reasons: Vec<String>,
-    /// The events that the answer rests on.
+    /// The events that the decision depends on.
     pub evidence: Vec<Evidence>,
 }
 
@@ -97,7 +99,7 @@ impl EvaluationBody {
     }
 }
 
-/// What one request's questions are judged with.
+/// The context in which the questions of one request are decided.
 pub(super) struct Authorizer {
     view: View,
     asker: Asker,
@@ -106,25 +108,25 @@ pub(super) struct Authorizer {
 }
 
 impl Authorizer {
-    /// The judge of a request's questions in a view.
+    /// Returns the context of a request in a view.
     pub(super) fn of(request: &WorkspaceRequest, view: View, explain: bool) -> Self {
         Self { view, asker: asker(request), audits: request.access == ReadAccess::All, explain }
     }
 
-    /// The view that the answers are about.
+    /// Returns the view of the decisions.
     pub(super) const fn view(&self) -> &View {
         &self.view
     }
 
-    /// Whether the answers say why.
+    /// Returns whether the decisions are explained.
     pub(super) const fn explains(&self) -> bool {
         self.explain
     }
 
-    /// Answers a question.
+    /// Decides a question.
     ///
     /// # Errors
-    /// Whoever asks may not ask about this subject.
+    /// The caller may not ask about this subject (403).
     pub(super) fn authorize(&self, body: EvaluationBody) -> Result<DecisionBody, Problem> {
         check_may_ask(&self.asker, &self.view, &body.subject)?;
         let decision = self.asker.judge(&self.view, &body.question());
@@ -147,19 +149,19 @@ impl Authorizer {
     }
 }
 
-/// The events of revisions; who made them and why is told only to those who may read the audit.
+/// Returns the events of revisions; without actor and reason for callers that may not read the audit.
 fn shown(view: &View, revisions: &[Revision], audits: bool) -> Vec<Evidence> {
     let of = if audits { Evidence::of } else { Evidence::anonymous };
     revisions.iter().filter_map(|revision| view.event(*revision)).map(|event| of(view, &event)).collect()
 }
 
 /// Answers one question.
-pub async fn evaluation(mut request: WorkspaceRequest) -> HandlerResult {
-    check_content_type(&request)?;
-    let explain = request.params.flag("explain")?;
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
+pub async fn evaluation(
+    request: EvaluatorRequest,
+    _: NoPath,
+    (requested, QueryParams(query)): (RequestedView, QueryParams<ExplainQuery>),
+) -> HandlerResult {
     let body: EvaluationBody = read_question_of_any_size(&request, "evaluation request").await?;
-    let authorizer = Authorizer::of(&request, view, explain);
+    let authorizer = Authorizer::of(&request, requested.view, query.explain);
     response::for_view(authorizer.view(), &authorizer.authorize(body)?)
 }

@@ -13,13 +13,16 @@ use crate::domain::id::EnvironmentId;
 use crate::domain::name::EnvironmentName;
 use crate::domain::object::objects;
 use crate::domain::role::EnvironmentRole;
-use crate::http::change::{change, entities, only_environment};
+use crate::http::change::{change, only_environment};
 use crate::http::entity;
+use crate::http::guard::{ChangeRequest, PrincipalRequest};
+use crate::http::input::{Json, NoBody, NoPath};
+use crate::http::paging::Paging;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Paging};
+use crate::http::request::RequestedView;
+use crate::http::response;
 
-/// What of an environment is to be changed; what is left out stays.
+/// Changes of an environment; what is left out stays.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
@@ -30,60 +33,62 @@ pub struct EnvironmentBody {
     /// Whether it is restricted.
     #[serde(default)]
     pub restricted: Option<bool>,
-    /// What it gives to those without a grant.
+    /// Its role for principals without a grant.
     #[serde(default)]
     pub default_role: Option<EnvironmentRole>,
-    /// Grants to give in it; those of others stay.
+    /// Grants to set in it; other grants stay.
     #[serde(default, deserialize_with = "objects")]
     pub grants: Vec<GrantSpec>,
 }
 
-/// Whether the caller may know of an environment: whoever reads everything may, others if they have access to it now.
-pub(super) fn may_see(request: &WorkspaceRequest, environment: EnvironmentId) -> Result<bool, Problem> {
-    let Some(principal) = request.only()? else { return Ok(true) };
-    let now = request.now();
-    let found = now.environment(environment).filter(|_| now.principal(principal).is_some());
-    Ok(found.is_some_and(|found| held(&now, &found, principal).role > EnvironmentRole::NoAccess))
+/// The path of an environment.
+#[derive(Debug, Deserialize)]
+pub struct EnvironmentPath {
+    /// The environment.
+    pub env: EnvironmentRef,
 }
 
-/// Lists environments: all of them, or those that the caller has access to.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
-    request.only()?;
+/// Returns whether the caller may know of an environment: it reads everything, or has access to the environment now.
+pub(super) fn may_see(request: &PrincipalRequest, environment: EnvironmentId) -> bool {
+    let Some(principal) = &request.only else { return true };
+    let now = request.now();
+    let found = now.environment(environment).filter(|_| now.principal(principal).is_some());
+    found.is_some_and(|found| held(&now, &found, principal).role > EnvironmentRole::NoAccess)
+}
+
+/// Lists all environments, or those that the caller has access to.
+pub async fn list(request: PrincipalRequest, _: NoPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
     let page = || {
-        let shown = view.environments().filter(|found| may_see(&request, found.id).unwrap_or(false));
-        paging.page(shown.map(|found| entity::environment(&found)))
+        let visible = view.environments().filter(|found| may_see(&request, found.id));
+        paging.page(visible.map(|found| entity::environment(&found)))
     };
     response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows an environment.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    request.only()?;
-    let named = request.path("env");
-    let found = view.find_environment(&named.into())?;
-    if !may_see(&request, found.id)? {
-        return Err(Problem::not_found("environment", named));
+pub async fn show(request: PrincipalRequest, path: EnvironmentPath, requested: RequestedView) -> HandlerResult {
+    let view = &requested.view;
+    let found = view.find_environment(&path.env)?;
+    if !may_see(&request, found.id) {
+        return Err(Problem::not_found("environment", &path.env.0));
     }
-    response::for_view(&view, &entity::environment(&found))
+    response::for_view(view, &entity::environment(&found))
 }
 
-/// Makes an environment.
-pub async fn create(request: WorkspaceRequest) -> HandlerResult {
-    let command: CreateEnvironment = request.body()?;
-    change(request, vec![command.into()], entities).await
+/// Creates an environment.
+pub fn create(_: NoPath, Json(command): Json<CreateEnvironment>) -> Command {
+    command.into()
 }
 
-/// Changes an environment, in one batch. It is named by its id in there, since it may be given another name.
-pub async fn update(request: WorkspaceRequest) -> HandlerResult {
-    let body: EnvironmentBody = request.body()?;
-    let named: EnvironmentRef = request.path("env").into();
-    let id = request.now().find_environment(&named).ok().map(|found| found.id.to_string().into());
-    let commands = commands(&id.unwrap_or(named), body);
+/// Changes an environment, in one batch. The commands name it by its id, since one of them may rename it.
+pub async fn update(
+    ChangeRequest(request): ChangeRequest,
+    EnvironmentPath { env }: EnvironmentPath,
+    Json(body): Json<EnvironmentBody>,
+) -> HandlerResult {
+    let id = request.now().find_environment(&env).ok().map(|found| found.id.to_string().into());
+    let commands = commands(&id.unwrap_or(env), body);
     if commands.is_empty() {
         return Err(Problem::invalid("name at least one of `name`, `restricted`, `default_role` and `grants`"));
     }
@@ -117,9 +122,7 @@ fn renamed(name: Option<EnvironmentName>, environment: EnvironmentRef, mut comma
     commands
 }
 
-/// Ends an environment.
-pub async fn delete(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    let environment = request.path("env").into();
-    change(request, vec![DeleteEnvironment { environment }.into()], entities).await
+/// Deletes an environment.
+pub fn delete(path: EnvironmentPath, _: NoBody) -> Command {
+    DeleteEnvironment { environment: path.env }.into()
 }

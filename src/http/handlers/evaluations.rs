@@ -1,7 +1,7 @@
 //! Many decisions in one request (`AuthZEN` §7).
 //!
-//! A small batch is answered where it arrives. A large one, and one that is to be explained, is answered in pieces beside the threads
-//! that decide single checks, and each piece only when the connection takes it. Such an answer holds the request and one piece.
+//! A small batch is decided on the connection's thread. A large one, or one with reasons, is decided in pieces in the pool for audits, each
+//! when the connection can take it. Its response holds the request and one piece.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, IgnoredObject, Properties, check_content_type, object_given, read_object, read_question,
+    ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, object_given, read_object, read_question,
 };
 use super::decisions::{Authorizer, BrokenQuestion, ContextBody, DecisionBody, EvaluationBody};
 use crate::domain::command::ShapeError;
@@ -24,101 +24,102 @@ use crate::domain::json;
 use crate::domain::object::{object, objects};
 use crate::domain::parsed::given;
 use crate::http::budget::Permit;
+use crate::http::guard::EvaluatorRequest;
+use crate::http::input::{NoPath, QueryParams};
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
+use crate::http::request::{RequestedView, WorkspaceRequest};
 use crate::http::response;
 use crate::log::LogError;
 use crate::service::Service;
 
 /// The most evaluations of one request.
 pub const EVALUATIONS_MAX: usize = 10_000;
-/// What a body that is none is said to be none of.
+/// The name of the expected body in errors.
 const KIND: &str = "evaluations request";
-/// The most evaluations, and the largest body, of a batch that is answered where it arrives.
+/// The most evaluations, and the largest body, of a batch that is decided on the connection's thread.
 const INLINE_MAX: usize = 100;
 const INLINE_BYTES_MAX: usize = 32 * 1_024;
 
-/// About how large a piece of an answer is, in bytes, and how many evaluations it has at most.
+/// The approximate size of a piece of a response, in bytes, and its most evaluations.
 const PIECE_BYTES: usize = 64 * 1_024;
 const PIECE_MAX: usize = 256;
-/// The longest message about a broken question, in characters.
+/// The longest error message of a question, in characters.
 const MESSAGE_CHARS_MAX: usize = 200;
 
-/// The most bytes of each member that the evaluations of a request have in common.
+/// The most bytes of each member that is common to the evaluations of a request.
 const DEFAULT_BYTES_MAX: usize = 4_096;
 
-/// An entity that may leave out what another one says instead.
+/// An entity whose missing fields come from the common one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PartialEntity {
-    /// What kind of thing.
+    /// Its type.
     #[serde(rename = "type", default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub kind: Option<String>,
-    /// Which.
+    /// Its id.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub id: Option<String>,
-    /// More about it.
+    /// Its properties.
     #[serde(default, deserialize_with = "object")]
     pub properties: Properties,
 }
 
-/// One question of many. What it leaves out is said on top: a whole member, or the `type` or the `id` of an entity that has the
-/// other.
+/// One question of many. The common members replace a missing one, or the missing `type` or `id` of an entity.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ItemBody {
-    /// Who.
+    /// The subject.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PartialEntity")]
     pub subject: Option<PartialEntity>,
-    /// Does what.
+    /// The action.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ActionBody")]
     pub action: Option<ActionBody>,
-    /// To what.
+    /// The resource.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PartialEntity")]
     pub resource: Option<PartialEntity>,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
 }
 
-/// Many questions, with what they have in common on top (`AuthZEN` §7).
+/// Many questions, with their common members (`AuthZEN` §7).
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationsBody {
-    /// Who, where a question does not say.
+    /// The subject of the questions that name none.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PartialEntity")]
     pub subject: Option<PartialEntity>,
-    /// Does what, where a question does not say.
+    /// The action of the questions that name none.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ActionBody")]
     pub action: Option<ActionBody>,
-    /// To what, where a question does not say.
+    /// The resource of the questions that name none.
     #[serde(default, deserialize_with = "object_given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PartialEntity")]
     pub resource: Option<PartialEntity>,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
-    /// The questions; none of them: the one on top.
+    /// The questions; if there are none, the common members are the question.
     #[serde(default, deserialize_with = "objects")]
     pub evaluations: Vec<ItemBody>,
-    /// How they are answered.
+    /// The options.
     #[serde(default, deserialize_with = "object")]
     pub options: OptionsBody,
 }
 
-/// How many questions are answered.
+/// The options of a batch.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct OptionsBody {
-    /// Whether all are answered, or only until one decides.
+    /// Whether all questions are decided, or only the first ones.
     #[serde(default)]
     pub evaluations_semantic: Semantic,
 }
 
-/// When to stop answering (`AuthZEN` §7.1.2).
+/// When a batch ends early (`AuthZEN` §7.1.2).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Semantic {
@@ -138,7 +139,7 @@ pub struct DecisionsBody {
     pub evaluations: Vec<DecisionBody>,
 }
 
-/// What a request for many decisions is answered with: if it holds no `evaluations`, it is one question (`AuthZEN` §7.1).
+/// The response to a batch: without `evaluations` it is one question (`AuthZEN` §7.1).
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EvaluationsResponse {
@@ -149,7 +150,7 @@ pub enum EvaluationsResponse {
 }
 
 impl Semantic {
-    /// Whether an answer is the last one.
+    /// Returns whether a decision is the last one.
     const fn ends_at(self, answer: &DecisionBody) -> bool {
         match self {
             Self::ExecuteAll => false,
@@ -160,20 +161,20 @@ impl Semantic {
 }
 
 /// Answers many questions.
-pub async fn evaluations(mut request: WorkspaceRequest) -> HandlerResult {
-    check_content_type(&request)?;
-    let explain = request.params.flag("explain")?;
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let authorizer = Authorizer::of(&request, view, explain);
+pub async fn evaluations(
+    request: EvaluatorRequest,
+    _: NoPath,
+    (requested, QueryParams(query)): (RequestedView, QueryParams<ExplainQuery>),
+) -> HandlerResult {
+    let authorizer = Authorizer::of(&request, requested.view, query.explain);
     match read_small(&request, &authorizer) {
         Some(body) => respond_inline(&authorizer, body),
         None => respond_in_pieces(&request, authorizer).await,
     }
 }
 
-/// A small batch with nothing wrong in it, as they nearly all are. A name that [`json::check`] refuses is written with a `$` or an
-/// escape, so a body with one of those is none.
+/// Reads a small batch without errors, the usual case. [`json::check`] refuses some names, all spelt with a `$` or an escape, so a body
+/// with either is left to the slow path.
 fn read_small(request: &WorkspaceRequest, authorizer: &Authorizer) -> Option<EvaluationsBody> {
     let body = request.body_bytes();
     if authorizer.explains() || body.len() > INLINE_BYTES_MAX || is_suspect(body) {
@@ -206,12 +207,12 @@ fn respond_inline(authorizer: &Authorizer, body: EvaluationsBody) -> HandlerResu
     response::for_view(authorizer.view(), &DecisionsBody { evaluations: answers })
 }
 
-/// Answers the one question that a request without `evaluations` is.
+/// Answers a request without `evaluations`: its common members are one question.
 fn respond_to_common(authorizer: &Authorizer, common: &ItemBody) -> HandlerResult {
     response::for_view(authorizer.view(), &authorizer.authorize(ItemBody::default().completed(common)?)?)
 }
 
-/// The answer to a question; what is wrong with one is said in its place.
+/// Decides a question; an error takes the place of its decision.
 fn evaluate_item(authorizer: &Authorizer, item: Result<ItemBody, Problem>, common: &ItemBody) -> DecisionBody {
     let body = item.and_then(|item| item.completed(common));
     body.and_then(|body| authorizer.authorize(body)).unwrap_or_else(|problem| {
@@ -224,7 +225,7 @@ fn evaluate_item(authorizer: &Authorizer, item: Result<ItemBody, Problem>, commo
     })
 }
 
-/// A batch whose questions are not read yet: where each stands in the body is all that is known.
+/// A batch whose questions are not parsed yet: it has their byte ranges in the body.
 struct Outline {
     common: ItemBody,
     semantic: Semantic,
@@ -232,7 +233,7 @@ struct Outline {
     items: Vec<Range<usize>>,
 }
 
-/// As [`EvaluationsBody`], with its questions as they are written.
+/// An [`EvaluationsBody`] with unparsed questions.
 #[derive(Deserialize)]
 struct OutlineBody<'a> {
     #[serde(default, deserialize_with = "object_given")]
@@ -244,39 +245,39 @@ struct OutlineBody<'a> {
     #[serde(default, deserialize_with = "object")]
     context: IgnoredObject,
     #[serde(default, borrow)]
-    evaluations: Written<'a>,
+    evaluations: UnparsedList<'a>,
     #[serde(default, deserialize_with = "object")]
     options: OptionsBody,
 }
 
-/// A list as it is written: its first items, and how many there are. Those beyond the limit are counted and not kept.
+/// An unparsed list: its first items, and its length. Items beyond the limit are only counted.
 #[derive(Default)]
-struct Written<'a> {
+struct UnparsedList<'a> {
     items: Vec<&'a RawValue>,
     len: usize,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Written<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for UnparsedList<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(WrittenVisitor)
+        deserializer.deserialize_seq(UnparsedListVisitor)
     }
 }
 
-struct WrittenVisitor;
+struct UnparsedListVisitor;
 
-impl<'de> Visitor<'de> for WrittenVisitor {
-    type Value = Written<'de>;
+impl<'de> Visitor<'de> for UnparsedListVisitor {
+    type Value = UnparsedList<'de>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<UnparsedList<'de>, A::Error> {
         let mut items = Vec::new();
         while items.len() < EVALUATIONS_MAX {
             let Some(item) = list.next_element()? else {
                 let len = items.len();
-                return Ok(Written { items, len });
+                return Ok(UnparsedList { items, len });
             };
             items.push(item);
         }
@@ -284,7 +285,7 @@ impl<'de> Visitor<'de> for WrittenVisitor {
         while list.next_element::<IgnoredAny>()?.is_some() {
             len = len.saturating_add(1);
         }
-        Ok(Written { items, len })
+        Ok(UnparsedList { items, len })
     }
 }
 
@@ -294,7 +295,8 @@ impl Outline {
             json::check(&body).map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
         }
         let outline: OutlineBody<'_> = read_object(&body, KIND)?;
-        let OutlineBody { subject, action, resource, context, evaluations: Written { items, len }, options } = outline;
+        let OutlineBody { subject, action, resource, context, evaluations: UnparsedList { items, len }, options } =
+            outline;
         if len > EVALUATIONS_MAX {
             let detail = format!("`evaluations`: there are {len}, and at most {EVALUATIONS_MAX} are accepted");
             return Err(Problem::too_large(detail));
@@ -312,7 +314,7 @@ impl Outline {
         Ok(Self { common, semantic: options.evaluations_semantic, body, items })
     }
 
-    /// A question, read in its place.
+    /// Parses a question at its range.
     fn item(&self, place: &Range<usize>) -> Result<ItemBody, Problem> {
         let text = self.body.get(place.clone()).unwrap_or_default();
         read_object(text, "question").or_else(|_| {
@@ -321,22 +323,22 @@ impl Outline {
         })
     }
 
-    /// How much memory it takes beside the body, in bytes, and the piece of the answer that is on its way.
+    /// Returns its memory beside the body, in bytes, with the current piece of the response.
     const fn bytes(&self) -> usize {
         self.items.len().saturating_mul(size_of::<Range<usize>>()).saturating_add(2 * PIECE_BYTES)
     }
 }
 
-/// An answer that is made in pieces, and how far it is.
-struct Answering {
+/// A response in pieces, and its progress.
+struct BatchResponse {
     authorizer: Authorizer,
     outline: Outline,
     answered: usize,
     is_over: bool,
 }
 
-impl Answering {
-    /// The next piece of the answer.
+impl BatchResponse {
+    /// Returns the next piece of the response.
     fn piece(&mut self) -> Vec<u8> {
         let mut text = if self.answered == 0 { b"{\"evaluations\":[".to_vec() } else { Vec::new() };
         let end = self.answered.saturating_add(PIECE_MAX);
@@ -361,7 +363,7 @@ impl Answering {
         }
     }
 
-    /// The next piece, made in the pool.
+    /// Makes the next piece in the pool for audits.
     async fn next(mut self, service: &Service, permit: &Permit) -> Result<(Self, Vec<u8>), LogError> {
         let make = move || {
             let piece = self.piece();
@@ -380,7 +382,7 @@ async fn respond_in_pieces(request: &WorkspaceRequest, authorizer: Authorizer) -
     }
     permit.grow(outline.bytes())?;
     let view = authorizer.view().clone();
-    let answering = Answering { authorizer, outline, answered: 0, is_over: false };
+    let answering = BatchResponse { authorizer, outline, answered: 0, is_over: false };
     let (answering, first) = answering.next(&service, &permit).await?;
     let mut response = if answering.is_over {
         response::json(StatusCode::OK, first)
@@ -391,8 +393,8 @@ async fn respond_in_pieces(request: &WorkspaceRequest, authorizer: Authorizer) -
     Ok(response)
 }
 
-/// An answer that goes on after its first piece. Where a piece cannot be made, the connection breaks off.
-fn streamed(first: Vec<u8>, answering: Answering, service: Arc<Service>, permit: Permit) -> Response<Body> {
+/// Streams a response after its first piece. If a piece fails, the connection ends.
+fn streamed(first: Vec<u8>, answering: BatchResponse, service: Arc<Service>, permit: Permit) -> Response<Body> {
     let rest = stream::try_unfold((answering, service, permit), async |(answering, service, permit)| {
         if answering.is_over {
             return Ok::<_, LogError>(None);
@@ -405,7 +407,7 @@ fn streamed(first: Vec<u8>, answering: Answering, service: Arc<Service>, permit:
 }
 
 impl ItemBody {
-    /// The question, with what it leaves out taken from what the questions have in common.
+    /// Completes the question with the common members.
     fn completed(self, common: &Self) -> Result<EvaluationBody, Problem> {
         let action = self.action.or_else(|| common.action.clone());
         Ok(EvaluationBody {
@@ -416,7 +418,7 @@ impl ItemBody {
         })
     }
 
-    /// What the questions of a batch have in common is copied to each, so it has to be small.
+    /// Checks the size of the common members, since each question gets a copy.
     fn check_size(&self) -> Result<(), Problem> {
         let members = [
             ("subject", response::to_json(&self.subject)?),
@@ -436,7 +438,7 @@ fn missing(place: &str) -> Problem {
     Problem::malformed(format!("missing field `{place}`"))
 }
 
-/// An entity, from its own words and those that stand in for them: for all of it, or for its `type` or its `id` alone.
+/// Completes an entity with the common one: all of it, or its `type` or its `id` alone.
 fn completed(member: &str, own: Option<PartialEntity>, common: Option<&PartialEntity>) -> Result<EntityBody, Problem> {
     let PartialEntity { kind, id, properties } = own.or_else(|| common.cloned()).ok_or_else(|| missing(member))?;
     let (common_kind, common_id) = common.map_or((None, None), |common| (common.kind.clone(), common.id.clone()));

@@ -1,7 +1,7 @@
-//! The log of a workspace, followed live.
+//! The live stream of a workspace's log.
 //!
-//! Each chunk is judged and read on one published root: what is shown is durable, and shown only to who may read it as of
-//! that very root. What is shown depends on the log, the question and the place to go on from, so a break loses nothing.
+//! Each chunk is authorized and read on one published root: its events are durable, and the caller may read them at that root. The content
+//! depends on the log, the query and the position alone, so a reconnect loses nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use crate::domain::principal::Caller;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::workspace::Workspace;
 use crate::http::App;
+use crate::http::guard::AuditRequest;
 use crate::http::journal::{self, Recording};
+use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::http::request::{ReadAccess, WorkspaceRequest, read_access};
 use crate::http::response::set_etag;
@@ -26,11 +28,11 @@ use crate::log::journal::AnswerForm;
 use crate::proof::hash::TreeHash;
 use crate::service::feed::{Follower, Standing};
 
-/// How many events are looked at for a chunk, so that no filter keeps a thread to itself.
+/// The most events to read for one chunk, so that a filter does not occupy a thread.
 const LOOKED_AT_MAX: usize = 4_096;
-/// How many bytes of a leaf are in the id of a message.
+/// The bytes of a leaf hash in a message id.
 const ID_LEAF_BYTES: usize = 12;
-/// What pages have and streams do not.
+/// The parameters of pages that streams do not take.
 const PAGED: &[&str] = &["limit", "cursor", "at", "revision", "at_least"];
 
 /// The events of a workspace after a position, for one reader.
@@ -40,19 +42,19 @@ struct Following {
     follower: Follower,
     filter: Filter,
     position: Revision,
-    /// Whether all that is asked for has been published.
+    /// Whether all matching events have been published.
     complete: bool,
     recording: Recording,
 }
 
-/// Follows the log.
-pub(super) async fn follow(mut request: WorkspaceRequest) -> HandlerResult {
-    sse::refuse_params(&mut request.params, PAGED)?;
-    let query = EventsQuery::of(&mut request.params)?;
-    std::mem::take(&mut request.params).finish()?;
+/// Streams the log.
+pub(super) async fn follow(request: AuditRequest, mut params: Params) -> HandlerResult {
+    sse::refuse_params(&mut params, PAGED)?;
+    let query = EventsQuery::of(&mut params)?;
+    params.finish()?;
     let position = position(&request, &query)?;
     let now = request.now();
-    // Who bears a name is learnt from the log as it goes by, so that it makes no difference when a stream was opened.
+    // The filter learns names from the log itself, so the content does not depend on when a stream was opened.
     let filter = Filter::of(&query, &now.partway(position, now.time_of(position)), &now)?;
     let (app, caller) = (Arc::clone(&request.app), request.caller.clone());
     let follower = app.service.follow(request.root.id()).await?;
@@ -68,21 +70,21 @@ pub(super) async fn follow(mut request: WorkspaceRequest) -> HandlerResult {
     Ok(response)
 }
 
-/// The id of a message or heartbeat: a revision and, after a `.`, the first bytes of the leaf of its event, by which a log that was
-/// restored from an older copy and went on is told from the one that was read before.
+/// Returns the id of a message or heartbeat: the revision and the first bytes of its event's leaf hash. The hash detects a log that was
+/// restored from an older copy and then grew.
 fn message_id(revision: Revision, stored: &[u8]) -> String {
     let leaf = TreeHash::of_leaf(stored).0;
     let leaf = URL_SAFE_NO_PAD.encode(leaf.get(..ID_LEAF_BYTES).unwrap_or_default());
     format!("{revision}.{leaf}")
 }
 
-/// The id of a revision of these facts; the revision alone before the first event.
+/// Returns the message id of a revision; the revision alone before the first event.
 fn id_at(root: &Workspace, revision: Revision) -> String {
     let stored = root.event(revision).and_then(|event| codec::encode(&event).ok());
     stored.map_or_else(|| revision.to_string(), |stored| message_id(revision, &stored))
 }
 
-/// The revision of the last message that the client has seen. An id without a leaf is taken at its word.
+/// Returns the revision of the last message that the client has seen. An id without a leaf hash is not checked.
 fn last_seen(request: &WorkspaceRequest) -> Result<Option<Revision>, Problem> {
     let Some(id) = sse::last_event_id(request.headers())? else { return Ok(None) };
     let revision = id.split_once('.').map_or(id, |(revision, _)| revision);
@@ -97,7 +99,7 @@ fn last_seen(request: &WorkspaceRequest) -> Result<Option<Revision>, Problem> {
     Ok(Some(revision))
 }
 
-/// After which revision to begin.
+/// Returns the revision after which the stream begins.
 fn position(request: &WorkspaceRequest, query: &EventsQuery) -> Result<Revision, Problem> {
     let last_seen = last_seen(request)?;
     let head = request.root.head();
@@ -114,7 +116,7 @@ fn position(request: &WorkspaceRequest, query: &EventsQuery) -> Result<Revision,
 }
 
 impl Following {
-    /// Whether all that is asked for is published: what is appended from now on is not before `until`.
+    /// Returns whether all matching events are published: later ones are not before `until`.
     async fn is_complete(&mut self) -> Result<bool, Problem> {
         let passed = self.filter.until().is_some_and(|until| until <= self.app.service.now());
         if passed && !self.complete {
@@ -124,7 +126,7 @@ impl Following {
         Ok(self.complete)
     }
 
-    /// Whether nothing that is asked for is left, and nothing can come.
+    /// Returns whether no matching event is left, and none can come.
     async fn is_over(&mut self) -> Result<bool, Problem> {
         if !self.is_complete().await? {
             return Ok(false);
@@ -138,14 +140,14 @@ impl Following {
         Ok(!left)
     }
 
-    /// How the reader stands as of these facts and now.
+    /// Returns whether the caller may still read, on these facts and now.
     async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
         let standing = self.app.service.standing(&self.caller, root).await?;
         let reads_all = read_access(&self.caller, root, self.app.service.now())? == ReadAccess::All;
         Ok(if reads_all { standing } else { Standing::Ended })
     }
 
-    /// The next messages, and moves on past all that was looked at.
+    /// Returns the next messages and advances the position past the events that were read.
     fn chunk(&mut self, root: &Workspace) -> Result<Vec<u8>, Problem> {
         let mut chunk = Vec::new();
         for event in root.events(self.position, root.head()).take(LOOKED_AT_MAX) {
@@ -167,7 +169,7 @@ impl Following {
         Ok(chunk)
     }
 
-    /// How long until the clock alone changes what may be shown.
+    /// Returns the time until the clock alone changes the content.
     fn longest_wait(&self, end: Option<Instant>) -> Option<Duration> {
         let first = [end, self.filter.until()].into_iter().flatten().min()?;
         let micros = first.micros().saturating_sub(self.app.service.now().micros());

@@ -1,4 +1,4 @@
-//! The log of a workspace, filtered: page by page, or live.
+//! The filtered log of a workspace, page by page or live.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,23 +10,25 @@ use crate::audit::Question;
 use crate::domain::id::WorkspaceId;
 use crate::domain::time::{Instant, Revision};
 use crate::domain::view::View;
+use crate::http::guard::AuditRequest;
+use crate::http::input::NoPath;
+use crate::http::paging::Paging;
+use crate::http::params::Params;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::Paging;
 use crate::http::rows;
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
 
-/// Of which view a list of events is.
+/// The view and the query of a list of events.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EventsAbout {
-    /// Whose.
+    /// The workspace.
     pub workspace: WorkspaceId,
-    /// The newest revision that was looked at.
+    /// The newest revision that was read.
     pub revision: Revision,
-    /// As of when.
+    /// The instant of the view.
     pub at: Instant,
-    /// What was asked for.
+    /// The query.
     pub query: EventsQuery,
 }
 
@@ -35,14 +37,13 @@ pub const FORMS: &[AnswerForm] =
     &[AnswerForm::Json, AnswerForm::Ndjson, AnswerForm::Csv, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists events, or follows them.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
+pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> HandlerResult {
     if AnswerForm::negotiate(request.headers(), FORMS)? == AnswerForm::EventStream {
-        return event_stream::follow(request).await;
+        return event_stream::follow(request, params).await;
     }
-    let paging = Paging::of(&mut request)?;
-    let query = EventsQuery::of(&mut request.params)?;
-    std::mem::take(&mut request.params).finish()?;
+    let paging = Paging::of(&request, &mut params)?;
+    let query = EventsQuery::of(&mut params)?;
+    params.finish()?;
     let view = paging.view.clone();
     let filter = Filter::of(&query, &view, &request.now())?;
     let about = EventsAbout { workspace: request.root.id(), revision: view.revision(), at: view.instant(), query };
@@ -50,7 +51,7 @@ pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     rows::respond_in(FORMS, &request, paging, about, Events { view, filter, after }).await
 }
 
-/// The events of a view after a revision that a filter admits; a candidate each.
+/// The events of a view that follow a revision and match a filter; each is a candidate.
 struct Events {
     view: View,
     filter: Filter,
@@ -67,7 +68,7 @@ impl Question for Events {
         usize::try_from(self.view.revision().0.saturating_sub(self.after.0)).unwrap_or(usize::MAX)
     }
 
-    /// The event as it is stored, byte for byte.
+    /// Returns the event as it is stored, byte for byte.
     fn rows(&self, candidate: usize) -> Vec<Box<RawValue>> {
         let before = self.after.0.saturating_add(u64::try_from(candidate).unwrap_or(u64::MAX));
         let event = self.view.event(Revision(before).next());
@@ -77,7 +78,7 @@ impl Question for Events {
     }
 }
 
-/// A stored event as it stands in an answer.
+/// Returns a stored event as raw JSON.
 pub(super) fn raw(bytes: Vec<u8>) -> Result<Box<RawValue>, Problem> {
     let text = String::from_utf8(bytes).ok().and_then(|text| RawValue::from_string(text).ok());
     text.ok_or_else(|| {

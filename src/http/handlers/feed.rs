@@ -1,4 +1,4 @@
-//! The instance-wide feed: the events of all workspaces, each workspace's in their order.
+//! The feed of the instance: the events of all workspaces, each workspace's in order.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -15,11 +15,11 @@ use sha2::{Digest, Sha256};
 use super::HandlerResult;
 use super::events::raw;
 use crate::domain::id::WorkspaceId;
-use crate::domain::principal::Caller;
 use crate::domain::time::Revision;
 use crate::http::cursor::CursorKey;
+use crate::http::input::NoPath;
 use crate::http::journal::{self, Recording};
-use crate::http::params::LIMIT_DEFAULT;
+use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
 use crate::http::request::AuthenticatedRequest;
 use crate::http::response;
@@ -29,23 +29,23 @@ use crate::log::journal::AnswerForm;
 use crate::log::{LogError, StoredEvent, codec};
 use crate::service::feed::InstanceFollower;
 
-/// How many events are read for a chunk of a stream.
+/// The most events to read for one chunk of a stream.
 const CHUNK_EVENTS: usize = 64;
 
 /// Events of all workspaces.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FeedBody {
-    /// The events, as they are stored, byte for byte.
+    /// The events as they are stored, byte for byte.
     #[schemars(with = "Vec<serde_json::Value>")]
     pub items: Vec<Box<RawValue>>,
-    /// The cursor to go on from, also where there is nothing more yet.
+    /// The cursor to continue from, also if there is nothing more yet.
     pub next: String,
 }
 
-/// The list that the cursors are written for.
+/// The name of the list in its cursors.
 const FEED: &str = "feed";
 
-/// A place in the feed, and what stands there: in another history the same place holds another event.
+/// A position in the feed, and the digest of its event: in another history the position holds another event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FeedCursor {
@@ -54,7 +54,7 @@ struct FeedCursor {
 }
 
 impl FeedCursor {
-    /// The place of an event.
+    /// Returns the cursor of an event.
     fn at(event: &StoredEvent) -> Self {
         let digest: [u8; 32] = Sha256::digest(&event.bytes).into();
         let digest = URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default());
@@ -70,7 +70,7 @@ impl FeedCursor {
         key.seal(FEED, self)
     }
 
-    /// Up to `limit` events after this place, read together with what stands at it; none if that is not what stood there.
+    /// Returns up to `limit` events after the cursor; none if the event at its position is another one.
     fn page(
         &self,
         read: impl Fn(u64, usize) -> Result<Vec<StoredEvent>, LogError>,
@@ -96,19 +96,16 @@ fn another_history(name: &str) -> Problem {
 pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
 /// Lists the events of all workspaces, or follows them.
-pub async fn list(mut request: AuthenticatedRequest) -> HandlerResult {
-    if request.caller != Caller::Operator {
-        return Err(Problem::forbidden("only the operator may read the feed of the whole instance"));
-    }
+pub async fn list(request: AuthenticatedRequest, _: NoPath, mut params: Params) -> HandlerResult {
     let form = AnswerForm::negotiate(request.headers(), FORMS)?;
     if form == AnswerForm::EventStream {
-        return follow(request).await;
+        return follow(request, params).await;
     }
-    let limit = request.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = request.params.text("cursor");
+    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = params.text("cursor");
     let cursor =
         cursor.map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text)).transpose()?.unwrap_or_default();
-    std::mem::take(&mut request.params).finish()?;
+    params.finish()?;
     request.permit()?;
     let (events, next) = page(&request, "cursor", cursor, limit).await?;
     record(&request, form, &events).await?;
@@ -122,7 +119,7 @@ pub async fn list(mut request: AuthenticatedRequest) -> HandlerResult {
     Ok(response)
 }
 
-/// The events after a place, and the place after them.
+/// Returns the events after a cursor, and the cursor after them.
 async fn page(
     request: &AuthenticatedRequest,
     name: &str,
@@ -136,17 +133,17 @@ async fn page(
     Ok((events, next))
 }
 
-/// The events of all workspaces after a place.
+/// A live stream of the events of all workspaces after a cursor.
 struct Following {
     follower: InstanceFollower,
     cursor: FeedCursor,
     request: AuthenticatedRequest,
-    /// What is recorded in the journal of each workspace that had an event in the stream.
+    /// The journal records of the workspaces with an event in the stream.
     recordings: HashMap<WorkspaceId, Recording>,
 }
 
 impl Following {
-    /// Records that the stream has an event of a workspace: when it is the first, before it is shown.
+    /// Records an event of a workspace in its journal: the first one before it is sent.
     async fn record(&mut self, event: &StoredEvent) -> Result<(), Problem> {
         let recording = match self.recordings.entry(event.workspace) {
             Entry::Occupied(known) => known.into_mut(),
@@ -160,14 +157,11 @@ impl Following {
     }
 }
 
-async fn follow(mut request: AuthenticatedRequest) -> HandlerResult {
-    sse::refuse_params(&mut request.params, &["limit"])?;
-    let after = request
-        .params
-        .text("cursor")
-        .map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text))
-        .transpose()?;
-    std::mem::take(&mut request.params).finish()?;
+async fn follow(request: AuthenticatedRequest, mut params: Params) -> HandlerResult {
+    sse::refuse_params(&mut params, &["limit"])?;
+    let after =
+        params.text("cursor").map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text)).transpose()?;
+    params.finish()?;
     let last_seen = sse::last_event_id(request.headers())?
         .map(|id| FeedCursor::read(&request.app.cursors, "Last-Event-ID", id))
         .transpose()?;
@@ -179,7 +173,7 @@ async fn follow(mut request: AuthenticatedRequest) -> HandlerResult {
     Ok(permit.into_response(Following { follower, cursor, request, recordings: HashMap::new() }))
 }
 
-/// Records in the journal of each workspace how many of its events are given.
+/// Records in the journal of each workspace how many of its events the page has.
 async fn record(request: &AuthenticatedRequest, form: AnswerForm, events: &[StoredEvent]) -> Result<(), Problem> {
     let mut given: BTreeMap<WorkspaceId, (Revision, usize)> = BTreeMap::new();
     for event in events {

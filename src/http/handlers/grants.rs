@@ -4,14 +4,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use super::environments::may_see;
-use crate::domain::command::{GrantExpiry, RevokeGrant, SetGrant};
+use super::environments::{EnvironmentPath, may_see};
+use crate::domain::command::{Command, EnvironmentRef, GrantExpiry, PrincipalRef, RevokeGrant, SetGrant};
 use crate::domain::role::EnvironmentRole;
-use crate::http::change::{change, entities};
 use crate::http::entity;
+use crate::http::guard::PrincipalRequest;
+use crate::http::input::{Json, NoBody};
+use crate::http::paging::Paging;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Paging};
+use crate::http::request::RequestedView;
+use crate::http::response;
+
+/// The path of a grant.
+#[derive(Debug, Deserialize)]
+pub struct GrantPath {
+    env: EnvironmentRef,
+    principal: PrincipalRef,
+}
 
 /// A grant's terms.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -19,55 +28,47 @@ use crate::http::response::{self, Paging};
 pub struct GrantBody {
     /// The role.
     pub role: EnvironmentRole,
-    /// From when on it gives nothing; never if left out or `null`. Over a grant that has an end, it cannot be left out.
+    /// The end of the grant; none if left out or `null`. It is required to replace a grant that has an end.
     #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
     pub expires_at: GrantExpiry,
 }
 
-/// Lists the grants in an environment: all of them, or the caller's own.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
-    let only = request.only()?;
+/// Lists all grants in an environment, or the caller's own.
+pub async fn list(request: PrincipalRequest, path: EnvironmentPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
-    let named = request.path("env");
-    let place = view.find_environment(&named.into())?;
-    if !may_see(&request, place.id)? {
-        return Err(Problem::not_found("environment", named));
+    let environment = view.find_environment(&path.env)?;
+    if !may_see(&request, environment.id) {
+        return Err(Problem::not_found("environment", &path.env.0));
     }
     let page = || {
-        let shown = view.grants(&place).filter(|(principal, _)| only.is_none_or(|own| own == *principal));
-        paging.page(shown.map(|(principal, grant)| entity::grant(view, &place, principal, &grant)))
+        let grants = view.grants(&environment);
+        let visible = grants.filter(|(principal, _)| request.only.as_ref().is_none_or(|own| own == *principal));
+        paging.page(visible.map(|(principal, grant)| entity::grant(view, &environment, principal, &grant)))
     };
     response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows a principal's grant: anyone's, or the caller's own.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let only = request.only()?;
-    let (environment, named) = (request.path("env"), request.path("principal"));
-    let not_found = || Problem::not_found("grant", &format!("{named} in {environment}"));
-    let place = view.find_environment(&environment.into())?;
-    if !may_see(&request, place.id)? {
-        return Err(Problem::not_found("environment", environment));
+pub async fn show(request: PrincipalRequest, path: GrantPath, requested: RequestedView) -> HandlerResult {
+    let view = &requested.view;
+    let not_found = || Problem::not_found("grant", &format!("{} in {}", path.principal, path.env));
+    let environment = view.find_environment(&path.env)?;
+    if !may_see(&request, environment.id) {
+        return Err(Problem::not_found("environment", &path.env.0));
     }
-    let principal = view.find_principal(&named.into()).map_err(|_| not_found())?;
-    let grant = view.grant(&place, &principal).filter(|_| only.is_none_or(|own| *own == principal));
-    response::for_view(&view, &entity::grant(&view, &place, &principal, &grant.ok_or_else(not_found)?))
+    let principal = view.find_principal(&path.principal).map_err(|_| not_found())?;
+    let grant = view.grant(&environment, &principal);
+    let visible = grant.filter(|_| request.only.as_ref().is_none_or(|own| *own == principal));
+    response::for_view(view, &entity::grant(view, &environment, &principal, &visible.ok_or_else(not_found)?))
 }
 
-/// Gives a grant.
-pub async fn set(request: WorkspaceRequest) -> HandlerResult {
-    let GrantBody { role, expires_at } = request.body()?;
-    let (environment, principal) = (request.path("env").into(), request.path("principal").into());
-    change(request, vec![SetGrant { environment, principal, role, expires_at }.into()], entities).await
+/// Sets a grant.
+pub fn set(GrantPath { env, principal }: GrantPath, Json(body): Json<GrantBody>) -> Command {
+    let GrantBody { role, expires_at } = body;
+    SetGrant { environment: env, principal, role, expires_at }.into()
 }
 
-/// Takes a grant back.
-pub async fn revoke(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    let (environment, principal) = (request.path("env").into(), request.path("principal").into());
-    change(request, vec![RevokeGrant { environment, principal }.into()], entities).await
+/// Revokes a grant.
+pub fn revoke(GrantPath { env, principal }: GrantPath, _: NoBody) -> Command {
+    RevokeGrant { environment: env, principal }.into()
 }

@@ -1,23 +1,24 @@
-//! The log as those who check it read it: checkpoints, tiles and bundles (C2SP `tlog-tiles`), receipts (C2SP `tlog-proof`) and
+//! The log for auditors who verify it: checkpoints, tiles and bundles (C2SP `tlog-tiles`), receipts (C2SP `tlog-proof`) and
 //! consistency proofs (RFC 6962 §2.1.2).
 //!
-//! A bundle gives events away, so it is recorded who got it, as for any answer of the audit. Checkpoints, hashes and proofs say
-//! nothing of what an event holds, and are not recorded: so following a log with a monitor leaves no trace of its own. The key
-//! to check with is not served here: whoever doubts the server must have it from elsewhere.
+//! A bundle reveals events, so the journal records its readers, as for all audit data. Checkpoints, hashes and proofs reveal nothing of an
+//! event and are not recorded, so a monitor leaves no trace. The key for verification is not served here: a client that doubts the
+//! server needs it from elsewhere.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Response};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use crate::domain::id::EventId;
 use crate::domain::time::Revision;
+use crate::http::guard::AuditRequest;
+use crate::http::input::{NoInput, NoPath, QueryParams};
 use crate::http::journal;
-use crate::http::params::Params;
+use crate::http::params::from_text;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
 use crate::http::response;
 use crate::log::journal::AnswerForm;
 use crate::log::published::stored_key_chain;
@@ -26,10 +27,32 @@ use crate::service::proofs::Growth;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// For what never changes: a year, in the cache of whoever has the credential that it takes to read it.
+/// The caching of immutable content: a year, in private caches.
 const KEEP: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
-/// That a log only grew.
+/// The path of a tile or a bundle.
+#[derive(Debug, Deserialize)]
+pub struct TilePath {
+    tile: String,
+}
+
+/// The path of an event: its revision or its id.
+#[derive(Debug, Deserialize)]
+pub struct EventPath {
+    #[serde(rename = "ref")]
+    reference: String,
+}
+
+/// The sizes that a log is compared at.
+#[derive(Debug, Deserialize)]
+pub struct SizesQuery {
+    #[serde(default, deserialize_with = "from_text")]
+    from: Option<Revision>,
+    #[serde(default, deserialize_with = "from_text")]
+    to: Option<Revision>,
+}
+
+/// A proof that a log only grew.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConsistencyBody {
     /// The earlier size.
@@ -56,27 +79,21 @@ impl From<Growth> for ConsistencyBody {
     }
 }
 
-/// Signs the durable head of the log.
-pub async fn checkpoint(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    std::mem::take(&mut request.params).finish()?;
+/// Returns the signed checkpoint of the durable head.
+pub async fn checkpoint(request: AuditRequest, _: NoPath, _: NoInput) -> HandlerResult {
     let checkpoint = request.app.service.checkpoint(request.root.id()).await?;
     let checkpoint = checkpoint.ok_or_else(|| Problem::not_found("workspace", request.path("ws")))?;
     Ok(uncached(TEXT, checkpoint.note().to_owned()))
 }
 
-/// Gives the records of which key of the logs followed which; none where there was one key only.
-pub async fn keys(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    std::mem::take(&mut request.params).finish()?;
+/// Returns the succession of the logs' keys; empty if there was one key only.
+pub async fn keys(request: AuditRequest, _: NoPath, _: NoInput) -> HandlerResult {
     Ok(uncached(TEXT, request.app.service.reading(stored_key_chain).await?))
 }
 
-/// Gives a tile of hashes, or a bundle of entries.
-pub async fn tile(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    std::mem::take(&mut request.params).finish()?;
-    let path = format!("tile/{}", request.path("tile"));
+/// Returns a tile of hashes, or a bundle of entries.
+pub async fn tile(request: AuditRequest, path: TilePath, _: NoInput) -> HandlerResult {
+    let path = format!("tile/{}", path.tile);
     let not_found = || Problem::not_found("tile", &path);
     let tile: Tile = path.parse().map_err(|_| not_found())?;
     request.permit()?;
@@ -92,19 +109,16 @@ pub async fn tile(mut request: WorkspaceRequest) -> HandlerResult {
     Ok(response)
 }
 
-/// Gives the receipt of an event.
-pub async fn proof(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    std::mem::take(&mut request.params).finish()?;
-    let not_found = || Problem::not_found("event", request.path("ref"));
-    let revision = revision(&request).await?.ok_or_else(not_found)?;
+/// Returns the receipt of an event.
+pub async fn proof(request: AuditRequest, path: EventPath, _: NoInput) -> HandlerResult {
+    let not_found = || Problem::not_found("event", &path.reference);
+    let revision = revision(&request, &path.reference).await?.ok_or_else(not_found)?;
     let receipt = request.app.service.receipt(request.root.id(), revision).await?.ok_or_else(not_found)?;
     Ok(uncached(TEXT, receipt.to_string()))
 }
 
-/// The revision that a path names, by its number or by its event's id; none if there is no such event.
-async fn revision(request: &WorkspaceRequest) -> Result<Option<Revision>, Problem> {
-    let named = request.path("ref");
+/// Returns the revision that a path names, by its number or by its event's id; none without such an event.
+async fn revision(request: &AuditRequest, named: &str) -> Result<Option<Revision>, Problem> {
     if let Ok(revision) = named.parse() {
         return Ok(Some(revision));
     }
@@ -117,13 +131,18 @@ async fn revision(request: &WorkspaceRequest) -> Result<Option<Revision>, Proble
     Ok(request.permit()?.run_whole(&request.app.service, found).await?)
 }
 
-/// Proves that the log only grew.
-pub async fn consistency(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let (from, to) = sizes(&mut request.params)?;
+/// Returns a proof that the log only grew.
+pub async fn consistency(
+    request: AuditRequest,
+    _: NoPath,
+    QueryParams(query): QueryParams<SizesQuery>,
+) -> HandlerResult {
+    let Some(Revision(from)) = query.from else {
+        return Err(Problem::invalid("`from`: say from which size on, such as `1`"));
+    };
     let workspace = request.root.id();
     let size = request.app.service.tree(workspace).await?.map_or(0, |tree| tree.size);
-    let to = to.unwrap_or(size);
+    let to = query.to.map_or(size, |Revision(to)| to);
     if to > size {
         return Err(Problem::invalid(format!("`to`: the log has {size} events, not `{to}`")));
     }
@@ -133,13 +152,6 @@ pub async fn consistency(mut request: WorkspaceRequest) -> HandlerResult {
     let growth = request.app.service.growth(workspace, from, to).await?;
     let body = response::to_json(&ConsistencyBody::from(growth))?;
     Ok(response::json(axum::http::StatusCode::OK, body))
-}
-
-fn sizes(params: &mut Params) -> Result<(u64, Option<u64>), Problem> {
-    let (from, to): (Option<Revision>, Option<Revision>) = (params.value("from")?, params.value("to")?);
-    std::mem::take(params).finish()?;
-    let from = from.ok_or_else(|| Problem::invalid("`from`: say from which size on, such as `1`"))?;
-    Ok((from.0, to.map(|to| to.0)))
 }
 
 fn uncached(content_type: HeaderValue, body: impl Into<Body>) -> Response<Body> {

@@ -5,34 +5,48 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{AddMember, ChangeMemberRole, Profile, RemoveMember, UserRef};
+use crate::domain::command::{AddMember, ChangeMemberRole, Command, Profile, RemoveMember, UserRef};
 use crate::domain::id::UserId;
 use crate::domain::principal::Principal;
 use crate::domain::role::WorkspaceRole;
 use crate::domain::time::Revision;
-use crate::http::change::{change, entities, submit_side};
+use crate::http::change::submit_side;
 use crate::http::entity;
+use crate::http::guard::{ChangeRequest, PrincipalRequest};
+use crate::http::input::{Json, NoBody, NoInput, NoPath, QueryParams};
+use crate::http::paging::{Page, Paging};
 use crate::http::problem::Problem;
-use crate::http::request::{ReadAccess, WorkspaceRequest};
-use crate::http::response::{self, Paging};
+use crate::http::request::{RequestedView, WorkspaceRequest};
+use crate::http::response;
 use crate::service::SideWrite;
 
 /// A member's role.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleBody {
-    /// The role from now on.
+    /// The new role.
     pub role: WorkspaceRole,
 }
 
-/// Lists members: all of them, or for a plain member only itself.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
-    let only = request.only()?;
+/// The path of a member.
+#[derive(Debug, Deserialize)]
+pub struct MemberPath {
+    /// The member.
+    pub user: UserRef,
+}
+
+/// The options of a removal.
+#[derive(Debug, Deserialize)]
+pub struct RemoveQuery {
+    #[serde(default)]
+    revoke_issued: bool,
+}
+
+/// Lists all members, or a plain member only itself.
+pub async fn list(request: PrincipalRequest, _: NoPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
-    let shown = |user: &UserId| only.is_none_or(|own| *own == Principal::User(user.clone()));
-    let users = || paging.page(view.members().map(|(user, _)| user).filter(|user| shown(user)).cloned());
+    let is_visible = |user: &UserId| request.only.as_ref().is_none_or(|own| *own == Principal::User(user.clone()));
+    let users = || paging.page(view.members().map(|(user, _)| user).filter(|user| is_visible(user)).cloned());
     let page = request.listing(users).await?;
     let profiles = if paging.pinned {
         vec![Profile::default(); page.items.len()]
@@ -40,7 +54,7 @@ pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
         profiles(&request, &page.items).await?
     };
     let rows = page.items.iter().zip(profiles).filter_map(|(user, profile)| entity::member(view, user, profile));
-    response::for_view(view, &response::Page { items: rows.collect(), next: page.next })
+    response::for_view(view, &Page { items: rows.collect(), next: page.next })
 }
 
 async fn profiles(request: &WorkspaceRequest, users: &[UserId]) -> Result<Vec<Profile>, Problem> {
@@ -48,87 +62,74 @@ async fn profiles(request: &WorkspaceRequest, users: &[UserId]) -> Result<Vec<Pr
     Ok(request.app.service.reading(move |log| log.profiles(workspace, &users)).await?)
 }
 
-/// Shows a member: anyone, or for a plain member only itself.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    let (view, pinned) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let named = request.path("user");
-    let (user, _) = view.find_member(&named.into())?;
-    if request.only()?.is_some_and(|own| *own != Principal::User(user.clone())) {
-        return Err(Problem::not_found("member", named));
+/// Shows a member: anyone, or a plain member only itself.
+pub async fn show(request: PrincipalRequest, path: MemberPath, requested: RequestedView) -> HandlerResult {
+    let RequestedView { view, pinned } = requested;
+    let (user, _) = view.find_member(&path.user)?;
+    let not_found = || Problem::not_found("member", &path.user.0);
+    if request.only.as_ref().is_some_and(|own| *own != Principal::User(user.clone())) {
+        return Err(not_found());
     }
     let users = std::slice::from_ref(&user);
     let profile = if pinned { None } else { profiles(&request, users).await?.pop() };
     let found = entity::member(&view, &user, profile.unwrap_or_default());
-    response::for_view(&view, &found.ok_or_else(|| Problem::not_found("member", named))?)
+    response::for_view(&view, &found.ok_or_else(not_found)?)
 }
 
-/// Makes a person a member.
-pub async fn add(request: WorkspaceRequest) -> HandlerResult {
-    let command: AddMember = request.body()?;
-    change(request, vec![command.into()], entities).await
+/// Adds a member.
+pub fn add(_: NoPath, Json(command): Json<AddMember>) -> Command {
+    command.into()
 }
 
-/// Gives a member another role.
-pub async fn change_role(request: WorkspaceRequest) -> HandlerResult {
-    let RoleBody { role } = request.body()?;
-    let user = request.path("user").into();
-    change(request, vec![ChangeMemberRole { user, role }.into()], entities).await
+/// Changes a member's role.
+pub fn change_role(path: MemberPath, Json(body): Json<RoleBody>) -> Command {
+    ChangeMemberRole { user: path.user, role: body.role }.into()
 }
 
-/// Ends a membership, and if so asked what the member issued.
-pub async fn remove(mut request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    let revoke_issued = request.params.flag("revoke_issued")?;
-    let user = request.path("user").into();
-    change(request, vec![RemoveMember { user, revoke_issued }.into()], entities).await
+/// Removes a member, and on request revokes what the member issued.
+pub fn remove(path: MemberPath, (_, QueryParams(query)): (NoBody, QueryParams<RemoveQuery>)) -> Command {
+    RemoveMember { user: path.user, revoke_issued: query.revoke_issued }.into()
 }
 
-/// Whose profile is meant. It may be that of a person who has left, so that it can still be erased.
-fn profiled(request: &WorkspaceRequest) -> Result<UserId, Problem> {
-    let reference: UserRef = request.path("user").into();
+/// Returns the person whose profile is named. A person who has left is found too, so that the profile can still be erased.
+fn find_profile(request: &PrincipalRequest, named: &UserRef) -> Result<UserId, Problem> {
     let view = request.now();
-    let found = reference.0.parse::<UserId>().ok().filter(|user| view.member_trace(user).is_some());
-    let own = |user: &UserId| request.access == ReadAccess::Own(Principal::User(user.clone()));
-    match found {
-        Some(user) if request.access == ReadAccess::All || own(&user) => Ok(user),
-        _ if request.access != ReadAccess::All => {
-            Err(Problem::forbidden("only the member, an owner, a manager or the operator may do this"))
-        }
-        _ => Err(Problem::not_found("member", &reference.0)),
+    let found = named.0.parse::<UserId>().ok().filter(|user| view.member_trace(user).is_some());
+    match (found, &request.only) {
+        (Some(user), None) => Ok(user),
+        (Some(user), Some(own)) if *own == Principal::User(user.clone()) => Ok(user),
+        (_, Some(_)) => Err(Problem::forbidden("only the member, an owner, a manager or the operator may do this")),
+        (None, None) => Err(Problem::not_found("member", &named.0)),
     }
 }
 
 /// Shows a person's profile.
-pub async fn show_profile(mut request: WorkspaceRequest) -> HandlerResult {
-    std::mem::take(&mut request.params).finish()?;
-    let user = profiled(&request)?;
+pub async fn show_profile(request: PrincipalRequest, path: MemberPath, _: NoInput) -> HandlerResult {
+    let user = find_profile(&request, &path.user)?;
     let profile = profiles(&request, std::slice::from_ref(&user)).await?.pop().unwrap_or_default();
-    profile_answer(request.root.head(), &profile)
+    profile_response(request.root.head(), &profile)
 }
 
 /// Replaces a person's profile.
-pub async fn set_profile(request: WorkspaceRequest) -> HandlerResult {
-    let profile: Profile = request.body()?;
-    write_profile(request, profile).await
+pub async fn set_profile(request: ChangeRequest, path: MemberPath, Json(profile): Json<Profile>) -> HandlerResult {
+    write_profile(request, path, profile).await
 }
 
 /// Erases a person's profile.
-pub async fn erase_profile(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    write_profile(request, Profile::default()).await
+pub async fn erase_profile(request: ChangeRequest, path: MemberPath, _: NoBody) -> HandlerResult {
+    write_profile(request, path, Profile::default()).await
 }
 
-async fn write_profile(mut request: WorkspaceRequest, profile: Profile) -> HandlerResult {
+async fn write_profile(ChangeRequest(mut request): ChangeRequest, path: MemberPath, profile: Profile) -> HandlerResult {
     request.params.reason()?;
     std::mem::take(&mut request.params).finish()?;
-    let write = SideWrite::SetProfile(request.path("user").into(), profile.clone());
-    // The answer follows from the body, so nothing of the person is kept.
-    let answer = submit_side(&request, write, Vec::new()).await?;
-    profile_answer(answer.head, &profile)
+    let write = SideWrite::SetProfile(path.user, profile.clone());
+    // The response follows from the body, so nothing of the person is kept.
+    let done = submit_side(&request, write, Vec::new()).await?;
+    profile_response(done.head, &profile)
 }
 
-fn profile_answer(head: Revision, profile: &Profile) -> HandlerResult {
+fn profile_response(head: Revision, profile: &Profile) -> HandlerResult {
     let mut response = response::json(StatusCode::OK, response::to_json(profile)?);
     response::set_etag(response.headers_mut(), head);
     Ok(response)

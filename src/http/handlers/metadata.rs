@@ -1,7 +1,7 @@
 //! The metadata of each workspace as a policy decision point (`OpenID` `AuthZEN` Authorization API 1.0, §9).
 //!
-//! Public, so it looks nothing up: that a workspace is there is no one's to learn from here. The addresses come from the
-//! configuration, whatever host a request names.
+//! It is public, so it looks nothing up and does not reveal which workspaces exist. The URLs come from the configuration, whatever host a
+//! request names.
 
 use std::sync::Arc;
 
@@ -18,23 +18,23 @@ use crate::domain::name::WorkspaceName;
 use crate::http::problem::Problem;
 use crate::http::{App, response};
 
-/// What stands before the path of a decision point, to ask about it (RFC 8615).
+/// The prefix of the path of a decision point's metadata (RFC 8615).
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
 
-/// What a decision point says of itself.
+/// The metadata of a decision point.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MetadataBody {
     /// Its identifier.
     pub policy_decision_point: String,
-    /// Where one question is asked.
+    /// The URL for one question.
     pub access_evaluation_endpoint: String,
-    /// Where many are.
+    /// The URL for many questions.
     pub access_evaluations_endpoint: String,
-    /// Where subjects are searched for.
+    /// The URL of the search for subjects.
     pub search_subject_endpoint: String,
-    /// Where resources are.
+    /// The URL of the search for resources.
     pub search_resource_endpoint: String,
-    /// Where actions are.
+    /// The URL of the search for actions.
     pub search_action_endpoint: String,
 }
 
@@ -52,19 +52,19 @@ impl MetadataBody {
     }
 }
 
-/// Describes a workspace as a decision point, under the identifier that was asked for.
+/// Describes a workspace as a decision point, under the identifier in the request.
 pub async fn show(State(app): State<Arc<App>>, path: Option<Path<String>>, uri: Uri) -> HandlerResult {
     let named = path.map(|Path(named)| named).unwrap_or_default();
     if named.parse::<WorkspaceName>().is_err() && named.parse::<WorkspaceId>().is_err() {
         return Err(Problem::not_found("workspace", &named));
     }
-    let asked = uri.path().strip_prefix(WELL_KNOWN).unwrap_or_default();
-    let body = MetadataBody::of(format!("{}{asked}", app.base_url));
-    Ok(kept_a_while(response::json(StatusCode::OK, response::to_json(&body)?)))
+    let path = uri.path().strip_prefix(WELL_KNOWN).unwrap_or_default();
+    let body = MetadataBody::of(format!("{}{path}", app.base_url));
+    Ok(cacheable(response::json(StatusCode::OK, response::to_json(&body)?)))
 }
 
-/// It changes with the configuration only.
-fn kept_a_while(mut response: Response<Body>) -> Response<Body> {
+/// Allows caches to keep a response for five minutes: it changes with the configuration only.
+fn cacheable(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
     response
 }

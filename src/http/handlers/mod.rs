@@ -1,6 +1,6 @@
-//! The handlers, a file for each kind of entity: each says what is asked, and lets the service answer.
+//! The handlers, a file for each kind of entity: they turn requests into commands and queries for the service.
 
-#![expect(clippy::missing_errors_doc, reason = "what can go wrong is in the contract: `openapi::PROBLEMS`")]
+#![expect(clippy::missing_errors_doc, reason = "the contract lists the errors: `openapi::PROBLEMS`")]
 
 pub mod access_keys;
 pub mod audit;
@@ -33,5 +33,5 @@ use axum::http::Response;
 
 use super::problem::Problem;
 
-/// What a handler gives.
+/// The result of a handler.
 pub type HandlerResult = Result<Response<Body>, Problem>;

@@ -1,4 +1,4 @@
-//! What operators of the server ask: whether it lives, whether it can serve, how it is doing, what it offers.
+//! Health checks, metrics, and the description of the API.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
     response
 }
 
-/// Says that the process lives, and that it need not be started again.
+/// Responds 200 while the process needs no restart.
 pub async fn healthz(State(app): State<Arc<App>>) -> HandlerResult {
     match app.service.failed() {
         None => Ok(text("ok\n", "text/plain; charset=utf-8")),
@@ -31,7 +31,7 @@ pub async fn healthz(State(app): State<Arc<App>>) -> HandlerResult {
     }
 }
 
-/// Says whether changes are taken, the store can be read, and the clock shows a time to judge by.
+/// Responds 200 if the server accepts changes, can read the store and has a usable clock.
 pub async fn readyz(State(app): State<Arc<App>>) -> HandlerResult {
     let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
     app.service.reading(move |log| log.credential(nobody)).await?;
@@ -55,12 +55,12 @@ pub async fn readyz(State(app): State<Arc<App>>) -> HandlerResult {
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "changes are not taken for the moment"))
 }
 
-/// The metrics, in the text format of Prometheus.
+/// Returns the metrics in the text format of Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> HandlerResult {
     Ok(text((app.metrics)(), "text/plain; version=0.0.4; charset=utf-8"))
 }
 
-/// The description of this API, which is made once.
+/// Returns the `OpenAPI` document, which is made once.
 pub async fn openapi_json(State(app): State<Arc<App>>) -> Response<Body> {
     let document = app.openapi.get_or_init(|| openapi::document(&app.base_url).to_string().into());
     response::json(StatusCode::OK, document.clone())

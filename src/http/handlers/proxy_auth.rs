@@ -1,8 +1,8 @@
-//! What reverse proxies ask before they let a request through to a web function.
+//! Authorization subrequests of reverse proxies, before they forward a request to a web function.
 //!
-//! Fits nginx `auth_request`, Traefik `ForwardAuth` and Envoy `ext_authz`. Without a good proxy token the answer is 401,
-//! whatever else is wrong with the question; so nobody learns anything by asking. After too many of them it is 429, which
-//! nginx has to be told to pass on: `examples/nginx` does.
+//! The endpoint fits nginx `auth_request`, Traefik `ForwardAuth` and Envoy `ext_authz`. Without a live proxy token the response is 401,
+//! whatever else is wrong, so it reveals nothing. After too many failures it is 429, which nginx passes on only with the configuration in
+//! `examples/nginx`.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::service::mint::Secret;
 
 const TENURE_TOKEN: HeaderName = HeaderName::from_static("tenure-token");
 
-/// The proxy token that a request presents: in headers of its own, which win, or as a bearer token.
+/// Returns the proxy token that a request presents: in its own headers, which take precedence, or as a bearer token.
 fn presented_token(headers: &HeaderMap) -> Option<Presented> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     match (text("tenure-key"), text("tenure-secret")) {
@@ -35,8 +35,7 @@ fn presented_token(headers: &HeaderMap) -> Option<Presented> {
     }
 }
 
-/// Answers whether a web function in an environment may be called with the token that is presented. Nothing in the body
-/// counts, and the answer does not wait for it.
+/// Answers whether the presented token may call a web function in an environment. It ignores the body and does not wait for it.
 pub async fn ask(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let response = authorize(&app, parts).await.into_response();
@@ -72,7 +71,7 @@ fn is_accepted(view: &View, token: ProxyTokenId, workspace: &str, environment: &
     own && accepts(view, &token, environment.id).allowed
 }
 
-/// 204, or the 200 that is asked for by Envoy, which takes nothing else for a yes.
+/// Returns 204, or 200 on request: Envoy accepts nothing else.
 fn accepted(token: ProxyTokenId, query: &str) -> Response<Body> {
     let asks_200 = form_urlencoded::parse(query.as_bytes()).any(|pair| pair == ("accepted".into(), "200".into()));
     let mut response = Response::new(Body::empty());

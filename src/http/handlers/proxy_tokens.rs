@@ -4,57 +4,55 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{CreateProxyToken, EnvironmentRef, RevokeProxyToken, SetProxyTokenEnvironments};
-use crate::http::change::{change, entities};
+use crate::domain::command::{
+    Command, CreateProxyToken, EnvironmentRef, ProxyTokenRef, RevokeProxyToken, SetProxyTokenEnvironments,
+};
 use crate::http::entity;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Paging};
+use crate::http::guard::AuditRequest;
+use crate::http::input::{Json, NoBody, NoPath, OptionalJson};
+use crate::http::paging::Paging;
+use crate::http::request::RequestedView;
+use crate::http::response;
 
-/// Where a proxy token is to be valid.
+/// The path of a proxy token.
+#[derive(Debug, Deserialize)]
+pub struct ProxyTokenPath {
+    prx: ProxyTokenRef,
+}
+
+/// The scope of a proxy token.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeBody {
-    /// Environments, by name or id; none of them: valid nowhere.
+    /// Environments, by name or id; without any it is valid nowhere.
     pub environments: Vec<EnvironmentRef>,
 }
 
 /// Lists proxy tokens.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
+pub async fn list(request: AuditRequest, _: NoPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
     let page = || paging.page(view.proxy_tokens().map(|found| entity::proxy_token(view, &found, None)));
     response::for_view(view, &request.listing(page).await?)
 }
 
 /// Shows a proxy token.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let found = view.find_proxy_token(&request.path("prx").into())?;
-    response::for_view(&view, &entity::proxy_token(&view, &found, None))
+pub async fn show(_: AuditRequest, path: ProxyTokenPath, requested: RequestedView) -> HandlerResult {
+    let view = &requested.view;
+    let found = view.find_proxy_token(&path.prx)?;
+    response::for_view(view, &entity::proxy_token(view, &found, None))
 }
 
-/// Makes a proxy token.
-pub async fn create(request: WorkspaceRequest) -> HandlerResult {
-    let empty = request.body_bytes().is_empty();
-    let command: CreateProxyToken =
-        if empty { CreateProxyToken { environments: None, expires_at: None } } else { request.body()? };
-    change(request, vec![command.into()], entities).await
+/// Creates a proxy token.
+pub fn create(_: NoPath, OptionalJson(command): OptionalJson<CreateProxyToken>) -> Command {
+    command.unwrap_or(CreateProxyToken { environments: None, expires_at: None }).into()
 }
 
-/// Makes a scoped proxy token valid for other environments.
-pub async fn set_environments(request: WorkspaceRequest) -> HandlerResult {
-    let ScopeBody { environments } = request.body()?;
-    let proxy_token = request.path("prx").into();
-    change(request, vec![SetProxyTokenEnvironments { proxy_token, environments }.into()], entities).await
+/// Replaces the environments of a scoped proxy token.
+pub fn set_environments(path: ProxyTokenPath, Json(body): Json<ScopeBody>) -> Command {
+    SetProxyTokenEnvironments { proxy_token: path.prx, environments: body.environments }.into()
 }
 
-/// Takes a proxy token back.
-pub async fn revoke(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    let proxy_token = request.path("prx").into();
-    change(request, vec![RevokeProxyToken { proxy_token }.into()], entities).await
+/// Revokes a proxy token.
+pub fn revoke(path: ProxyTokenPath, _: NoBody) -> Command {
+    RevokeProxyToken { proxy_token: path.prx }.into()
 }

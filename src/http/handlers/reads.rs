@@ -9,11 +9,13 @@ use crate::domain::time::{Instant, Revision};
 use crate::domain::view::{At, View};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::cursor::CursorKey;
+use crate::http::guard::AuditRequest;
+use crate::http::input::NoPath;
 use crate::http::journal;
+use crate::http::paging::Page;
 use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
 use crate::http::request::WorkspaceRequest;
-use crate::http::response::Page;
 use crate::http::rows;
 use crate::log::journal::{AnswerForm, AuditReader, ReadFilter, StoredRead};
 
@@ -154,14 +156,13 @@ impl ReadsCursor {
 }
 
 /// Lists who read the audit, a page at a time in every form. That this was read is recorded too, for the next one who asks.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
+pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> HandlerResult {
     let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
     request.permit()?;
-    let limit = request.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = request.params.text("cursor");
-    let (query, reader) = ReadsQuery::of(&mut request.params)?;
-    std::mem::take(&mut request.params).finish()?;
+    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let cursor = params.text("cursor");
+    let (query, reader) = ReadsQuery::of(&mut params)?;
+    params.finish()?;
     let position = ReadsCursor::of(&request, query, cursor).await?;
     let view = position.view(&request)?;
     let page = page(&request, &position, reader, limit).await?;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::audit::presented;
@@ -17,10 +17,12 @@ use crate::domain::principal::CredentialId;
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
 use crate::http::accept::FORMS_OF_REPORTS;
+use crate::http::guard::AuditRequest;
+use crate::http::input::{NoInput, NoPath};
 use crate::http::journal;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
+use crate::http::request::{RequestedView, WorkspaceRequest};
 use crate::http::response;
 use crate::log::journal::AnswerForm;
 
@@ -28,6 +30,12 @@ use crate::log::journal::AnswerForm;
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
+
+/// The path of a report.
+#[derive(Debug, Deserialize)]
+pub struct ReportPath {
+    name: String,
+}
 
 /// Every report that can be asked for.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,20 +45,17 @@ pub struct ReportsBody {
 }
 
 /// Lists the reports. It says nothing of the workspace, so it is no reading of the audit.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    std::mem::take(&mut request.params).finish()?;
+pub async fn list(_: AuditRequest, _: NoPath, _: NoInput) -> HandlerResult {
     let items = ReportName::ALL.iter().map(|name| name.card()).collect();
     Ok(response::json(StatusCode::OK, response::to_json(&ReportsBody { items })?))
 }
 
 /// Gives a report in full.
-pub async fn give(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let name = name(&request)?;
+pub async fn give(request: AuditRequest, path: ReportPath, mut params: Params) -> HandlerResult {
+    let name = name(&path)?;
     let form = AnswerForm::negotiate(request.headers(), FORMS_OF_REPORTS)?;
-    let (view, pinned) = view(&mut request, name)?;
-    let (query, period) = query(&mut request.params, name)?;
+    let RequestedView { view, pinned } = view(&request, &mut params, name)?;
+    let (query, period) = query(params, name)?;
     let heading = Heading::new(name, &view, period, query);
     let mut asked = asked(&request, &heading, view.clone(), period)?;
     if !pinned && matches!(name, ReportName::ServiceUsers | ReportName::Dormant) {
@@ -65,27 +70,27 @@ pub async fn give(mut request: WorkspaceRequest) -> HandlerResult {
     Ok(written.answer(&view, form))
 }
 
-fn name(request: &WorkspaceRequest) -> Result<ReportName, Problem> {
-    let name = request.path("name").parse();
+fn name(path: &ReportPath) -> Result<ReportName, Problem> {
+    let name = path.name.parse();
     name.map_err(|unknown: crate::audit::report::catalogue::UnknownReport| {
         Problem::new(StatusCode::NOT_FOUND, "not_found", unknown.to_string())
     })
 }
 
 /// The view that a report is of, and whether the caller named it.
-fn view(request: &mut WorkspaceRequest, name: ReportName) -> Result<(View, bool), Problem> {
-    let (view, pinned) = request.view()?;
-    if pinned && name.card().when == When::Now {
+fn view(request: &AuditRequest, params: &mut Params, name: ReportName) -> Result<RequestedView, Problem> {
+    let requested = request.view(params)?;
+    if requested.pinned && name.card().when == When::Now {
         return Err(Problem::invalid(format!(
             "`at`: the report `{name}` is about now only, since uses of credentials are not in the log and nobody \
              knows when they were last used as of another instant; leave it out"
         )));
     }
-    Ok((view, pinned))
+    Ok(requested)
 }
 
 /// What a report is asked with; what it cannot be asked with is left, and so refused.
-fn query(params: &mut Params, name: ReportName) -> Result<(ReportQuery, Period), Problem> {
+fn query(mut params: Params, name: ReportName) -> Result<(ReportQuery, Period), Problem> {
     let mut query = ReportQuery::default();
     if name.takes(Parameter::Environment) {
         query.environment = params.text("environment");
@@ -94,13 +99,13 @@ fn query(params: &mut Params, name: ReportName) -> Result<(ReportQuery, Period),
         query.principal = params.text("principal");
     }
     if name.takes(Parameter::Days) {
-        query.days = Some(days(params)?);
+        query.days = Some(days(&mut params)?);
     }
     let mut period = Period::default();
     if name.card().when == When::Period {
         period = Period { from: params.value("from")?, until: params.value("until")? };
     }
-    std::mem::take(params).finish()?;
+    params.finish()?;
     Ok((query, period))
 }
 

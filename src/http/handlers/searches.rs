@@ -1,7 +1,7 @@
-//! Searches: who may, to what, and what, as the `OpenID` `AuthZEN` Authorization API 1.0 asks it (§8).
+//! Searches for subjects, resources and actions, as the `OpenID` `AuthZEN` Authorization API 1.0 defines them (§8).
 //!
-//! What is found is what an evaluation in the same view would permit; the pages of a search are all of the first one's view. Of what
-//! is searched for, the id does not count.
+//! A search finds exactly what an evaluation in the same view permits. All pages of a search are of the first one's view. The id of the
+//! searched entity is ignored.
 
 use std::sync::Arc;
 
@@ -11,142 +11,143 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, IgnoredObject, Properties, asker, check_content_type, check_may_ask,
-    read_question_of_any_size,
+    ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, asker, check_may_ask, read_question_of_any_size,
 };
 use crate::audit::search::{Asker, Search, Sought, Unsifted};
 use crate::domain::object::object;
 use crate::domain::parsed::given;
 use crate::domain::time::{Instant, Revision};
 use crate::http::budget::Permit;
+use crate::http::guard::EvaluatorRequest;
+use crate::http::input::{NoPath, QueryParams};
+use crate::http::paging::{SearchPage, SearchPaging};
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Paging, SearchPage};
+use crate::http::response;
 use crate::http::rows::{self, Gathered};
 use crate::service::Service;
 
-/// The most bytes of what is searched for, context and paging apart: it is judged once for each candidate.
+/// The most bytes of a search without its context and page: it is decided once for each candidate.
 pub const SEARCH_BYTES_MAX: usize = 4_096;
 
-/// An entity that is searched for: by its type, whatever its id (§8.4, §8.5).
+/// An entity to search for, by its type (§8.4, §8.5).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SoughtBody {
-    /// What kind of thing.
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// More about it.
+    /// Its properties.
     #[serde(default, deserialize_with = "object")]
     pub properties: Properties,
 }
 
-/// Which page of the results (§8.2.1).
+/// The page of results that a search asks for (§8.2.1).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PageBody {
-    /// The `next_token` of the page before. All else stays as it was asked then; the limit may be left out.
+    /// The `next_token` of the page before. The rest of the request must be the same; the limit may be left out.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub token: Option<String>,
-    /// The most results of the page; 1,000 if left out, and never more than that.
+    /// The most results of the page: 1,000 by default and at most.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub limit: Option<u64>,
-    /// More about it; none of it is known here.
+    /// Its properties; none is known here.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub properties: IgnoredObject,
 }
 
-/// Who may (§8.4).
+/// A search for subjects (§8.4).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectSearchBody {
-    /// Who: of which type.
+    /// The type of the subjects.
     #[serde(deserialize_with = "object")]
     pub subject: SoughtBody,
-    /// May do what.
+    /// The action.
     #[serde(deserialize_with = "object")]
     pub action: ActionBody,
-    /// To what.
+    /// The resource.
     #[serde(deserialize_with = "object")]
     pub resource: EntityBody,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
-    /// Which page of the results.
+    /// The page of results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
 }
 
-/// To what (§8.5).
+/// A search for resources (§8.5).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceSearchBody {
-    /// Who may.
+    /// The subject.
     #[serde(deserialize_with = "object")]
     pub subject: EntityBody,
-    /// Do what.
+    /// The action.
     #[serde(deserialize_with = "object")]
     pub action: ActionBody,
-    /// To what: of which type, and perhaps in which environment.
+    /// The type of the resources, and perhaps their environment.
     #[serde(deserialize_with = "object")]
     pub resource: SoughtBody,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
-    /// Which page of the results.
+    /// The page of results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
 }
 
-/// What (§8.6).
+/// A search for actions (§8.6).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ActionSearchBody {
-    /// Who may do it.
+    /// The subject.
     #[serde(deserialize_with = "object")]
     pub subject: EntityBody,
-    /// To what.
+    /// The resource.
     #[serde(deserialize_with = "object")]
     pub resource: EntityBody,
-    /// In which circumstances; no rule looks at them.
+    /// The context; no rule reads it.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub context: IgnoredObject,
-    /// Which page of the results.
+    /// The page of results.
     #[serde(default, deserialize_with = "object", skip_serializing)]
     pub page: PageBody,
 }
 
-/// The answer to a search (§8.3).
+/// The response to a search (§8.3).
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FoundBody<T> {
-    /// How it goes on.
+    /// The token of the next page.
     pub page: NextBody,
-    /// The view, if that was asked for.
+    /// The view, with `explain=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<FoundIn>,
-    /// What was found.
+    /// The results.
     pub results: Vec<T>,
 }
 
-/// How a search goes on (§8.2.2).
+/// The continuation of a search (§8.2.2).
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NextBody {
-    /// What the next page is asked with; empty at the end.
+    /// The token of the next page; empty at the end.
     pub next_token: String,
-    /// How many results this page has.
+    /// The number of results on this page.
     pub count: usize,
 }
 
-/// The view that a search was made in.
+/// The view of a search.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FoundIn {
-    /// The revision judged at.
+    /// The revision of the view.
     pub revision: Revision,
-    /// The instant judged at.
+    /// The instant of the view.
     pub at: Instant,
 }
 
-/// What the searches have in common.
+/// The common parts of the three searches.
 trait SearchBody: Serialize + DeserializeOwned + Send + 'static {
     fn page(&self) -> &PageBody;
 
-    /// Who is asked about; none where that is what is searched for.
+    /// Returns the subject; none if subjects are searched for.
     fn subject(&self) -> Option<&EntityBody>;
 
     fn sought(&self) -> Sought;
@@ -198,27 +199,28 @@ impl SearchBody for ActionSearchBody {
 }
 
 /// Searches for subjects.
-pub async fn subjects(request: WorkspaceRequest) -> HandlerResult {
-    search::<SubjectSearchBody>(request).await
+pub async fn subjects(request: EvaluatorRequest, _: NoPath, input: SearchInput) -> HandlerResult {
+    search::<SubjectSearchBody>(request, input).await
 }
 
 /// Searches for resources.
-pub async fn resources(request: WorkspaceRequest) -> HandlerResult {
-    search::<ResourceSearchBody>(request).await
+pub async fn resources(request: EvaluatorRequest, _: NoPath, input: SearchInput) -> HandlerResult {
+    search::<ResourceSearchBody>(request, input).await
 }
 
 /// Searches for actions.
-pub async fn actions(request: WorkspaceRequest) -> HandlerResult {
-    search::<ActionSearchBody>(request).await
+pub async fn actions(request: EvaluatorRequest, _: NoPath, input: SearchInput) -> HandlerResult {
+    search::<ActionSearchBody>(request, input).await
 }
 
-async fn search<T: SearchBody>(mut request: WorkspaceRequest) -> HandlerResult {
-    check_content_type(&request)?;
-    let explain = request.params.flag("explain")?;
+/// The values in the query string of a search.
+type SearchInput = (SearchPaging, QueryParams<ExplainQuery>);
+
+async fn search<T: SearchBody>(request: EvaluatorRequest, (paging, QueryParams(query)): SearchInput) -> HandlerResult {
+    let explain = query.explain;
     let body: T = read_question_of_any_size(&request, "search request").await?;
     let asker = asker(&request);
-    let paging = Paging::of_search(&mut request, page(body.page())?, &identity(&body, &asker)?)?;
-    std::mem::take(&mut request.params).finish()?;
+    let paging = paging.page(&request, page(body.page())?, &identity(&body, &asker)?)?;
     let view = paging.view.clone();
     if let Some(subject) = body.subject() {
         check_may_ask(&asker, &view, subject)?;
@@ -235,21 +237,21 @@ async fn search<T: SearchBody>(mut request: WorkspaceRequest) -> HandlerResult {
     response::for_view(&view, &FoundBody { page, context, results })
 }
 
-/// The search among what the asker may hear of, sifted in pieces.
+/// Filters the candidates that the caller may know of, in pieces.
 async fn sifted(service: &Service, permit: &Permit, unsifted: Arc<Unsifted>) -> Result<Arc<Search>, Problem> {
     let mut known = Vec::new();
     rows::in_turns(service, permit, &unsifted, Unsifted::permitted, |found| known.extend(found)).await?;
     Ok(Arc::new(unsifted.sifted(known)))
 }
 
-/// The page that is asked for. A token that is empty is none: it is what the last page gave.
+/// Returns the page that is asked for. An empty token is none: the last page returns it.
 fn page(page: &PageBody) -> Result<SearchPage, Problem> {
     let limit = page.limit.map(usize::try_from).transpose();
     let limit = limit.map_err(|_| Problem::malformed("`page.limit`: the number is too large"))?;
     Ok(SearchPage { token: page.token.clone().filter(|token| !token.is_empty()), limit })
 }
 
-/// What makes two requests pages of one search: all that counts of the question, and what the asker may be told of.
+/// Returns the identity of a search, which all its pages share: the question and what the caller may know of.
 fn identity(body: &impl Serialize, asker: &Asker) -> Result<Vec<u8>, Problem> {
     let mut identity = response::to_json(body)?;
     if identity.len() > SEARCH_BYTES_MAX {

@@ -4,51 +4,54 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{IssueToken, RevokeToken};
+use super::members::MemberPath;
+use super::service_users::ServiceUserPath;
+use crate::domain::command::{Command, IssueToken, RevokeToken, TokenRef};
 use crate::domain::time::Instant;
-use crate::http::change::{change, entities};
 use crate::http::entity;
+use crate::http::guard::PrincipalRequest;
+use crate::http::input::{NoBody, NoPath, OptionalJson};
+use crate::http::paging::Paging;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Paging};
+use crate::http::request::RequestedView;
+use crate::http::response;
 use crate::log::PresentedId;
 
-/// Until when a token is to be good.
+/// The path of an API token.
+#[derive(Debug, Deserialize)]
+pub struct TokenPath {
+    tok: TokenRef,
+}
+
+/// The terms of a token.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenBody {
-    /// From when on it is worth nothing.
+    /// The end of its validity.
     #[serde(default)]
     pub expires_at: Option<Instant>,
 }
 
-fn body(request: &WorkspaceRequest) -> Result<TokenBody, Problem> {
-    if request.body_bytes().is_empty() { Ok(TokenBody::default()) } else { request.body() }
+fn expiry(body: Option<TokenBody>) -> Option<Instant> {
+    body.and_then(|body| body.expires_at)
 }
 
 /// Issues a token for a member.
-pub async fn issue_for_member(request: WorkspaceRequest) -> HandlerResult {
-    let TokenBody { expires_at } = body(&request)?;
-    let user = Some(request.path("user").into());
-    change(request, vec![IssueToken { user, service_user: None, expires_at }.into()], entities).await
+pub fn issue_for_member(path: MemberPath, OptionalJson(body): OptionalJson<TokenBody>) -> Command {
+    IssueToken { user: Some(path.user), service_user: None, expires_at: expiry(body) }.into()
 }
 
 /// Issues a token for a service user.
-pub async fn issue_for_service_user(request: WorkspaceRequest) -> HandlerResult {
-    let TokenBody { expires_at } = body(&request)?;
-    let service_user = Some(request.path("svc").into());
-    change(request, vec![IssueToken { user: None, service_user, expires_at }.into()], entities).await
+pub fn issue_for_service_user(path: ServiceUserPath, OptionalJson(body): OptionalJson<TokenBody>) -> Command {
+    IssueToken { user: None, service_user: Some(path.svc), expires_at: expiry(body) }.into()
 }
 
-/// Lists tokens: all of them, or for a plain principal its own.
-pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
-    let paging = Paging::of(&mut request)?;
-    std::mem::take(&mut request.params).finish()?;
-    let only = request.only()?;
+/// Lists all tokens, or a plain principal's own.
+pub async fn list(request: PrincipalRequest, _: NoPath, paging: Paging) -> HandlerResult {
     let view = &paging.view;
     let page = || {
-        let shown = view.tokens().filter(|token| only.is_none_or(|own| *own == token.terms.holder));
-        paging.page(shown.filter_map(|token| entity::token(view, token.id, None)))
+        let visible = view.tokens().filter(|token| request.only.as_ref().is_none_or(|own| *own == token.terms.holder));
+        paging.page(visible.filter_map(|token| entity::token(view, token.id, None)))
     };
     let mut page = request.listing(page).await?;
     if !paging.pinned {
@@ -59,26 +62,21 @@ pub async fn list(mut request: WorkspaceRequest) -> HandlerResult {
     response::for_view(view, &page)
 }
 
-/// Shows a token: any, or for a plain principal one of its own.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    let (view, pinned) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    let named = request.path("tok");
-    let only = request.only()?;
-    let id = view.find_token(&named.into())?.id;
+/// Shows a token: any, or a plain principal's own.
+pub async fn show(request: PrincipalRequest, path: TokenPath, requested: RequestedView) -> HandlerResult {
+    let RequestedView { view, pinned } = requested;
+    let id = view.find_token(&path.tok)?.id;
     let found = entity::token(&view, id, None);
     let mut found = found
-        .filter(|token| only.is_none_or(|own| *own == token.holder))
-        .ok_or_else(|| Problem::not_found("token", named))?;
+        .filter(|token| request.only.as_ref().is_none_or(|own| *own == token.holder))
+        .ok_or_else(|| Problem::not_found("token", &path.tok.0))?;
     if !pinned {
         found.last_used_at = request.app.service.last_used(vec![PresentedId::Token(id)]).await?.pop().flatten();
     }
     response::for_view(&view, &found)
 }
 
-/// Takes a token back.
-pub async fn revoke(request: WorkspaceRequest) -> HandlerResult {
-    request.no_body()?;
-    let token = request.path("tok").into();
-    change(request, vec![RevokeToken { token }.into()], entities).await
+/// Revokes a token.
+pub fn revoke(path: TokenPath, _: NoBody) -> Command {
+    RevokeToken { token: path.tok }.into()
 }

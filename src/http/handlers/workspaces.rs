@@ -1,4 +1,4 @@
-//! Workspaces, their plan, and whether RBAC is on.
+//! Workspaces, their plan, and their RBAC switch.
 
 use std::sync::Arc;
 
@@ -10,86 +10,79 @@ use super::HandlerResult;
 use crate::domain::command::{ChangePlan, Command, CreateWorkspace, DeleteWorkspace, DisableRbac, EnableRbac};
 use crate::domain::id::WorkspaceId;
 use crate::domain::principal::Caller;
-use crate::domain::role::AccessKeyRole;
 use crate::domain::time::Instant;
 use crate::domain::view::{At, View};
 use crate::domain::workspace::Workspace;
-use crate::http::change::{change, entities, new_workspace, replay_response, submit};
+use crate::http::change::{entities, new_workspace, replay_response, submit};
 use crate::http::entity::{self, WorkspaceEntity};
-use crate::http::params::LIMIT_DEFAULT;
+use crate::http::guard::{PrincipalRequest, UnscopedChange};
+use crate::http::input::{Json, NoBody, NoPath};
+use crate::http::paging::Page;
+use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
-use crate::http::request::{AuthenticatedRequest, WorkspaceRequest};
-use crate::http::response::{self, Page};
+use crate::http::request::{AuthenticatedRequest, RequestedView, WorkspaceRequest};
+use crate::http::response;
 
-/// The list that the cursors are written for.
+/// The name of the list in its cursors.
 const WORKSPACES: &str = "workspaces";
 
-/// Whether RBAC is to be on.
+/// The RBAC switch.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RbacBody {
-    /// On, or off.
+    /// Whether RBAC is on.
     pub enabled: bool,
 }
 
-/// Makes a workspace.
-pub async fn create(request: AuthenticatedRequest) -> HandlerResult {
-    if request.caller != Caller::Operator {
-        return Err(Problem::forbidden("only the operator may do this"));
-    }
-    let command: CreateWorkspace = request.body()?;
+/// Creates a workspace.
+pub async fn create(
+    UnscopedChange(request): UnscopedChange,
+    _: NoPath,
+    Json(command): Json<CreateWorkspace>,
+) -> HandlerResult {
     submit(request, (None, None), vec![command.into()], new_workspace).await
 }
 
 /// Shows a workspace.
-pub async fn show(mut request: WorkspaceRequest) -> HandlerResult {
-    let (view, _) = request.view()?;
-    std::mem::take(&mut request.params).finish()?;
-    request.only()?;
-    let found = entity::workspace(&view).ok_or_else(|| Problem::not_found("workspace", request.path("ws")))?;
-    response::for_view(&view, &found)
+pub async fn show(request: PrincipalRequest, _: NoPath, requested: RequestedView) -> HandlerResult {
+    let found = entity::workspace(&requested.view);
+    let found = found.ok_or_else(|| Problem::not_found("workspace", request.path("ws")))?;
+    response::for_view(&requested.view, &found)
 }
 
-/// Deletes a workspace. Its name is free after that, so the answer is kept under the name too: the operator who sends the request
-/// again gets it, and no workspace that has taken the name since is meant.
-pub async fn delete(request: AuthenticatedRequest) -> HandlerResult {
-    request.no_body()?;
+/// Deletes a workspace. Its name is free after that, so the response is kept under the name too: an operator who sends the request
+/// again gets it, and does not delete another workspace that has taken the name since.
+pub async fn delete(UnscopedChange(request): UnscopedChange, _: NoPath, _: NoBody) -> HandlerResult {
     let named = request.path("ws");
     let by_name = request.caller == Caller::Operator && named.parse::<WorkspaceId>().is_err();
     let alias = by_name.then(|| format!("name {named} {}", request.holder()));
     let found = request.find_workspace().await;
     if let (Err(_), Some(alias)) = (&found, &alias)
-        && let Some(answer) = replay_response(&request, alias.clone(), &[DeleteWorkspace {}.into()], entities).await?
+        && let Some(response) = replay_response(&request, alias.clone(), &[DeleteWorkspace {}.into()], entities).await?
     {
-        return Ok(answer);
+        return Ok(response);
     }
     let WorkspaceRequest { request, root, .. } = request.within(found?)?;
     submit(request, (Some(root.id()), alias), vec![DeleteWorkspace {}.into()], entities).await
 }
 
-/// Subscribes a workspace to another plan.
-pub async fn set_plan(request: WorkspaceRequest) -> HandlerResult {
-    let command: ChangePlan = request.body()?;
-    change(request, vec![command.into()], entities).await
+/// Changes the plan of a workspace.
+pub fn set_plan(_: NoPath, Json(command): Json<ChangePlan>) -> Command {
+    command.into()
 }
 
 /// Turns RBAC on or off.
-pub async fn set_rbac(request: WorkspaceRequest) -> HandlerResult {
-    let body: RbacBody = request.body()?;
-    let command: Command = if body.enabled { EnableRbac {}.into() } else { DisableRbac {}.into() };
-    change(request, vec![command], entities).await
+pub fn set_rbac(_: NoPath, Json(body): Json<RbacBody>) -> Command {
+    if body.enabled { EnableRbac {}.into() } else { DisableRbac {}.into() }
 }
 
-/// Lists the workspaces that the caller has a part in: all of them for the operator, else its own.
-pub async fn list(mut request: AuthenticatedRequest) -> HandlerResult {
-    if matches!(request.caller, Caller::AccessKey { role: AccessKeyRole::Evaluator, .. }) {
-        return Err(Problem::forbidden("an `evaluator` key asks for decisions and reads nothing else"));
-    }
+/// Lists all workspaces for the operator, and its own one for everyone else.
+pub async fn list(request: AuthenticatedRequest, _: NoPath, mut params: Params) -> HandlerResult {
     request.permit()?;
-    let limit = request.params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let (at, instant) = instant(&mut request)?;
-    let cursor = request.params.text("cursor").map(|cursor| read_cursor(&request, &cursor, at)).transpose()?;
-    std::mem::take(&mut request.params).finish()?;
+    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+    let (at, instant) = instant(&mut params, request.received)?;
+    let cursor = params.text("cursor").map(|cursor| read_cursor(&request, &cursor, at)).transpose()?;
+    params.finish()?;
     let first = PageStart { at, instant, after: None };
     let start = cursor.map_or(first, |WorkspacesCursor { instant, last }| PageStart {
         at: At::Instant(instant),
@@ -105,17 +98,16 @@ pub async fn list(mut request: AuthenticatedRequest) -> HandlerResult {
     Ok(response)
 }
 
-/// Where a page begins: the instant of the first page, and the last workspace of the page before.
+/// The start of a page: the instant of the first page, and the last workspace of the page before.
 struct PageStart {
     at: At,
     instant: Instant,
     after: Option<WorkspaceId>,
 }
 
-/// The instant that is asked about. Each workspace has revisions of its own, so none can be named here.
-fn instant(request: &mut AuthenticatedRequest) -> Result<(At, Instant), Problem> {
-    let now = request.received;
-    match request.params.at()? {
+/// Returns the instant of the list. Each workspace has its own revisions, so none can be named here.
+fn instant(params: &mut Params, now: Instant) -> Result<(At, Instant), Problem> {
+    match params.at()? {
         At::Now => Ok((At::Now, now)),
         At::Instant(at) if at <= now => Ok((At::Instant(at), at)),
         At::Instant(at) => Err(Problem::invalid(format!("`at`: `{at}` is later than now, {now}"))),
@@ -125,7 +117,7 @@ fn instant(request: &mut AuthenticatedRequest) -> Result<(At, Instant), Problem>
     }
 }
 
-/// What a cursor holds: the instant of the first page, and the last workspace of the page before.
+/// The content of a cursor: the instant of the first page, and the last workspace of the page before.
 #[derive(Debug, Serialize, Deserialize)]
 struct WorkspacesCursor {
     instant: Instant,
@@ -139,8 +131,7 @@ fn read_cursor(request: &AuthenticatedRequest, text: &str, at: At) -> Result<Wor
     })
 }
 
-/// The next page of all workspaces. A page that the store gives may hold some that were deleted, so pages are read until one
-/// is full and another row is found.
+/// Returns the next page of all workspaces. Some in the store may be deleted, so it reads on until the page is full and one more is found.
 async fn every(
     request: &AuthenticatedRequest,
     start: &PageStart,
@@ -164,7 +155,7 @@ async fn every(
     }
 }
 
-/// A workspace as it stood; none if it did not exist, or its log cannot be read.
+/// Returns a workspace at the instant of the page; none if it did not exist or its log cannot be read.
 async fn shown(
     request: &AuthenticatedRequest,
     id: WorkspaceId,
@@ -181,7 +172,7 @@ async fn shown(
     Ok(entity::workspace(&view(root, start)?))
 }
 
-/// The workspace as of where a page begins.
+/// Returns the view of a workspace at the instant of the page.
 fn view(root: Arc<Workspace>, start: &PageStart) -> Result<View, Problem> {
     Ok(View::new(root, start.at, start.instant)?)
 }

@@ -1,4 +1,4 @@
-//! The `OpenAPI` 3.1 document, made from the table of routes and the shapes that the handlers read and write.
+//! The `OpenAPI` 3.1 document, made from the table of routes and the types that the handlers read and write.
 
 mod parameters;
 
@@ -18,10 +18,10 @@ use parameters::parameters;
 
 use super::problem::ProblemBody;
 use super::response::NamedCheckpoint;
-use super::routes::{Kind, ResponseContent, Route, SchemaOf, Who, table};
+use super::routes::{ResponseContent, Route, RouteKind, SchemaOf, Who, table};
 use crate::domain::command::Command;
 
-/// What can go wrong with any request that needs a credential, by status.
+/// The errors of requests with a credential, by status.
 const PROBLEMS: &[(&str, &str)] = &[
     ("400", "malformed JSON or a wrong type"),
     ("401", "no live credential"),
@@ -55,11 +55,11 @@ const ANY: &[HttpMethod] = &[
     HttpMethod::Trace,
 ];
 
-/// What can go wrong with those that need none.
+/// The errors of requests without a credential, by status.
 const FAULTS: &[(&str, &str)] =
     &[("500", "the answer cannot be made"), ("503", "not to be had for the moment: try again")];
 
-/// The document; `base_url` is where the server is reached.
+/// Returns the document of a server at `base_url`.
 pub fn document(base_url: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -92,8 +92,8 @@ pub fn document(base_url: &str) -> Value {
     document
 }
 
-/// A path as the document has it, which cannot say that a parameter takes the rest of the path: such a one is sent with its
-/// slashes as they are, or escaped as any other parameter's.
+/// Returns a path as the document writes it. It cannot say that a parameter takes the rest of the path: a client may send its slashes as
+/// they are or percent-encoded.
 fn described(path: &str) -> String {
     path.replace("{*", "{")
 }
@@ -135,7 +135,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     for (status, response) in successes(route, generator) {
         operation = operation.response(status.to_string(), response);
     }
-    if let Some(schema) = route.body {
+    if let Some(schema) = route.reads.body {
         let content = Content::new(Some(reference(&schema(generator))));
         let body =
             RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build();
@@ -150,21 +150,21 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Ref) -> O
     operation.securities(securities(route.who)).build()
 }
 
-/// The answers that are no refusal, by status.
+/// Returns the successful responses, by status.
 fn successes(route: &Route, generator: &mut SchemaGenerator) -> Vec<(u16, Response)> {
     let described = |description: &str| ResponseBuilder::new().description(description);
     let success = with_content(described(success(route)), route, generator).build();
     let mut successes = vec![(route.status, success)];
     match (route.kind, route.status) {
-        (Kind::Write, 201) => {
+        (RouteKind::Write, 201) => {
             let again = described("nothing had to be made, but perhaps something changed");
             successes.push((200, with_content(again, route, generator).build()));
         }
-        (Kind::Write, 200) if route.method == Some(Method::POST) => {
+        (RouteKind::Write, 200) if route.method == Some(Method::POST) => {
             let made = described("the change is durable, and all that was asked for is what it made");
             successes.push((201, with_content(made, route, generator).build()));
         }
-        (Kind::Log(_), _) => {
+        (RouteKind::Log, _) => {
             successes.push((204, described("a live stream that could show nothing more: do not ask again").build()));
         }
         _ if route.who == Who::ProxyTokens => {
@@ -178,13 +178,13 @@ fn successes(route: &Route, generator: &mut SchemaGenerator) -> Vec<(u16, Respon
 fn success(route: &Route) -> &'static str {
     match route.kind {
         _ if route.who == Who::ProxyTokens => "the call is allowed; `Tenure-Token` is the token's id",
-        Kind::Write => "the change is durable",
-        Kind::Log(_) | Kind::Feed => "the events; with `Accept: text/event-stream` as they come",
+        RouteKind::Write => "the change is durable",
+        RouteKind::Log | RouteKind::Feed => "the events; with `Accept: text/event-stream` as they come",
         _ => "the answer",
     }
 }
 
-/// Every form that an answer has. What is no JSON is text to the document.
+/// Adds the forms of a response. All but JSON are text to the document.
 fn with_content(response: ResponseBuilder, route: &Route, generator: &mut SchemaGenerator) -> ResponseBuilder {
     let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
     let response = match route.content {
@@ -210,7 +210,7 @@ fn with_content(response: ResponseBuilder, route: &Route, generator: &mut Schema
     })
 }
 
-/// The ways to prove who one is; any of them does.
+/// Returns the alternative authentication schemes.
 fn securities(who: Who) -> Option<Vec<SecurityRequirement>> {
     let none: [&str; 0] = [];
     let mut securities = vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("basic", none)];
@@ -229,7 +229,7 @@ fn tag(path: &str) -> String {
     )
 }
 
-/// The shape of an answer to a change, under a name made of the kinds in it.
+/// Returns the schema of a response to a change, named after its entities.
 fn change_schema(entities: &[(&str, SchemaOf)], generator: &mut SchemaGenerator) -> Ref {
     let mut properties = Map::new();
     properties.insert("revision".to_owned(), json!({"type": "integer", "minimum": 0}));
@@ -245,7 +245,7 @@ fn change_schema(entities: &[(&str, SchemaOf)], generator: &mut SchemaGenerator)
     Ref::from_schema_name(name)
 }
 
-/// Says what a command of a batch may be.
+/// Adds the schemas of the commands of a batch.
 fn add_commands(generator: &mut SchemaGenerator) {
     let mut kinds = Vec::new();
     for (name, schema) in Command::schemas(generator) {

@@ -1,4 +1,4 @@
-//! The parameters of requests: which route takes which, what each says wherever it stands, and which values it has.
+//! The parameters of requests: those of each route, their descriptions and their schemas.
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
@@ -6,39 +6,32 @@ use utoipa::openapi::{Object, ObjectBuilder, Required, Type};
 
 use crate::http::params::LIMIT_MAX;
 use crate::http::request::IDEMPOTENCY_KEY_BYTES_MAX;
-use crate::http::routes::{Kind, Route, Who};
+use crate::http::routes::{Route, RouteKind};
 
-/// The parameters of a route, in the order in which they are described.
+/// Returns the parameters of a route, in the order of the document.
 pub(super) fn parameters(route: &Route) -> Vec<Parameter> {
     let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let named = named.map(|name| name.trim_start_matches('*'));
     let in_path = named.map(|name| parameter(name, ParameterIn::Path, Required::True));
-    let sizes = if route.kind == Kind::Consistency { sizes() } else { Vec::new() };
-    let reads: &[&str] = &["at", "revision", "at_least"];
-    let pages: &[&str] = &["limit", "cursor"];
-    let (first, second, third): (&[&str], &[&str], &[&str]) = match (route.kind, route.who) {
-        (_, Who::ProxyTokens) => (&["accepted"], &[], &[]),
-        (Kind::Plain | Kind::Consistency, _) => (&[], &[], &[]),
-        (Kind::Read, _) => (reads, &[], &[]),
-        (Kind::List(filters) | Kind::Log(filters), _) => (reads, pages, filters),
-        (Kind::Journal(filters), _) => (&[], pages, filters),
-        (Kind::Feed, _) => (pages, &[], &[]),
-        (Kind::Report(filters), _) => (reads, &[], filters),
-        (Kind::Decide, _) => (reads, &["explain"], &[]),
-        (Kind::Simulate | Kind::Write, _) => (&["reason"], &[], &[]),
+    let in_query = match route.kind {
+        RouteKind::Consistency => sizes(),
+        RouteKind::Simulate | RouteKind::Write => named_in_query(["reason"].iter().chain(&route.reads.query)),
+        _ => named_in_query(route.reads.query.iter()),
     };
-    let in_query = first.iter().chain(second).chain(third).chain(route.parameters);
-    let in_query = in_query.map(|name| parameter(name, ParameterIn::Query, Required::False));
     let headers: &[&str] = match route.kind {
-        Kind::Write => &["Idempotency-Key", "If-Match"],
-        Kind::Log(_) | Kind::Feed => &["Last-Event-ID"],
+        RouteKind::Write => &["Idempotency-Key", "If-Match"],
+        RouteKind::Log | RouteKind::Feed => &["Last-Event-ID"],
         _ => &[],
     };
     let in_header = headers.iter().map(|name| parameter(name, ParameterIn::Header, Required::False));
-    in_path.chain(sizes).chain(in_query).chain(in_header).collect()
+    in_path.chain(in_query).chain(in_header).collect()
 }
 
-/// The sizes that a log is compared at. Everywhere else `from` is an instant.
+fn named_in_query<'a>(names: impl Iterator<Item = &'a &'static str>) -> Vec<Parameter> {
+    names.map(|name| parameter(name, ParameterIn::Query, Required::False)).collect()
+}
+
+/// Returns the two sizes of a consistency proof. In all other routes `from` is an instant.
 fn sizes() -> Vec<Parameter> {
     let size = |name: &str, meaning: &str, required| {
         let values = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
@@ -54,21 +47,21 @@ fn sizes() -> Vec<Parameter> {
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     ParameterBuilder::new()
         .name(name)
-        .description(meaning(name))
+        .description(description(name))
         .parameter_in(place)
         .required(required)
         .schema(Some(values(name)))
         .build()
 }
 
-/// RFC 3339, with a time to the microsecond.
+/// The pattern of an instant (RFC 3339).
 const INSTANT: &str =
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})";
 
-/// A revision where an instant may stand too: no bare number from 1970 to 2100, which looks like a year.
+/// The pattern of a revision where an instant is allowed too: no bare number from 1970 to 2100, which looks like a year.
 const REVISION: &str = r"r[0-9]{1,15}|[0-9]{1,3}|[01][0-8][0-9]{2}|19[0-6][0-9]|210[1-9]|21[1-9][0-9]|2[2-9][0-9]{2}|[3-9][0-9]{3}|[1-9][0-9]{4,14}";
 
-/// Which values a parameter has, as far as a schema can tell.
+/// Returns the schema of a parameter's values.
 fn values(name: &str) -> Object {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let number = ObjectBuilder::new().schema_type(Type::Integer);
@@ -87,8 +80,8 @@ fn values(name: &str) -> Object {
     values.build()
 }
 
-/// What each parameter says, wherever it stands.
-const MEANINGS: &[(&str, &str)] = &[
+/// The description of each parameter, the same in all routes.
+const DESCRIPTIONS: &[(&str, &str)] = &[
     ("ws", "the workspace, by name or id"),
     ("user", "a member's user id"),
     ("svc", "a service user, by name or id"),
@@ -132,6 +125,6 @@ const MEANINGS: &[(&str, &str)] = &[
     ("until", "only what was before this RFC 3339 instant; a live stream ends there"),
 ];
 
-fn meaning(name: &str) -> Option<&'static str> {
-    MEANINGS.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning)
+fn description(name: &str) -> Option<&'static str> {
+    DESCRIPTIONS.iter().find(|(known, _)| *known == name).map(|(_, description)| *description)
 }

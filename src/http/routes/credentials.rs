@@ -1,14 +1,13 @@
 //! Rows of the table: API tokens, proxy tokens, access keys.
 
-use super::Who::{Administrators, Auditors, Principals};
-use super::{Route, SchemaOf, delete, get, of, post, put};
-use crate::domain::command::{CreateProxyToken, IssueAccessKey};
+use super::{Route, SchemaOf, delete, get, post, put, schema_of};
 use crate::http::entity::{AccessKeyEntity, ProxyTokenEntity, TokenEntity};
+use crate::http::guard::{Administrators, Auditors, Principals};
 use crate::http::handlers::{access_keys, proxy_tokens, tokens};
 
-const TOKEN: &[(&str, SchemaOf)] = &[("token", of::<TokenEntity>)];
-const PROXY_TOKEN: &[(&str, SchemaOf)] = &[("proxy_token", of::<ProxyTokenEntity>)];
-const ACCESS_KEY: &[(&str, SchemaOf)] = &[("access_key", of::<AccessKeyEntity>)];
+const TOKEN: &[(&str, SchemaOf)] = &[("token", schema_of::<TokenEntity>)];
+const PROXY_TOKEN: &[(&str, SchemaOf)] = &[("proxy_token", schema_of::<ProxyTokenEntity>)];
+const ACCESS_KEY: &[(&str, SchemaOf)] = &[("access_key", schema_of::<AccessKeyEntity>)];
 
 pub(super) fn rows() -> Vec<Route> {
     [token_rows(), proxy_token_rows(), access_key_rows()].into_iter().flatten().collect()
@@ -20,11 +19,8 @@ fn token_rows() -> Vec<Route> {
     let all = "/v1/workspaces/{ws}/tokens";
     let one = "/v1/workspaces/{ws}/tokens/{tok}";
     vec![
-        post(of_member, "Issues a token for a member", Principals, tokens::issue_for_member)
-            .accepts::<tokens::TokenBody>()
-            .changes(TOKEN),
+        post(of_member, "Issues a token for a member", Principals, tokens::issue_for_member).changes(TOKEN),
         post(of_service_user, "Issues a token for a service user", Administrators, tokens::issue_for_service_user)
-            .accepts::<tokens::TokenBody>()
             .changes(TOKEN),
         get(all, "Lists API tokens", Principals, tokens::list).lists::<TokenEntity>(),
         get(one, "Shows an API token", Principals, tokens::show).returns::<TokenEntity>(),
@@ -39,13 +35,9 @@ fn proxy_token_rows() -> Vec<Route> {
     let rescopes = "Makes a scoped proxy token valid for other environments";
     vec![
         get(all, "Lists proxy tokens", Auditors, proxy_tokens::list).lists::<ProxyTokenEntity>(),
-        post(all, "Makes a proxy token", Administrators, proxy_tokens::create)
-            .accepts::<CreateProxyToken>()
-            .changes(PROXY_TOKEN),
+        post(all, "Makes a proxy token", Administrators, proxy_tokens::create).changes(PROXY_TOKEN),
         get(one, "Shows a proxy token", Auditors, proxy_tokens::show).returns::<ProxyTokenEntity>(),
-        put(scope, rescopes, Administrators, proxy_tokens::set_environments)
-            .accepts::<proxy_tokens::ScopeBody>()
-            .changes(PROXY_TOKEN),
+        put(scope, rescopes, Administrators, proxy_tokens::set_environments).changes(PROXY_TOKEN),
         delete(one, "Takes a proxy token back", Administrators, proxy_tokens::revoke),
     ]
 }
@@ -55,9 +47,7 @@ fn access_key_rows() -> Vec<Route> {
     let one = "/v1/workspaces/{ws}/access-keys/{key}";
     vec![
         get(all, "Lists access keys", Auditors, access_keys::list).lists::<AccessKeyEntity>(),
-        post(all, "Makes an access key", Administrators, access_keys::issue)
-            .accepts::<IssueAccessKey>()
-            .changes(ACCESS_KEY),
+        post(all, "Makes an access key", Administrators, access_keys::issue).changes(ACCESS_KEY),
         get(one, "Shows an access key", Auditors, access_keys::show).returns::<AccessKeyEntity>(),
         delete(one, "Takes an access key back", Administrators, access_keys::revoke),
     ]

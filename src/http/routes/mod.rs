@@ -1,7 +1,7 @@
-//! Every route, in one table: what it is called, who may ask, what it takes and gives, and who answers.
+//! The table of all routes. A row has the path, the callers that its guard admits, the handler, and what success looks like.
 //!
-//! The router and the `OpenAPI` document are both made from this table, and the tests go through it: a route that is not here
-//! does not exist, and one that is has to be refused to everyone who may not ask.
+//! The router, the guards and the `OpenAPI` document are all made from the rows. The tests read them too: a route without a refusal test
+//! fails.
 
 mod credentials;
 mod log;
@@ -13,53 +13,33 @@ mod rows;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::http::Method;
-use axum::routing::{MethodFilter, MethodRouter, on};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use axum::routing::{self, MethodFilter, MethodRouter, on};
+use schemars::JsonSchema;
 
 use super::App;
-use super::cross_site::{self, Guard};
-use super::response::Page;
+use super::cross_site::{self, CrossSiteGuard};
+pub use super::guard::Who;
+use super::guard::{Callers, RouteHandler};
+pub use super::input::SchemaOf;
+use super::input::{Reads, schema_of};
+use super::paging::Page;
 use crate::log::journal::AnswerForm;
 
-/// Who may ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    /// Anyone, without a credential.
-    Anyone,
-    /// The operator.
-    Operator,
-    /// An owner, or the operator.
-    Owners,
-    /// An owner, a manager, or the operator.
-    Administrators,
-    /// As administrators, or an `auditor` key.
-    Auditors,
-    /// Any principal, about itself or what it has access to; auditors about everything.
-    Principals,
-    /// As principals, or an `evaluator` key.
-    Evaluators,
-    /// A proxy token.
-    ProxyTokens,
-}
+/// The parameters of a page of a view.
+const PAGE_OF_VIEW: &[&str] = &["at", "revision", "at_least", "limit", "cursor"];
 
-/// What kind of request it is, by which the parameters that it takes are known.
+/// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Takes no parameter.
-    Plain,
-    /// Asks about a view.
+pub enum RouteKind {
+    /// Reads.
     Read,
-    /// Lists what is in a view, with more filters.
-    List(&'static [&'static str]),
-    /// Lists what is kept beside the log, with these filters: not of a view, but as it is now.
-    Journal(&'static [&'static str]),
-    /// Lists the log of a workspace, with more filters, or follows it.
-    Log(&'static [&'static str]),
+    /// Lists the log of a workspace, or follows it.
+    Log,
     /// Lists the feed of the instance, or follows it.
     Feed,
-    /// Gives a report, in one of its forms, with these filters.
-    Report(&'static [&'static str]),
     /// Decides in a view.
     Decide,
     /// Compares two sizes of a log.
@@ -70,10 +50,7 @@ pub enum Kind {
     Write,
 }
 
-/// Makes the schema of a shape.
-pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-
-/// What an answer holds.
+/// The content of a successful response.
 #[derive(Clone, Copy)]
 pub enum ResponseContent {
     /// Nothing.
@@ -84,7 +61,7 @@ pub enum ResponseContent {
     Bytes(&'static str),
     /// A JSON object that has a description of its own.
     Object,
-    /// A shape.
+    /// A JSON value of a shape.
     Shape(SchemaOf),
     /// `{revision, events}`, these entities, each under its kind, and the checkpoint that the change is durable with.
     Change(&'static [(&'static str, SchemaOf)]),
@@ -94,61 +71,76 @@ pub enum ResponseContent {
 pub struct Route {
     /// The method; none for all of them.
     pub method: Option<Method>,
-    /// The path, with its parameters in braces; one that begins with `*` takes all that is left.
+    /// The path, with its parameters in braces; one that begins with `*` takes the rest of the path.
     pub path: &'static str,
-    /// What it does, in a sentence.
+    /// A sentence that says what the route does.
     pub summary: &'static str,
-    /// Who may ask.
+    /// The callers that its guard admits.
     pub who: Who,
-    /// What kind of request it is.
-    pub kind: Kind,
-    /// The parameters that it takes beside those of its kind.
-    pub parameters: &'static [&'static str],
-    /// The shape of the body, if it takes one.
-    pub body: Option<SchemaOf>,
+    /// What its requests are for.
+    pub kind: RouteKind,
+    /// What its handler reads of a request.
+    pub reads: Reads,
     /// The status of success.
     pub status: u16,
-    /// What the answer holds.
+    /// The content of success.
     pub content: ResponseContent,
-    /// The forms that the answer can be asked for in, by `Accept`; one if it makes no difference.
+    /// The forms that a caller can choose from by `Accept`; one if it makes no difference.
     pub forms: &'static [AnswerForm],
-    handler: Handler,
-}
-
-type Handler = MethodRouter<Arc<App>>;
-
-fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
+    handler: MethodRouter<Arc<App>>,
 }
 
 impl Route {
-    fn new(method: Option<Method>, path: &'static str, summary: &'static str, who: Who, handler: Handler) -> Self {
-        let read = method.as_ref().is_none_or(|method| method == Method::GET);
-        let (kind, content) =
-            if read { (Kind::Read, ResponseContent::Nothing) } else { (Kind::Write, ResponseContent::Change(&[])) };
+    fn new(
+        method: Option<Method>,
+        path: &'static str,
+        summary: &'static str,
+        who: Who,
+        reads: Reads,
+        handler: MethodRouter<Arc<App>>,
+    ) -> Self {
+        let changes = method.as_ref().is_some_and(|method| *method != Method::GET);
+        let (kind, content) = if changes {
+            (RouteKind::Write, ResponseContent::Change(&[]))
+        } else {
+            (RouteKind::Read, ResponseContent::Nothing)
+        };
         let status = if method == Some(Method::POST) { 201 } else { 200 };
-        let (parameters, forms) = (&[], &[AnswerForm::Json]);
-        Self { method, path, summary, who, kind, parameters, body: None, status, content, forms, handler }
+        Self { method, path, summary, who, kind, reads, status, content, forms: &[AnswerForm::Json], handler }
     }
 
-    fn kind(self, kind: Kind) -> Self {
+    /// Makes a row of the table that everyone may get, without a credential.
+    fn open<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, summary: &'static str, handler: H) -> Self {
+        Self::new(Some(Method::GET), path, summary, Who::Anyone, Reads::default(), routing::get(handler))
+    }
+
+    /// Makes a row of the table for proxies, by any method. Its handler authenticates a proxy token.
+    fn for_proxies<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, summary: &'static str, handler: H) -> Self {
+        Self::new(None, path, summary, Who::ProxyTokens, Reads::default(), routing::any(handler))
+    }
+
+    fn kind(self, kind: RouteKind) -> Self {
         Self { kind, ..self }
     }
 
-    fn with_parameters(self, parameters: &'static [&'static str]) -> Self {
-        Self { parameters, ..self }
+    /// Names parameters of the query that the handler parses by itself.
+    fn with_parameters(mut self, parameters: &[&'static str]) -> Self {
+        self.reads.query.extend(parameters);
+        self
     }
 
-    fn accepts<T: JsonSchema>(self) -> Self {
-        Self { body: Some(of::<T>), ..self }
+    /// Gives the shape of a body that the handler parses by itself.
+    fn accepts<T: JsonSchema>(mut self) -> Self {
+        self.reads.body = Some(schema_of::<T>);
+        self
     }
 
     fn returns<T: JsonSchema>(self) -> Self {
-        Self { content: ResponseContent::Shape(of::<T>), ..self }
+        Self { content: ResponseContent::Shape(schema_of::<T>), ..self }
     }
 
     fn lists<T: JsonSchema>(self) -> Self {
-        Self { kind: Kind::List(&[]), content: ResponseContent::Shape(of::<Page<T>>), ..self }
+        self.returns::<Page<T>>()
     }
 
     fn changes(self, entities: &'static [(&'static str, SchemaOf)]) -> Self {
@@ -178,18 +170,22 @@ impl Route {
 
 macro_rules! verbs {
     ($($name:ident = $verb:ident;)*) => {$(
-        fn $name<H, T>(path: &'static str, summary: &'static str, who: Who, handler: H) -> Route
+        /// Makes a row of the table: the callers, and the handler behind their guard.
+        fn $name<C, H, M>(path: &'static str, summary: &'static str, _: C, handler: H) -> Route
         where
-            H: axum::handler::Handler<T, Arc<App>>,
-            T: 'static,
+            C: Callers,
+            H: RouteHandler<C, M>,
+            M: 'static,
         {
-            Route::new(Some(Method::$verb), path, summary, who, on(MethodFilter::$verb, handler))
+            let guarded = move |State(app): State<Arc<App>>, request: Request| handler.respond(request, app);
+            let routed = on(MethodFilter::$verb, guarded);
+            Route::new(Some(Method::$verb), path, summary, C::WHO, H::reads(), routed)
         }
     )*};
 }
 verbs! { get = GET; post = POST; put = PUT; patch = PATCH; delete = DELETE; }
 
-/// Every route.
+/// Returns all routes.
 pub fn table() -> Vec<Route> {
     let rows = [
         rows::operations(),
@@ -205,11 +201,11 @@ pub fn table() -> Vec<Route> {
     rows.into_iter().flatten().collect()
 }
 
-/// The router of every route, each behind its guard; `base_url` is where the server is reached.
+/// Returns the router of all routes of a server at `base_url`, each with its cross-site checks.
 pub fn router(base_url: &str) -> Router<Arc<App>> {
-    let origin: Arc<str> = guard::origin(base_url).into();
+    let origin: Arc<str> = cross_site::origin(base_url).into();
     table().into_iter().fold(Router::new(), |router, route| {
-        let guard = Guard::of(&route, &origin);
+        let guard = CrossSiteGuard::of(&route, &origin);
         let Route { path, handler, .. } = route;
         router.route(path, guard.into_iter().fold(handler, |handler, guard| handler.route_layer(guard)))
     })

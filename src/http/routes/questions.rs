@@ -1,9 +1,6 @@
 //! Rows of the table: decisions, and the audit.
 
-use axum::routing::any;
-
-use super::Who::{Anyone, Auditors, Evaluators, Operator, ProxyTokens};
-use super::{Kind, Route, get, post};
+use super::{PAGE_OF_VIEW, Route, RouteKind, get, post};
 use crate::audit::credentials::CredentialRow;
 use crate::audit::diff::DiffRow;
 use crate::audit::report::body::ReportBody;
@@ -11,6 +8,7 @@ use crate::audit::roster::AccessRow;
 use crate::audit::search::{FoundAction, FoundEntity};
 use crate::audit::tenure::TenureRow;
 use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
+use crate::http::guard::{Auditors, Evaluators, Operator};
 use crate::http::handlers::audit::what_if::WhatIfBody;
 use crate::http::handlers::audit::{About, AboutSpan, CredentialsQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
@@ -22,9 +20,9 @@ use crate::http::rows::RowsBody;
 const EVENT_FILTERS: &[&str] =
     &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
 
-const REPORT_FILTERS: &[&str] = &["from", "until", "environment", "principal", "days"];
+const REPORT_PARAMETERS: &[&str] = &["at", "revision", "at_least", "from", "until", "environment", "principal", "days"];
 
-/// What a workspace answers as a policy decision point, to enforcement points.
+/// Returns the routes of a workspace as a policy decision point.
 pub(super) fn decisions() -> Vec<Route> {
     let evaluation = "/v1/workspaces/{ws}/access/v1/evaluation";
     let evaluations = "/v1/workspaces/{ws}/access/v1/evaluations";
@@ -34,31 +32,30 @@ pub(super) fn decisions() -> Vec<Route> {
     let metadata = "/.well-known/authzen-configuration/v1/workspaces/{ws}";
     let asks_one = "Answers whether a subject may do an action on a resource";
     vec![
-        get(metadata, "Describes a workspace as an AuthZEN policy decision point", Anyone, metadata::show)
-            .kind(Kind::Plain)
+        Route::open(metadata, "Describes a workspace as an AuthZEN policy decision point", metadata::show)
             .returns::<metadata::MetadataBody>(),
         post(evaluation, asks_one, Evaluators, decisions::evaluation)
-            .kind(Kind::Decide)
+            .kind(RouteKind::Decide)
             .status(200)
             .accepts::<decisions::EvaluationBody>()
             .returns::<decisions::DecisionBody>(),
         post(evaluations, "Answers many such questions at once", Evaluators, evaluations::evaluations)
-            .kind(Kind::Decide)
+            .kind(RouteKind::Decide)
             .status(200)
             .accepts::<evaluations::EvaluationsBody>()
             .returns::<evaluations::EvaluationsResponse>(),
         post(subject, "Finds who may do an action on a resource", Evaluators, searches::subjects)
-            .kind(Kind::Decide)
+            .kind(RouteKind::Decide)
             .status(200)
             .accepts::<searches::SubjectSearchBody>()
             .returns::<searches::FoundBody<FoundEntity>>(),
         post(resource, "Finds what a subject may do an action on", Evaluators, searches::resources)
-            .kind(Kind::Decide)
+            .kind(RouteKind::Decide)
             .status(200)
             .accepts::<searches::ResourceSearchBody>()
             .returns::<searches::FoundBody<FoundEntity>>(),
         post(action, "Finds what a subject may do on a resource", Evaluators, searches::actions)
-            .kind(Kind::Decide)
+            .kind(RouteKind::Decide)
             .status(200)
             .accepts::<searches::ActionSearchBody>()
             .returns::<searches::FoundBody<FoundAction>>(),
@@ -72,43 +69,44 @@ pub(super) fn rows() -> Vec<Route> {
     let proxy = "/v1/workspaces/{ws}/proxy-auth/{env}";
     let asks_proxy = "Answers a reverse proxy whether a web function may be called";
     vec![
-        Route::new(None, proxy, asks_proxy, ProxyTokens, any(proxy_auth::ask)).kind(Kind::Plain).status(204),
+        Route::for_proxies(proxy, asks_proxy, proxy_auth::ask).with_parameters(&["accepted"]).status(204),
         get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
-            .kind(Kind::Log(EVENT_FILTERS))
+            .kind(RouteKind::Log)
+            .with_parameters(PAGE_OF_VIEW)
+            .with_parameters(EVENT_FILTERS)
             .returns::<RowsBody<events::EventsAbout, serde_json::Value>>()
             .forms(events::FORMS),
         get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
-            .kind(Kind::Feed)
+            .kind(RouteKind::Feed)
+            .with_parameters(&["limit", "cursor"])
             .returns::<feed::FeedBody>()
             .forms(feed::FORMS),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
-            .kind(Kind::List(&["environment", "principal"]))
             .returns::<RowsBody<About<PairQuery>, AccessRow>>()
             .forms(FORMS_OF_ROWS),
         get(tenures, "Lists who had access to what, from when until when", Auditors, audit::tenures)
-            .kind(Kind::List(&["environment", "principal", "role", "from", "until"]))
+            .with_parameters(&["environment", "principal", "role", "from", "until"])
             .returns::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/diff", "Compares access at two instants", Auditors, audit::diff)
-            .kind(Kind::List(&["environment", "principal", "from", "until"]))
+            .with_parameters(&["environment", "principal", "from", "until"])
             .returns::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
             .forms(FORMS_OF_ROWS),
         get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
-            .kind(Kind::List(&["issued_by"]))
+            .with_parameters(&["issued_by"])
             .returns::<RowsBody<About<CredentialsQuery>, CredentialRow>>()
             .forms(FORMS_OF_ROWS),
         post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
-            .kind(Kind::Simulate)
+            .kind(RouteKind::Simulate)
             .status(200)
             .accepts::<CommandsBody>()
             .returns::<WhatIfBody>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
-            .kind(Kind::Journal(&["from", "until", "actor"]))
+            .with_parameters(&["limit", "cursor", "from", "until", "actor"])
             .returns::<RowsBody<reads::ReadsAbout, reads::ReadRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/reports", "Lists the reports that can be asked for", Auditors, reports::list)
-            .kind(Kind::Plain)
             .returns::<reports::ReportsBody>(),
         get(
             "/v1/workspaces/{ws}/reports/{name}",
@@ -116,7 +114,7 @@ pub(super) fn rows() -> Vec<Route> {
             Auditors,
             reports::give,
         )
-        .kind(Kind::Report(REPORT_FILTERS))
+        .with_parameters(REPORT_PARAMETERS)
         .returns::<ReportBody<'static>>()
         .forms(FORMS_OF_REPORTS),
     ]

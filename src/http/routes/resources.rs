@@ -1,13 +1,12 @@
 //! Rows of the table: resource types, and where resources live.
 
-use super::Who::{Administrators, Principals};
-use super::{Kind, Route, SchemaOf, delete, get, of, post, put};
-use crate::domain::command::DefineResourceType;
+use super::{Route, SchemaOf, delete, get, post, put, schema_of};
 use crate::http::entity::{ResourceEntity, ResourceTypeEntity};
+use crate::http::guard::{Administrators, Principals};
 use crate::http::handlers::resources;
 
-const RESOURCE_TYPE: &[(&str, SchemaOf)] = &[("resource_type", of::<ResourceTypeEntity>)];
-const RESOURCE: &[(&str, SchemaOf)] = &[("resource", of::<ResourceEntity>)];
+const RESOURCE_TYPE: &[(&str, SchemaOf)] = &[("resource_type", schema_of::<ResourceTypeEntity>)];
+const RESOURCE: &[(&str, SchemaOf)] = &[("resource", schema_of::<ResourceEntity>)];
 
 pub(super) fn rows() -> Vec<Route> {
     let types = "/v1/workspaces/{ws}/resource-types";
@@ -23,16 +22,11 @@ pub(super) fn rows() -> Vec<Route> {
             resources::list_types,
         )
         .lists::<ResourceTypeEntity>(),
-        post(types, defines, Administrators, resources::define_type)
-            .accepts::<DefineResourceType>()
-            .changes(RESOURCE_TYPE),
+        post(types, defines, Administrators, resources::define_type).changes(RESOURCE_TYPE),
         get(one_type, "Shows a resource type", Principals, resources::show_type).returns::<ResourceTypeEntity>(),
-        get(all, "Lists where resources live", Principals, resources::list)
-            .lists::<ResourceEntity>()
-            .kind(Kind::List(&["type", "environment"])),
+        get(all, "Lists where resources live", Principals, resources::list).lists::<ResourceEntity>(),
         get(one, "Shows where a resource lives", Principals, resources::show).returns::<ResourceEntity>(),
         put(one, "Places a resource in an environment, or moves it there", Administrators, resources::place)
-            .accepts::<resources::PlacementBody>()
             .changes(RESOURCE)
             .status(201),
         delete(one, "Takes the placement of a resource back", Administrators, resources::remove),

@@ -3,7 +3,7 @@
 pub mod what_if;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::event_filter::known_actor;
@@ -20,10 +20,11 @@ use crate::domain::principal::{Actor, Principal};
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::{Instant, Revision, Span};
 use crate::domain::view::View;
+use crate::http::guard::AuditRequest;
+use crate::http::input::{NoPath, QueryParams};
+use crate::http::paging::Paging;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
-use crate::http::request::WorkspaceRequest;
-use crate::http::response::Paging;
 use crate::http::rows;
 use crate::log::PresentedId;
 use crate::service::Service;
@@ -65,7 +66,7 @@ pub struct AboutSpan<Q> {
 }
 
 /// Who and where a question is about; all of them where it does not say.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PairQuery {
     /// Only this environment.
     pub environment: Option<String>,
@@ -74,10 +75,6 @@ pub struct PairQuery {
 }
 
 impl PairQuery {
-    fn of(params: &mut Params) -> Self {
-        Self { environment: params.text("environment"), principal: params.text("principal") }
-    }
-
     /// What the filters name at some instant of a span, as far as a view reaches: none if it was at another time.
     ///
     /// # Errors
@@ -112,11 +109,11 @@ struct Named {
 }
 
 /// Lists who has access to what, as of any instant.
-pub async fn access_list(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    let query = PairQuery::of(&mut request.params);
-    std::mem::take(&mut request.params).finish()?;
+pub async fn access_list(
+    request: AuditRequest,
+    _: NoPath,
+    (paging, QueryParams(query)): (Paging, QueryParams<PairQuery>),
+) -> HandlerResult {
     let view = paging.view.clone();
     query.check(&request.now())?;
     let (permit, named) = (request.permit()?, query.clone());
@@ -151,14 +148,11 @@ pub struct TenuresQuery {
 }
 
 /// Lists who had access to what at any time of a span, from when until when.
-pub async fn tenures(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    let params = &mut request.params;
-    let query = TenuresQuery { pairs: PairQuery::of(params), role: params.value("role")? };
+pub async fn tenures(request: AuditRequest, _: NoPath, (paging, mut params): (Paging, Params)) -> HandlerResult {
+    let query = TenuresQuery { pairs: params.read()?, role: params.value("role")? };
     let (from, until) = (params.peek("from")?, params.peek("until")?);
     let span = params.span()?;
-    std::mem::take(params).finish()?;
+    params.finish()?;
     let view = paging.view.clone();
     let Named { environments, principals } = query.pairs.within(&view, &request.now(), &span)?;
     let (permit, of) = (request.permit()?, view.clone());
@@ -177,15 +171,12 @@ pub async fn tenures(mut request: WorkspaceRequest) -> HandlerResult {
 }
 
 /// Compares the views at two instants.
-pub async fn diff(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    let params = &mut request.params;
-    let query = PairQuery::of(params);
+pub async fn diff(request: AuditRequest, _: NoPath, (paging, mut params): (Paging, Params)) -> HandlerResult {
+    let query: PairQuery = params.read()?;
     let from: Option<Instant> = params.peek("from")?;
     let from = from.ok_or_else(|| Problem::invalid("`from`: the earlier of the two instants is needed"))?;
     let span = params.span()?;
-    std::mem::take(params).finish()?;
+    params.finish()?;
     let view = paging.view.clone();
     let until = span.until().unwrap_or_else(|| view.instant());
     if until > view.instant() || from > until {
@@ -220,11 +211,9 @@ pub struct CredentialsQuery {
 }
 
 /// Lists the credentials that were live, and what each could do.
-pub async fn credentials(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
-    let paging = Paging::of(&mut request)?;
-    let issuer = request.params.text("issued_by");
-    std::mem::take(&mut request.params).finish()?;
+pub async fn credentials(request: AuditRequest, _: NoPath, (paging, mut params): (Paging, Params)) -> HandlerResult {
+    let issuer = params.text("issued_by");
+    params.finish()?;
     let (permit, view, now) = (request.permit()?, paging.view.clone(), request.now());
     let look = move || -> Result<_, Problem> {
         let issued_by = issuer.map(|issuer| known_actor(&now, &issuer)).transpose()?;

@@ -22,11 +22,15 @@ use crate::domain::role::WorkspaceRole;
 use crate::domain::time::{Instant, Revision};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::budget::Permit;
+use crate::http::guard::AuditRequest;
 use crate::http::handlers::commands::{self, CommandsBody};
+use crate::http::input::NoPath;
 use crate::http::journal;
+use crate::http::paging::Page;
+use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::http::request::WorkspaceRequest;
-use crate::http::response::{self, Page};
+use crate::http::response;
 use crate::http::rows::{self, Gathered};
 use crate::log::journal::AnswerForm;
 use crate::log::{LogError, codec};
@@ -80,11 +84,10 @@ pub struct EnvironmentTally {
 }
 
 /// Says what commands would change, and changes nothing. As lines or a table, it is the changes.
-pub async fn what_if(mut request: WorkspaceRequest) -> HandlerResult {
-    request.reads_all()?;
+pub async fn what_if(request: AuditRequest, _: NoPath, mut params: Params) -> HandlerResult {
     let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
-    let reason = request.params.reason()?;
-    std::mem::take(&mut request.params).finish()?;
+    let reason = params.reason()?;
+    params.finish()?;
     let permit = request.permit()?;
     let read = |body: &[u8]| {
         let written = commands::written(body)?;
