@@ -1,8 +1,8 @@
-//! What a server is configured with, beyond its flags: the operator's secret, the key that signs checkpoints, and the address
-//! that it tells others.
+//! The configuration of a server beside its flags: the operator's secret, the key that signs checkpoints, and the base
+//! URL.
 //!
-//! The secret is the instance's own credential, the key what others know its logs by. Each comes from the environment, or from
-//! a file in the data folder that is made on the first start, readable by its owner only. Neither is ever printed.
+//! The secret is the operator's credential; the key signs the logs. Each is read from the environment, or from a file
+//! in the data folder. The first start makes the files, readable by their owner only. Neither is ever printed.
 
 use std::fmt;
 use std::fs::File;
@@ -16,93 +16,93 @@ use zeroize::Zeroizing;
 use crate::proof::note::LogKey;
 use crate::service::mint::{Mint, NoRandomness, Secret};
 
-/// The variable that the operator's secret can be given in.
+/// The variable for the operator's secret.
 pub const OPERATOR_SECRET_VARIABLE: &str = "TENURE_OPERATOR_SECRET";
-/// The file in the data folder that it is kept in otherwise.
+/// The file in the data folder that is used if the variable is not set.
 pub const OPERATOR_SECRET_FILE: &str = "operator.secret";
-/// The variable that the key which signs checkpoints can be given in.
+/// The variable for the key that signs checkpoints.
 pub const LOG_KEY_VARIABLE: &str = "TENURE_LOG_KEY";
-/// The file in the data folder that it is kept in otherwise.
+/// The file in the data folder that is used if the variable is not set.
 pub const LOG_KEY_FILE: &str = "log.key";
-/// The file that the key which is to follow it is in, until it has its place.
+/// The file of the next key during a rotation.
 const NEXT_LOG_KEY_FILE: &str = "log.key.next";
 /// The shortest operator's secret that is accepted, in bytes.
 pub const OPERATOR_SECRET_BYTES_MIN: usize = 32;
 
-/// Why a server cannot be started as it is configured.
+/// The errors of a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The operator's secret could be guessed.
+    /// The operator's secret is short enough to be guessed.
     #[error("the operator's secret in {place} has {len} bytes: give at least {OPERATOR_SECRET_BYTES_MIN}")]
     ShortSecret {
-        /// Where it was given.
+        /// The variable or file.
         place: String,
-        /// How many bytes it has.
+        /// The length in bytes.
         len: usize,
     },
-    /// The key that signs checkpoints is none.
-    #[error("the key in {0} is none: it has 64 hexadecimal digits, as `openssl rand -hex 32` gives them")]
+    /// The key that signs checkpoints is invalid.
+    #[error("the key in {0} is invalid: it needs 64 hexadecimal digits, as `openssl rand -hex 32` prints them")]
     LogKey(String),
     /// A secret cannot be read.
     #[error("cannot read the secret in `{path}`: {error}")]
     ReadSecret {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// A secret cannot be kept.
+    /// A secret cannot be written.
     #[error("cannot write the secret to `{path}`: {error}")]
     WriteSecret {
-        /// Where it was to be.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// A secret cannot be made.
+    /// The system gave no random bytes.
     #[error("{0}")]
     MakeSecret(#[from] NoRandomness),
-    /// An address is none.
+    /// The base URL is invalid.
     #[error("`{text}` is no base URL: {why}")]
     BaseUrl {
-        /// What was given.
+        /// The text.
         text: String,
-        /// What would be accepted.
+        /// The accepted form.
         why: &'static str,
     },
 }
 
-/// The operator's secret: what the environment says, or what the data folder holds, where it is made if it is missing.
+/// Returns the operator's secret: `given` by the environment, or read from the data folder. Makes it if it is missing.
 ///
 /// # Errors
-/// It is too short, or cannot be read, made or kept.
+/// The secret is too short, or cannot be read, made or written.
 pub fn operator_secret(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<Secret, ConfigError> {
-    let (secret, place) = kept_secret(folder, (OPERATOR_SECRET_VARIABLE, given), OPERATOR_SECRET_FILE, mint)?;
+    let (secret, place) = stored_secret(folder, (OPERATOR_SECRET_VARIABLE, given), OPERATOR_SECRET_FILE, mint)?;
     let len = secret.expose().len();
     if len >= OPERATOR_SECRET_BYTES_MIN { Ok(secret) } else { Err(ConfigError::ShortSecret { place, len }) }
 }
 
-/// The key that signs checkpoints, found and made as the operator's secret is: the seed of an Ed25519 key (RFC 8032 §5.1.5) in
-/// 64 hexadecimal digits.
+/// Returns the key that signs checkpoints, found and made as the operator's secret is. It is the seed of an Ed25519 key
+/// (RFC 8032 §5.1.5) in 64 hexadecimal digits.
 ///
 /// # Errors
-/// It has another form, or cannot be read, made or kept.
+/// The key has another form, or cannot be read, made or written.
 pub fn log_key(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
-    read_key(kept_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?)
+    read_key(stored_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?)
 }
 
-/// As [`log_key`], where it is only looked for; none if there is none.
+/// Finds the key that signs checkpoints, as [`log_key`] does, without making one.
 ///
 /// # Errors
-/// It has another form, or cannot be read.
+/// The key has another form, or cannot be read.
 pub fn find_log_key(folder: &Path, given: Option<String>) -> Result<Option<LogKey>, ConfigError> {
     find_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE)?.map(read_key).transpose()
 }
 
-/// Makes a key that is to follow the one in the folder, in a file beside it.
+/// Makes the next key of a rotation, in a file beside the current one.
 ///
 /// # Errors
-/// It cannot be made or kept.
+/// The key cannot be made or written.
 pub fn make_next_log_key(folder: &Path, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
     remove_next_log_key(folder)?;
     let path = folder.join(NEXT_LOG_KEY_FILE);
@@ -110,18 +110,18 @@ pub fn make_next_log_key(folder: &Path, mint: &dyn Mint) -> Result<LogKey, Confi
     read_key((make_secret(path, mint)?, place))
 }
 
-/// Returns the key that is to follow the one in the folder, if there is one.
+/// Returns the next key of an unfinished rotation, if there is one.
 ///
 /// # Errors
-/// It has another form, or cannot be read.
+/// The key has another form, or cannot be read.
 pub fn find_next_log_key(folder: &Path) -> Result<Option<LogKey>, ConfigError> {
     find_secret(folder, (LOG_KEY_VARIABLE, None), NEXT_LOG_KEY_FILE)?.map(read_key).transpose()
 }
 
-/// Gives the key that is to follow the one in the folder its place.
+/// Replaces the current key by the next one.
 ///
 /// # Errors
-/// It cannot be kept there.
+/// The file cannot be renamed.
 pub fn put_next_log_key_in_place(folder: &Path) -> Result<(), ConfigError> {
     let path = folder.join(LOG_KEY_FILE);
     let replace =
@@ -129,10 +129,10 @@ pub fn put_next_log_key_in_place(folder: &Path) -> Result<(), ConfigError> {
     replace().map_err(|error| ConfigError::WriteSecret { path: path.clone(), error })
 }
 
-/// Removes the key that was to follow the one in the folder, if there is one.
+/// Removes the next key of an unfinished rotation, if there is one.
 ///
 /// # Errors
-/// It cannot be removed.
+/// The file cannot be removed.
 pub fn remove_next_log_key(folder: &Path) -> Result<(), ConfigError> {
     let path = folder.join(NEXT_LOG_KEY_FILE);
     match std::fs::remove_file(&path) {
@@ -145,7 +145,7 @@ fn read_key((secret, place): (Secret, String)) -> Result<LogKey, ConfigError> {
     seed(secret.expose()).map(|seed| LogKey::from_seed(&seed)).ok_or(ConfigError::LogKey(place))
 }
 
-/// The bytes of 64 hexadecimal digits.
+/// Parses 64 hexadecimal digits.
 fn seed(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     let mut seed = Zeroizing::new([0; 32]);
     let mut pairs = digits.as_bytes().chunks(2);
@@ -157,8 +157,8 @@ fn seed(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     pairs.next().is_none().then_some(seed)
 }
 
-/// A secret, and where it was found, or made.
-fn kept_secret(
+/// Returns a secret and its place. Makes it if it is missing.
+fn stored_secret(
     folder: &Path,
     given: (&str, Option<String>),
     file: &str,
@@ -172,7 +172,7 @@ fn kept_secret(
     Ok((make_secret(path, mint)?, place))
 }
 
-/// A secret, and where it was found: in a variable, or in a file of the folder.
+/// Finds a secret in a variable or a file, and returns it with its place.
 fn find_secret(
     folder: &Path,
     (variable, given): (&str, Option<String>),
@@ -183,9 +183,9 @@ fn find_secret(
     }
     let path = folder.join(file);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(kept) => {
+        Ok(stored) => {
             warn_if_shared(&path);
-            Ok(Some((Secret::new(kept.trim_end()), format!("`{}`", path.display()))))
+            Ok(Some((Secret::new(stored.trim_end()), format!("`{}`", path.display()))))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::ReadSecret { path, error }),
@@ -197,12 +197,12 @@ fn warn_if_shared(path: &Path) {
     if is_shared {
         let path = path.display();
         tracing::warn!(
-            "others than its owner may use the secret in `{path}`: make sure that nobody did, and `chmod 600` it"
+            "others than its owner may use the secret in `{path}`: check that nobody did, and run `chmod 600` on it"
         );
     }
 }
 
-/// The file stands there whole or not at all: half a secret would be a short one at the next start.
+/// Makes a secret and writes it atomically: half a secret would be a short one at the next start.
 fn make_secret(path: PathBuf, mint: &dyn Mint) -> Result<Secret, ConfigError> {
     let secret = Secret::make(mint)?;
     match write_private(&path, secret.expose()) {
@@ -211,10 +211,10 @@ fn make_secret(path: PathBuf, mint: &dyn Mint) -> Result<Secret, ConfigError> {
     }
 }
 
-/// A temporary file is made with mode 0600, and keeps it under its last name.
+/// Writes a file readable by its owner only: a temporary file has mode 0600, and keeps it when renamed.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
-    // Named as the log names its drafts, so that the next start removes one that a kill left behind.
+    // The log uses the same names for drafts, so the next start removes one that a kill left behind.
     let mut draft = tempfile::Builder::new().prefix(".tenure-").suffix(".draft").tempfile_in(folder)?;
     draft.as_file().try_lock()?;
     writeln!(draft, "{text}")?;
@@ -223,17 +223,17 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The address under which others reach the server: what it calls itself, whatever a request's `Host` says.
+/// The server's address from outside, used in links regardless of a request's `Host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// The address of a server that is reached where it listens.
+    /// Makes the base URL of a listening address.
     pub fn of(address: std::net::SocketAddr) -> Self {
         Self(format!("http://{address}"))
     }
 
-    /// The address, without a slash at its end.
+    /// Returns the URL, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }

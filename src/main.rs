@@ -1,8 +1,8 @@
-//! The `tenure` program: everything it does is behind its command line.
+//! The `tenure` program. The command line does everything.
 
 use std::process::ExitCode;
 
-/// Many small answers from a few threads are what this allocator is good at.
+/// mimalloc suits many small allocations from a few threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

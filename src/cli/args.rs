@@ -4,28 +4,29 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::client::Query;
-use super::when::When;
+use super::time_args::PointInTime;
 use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 
-/// As of when.
+/// The view that a question is about.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct AtArgs {
-    /// As of when: an instant (2026-03-01T09:30:00Z), a date (its midnight in UTC), or a revision (r17); now if left out
+    /// An instant (2026-03-01T09:30:00Z), a date (its midnight in UTC) or a revision (r17) to look back to; now if left
+    /// out
     #[arg(long, value_name = "WHEN")]
-    pub(super) at: Option<When>,
+    pub(super) at: Option<PointInTime>,
 }
 
 impl AtArgs {
-    /// The query that says so.
+    /// Returns the query parameter for the view.
     pub(super) fn query(self) -> Query {
         Query::default().with("at", self.at)
     }
 }
 
-/// Whether to go on without asking.
+/// The flag that skips the confirmation prompt.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct SureArgs {
-    /// Go on without being asked
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(super) yes: bool,
 }

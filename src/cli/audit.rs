@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use super::args::AtArgs;
 use super::client::Query;
+use super::entity_columns::{EVENT, REACH, WHO};
 use super::failure::Failure;
 use super::follow::follow;
-use super::kind::{EVENT, REACH, WHO};
-use super::names::Names;
+use super::names::EntityNames;
 use super::output::{Format, cell_text, remark};
 use super::session::{Session, has_more, items};
-use super::tenures::{self, Called, SpanArgs};
-use super::when::When;
+use super::tenures::{self, RowLabel, SpanArgs};
+use super::time_args::PointInTime;
 
 const ACCESS: [&str; 2] = ["audit", "access"];
 
@@ -61,23 +61,23 @@ pub(super) struct EventsArgs {
     after: Option<u64>,
     /// Only events at or after this: an instant, or a date (its midnight in UTC)
     #[arg(long, value_name = "WHEN")]
-    from: Option<When>,
+    from: Option<PointInTime>,
     /// Only events before this: an instant, or a date (its midnight in UTC)
     #[arg(long, value_name = "WHEN")]
-    until: Option<When>,
-    /// How many events to show, the oldest first
+    until: Option<PointInTime>,
+    /// The number of events to show, oldest first
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Show all of them
+    /// Show all events
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Show all of them, and those that come, until Ctrl-C; as JSON, one event a line
+    /// Show all events, then new ones as they happen, until Ctrl-C; with JSON, one event a line
     #[arg(long, short, conflicts_with_all = ["limit", "all"])]
     follow: bool,
 }
 
 impl WhoArgs {
-    /// What is asked, and of which list.
+    /// Returns the path of the list and the query.
     pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
         let query = self.at.query().with("environment", Some(&self.environment));
         question(session, query, &self.span)
@@ -85,7 +85,7 @@ impl WhoArgs {
 }
 
 impl ReachArgs {
-    /// What is asked, and of which list.
+    /// Returns the path of the list and the query.
     pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
         let query = self.at.query().with("principal", Some(&self.principal));
         question(session, query, &self.span)
@@ -93,13 +93,13 @@ impl ReachArgs {
 }
 
 fn question(session: &mut Session, query: Query, span: &SpanArgs) -> Result<([&'static str; 2], Query), Failure> {
-    if span.is_asked()? { Ok((tenures::TENURES, span.query(session, query)?)) } else { Ok((ACCESS, query)) }
+    if span.is_given()? { Ok((tenures::TENURES, span.query(session, query)?)) } else { Ok((ACCESS, query)) }
 }
 
 pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> {
     let query = args.at.query().with("environment", Some(&args.environment));
-    if args.span.is_asked()? {
-        let list = tenures::show(session, query, &args.span, Called::ByPrincipal)?;
+    if args.span.is_given()? {
+        let list = tenures::show(session, query, &args.span, RowLabel::ByPrincipal)?;
         return show_view(session, &list);
     }
     let list = session.get_all(&ACCESS, &query)?;
@@ -111,8 +111,8 @@ pub(super) fn who(session: &mut Session, args: &WhoArgs) -> Result<(), Failure> 
 
 pub(super) fn reach(session: &mut Session, args: &ReachArgs) -> Result<(), Failure> {
     let query = args.at.query().with("principal", Some(&args.principal));
-    if args.span.is_asked()? {
-        let list = tenures::show(session, query, &args.span, Called::ByEnvironment)?;
+    if args.span.is_given()? {
+        let list = tenures::show(session, query, &args.span, RowLabel::ByEnvironment)?;
         return show_view(session, &list);
     }
     let list = session.get_all(&ACCESS, &query)?;
@@ -120,7 +120,7 @@ pub(super) fn reach(session: &mut Session, args: &ReachArgs) -> Result<(), Failu
     show_view(session, &list)
 }
 
-/// Names the view, so that the question can be asked again.
+/// Prints the instant and the revision of the view, so that the question can be repeated.
 pub(super) fn show_view(session: &mut Session, list: &Value) -> Result<(), Failure> {
     if session.out.format != Format::Table || list.get("revision").is_none() {
         return Ok(());
@@ -150,22 +150,22 @@ pub(super) fn events(session: &mut Session, args: &EventsArgs) -> Result<(), Fai
     session.out.flush()?;
     if has_more(&list) {
         let shown = items(&list).len();
-        remark(&format!("the first {shown} are shown: say `--all`, or a larger `--limit`, for more"));
+        remark(&format!("the first {shown} are shown: use `--all`, or a larger `--limit`, for more"));
     }
     Ok(())
 }
 
-/// Shows a list of events, in a table with names in the place of ids.
+/// Shows a list of events; tables have names in place of ids.
 fn show_events(session: &mut Session, list: &Value) -> Result<(), Failure> {
     let nothing = "nothing of the kind happened";
     if session.out.format != Format::Table || items(list).is_empty() {
         return session.show_list(list, &EVENT, nothing);
     }
-    let mut names = Names::default();
+    let mut names = EntityNames::default();
     for event in items(list) {
         names.learn(event);
     }
-    let names = names.overlaid_with(Names::of(session));
+    let names = names.overlaid_with(EntityNames::of(session));
     let events: Vec<Value> = items(list).iter().map(|event| names.put(event)).collect();
     let rows = EVENT.rows(session.out.format, &events);
     session.out.list(list, &rows, nothing)

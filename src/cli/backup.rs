@@ -9,9 +9,9 @@ use super::output::{Format, Output};
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 
-/// Copy a data folder's store into one file, also while it is being served
+/// Copy a data folder's store into one file, even while a server uses it
 ///
-/// The copy is whole: every change that was answered before the command began is in it. To restore it, put it into a new data
+/// The copy has every change that was acknowledged before the command began. To restore it, put it into a new data
 /// folder as `tenure.db`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {

@@ -1,11 +1,11 @@
-//! What made access begin, change or end, in words: an event with who made it and why, or the end of a grant.
+//! The causes of a change of access, as text: an event with its actor and reason, or the end of a grant.
 
 use serde_json::Value;
 
 use super::output::cell_text;
 use super::session::event_name;
 
-/// An event of the evidence, or an expiry: `grant.added by user:alice: OPS-41`.
+/// Describes an event of the evidence, or an expiry: `grant.added by user:alice: OPS-41`.
 pub(super) fn cause(cause: &Value) -> String {
     match cause.get("set_by") {
         Some(set_by) => with_why(&["the grant expired, as ", &cell_text(set_by, "actor"), " had set"].concat(), set_by),
@@ -25,7 +25,7 @@ fn with_why(what: &str, event: &Value) -> String {
     }
 }
 
-/// When it happened.
+/// Returns the time of a cause.
 pub(super) fn time(cause: &Value) -> String {
     let expiry = cell_text(cause, "expiry");
     if expiry.is_empty() { cell_text(cause, "time") } else { expiry }

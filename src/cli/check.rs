@@ -1,4 +1,4 @@
-//! `tenure check`: one question, one answer, and the answer's reasons.
+//! `tenure check`: one decision, with its reasons.
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::args::AtArgs;
 use super::causes::{cause, time};
 use super::failure::Failure;
-use super::layout::Line;
-use super::output::{Format, Rows, cell_text, columns};
+use super::layout::ListingLine;
+use super::output::{Format, OutputRows, cell_text, columns};
 use super::session::Session;
-use super::when::to_the_second;
+use super::time_args::to_the_second;
 use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
 
 /// The exit code of a denial.
@@ -20,16 +20,16 @@ const DENIED: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Who: `user:ID`, `service_user:NAME`, `task:ENV` (what runs in an environment), or `proxy_token:ID`
+    /// The subject: `user:ID`, `service_user:NAME`, `task:ENV` (a task that runs in an environment) or `proxy_token:ID`
     subject: Subject,
-    /// Does what: `read`, `read_logs`, `deploy`, `write`, `use`, `call`, `manage_members`, …
+    /// The action: `read`, `read_logs`, `deploy`, `write`, `use`, `call`, `manage_members`, …
     action: String,
-    /// To what: an environment, `TYPE:ID@ENV` for a resource in it (`secret:db-password@prod`), `TYPE:ID` for one whose
-    /// place is recorded (`TYPE:ID@` where the id holds an `@`), or `workspace`
+    /// The resource: an environment, `TYPE:ID@ENV` for a resource in it (`secret:db-password@prod`), `TYPE:ID` for a
+    /// placed one (`TYPE:ID@` if the id contains an `@`), or `workspace`
     resource: Resource,
     #[command(flatten)]
     at: AtArgs,
-    /// Say why: the role, the rule, and the events that the answer rests on
+    /// Show the role, the rule and the events that the answer rests on
     #[arg(long)]
     explain: bool,
 }
@@ -51,7 +51,7 @@ impl FromStr for Subject {
     }
 }
 
-/// What is acted on. `TYPE:ID@ENV`: the environment is what stands behind the last `@`; nothing there, and none is named.
+/// The resource of a check. In `TYPE:ID@ENV` the environment follows the last `@`; if it is empty, none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Resource {
     Workspace,
@@ -93,7 +93,7 @@ impl Resource {
     }
 }
 
-/// Asks, shows the answer, and gives 0 for allowed and 1 for denied.
+/// Requests a decision, shows it, and returns 0 for allowed and 1 for denied.
 pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode, Failure> {
     let workspace = session.workspace()?;
     let body = json!({
@@ -103,14 +103,14 @@ pub(super) fn check(session: &mut Session, args: &CheckArgs) -> Result<ExitCode,
     });
     let in_words = args.explain || session.out.format != Format::Json;
     let query = args.at.query().with("explain", in_words.then_some("true"));
-    let answer = session.post(&["access", "v1", "evaluation"], &query, &body)?;
-    let allowed = answer.get("decision").and_then(Value::as_bool);
+    let response = session.post(&["access", "v1", "evaluation"], &query, &body)?;
+    let allowed = response.get("decision").and_then(Value::as_bool);
     let allowed = allowed.ok_or_else(|| Failure::server("the server's answer holds no decision"))?;
     match session.out.format {
-        Format::Json | Format::Html => session.out.json(&answer)?,
-        Format::Csv => session.out.csv(&row(allowed, &answer))?,
+        Format::Json | Format::Html => session.out.json(&response)?,
+        Format::Csv => session.out.csv(&row(allowed, &response))?,
         Format::Table => {
-            let context = answer.get("context").filter(|context| context.is_object());
+            let context = response.get("context").filter(|context| context.is_object());
             let why = context.filter(|_| !args.explain && !allowed).and_then(|context| context.pointer("/reasons/0"));
             let why = why.and_then(Value::as_str).map_or_else(String::new, |why| format!(": {why}"));
             session.out.verdict(allowed, word(allowed), &to_the_second(&why))?;
@@ -124,10 +124,10 @@ const fn word(allowed: bool) -> &'static str {
     if allowed { "allowed" } else { "denied" }
 }
 
-fn row(allowed: bool, answer: &Value) -> Rows {
-    let context = answer.get("context").unwrap_or(&Value::Null);
+fn row(allowed: bool, response: &Value) -> OutputRows {
+    let context = response.get("context").unwrap_or(&Value::Null);
     let field = |name| cell_text(context, name);
-    Rows {
+    OutputRows {
         columns: columns!["" = "decision", "" = "role", "" = "required", "" = "rule", "" = "revision", "" = "at"]
             .into(),
         rows: vec![vec![
@@ -141,7 +141,7 @@ fn row(allowed: bool, answer: &Value) -> Rows {
     }
 }
 
-/// Shows what an explained answer says of itself: why, by which rule, and what happened before.
+/// Shows the explanation of a decision: the reasons, the rule and the events.
 fn explain(session: &mut Session, context: Option<&Value>) -> Result<(), Failure> {
     let Some(context) = context else { return Ok(()) };
     let field = |name| cell_text(context, name);
@@ -156,7 +156,7 @@ fn explain(session: &mut Session, context: Option<&Value>) -> Result<(), Failure
     }
     session.out.line("")?;
     session.out.heading("what it rests on:")?;
-    let line = |event: &Value| Line::entry([cell_text(event, "revision"), time(event), cause(event)]);
+    let line = |event: &Value| ListingLine::entry([cell_text(event, "revision"), time(event), cause(event)]);
     session.out.listing(&evidence.iter().map(line).collect::<Vec<_>>())
 }
 

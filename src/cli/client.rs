@@ -15,32 +15,32 @@ use super::failure::Failure;
 use crate::http::response::escaped;
 use crate::service::mint::Secret;
 
-/// How long a whole answer may take. The longest questions go over years of a big workspace.
+/// The timeout of a whole response. The longest questions cover years of a large workspace.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long a live stream may be silent: several of its heartbeats.
+/// The maximum silence of a live stream: several of its heartbeats.
 const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long it may take to reach the server.
+/// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer that is read, in bytes.
+/// The largest response that is read, in bytes.
 pub(super) const ANSWER_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 
-/// What follows the `?` of a request.
+/// The query string of a request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(Cow<'static, str>, String)>);
 
 impl Query {
-    /// The same with one more parameter, if there is a value for it.
+    /// Adds a parameter, if there is a value for it.
     pub(super) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.0.extend(value.map(|value| (name.into(), value.to_string())));
         self
     }
 
-    /// A query of these names and values.
+    /// Makes a query of names and values.
     pub(super) fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// The names and values.
+    /// Returns the names and values.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
     }
@@ -55,7 +55,7 @@ impl Query {
     }
 }
 
-/// A server, and who asks it.
+/// A connection to a server, with a credential.
 #[derive(Clone)]
 pub(super) struct Client {
     agent: ureq::Agent,
@@ -64,7 +64,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Asks the server at `url` as the holder of a credential.
+    /// Makes a client for the server at `url`, with a credential.
     pub(super) fn new(url: &str, id: &str, secret: &Secret) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         let mut config = ureq::Agent::config_builder()
@@ -87,10 +87,10 @@ impl Client {
         Request::builder().method(method).uri(url).header("authorization", self.authorization.as_str())
     }
 
-    /// Asks for a live stream, from after the message of an id on; none if nothing more can come.
+    /// Opens a live stream after the message with the id `last`. Returns none if the stream has ended for good.
     ///
     /// # Errors
-    /// The server said no, or cannot be reached.
+    /// The server refused, or cannot be reached.
     pub(super) fn follow(
         &self,
         path: &str,
@@ -102,21 +102,21 @@ impl Client {
         let request = request.body(()).map_err(|error| self.no_request(&error))?;
         let request = self.agent.configure_request(request).timeout_global(None);
         let request = request.timeout_recv_response(Some(ANSWER_TIMEOUT)).timeout_per_read(Some(SILENCE_TIMEOUT));
-        let mut answer = self.agent.run(request.build()).map_err(|error| self.no_answer(&error))?;
-        match answer.status() {
-            StatusCode::OK => Ok(Some(answer.into_body().into_reader())),
+        let mut response = self.agent.run(request.build()).map_err(|error| self.no_response(&error))?;
+        match response.status() {
+            StatusCode::OK => Ok(Some(response.into_body().into_reader())),
             StatusCode::NO_CONTENT => Ok(None),
             status => {
-                let said = answer.body_mut().read_to_string().unwrap_or_default();
+                let said = response.body_mut().read_to_string().unwrap_or_default();
                 Err(refused(status.as_u16(), &serde_json::from_str(&said).unwrap_or_default()))
             }
         }
     }
 
-    /// Asks, and gives the answer.
+    /// Sends a request and returns the JSON of the response.
     ///
     /// # Errors
-    /// The server said no, cannot be reached, or did not answer in JSON.
+    /// The server refused, cannot be reached, or did not answer in JSON.
     pub(super) fn send(
         &self,
         method: Method,
@@ -124,29 +124,29 @@ impl Client {
         query: &Query,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let mut answer = self.exchange(method, path, query, None, body)?;
-        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-        let text = text.map_err(|error| self.no_answer(&error))?;
-        let status = answer.status();
+        let mut response = self.exchange(method, path, query, None, body)?;
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|error| self.no_response(&error))?;
+        let status = response.status();
         match serde_json::from_str(&text) {
-            Ok(answer) if status.is_success() => Ok(answer),
+            Ok(response) if status.is_success() => Ok(response),
             Err(_) if status.is_success() && text.is_empty() => Ok(Value::Null),
-            answer if !status.is_success() => Err(refused(status.as_u16(), &answer.unwrap_or_default())),
+            response if !status.is_success() => Err(refused(status.as_u16(), &response.unwrap_or_default())),
             _ => Err(Failure::server(format!("`{}` did not answer in JSON: is it a tenure server?", self.url))),
         }
     }
 
-    /// Asks for an answer in a form of which nothing has to be understood.
+    /// Requests a response in any media type, without parsing it.
     ///
     /// # Errors
-    /// The server said no, or cannot be reached.
+    /// The server refused, or cannot be reached.
     pub(super) fn open(&self, path: &str, query: &Query, accept: &str) -> Result<Response<Body>, Failure> {
-        let mut answer = self.exchange(Method::GET, path, query, Some(accept), None)?;
-        let status = answer.status();
+        let mut response = self.exchange(Method::GET, path, query, Some(accept), None)?;
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let text = answer.body_mut().read_to_string().unwrap_or_default();
+        let text = response.body_mut().read_to_string().unwrap_or_default();
         Err(refused(status.as_u16(), &serde_json::from_str(&text).unwrap_or_default()))
     }
 
@@ -169,7 +169,7 @@ impl Client {
                 request.body(body.to_string()).map(|request| self.agent.run(request))
             }
         };
-        sent.map_err(|error| self.no_request(&error))?.map_err(|error| self.no_answer(&error))
+        sent.map_err(|error| self.no_request(&error))?.map_err(|error| self.no_response(&error))
     }
 
     fn no_request(&self, error: &ureq::http::Error) -> Failure {
@@ -179,7 +179,7 @@ impl Client {
         ))
     }
 
-    fn no_answer(&self, error: &ureq::Error) -> Failure {
+    fn no_response(&self, error: &ureq::Error) -> Failure {
         let why = match error {
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
@@ -191,9 +191,9 @@ impl Client {
     }
 }
 
-fn refused(status: u16, answer: &Value) -> Failure {
-    let code = answer.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let detail = match answer.get("detail") {
+fn refused(status: u16, response: &Value) -> Failure {
+    let code = response.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let detail = match response.get("detail") {
         Some(Value::String(detail)) => detail.clone(),
         _ => format!("the server answered with status {status}"),
     };

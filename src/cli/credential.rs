@@ -1,36 +1,37 @@
-//! `tenure token`, `tenure proxy-token` and `tenure access-key`: what people and programs prove themselves with.
+//! `tenure token`, `tenure proxy-token` and `tenure access-key`: the credentials of people and programs.
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::args::{AtArgs, access_key_roles};
+use super::entity_columns::{ACCESS_KEY, PROXY_TOKEN, TOKEN};
 use super::environment::expiry;
 use super::failure::Failure;
-use super::kind::{ACCESS_KEY, PROXY_TOKEN, TOKEN};
 use super::session::{ChangeArgs, Session};
-use super::when::Moment;
+use super::time_args::InstantArg;
 use super::workspace::fields;
 
-/// Until when a credential is good.
+/// The expiry of a credential.
 #[derive(Debug, Args)]
 pub(super) struct ExpiryArgs {
-    /// Until when: an instant, or a date (its midnight in UTC); if left out, for good, or until the token you ask with ends
+    /// The expiry: an instant, or a date (its midnight in UTC); if left out, never, or the expiry of the token that you
+    /// use
     #[arg(long, value_name = "INSTANT")]
-    expires_at: Option<Moment>,
+    expires_at: Option<InstantArg>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// List the live tokens
     List(AtArgs),
-    /// Make a token for yourself, a member or a service user
+    /// Issue a token for yourself, a member or a service user
     #[command(group(ArgGroup::new("holder").required(true).args(["user", "service_user"])))]
     Issue {
-        /// The member who is to hold it
+        /// The member who will hold it
         #[arg(long, value_name = "USER")]
         user: Option<String>,
-        /// The service user that is to hold it, by name or id
+        /// The service user that will hold it, by name or id
         #[arg(long, value_name = "NAME")]
         service_user: Option<String>,
         #[command(flatten)]
@@ -38,9 +39,9 @@ pub(super) enum TokenCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Take a token back
+    /// Revoke a token
     Revoke {
-        /// Its id
+        /// The id
         token: String,
         #[command(flatten)]
         change: ChangeArgs,
@@ -67,9 +68,9 @@ pub(super) fn token(session: &mut Session, command: TokenCommand) -> Result<(), 
 pub(super) enum ProxyTokenCommand {
     /// List the live proxy tokens
     List(AtArgs),
-    /// Make a proxy token: scoped to environments while RBAC is on, workspace-wide while it is off
+    /// Create a proxy token: scoped to environments while RBAC is on, workspace-wide while it is off
     Create {
-        /// An environment that it is valid for; may be repeated, and is required while RBAC is on
+        /// An environment that it is valid for; may be repeated; required while RBAC is on
         #[arg(long = "environment", short, value_name = "ENV")]
         environments: Vec<String>,
         #[command(flatten)]
@@ -77,18 +78,18 @@ pub(super) enum ProxyTokenCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Make a scoped proxy token valid for these environments, and for no others
+    /// Make a scoped proxy token valid for exactly these environments
     Scope {
-        /// Its id
+        /// The id
         proxy_token: String,
-        /// The environments, by name or id; none: it is valid nowhere
+        /// The environments, by name or id; if there are none, it is valid nowhere
         environments: Vec<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Take a proxy token back
+    /// Revoke a proxy token
     Revoke {
-        /// Its id
+        /// The id
         proxy_token: String,
         #[command(flatten)]
         change: ChangeArgs,
@@ -120,11 +121,11 @@ pub(super) fn proxy_token(session: &mut Session, command: ProxyTokenCommand) -> 
 pub(super) enum AccessKeyCommand {
     /// List the live access keys
     List(AtArgs),
-    /// Make an access key
+    /// Issue an access key
     Issue {
-        /// What it is for
+        /// A label that says its purpose
         label: String,
-        /// What it may ask for: decisions, or everything the audit offers
+        /// The permissions: decisions only, or everything that the audit offers
         #[arg(long, value_parser = access_key_roles())]
         role: String,
         #[command(flatten)]
@@ -132,9 +133,9 @@ pub(super) enum AccessKeyCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Take an access key back
+    /// Revoke an access key
     Revoke {
-        /// Its id
+        /// The id
         access_key: String,
         #[command(flatten)]
         change: ChangeArgs,

@@ -1,13 +1,13 @@
-//! `tenure credentials`: what credentials were live, and what each could do.
+//! `tenure credentials`: the live credentials, and the permissions of each.
 
 use clap::Args;
 use serde_json::Value;
 
 use super::args::AtArgs;
 use super::client::Query;
+use super::entity_columns::named;
 use super::failure::Failure;
-use super::kind::named;
-use super::layout::Line;
+use super::layout::ListingLine;
 use super::output::{Format, cell_text};
 use super::session::{Session, items};
 
@@ -15,7 +15,7 @@ const CREDENTIALS: [&str; 2] = ["audit", "credentials"];
 
 #[derive(Debug, Args)]
 pub(super) struct CredentialsArgs {
-    /// Only what this actor issued: `user:ID` or `operator`
+    /// Only credentials issued by this actor: `user:ID` or `operator`
     #[arg(long, value_name = "ACTOR")]
     issued_by: Option<String>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct CredentialsArgs {
 }
 
 impl CredentialsArgs {
-    /// What is asked, and of which list.
+    /// Returns the path of the list and the query.
     pub(super) fn question(&self) -> ([&'static str; 2], Query) {
         (CREDENTIALS, self.at.query().with("issued_by", self.issued_by.as_ref()))
     }
@@ -41,7 +41,7 @@ pub(super) fn credentials(session: &mut Session, args: &CredentialsArgs) -> Resu
     if items(&list).is_empty() {
         session.out.line("there was no live credential")?;
     }
-    session.out.listing(&told(items(&list)))?;
+    session.out.listing(&listing_lines(items(&list)))?;
     super::audit::show_view(session, &list)
 }
 
@@ -55,20 +55,20 @@ pub(super) fn count_issued_by(session: &mut Session, user: &str) -> Result<usize
     Ok(items(&list).iter().filter(|row| cell_text(row, "holder") != member).count())
 }
 
-/// The credentials under who holds them, those of one kind and holder together.
-fn told(rows: &[Value]) -> Vec<Line> {
-    let mut groups: Vec<(String, Vec<Line>)> = Vec::new();
+/// Groups credentials by kind and holder.
+fn listing_lines(rows: &[Value]) -> Vec<ListingLine> {
+    let mut groups: Vec<(String, Vec<ListingLine>)> = Vec::new();
     for row in rows {
-        let (holder, line) = (holder(row), Line::entry([cell_text(row, "id"), terms(row)]));
+        let (holder, line) = (holder(row), ListingLine::entry([cell_text(row, "id"), terms(row)]));
         match groups.iter_mut().find(|(known, _)| *known == holder) {
             Some((_, lines)) => lines.push(line),
             None => groups.push((holder, vec![line])),
         }
     }
-    groups.into_iter().flat_map(|(holder, lines)| std::iter::once(Line::Heading(holder)).chain(lines)).collect()
+    groups.into_iter().flat_map(|(holder, lines)| std::iter::once(ListingLine::Heading(holder)).chain(lines)).collect()
 }
 
-/// Whose it is, or what kind, with what that can do.
+/// Describes the holder of a credential, or its kind and permissions.
 fn holder(row: &Value) -> String {
     let field = |name| cell_text(row, name);
     match field("kind").as_str() {
@@ -97,7 +97,7 @@ fn or(text: &str, otherwise: &str) -> String {
     if text.is_empty() { otherwise.to_owned() } else { text.replace(' ', ", ") }
 }
 
-/// When it was made, by whom, until when it is good, and when it was used.
+/// Describes the issue, the expiry and the last use of a credential.
 fn terms(row: &Value) -> String {
     let field = |name| cell_text(row, name);
     let label = field("label");
@@ -129,8 +129,8 @@ mod tests {
             "issued_at": "then", "expires_at": "soon" });
         let scoped = json!({ "kind": "proxy_token", "id": "prx_1", "scope": "scoped", "environment_names": ["a", "b"],
             "issued_by": "user:al", "issued_at": "then" });
-        let entry = |id: &str, words: &str| Line::entry([id.to_owned(), words.to_owned()]);
-        let heading = |text: &str| Line::Heading(text.to_owned());
+        let entry = |id: &str, words: &str| ListingLine::entry([id.to_owned(), words.to_owned()]);
+        let heading = |text: &str| ListingLine::Heading(text.to_owned());
         let expected = [
             heading("API tokens of user:al, an owner"),
             entry("tok_1", "made then by operator, never expires, last used today"),
@@ -140,6 +140,6 @@ mod tests {
             heading("proxy tokens for web functions in a, b"),
             entry("prx_1", "made then by user:al, never expires"),
         ];
-        assert_eq!(told(&[token("tok_1"), key, token("tok_2"), scoped]), expected);
+        assert_eq!(listing_lines(&[token("tok_1"), key, token("tok_2"), scoped]), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `tenure diff`: who gained and who lost what between two instants, and by which events.
+//! `tenure diff`: the access gained and lost between two instants, with the events that caused it.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::causes::{cause, time};
 use super::client::Query;
 use super::failure::Failure;
-use super::layout::Line;
+use super::layout::ListingLine;
 use super::output::{Format, cell_text};
 use super::session::{Session, items};
+use super::time_args::PointInTime;
 use super::what_if::change_words;
-use super::when::When;
 
-/// The most events that are told of a change; the newest ones.
+/// The maximum number of events shown for a change; the newest ones.
 const EVENTS_MAX: usize = 3;
 const DIFF: [&str; 2] = ["audit", "diff"];
 
@@ -23,10 +23,10 @@ const DIFF: [&str; 2] = ["audit", "diff"];
 pub(super) struct DiffArgs {
     /// The earlier of the two: an instant, a date (its midnight in UTC), or a revision
     #[arg(long, value_name = "WHEN")]
-    from: When,
+    from: PointInTime,
     /// The later of the two; now if left out
     #[arg(long, value_name = "WHEN")]
-    until: Option<When>,
+    until: Option<PointInTime>,
     /// Only this environment, by name or id
     #[arg(long, value_name = "ENV")]
     environment: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct DiffArgs {
 }
 
 impl DiffArgs {
-    /// What is asked, and of which list.
+    /// Returns the path of the list and the query.
     pub(super) fn question(&self, session: &mut Session) -> Result<([&'static str; 2], Query), Failure> {
         let from = session.instant(self.from)?;
         let until = self.until.map(|when| session.instant(when)).transpose()?;
@@ -62,7 +62,7 @@ pub(super) fn diff(session: &mut Session, args: &DiffArgs) -> Result<(), Failure
     if changes.is_empty() {
         session.out.line("nobody's access is another one")?;
     }
-    session.out.listing(&changes.iter().flat_map(told).collect::<Vec<_>>())?;
+    session.out.listing(&changes.iter().flat_map(listing_lines).collect::<Vec<_>>())?;
     for line in tallies(changes) {
         session.out.line(&line)?;
     }
@@ -70,8 +70,8 @@ pub(super) fn diff(session: &mut Session, args: &DiffArgs) -> Result<(), Failure
     session.out.words(&format!("from {from} until {until}"))
 }
 
-/// A change with the events behind it.
-fn told(change: &Value) -> Vec<Line> {
+/// Describes a change and the events behind it.
+fn listing_lines(change: &Value) -> Vec<ListingLine> {
     let [(_, principal), (_, before), (_, after)] = change_words(change);
     let place = place(change);
     let heading = match (before.as_str(), after.as_str()) {
@@ -83,9 +83,9 @@ fn told(change: &Value) -> Vec<Line> {
     let total = change.get("events_total").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
     let shown = events.get(events.len().saturating_sub(EVENTS_MAX)..).unwrap_or(events);
     let unsaid = total.unwrap_or(events.len()).saturating_sub(shown.len());
-    let earlier = (unsaid > 0).then(|| Line::entry(["…".to_owned(), format!("{unsaid} before that")]));
-    let shown = shown.iter().map(|event| Line::entry([time(event), cause(event)]));
-    std::iter::once(Line::Heading(heading)).chain(earlier).chain(shown).collect()
+    let earlier = (unsaid > 0).then(|| ListingLine::entry(["…".to_owned(), format!("{unsaid} before that")]));
+    let shown = shown.iter().map(|event| ListingLine::entry([time(event), cause(event)]));
+    std::iter::once(ListingLine::Heading(heading)).chain(earlier).chain(shown).collect()
 }
 
 fn place(change: &Value) -> String {
@@ -95,7 +95,7 @@ fn place(change: &Value) -> String {
     }
 }
 
-/// How many gained and lost in each environment.
+/// Counts who gained and lost access in each environment.
 fn tallies(changes: &[Value]) -> Vec<String> {
     let mut tallies: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for change in changes {
@@ -121,13 +121,13 @@ mod tests {
         let event = json!({ "type": "grant.added.v1", "actor": "user:alice", "time": "then" });
         let change = json!({ "principal": "user:bob", "principal_name": "bob", "environment": "env_1",
             "environment_name": "prod", "before": null, "after": "viewer", "events": [event], "events_total": 7 });
-        let entry = |cells: [&str; 2]| Line::entry(cells.map(str::to_owned));
+        let entry = |cells: [&str; 2]| ListingLine::entry(cells.map(str::to_owned));
         let expected = vec![
-            Line::Heading("user:bob gained viewer in prod".to_owned()),
+            ListingLine::Heading("user:bob gained viewer in prod".to_owned()),
             entry(["…", "6 before that"]),
             entry(["then", "grant.added by user:alice"]),
         ];
-        assert_eq!(told(&change), expected);
+        assert_eq!(listing_lines(&change), expected);
         assert_eq!(tallies(&[change]), ["prod: 1 gained, 0 lost"]);
     }
 }

@@ -1,28 +1,29 @@
-//! `tenure environment` and `tenure grant`: what there is to have access to, and who was given it.
+//! `tenure environment` and `tenure grant`: environments, and the roles granted in them.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::args::{AtArgs, environment_roles};
+use super::entity_columns::{ENVIRONMENT, GRANT};
 use super::failure::Failure;
-use super::kind::{ENVIRONMENT, GRANT};
 use super::session::{ChangeArgs, Session};
-use super::when::Moment;
+use super::time_args::InstantArg;
 use super::workspace::fields;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EnvironmentCommand {
     /// List the environments
     List(AtArgs),
-    /// Make an environment
+    /// Create an environment
     ///
-    /// A restricted one is never open for a moment: its default role and first grants come with it.
+    /// A restricted environment is restricted from its creation: its default role and first grants are part of the same
+    /// command.
     #[command(
         after_help = "Example:\n  tenure environment create --restricted prod --grant service_user:ci=contributor"
     )]
     Create {
-        /// Its name
+        /// The name
         name: String,
         /// Restrict it: members and service users without a grant get the default role (RBAC must be on)
         #[arg(long)]
@@ -32,11 +33,11 @@ pub(super) enum EnvironmentCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Give an environment another name
+    /// Rename an environment
     Rename {
         /// The environment, by name or id
         environment: String,
-        /// The name from now on
+        /// The new name
         name: String,
         #[command(flatten)]
         change: ChangeArgs,
@@ -57,7 +58,8 @@ pub(super) enum EnvironmentCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// End an environment, with its grants, its place in the scopes of proxy tokens, and the placements of resources in it
+    /// Delete an environment, with its grants, its place in the scopes of proxy tokens, and the placements of resources
+    /// in it
     Delete {
         /// The environment, by name or id
         environment: String,
@@ -66,18 +68,18 @@ pub(super) enum EnvironmentCommand {
     },
 }
 
-/// What a restricted environment gives, and to whom.
+/// The default role and the first grants of a restricted environment.
 #[derive(Debug, Args)]
 pub(super) struct RestrictionArgs {
-    /// What those without a grant get; `viewer` if left out, and `no_access` makes it private
+    /// The role of members and service users without a grant; `viewer` if left out, and `no_access` makes it private
     #[arg(long, value_name = "ROLE", value_parser = environment_roles())]
     default_role: Option<String>,
-    /// A grant that comes with it, such as `user:bob=contributor`; may be repeated
+    /// A grant in it, such as `user:bob=contributor`; may be repeated
     #[arg(long = "grant", value_name = "PRINCIPAL=ROLE")]
     grants: Vec<GrantSpec>,
 }
 
-/// `PRINCIPAL=ROLE`.
+/// A grant, written `PRINCIPAL=ROLE`.
 #[derive(Debug, Clone)]
 struct GrantSpec {
     principal: String,
@@ -142,7 +144,7 @@ pub(super) enum GrantCommand {
         #[command(flatten)]
         at: AtArgs,
     },
-    /// Give a principal a role in a restricted environment, in place of the one they had there
+    /// Give a principal a role in a restricted environment; replaces the role that they had there
     #[command(
         after_help = "Example:\n  tenure grant set prod user:bob contributor --expires-at 2026-12-31 --reason SEC-142"
     )]
@@ -154,16 +156,16 @@ pub(super) enum GrantCommand {
         /// The role
         #[arg(value_parser = environment_roles())]
         role: String,
-        /// Until when: an instant, or a date (its midnight in UTC); for good if left out
+        /// The expiry: an instant, or a date (its midnight in UTC); never if left out
         #[arg(long, value_name = "INSTANT")]
-        expires_at: Option<Moment>,
-        /// For good, also in place of a grant that has an end
+        expires_at: Option<InstantArg>,
+        /// Never expire, even if the grant that it replaces does
         #[arg(long, conflicts_with = "expires_at")]
         no_expiry: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Take a grant back
+    /// Revoke a grant
     Revoke {
         /// The environment, by name or id
         environment: String,
@@ -174,7 +176,7 @@ pub(super) enum GrantCommand {
     },
 }
 
-/// Says how the command line says that a grant never ends.
+/// Adds the flags for an expiry to the server's refusal of a grant without one.
 fn ask_for_end(failure: Failure) -> Failure {
     match failure {
         Failure::Refused { status, code, detail } if code == "expiry_required" => {
@@ -185,8 +187,8 @@ fn ask_for_end(failure: Failure) -> Failure {
     }
 }
 
-/// An expiry as a field of a body.
-pub(super) fn expiry(expires_at: Option<Moment>) -> (&'static str, Option<Value>) {
+/// Returns an expiry as a field of a request body.
+pub(super) fn expiry(expires_at: Option<InstantArg>) -> (&'static str, Option<Value>) {
     ("expires_at", expires_at.map(|end| json!(end.0)))
 }
 

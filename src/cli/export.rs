@@ -1,4 +1,4 @@
-//! `tenure export`: a workspace's log as files, so that any static file server, or an unrelated tool, can take over.
+//! `tenure export`: a workspace's log as files, for any static file server or unrelated tool.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,8 @@ use crate::log::published::{self, FileError, KEY_FILE, KEYS_FILE, PublishedLog, 
 
 /// Write a workspace's log as files, with the verifier key beside it
 ///
-/// The files are those of C2SP tlog-tiles: `checkpoint`, `tile/…` and `tile/entries/…`, and `key`. They can be served as they
-/// are, and verified with `tenure verify` or any tool that knows that layout.
+/// The files are those of C2SP tlog-tiles: `checkpoint`, `tile/…`, `tile/entries/…`, and `key`. Any static file server
+/// can serve them. `tenure verify`, or any tool that knows the layout, verifies them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -45,17 +45,17 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), Failure> {
     out.flush()
 }
 
-/// A folder on its way: it is there under its name whole, or not at all.
+/// A new folder under a temporary name. It gets its final name when it is complete.
 pub(super) struct Draft {
     folder: tempfile::TempDir,
     out: PathBuf,
 }
 
 impl Draft {
-    /// A new folder, beside where it will stand.
+    /// Makes a temporary folder beside the final place.
     ///
     /// # Errors
-    /// Something has the name, or the folder above cannot be written.
+    /// The name is taken, or the parent folder cannot be written.
     pub(super) fn of(out: &Path) -> Result<Self, Failure> {
         let failed = |error| Failure::file("make", out, error);
         let out = std::path::absolute(out).map_err(failed)?;
@@ -70,7 +70,7 @@ impl Draft {
         Ok(Self { folder, out })
     }
 
-    /// Where it stands so far.
+    /// Returns the temporary path.
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -85,7 +85,7 @@ impl Draft {
         write().map_err(|error| Failure::file("write", &self.out.join(path), error))
     }
 
-    /// Writes the files of a log of this size, under a prefix.
+    /// Writes the files of a log of `size` events, under a prefix.
     pub(super) fn write_log(&self, prefix: &str, log: &dyn PublishedLog, size: u64) -> Result<(), Failure> {
         for path in published::paths(size) {
             let bytes = log.file(&path).map_err(|error| not_had(&path, &error))?;
@@ -94,7 +94,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Writes the records of which key of a log followed which, under a prefix, if there are any.
+    /// Writes the records of key rotations, if there are any, under a prefix.
     pub(super) fn write_keys(&self, prefix: &str, log: &dyn PublishedLog) -> Result<(), Failure> {
         match log.file(KEYS_FILE) {
             Ok(bytes) if !bytes.is_empty() => self.write(&format!("{prefix}{KEYS_FILE}"), &bytes),
@@ -103,17 +103,17 @@ impl Draft {
         }
     }
 
-    /// Gives it its name. Only its owner may read it, until they say otherwise.
+    /// Moves the folder to its final name. Its permissions stay those of a temporary folder: owner only.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let named = fs::rename(self.folder.path(), &self.out);
         named.map_err(|error| Failure::file("make", &self.out, error))?;
-        // The folder has another name now, and nothing is left to clean up.
+        // The folder was renamed, so there is nothing to clean up.
         let _ = self.folder.keep();
         Ok(())
     }
 }
 
-/// A file of a log that cannot be had.
+/// Describes a file of a log that cannot be read.
 pub(super) fn not_had(path: &str, error: &FileError) -> Failure {
-    Failure::usage(format!("`{path}` of the log cannot be had: {error}"))
+    Failure::usage(format!("`{path}` of the log cannot be read: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked.
+//! The errors of commands.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use crate::domain::rejection::Rejection;
 use crate::log::LogError;
 use crate::service::import::ImportError;
 
-/// What stopped a command.
+/// The reason that a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// Whoever read the output has seen enough: not an error.
+    /// The reader of the output closed it. The exit code stays 0.
     #[error("the output was closed")]
     Closed,
     /// The output cannot be written.
@@ -22,66 +22,66 @@ pub(super) enum Failure {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The stable name of the refusal; empty if the server gave none.
+        /// The stable code of the refusal; empty if the server gave none.
         code: String,
-        /// What is wrong, in the server's words.
+        /// The server's explanation.
         detail: String,
     },
-    /// The server could not be asked, or what it said cannot be understood.
+    /// The server cannot be reached, or its response cannot be parsed.
     #[error("{0}")]
     Server(String),
-    /// What was asked for cannot be done as it was asked.
+    /// The command cannot be run with these arguments.
     #[error("{0}")]
     Usage(String),
     /// A file cannot be read or written.
     #[error("cannot {what} `{path}`: {error}")]
     File {
-        /// What was tried.
+        /// The operation, such as `read`.
         what: &'static str,
-        /// On which file.
+        /// The path of the file.
         path: String,
-        /// What came of it.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// A history cannot be imported.
     #[error("`{file}` was not imported: {error}")]
     Import {
-        /// Which one.
+        /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         error: ImportError,
     },
-    /// The server cannot be started as it is configured.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The log cannot be opened, read or written.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A text is not accepted.
+    /// A name, id or reason is invalid.
     #[error(transparent)]
     Text(#[from] InvalidText),
-    /// A rule said no.
+    /// A rule of the domain rejected the command.
     #[error(transparent)]
     Rejected(#[from] Rejection),
 }
 
 impl Failure {
-    /// A request that makes no sense as it is.
+    /// Makes an error about the arguments.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
     }
 
-    /// A server that cannot be understood.
+    /// Makes an error about the server.
     pub(super) fn server(message: impl Into<String>) -> Self {
         Self::Server(message.into())
     }
 
-    /// What to do with a file failed.
+    /// Makes an error about a file.
     pub(super) fn file(what: &'static str, path: &std::path::Path, error: io::Error) -> Self {
         Self::File { what, path: path.display().to_string(), error }
     }
 
-    /// What to do about it, where the message alone does not say.
+    /// Returns advice, where the message alone does not say what to do.
     pub(super) const fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Refused { status: 401, .. } => Some(
@@ -92,7 +92,7 @@ impl Failure {
     }
 }
 
-/// What goes wrong with the output; a closed pipe is how a reader says that it has seen enough.
+/// Converts an error of the output. A closed pipe means that the reader stopped.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Output(error) }

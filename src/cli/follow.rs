@@ -1,6 +1,6 @@
-//! `tenure events --follow`: the log as it grows, read on after every break until someone has seen enough.
+//! `tenure events --follow`: the log as it grows. The client reconnects until it is stopped.
 //!
-//! One thread reads and waits; the main one writes whole rows and listens for Ctrl-C, so that no row is cut in two.
+//! One thread reads the stream; the main thread writes whole rows and handles Ctrl-C, so no row is cut in two.
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
@@ -9,41 +9,44 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::client::{Client, Query};
+use super::entity_columns::EVENT;
 use super::failure::Failure;
-use super::kind::EVENT;
-use super::names::Names;
+use super::names::EntityNames;
 use super::output::{Format, remark};
-use super::serve::{asked_to_stop, runtime};
+use super::serve::{runtime, stop_signal};
 use super::session::Session;
 use crate::log::EVENT_BYTES_MAX;
 
-/// How long to wait after a break; twice as long after each that follows at once, up to the longest.
+/// The pause before the first reconnection. It doubles after each failed attempt, up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// The longest line of a stream, in bytes: an event, and what stands before it.
+/// The longest line of a stream, in bytes: an event, and the field name before it.
 const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 1_024;
-/// How many events may wait to be shown.
+/// The capacity of the channel between the two threads, in events.
 const WAITING_MAX: usize = 64;
-/// How wide the columns of the table are at least: what comes later is not known when the first row is written.
+/// The minimum widths of the table's columns. Later rows are unknown when the first is written.
 const WIDTHS: &[usize] = &[8, 27, 24, 16, 32, 12, 0];
 
-/// What the reading thread tells.
-type Told = Result<String, Failure>;
+/// An event of the stream, or the error that ended it.
+type StreamedEvent = Result<String, Failure>;
 
-/// Shows the events that fit the query, those that are there and those that come, until there can be no more or the process
-/// is asked to stop.
+/// Shows the matching events, old and new, until the stream ends for good or the process is asked to stop.
 pub(super) fn follow(session: &mut Session, query: Query) -> Result<(), Failure> {
     let path = session.path(&["events"])?;
-    let names = if session.out.format == Format::Table { Names::of(session) } else { Names::default() };
-    let (tell, told) = mpsc::channel(WAITING_MAX);
-    let reading = Reading { client: session.client(), path, query, last: None, tell };
+    let names = if session.out.format == Format::Table { EntityNames::of(session) } else { EntityNames::default() };
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let reader = StreamReader { client: session.client(), path, query, last: None, events: sender };
     let no_thread = |error| Failure::server(format!("the system gave no thread: {error}"));
-    std::thread::Builder::new().spawn(move || reading.run()).map_err(no_thread)?;
-    runtime()?.block_on(show(session, names, told))
+    std::thread::Builder::new().spawn(move || reader.run()).map_err(no_thread)?;
+    runtime()?.block_on(show(session, names, receiver))
 }
 
-async fn show(session: &mut Session, mut names: Names, mut told: mpsc::Receiver<Told>) -> Result<(), Failure> {
-    let stop = asked_to_stop()?;
+async fn show(
+    session: &mut Session,
+    mut names: EntityNames,
+    mut events: mpsc::Receiver<StreamedEvent>,
+) -> Result<(), Failure> {
+    let stop = stop_signal()?;
     tokio::pin!(stop);
     let format = session.out.format;
     let columns = EVENT.rows(format, &[]);
@@ -52,7 +55,7 @@ async fn show(session: &mut Session, mut names: Names, mut told: mpsc::Receiver<
         session.out.flush()?;
         let event = tokio::select! {
             () = &mut stop => return Ok(()),
-            told = told.recv() => told,
+            received = events.recv() => received,
         };
         let Some(event) = event.transpose()? else { return Ok(()) };
         if format == Format::Json {
@@ -60,26 +63,26 @@ async fn show(session: &mut Session, mut names: Names, mut told: mpsc::Receiver<
             continue;
         }
         let event: Value = serde_json::from_str(&event)
-            .map_err(|error| Failure::server(format!("the server sent an event that is no JSON: {error}")))?;
+            .map_err(|error| Failure::server(format!("the server sent an event that is not JSON: {error}")))?;
         names.learn(&event);
         session.out.row(&EVENT.rows(format, &[names.put(&event)]), WIDTHS)?;
     }
 }
 
-/// What the reading thread owns.
-struct Reading {
+/// The state of the reading thread.
+struct StreamReader {
     client: Client,
     path: String,
     query: Query,
     last: Option<String>,
-    tell: mpsc::Sender<Told>,
+    events: mpsc::Sender<StreamedEvent>,
 }
 
-/// Nobody wants to be told any more.
-struct Unheard;
+/// The main thread dropped the receiver.
+struct ReceiverGone;
 
-impl Reading {
-    /// Reads until nothing more can come, something is wrong that will not pass, or nobody listens.
+impl StreamReader {
+    /// Reads until the stream ends for good, a permanent error occurs, or the receiver is dropped.
     fn run(mut self) {
         let (mut pause, mut opened) = (PAUSE_MIN, false);
         loop {
@@ -98,16 +101,17 @@ impl Reading {
                         remark(&format!("{failure}; trying again"));
                     }
                 }
-                // Whoever listened may have gone away.
-                Err(failure) => return drop(self.tell.blocking_send(Err(failure))),
+                // The receiver may be dropped already.
+                Err(failure) => return drop(self.events.blocking_send(Err(failure))),
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Tells of each event of a stream, until it breaks off. A message that is not whole will come again.
-    fn read(&mut self, mut stream: impl BufRead) -> Result<(), Unheard> {
+    /// Sends each event of a stream to the main thread, until the stream breaks off. An incomplete message is sent
+    /// again by the server.
+    fn read(&mut self, mut stream: impl BufRead) -> Result<(), ReceiverGone> {
         let (mut id, mut data) = (None, None);
         while let Some(line) = line(&mut stream) {
             if let Some(value) = line.strip_prefix("id: ") {
@@ -117,7 +121,7 @@ impl Reading {
             } else if line.is_empty() {
                 self.last = id.take().or(self.last.take());
                 if let Some(event) = data.take() {
-                    self.tell.blocking_send(Ok(event)).map_err(|_| Unheard)?;
+                    self.events.blocking_send(Ok(event)).map_err(|_| ReceiverGone)?;
                 }
             }
         }
@@ -125,7 +129,7 @@ impl Reading {
     }
 }
 
-/// The next whole line; none where the stream breaks off, or is no stream of this kind.
+/// Reads the next whole line; none if the stream breaks off or is no event stream.
 fn line(stream: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
@@ -134,7 +138,7 @@ fn line(stream: &mut impl BufRead) -> Option<String> {
     line.strip_suffix('\n').map(ToOwned::to_owned)
 }
 
-/// Whether what went wrong may be over when it is tried again.
+/// Returns whether a retry may succeed.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
         Failure::Refused { status, .. } => *status == 429 || *status >= 500,

@@ -1,7 +1,7 @@
 //! Files of lines, such as recorded histories and logs, from a path or standard input, compressed or not.
 //!
-//! Whoever gave the file away may have put anything into it. So a compressed file is unpacked as it is read, up to a limit,
-//! and a file that is no UTF-8 text is refused by its first bytes, with the name of what it is instead.
+//! The files are untrusted. A compressed file is unpacked as it is read, up to a limit. A file that is no UTF-8 text is
+//! refused by its first bytes, and the message names its real format.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -14,14 +14,14 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::failure::Failure;
 
-/// The name of standard input where a file is named.
+/// The file name that means standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
 /// The first bytes of a gzip file (RFC 1952 §2.3.1).
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-/// The first bytes of a UTF-8 text that begins with a byte order mark. It says nothing, and is skipped.
+/// The UTF-8 byte order mark. It is skipped.
 const UTF_8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
-/// The number of first bytes that tell what a file is.
+/// The number of first bytes that identify the format of a file.
 const HEAD_BYTES: usize = 4;
 /// A compressed file may unpack to this many times its size, and to [`UNPACKED_BYTES_FREE`] more.
 const UNPACKED_TIMES_MAX: u64 = 100;
@@ -47,13 +47,13 @@ const UTF_32: &str = "it is UTF-32 text: save it as UTF-8";
 /// The limit on what a compressed file unpacks to.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct UnpackArgs {
-    /// How much a compressed file may unpack to, in MiB; 16 MiB and 100 times its size unless given
+    /// The maximum unpacked size of a compressed file, in MiB; 16 MiB and 100 times its size if left out
     #[arg(long, value_name = "MIB")]
     unpacked_mib: Option<u64>,
 }
 
 impl UnpackArgs {
-    /// Returns the number of bytes that a file may unpack to after `packed` of its bytes were read.
+    /// Returns the maximum unpacked size, in bytes, after `packed` compressed bytes were read.
     fn bytes_max(self, packed: u64) -> u64 {
         match self.unpacked_mib {
             Some(mib) => mib.saturating_mul(1_024 * 1_024),
@@ -67,14 +67,14 @@ pub(super) fn name_of(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// Whether a path stands for standard input.
+/// Returns whether a path means standard input.
 pub(super) fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == STANDARD_INPUT
 }
 
-/// Opens the lines of a file, unpacked if they are compressed, whatever the file is called. `-` is standard input.
+/// Opens a file as lines, and unpacks it if it is compressed, regardless of its name. `-` is standard input.
 ///
-/// `watch` sees the bytes of the file go by. A byte order mark of UTF-8 is skipped.
+/// `watch` is updated as bytes are read. A byte order mark of UTF-8 is skipped.
 ///
 /// # Errors
 /// The file cannot be opened or read, or its first bytes are not those of UTF-8 text.
@@ -93,7 +93,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads a compressed file to its end, and returns what is wrong with it: its damage shows there, and may be why a line is wrong.
+    /// Reads a compressed file to its end, and returns the error if it is damaged. Damage shows at the end, and may
+    /// explain an invalid line.
     pub(super) fn damage(mut self) -> Option<io::Error> {
         let read = if self.is_packed { io::copy(&mut self.text, &mut io::sink()) } else { Ok(0) };
         read.err().filter(|error| error.kind() == io::ErrorKind::InvalidData)
@@ -146,7 +147,7 @@ fn text(head: &[u8], mut file: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-/// The bytes of a gzip file, unpacked as they are read.
+/// A reader that unpacks gzip.
 struct Unpacked {
     from: MultiGzDecoder<BufReader<Counted>>,
     packed: Rc<Cell<u64>>,
@@ -178,7 +179,7 @@ impl Read for Unpacked {
     }
 }
 
-/// Says what is wrong with a compressed file.
+/// Describes the error of a compressed file.
 fn not_unpacked(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged("the compressed file is cut short: copy it again, whole".to_owned()),
@@ -193,7 +194,7 @@ fn damaged(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// A file whose bytes are counted as they are read.
+/// A reader that counts bytes.
 struct Counted {
     file: Box<dyn Read>,
     bytes: Rc<Cell<u64>>,

@@ -1,4 +1,4 @@
-//! `tenure import`: recorded histories, into a store that no server has open.
+//! `tenure import`: recorded histories, imported into a store that no server uses.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::history::{self, UnpackArgs};
-use super::output::{Format, Output, Rows, columns};
+use super::output::{Format, Output, OutputRows, columns};
 use super::serve::operator_secret;
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::SystemClock;
@@ -83,7 +83,7 @@ fn import_lines(log: &SqliteLog, path: &Path, unpack: UnpackArgs, progress: &Pro
     imported.map_err(|error| Failure::Import { file: history::name_of(path), error: explained(error, lines) })
 }
 
-/// Says of a line that is wrong in a damaged file that the file is damaged.
+/// Replaces the error about an invalid line by the damage of the file, if it is damaged.
 fn explained(error: ImportError, lines: history::Lines) -> ImportError {
     match error {
         ImportError::Line { .. } => lines.damage().map_or(error, ImportError::Read),
@@ -91,7 +91,7 @@ fn explained(error: ImportError, lines: history::Lines) -> ImportError {
     }
 }
 
-/// Shows how far the file is read, on a terminal only.
+/// Makes a progress bar, which shows on a terminal only.
 fn progress_bar(path: &Path) -> ProgressBar {
     let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -116,7 +116,7 @@ fn report(out: &mut Output, imported: &Imported, took: Duration) -> Result<(), F
             "workspace": workspace, "name": name, "lines": lines, "commands": commands, "events": events,
             "until": until, "seconds": took.as_secs_f64(),
         })),
-        Format::Csv => out.csv(&Rows {
+        Format::Csv => out.csv(&OutputRows {
             columns: columns![
                 "" = "workspace",
                 "" = "name",

@@ -1,34 +1,34 @@
-//! Text laid out for a terminal: words in lines, columns one below the other, rows that are wider than the terminal.
+//! Layout of text for a terminal: word wrap, aligned columns, and rows wider than the terminal.
 //!
-//! Pure: it knows no terminal, only how many characters wide one is. A word is never broken: half an id is no id.
+//! Pure: it takes the width of the terminal in characters. It never breaks a word, since half an id is useless.
 
-/// How far entries stand in from their heading, and the rest of a wide row from its beginning.
+/// The indent of entries under their heading, and of the continuation of a wide row.
 const INDENT: usize = 2;
-/// What stands between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
-/// A column of words is not made narrower than this, in characters.
+/// The minimum width of a column of wrapped text, in characters.
 const TEXT_WIDTH_MIN: usize = 20;
 
 /// A line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
-    /// What the entries below are about.
+pub(super) enum ListingLine {
+    /// The heading of the entries below.
     Heading(String),
-    /// Cells: each under those of the entries before, the last one words that go on in the next line.
+    /// Cells, aligned with those of other entries. The last cell is wrapped.
     Entry(Vec<String>),
 }
 
-/// A line of text as it is shown.
+/// A line of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// It stands out.
+pub(super) enum DisplayLine {
+    /// A line in bold.
     Heading(String),
-    /// It does not.
+    /// A plain line.
     Plain(String),
 }
 
-impl Line {
-    /// An entry.
+impl ListingLine {
+    /// Makes an entry.
     pub(super) fn entry<const N: usize>(cells: [String; N]) -> Self {
         Self::Entry(cells.into())
     }
@@ -38,7 +38,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The words of a text, in lines of at most `width` characters; a longer word has a line of its own.
+/// Wraps a text into lines of at most `width` characters. A longer word gets a line of its own.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words(text) {
@@ -53,7 +53,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// What stands between blanks; a date and the time behind it are one word.
+/// Splits a text at spaces. A date and the time after it count as one word.
 fn words(text: &str) -> Vec<String> {
     let is_date = |word: &str| {
         let like = |(place, b): (usize, u8)| if place == 4 || place == 7 { b == b'-' } else { b.is_ascii_digit() };
@@ -73,7 +73,7 @@ fn padded(text: &str, width: usize) -> String {
     format!("{text:<width$}")
 }
 
-/// How wide each column is, in characters.
+/// Returns the width of each column, in characters.
 pub(super) fn widths<'a>(rows: impl IntoIterator<Item = &'a [String]>) -> Vec<usize> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -85,16 +85,18 @@ pub(super) fn widths<'a>(rows: impl IntoIterator<Item = &'a [String]>) -> Vec<us
     widths
 }
 
-/// Headings with their entries under them, no line of them longer than `width` characters if it can be helped.
-pub(super) fn listing(lines: &[Line], width: Option<usize>) -> Vec<Shown> {
+/// Lays out headings and entries, with lines of at most `width` characters where possible.
+pub(super) fn listing(lines: &[ListingLine], width: Option<usize>) -> Vec<DisplayLine> {
     let entries = lines.iter().filter_map(|line| match line {
-        Line::Entry(cells) => Some(cells.as_slice()),
-        Line::Heading(_) => None,
+        ListingLine::Entry(cells) => Some(cells.as_slice()),
+        ListingLine::Heading(_) => None,
     });
     let columns = widths(entries);
-    let laid_out = |line: &Line| match line {
-        Line::Heading(heading) => vec![Shown::Heading(heading.clone())],
-        Line::Entry(cells) => entry(INDENT, cells, &columns, width).into_iter().map(Shown::Plain).collect(),
+    let laid_out = |line: &ListingLine| match line {
+        ListingLine::Heading(heading) => vec![DisplayLine::Heading(heading.clone())],
+        ListingLine::Entry(cells) => {
+            entry(INDENT, cells, &columns, width).into_iter().map(DisplayLine::Plain).collect()
+        }
     };
     lines.iter().flat_map(laid_out).collect()
 }
@@ -113,15 +115,15 @@ fn entry(indent: usize, cells: &[String], columns: &[usize], width: Option<usize
     lines.map(|numbered| line(numbered).trim_end().to_owned()).collect()
 }
 
-/// Whether rows have room side by side.
+/// Returns whether all columns fit into `width` characters.
 pub(super) fn fits(rows: &[Vec<String>], width: usize) -> bool {
     let columns = widths(rows.iter().map(Vec::as_slice));
     fitting(&columns, width) == columns.len()
 }
 
-/// Rows that have no room, header first: the words of the last column go on in the next line if there is room for them, else
-/// whatever columns have no room are set in below.
-pub(super) fn narrowed(rows: &[Vec<String>], width: usize) -> Vec<Shown> {
+/// Lays out rows that are too wide, header first. If there is room, the last column is wrapped; otherwise the columns
+/// that do not fit are indented below.
+pub(super) fn narrowed(rows: &[Vec<String>], width: usize) -> Vec<DisplayLine> {
     let columns = widths(rows.iter().map(Vec::as_slice));
     let fitting = fitting(&columns, width);
     let end_of_fixed: usize =
@@ -130,11 +132,11 @@ pub(super) fn narrowed(rows: &[Vec<String>], width: usize) -> Vec<Shown> {
     let laid_out = |row: &Vec<String>| {
         if hangs { entry(0, row, &columns, Some(width)) } else { stack(row, &columns, fitting, width) }
     };
-    let as_shown = |index: usize| if index == 0 { Shown::Heading } else { Shown::Plain };
+    let as_shown = |index: usize| if index == 0 { DisplayLine::Heading } else { DisplayLine::Plain };
     rows.iter().enumerate().flat_map(|(index, row)| laid_out(row).into_iter().map(as_shown(index))).collect()
 }
 
-/// How many columns from the first on have room side by side; at least one.
+/// Returns the number of leading columns that fit; at least one.
 fn fitting(columns: &[usize], width: usize) -> usize {
     let ends = columns.iter().scan(0_usize, |end, column| {
         let own = *end + column;
@@ -158,9 +160,9 @@ fn stack(row: &[String], columns: &[usize], fitting: usize, width: usize) -> Vec
 mod tests {
     use super::*;
 
-    fn texts(shown: Vec<Shown>) -> Vec<String> {
+    fn texts(shown: Vec<DisplayLine>) -> Vec<String> {
         let text = |shown| match shown {
-            Shown::Heading(text) | Shown::Plain(text) => text,
+            DisplayLine::Heading(text) | DisplayLine::Plain(text) => text,
         };
         shown.into_iter().map(text).collect()
     }
@@ -175,8 +177,8 @@ mod tests {
 
     #[test]
     fn entries_stand_under_each_other_and_their_words_hang() {
-        let entry = |cells: [&str; 3]| Line::entry(cells.map(str::to_owned));
-        let heading = Line::Heading("bob".to_owned());
+        let entry = |cells: [&str; 3]| ListingLine::entry(cells.map(str::to_owned));
+        let heading = ListingLine::Heading("bob".to_owned());
         let lines = [heading, entry(["1", "viewer", "hired"]), entry(["12", "-", "left for another firm"])];
         let narrow = ["bob", "  1   viewer  hired", "  12  -       left for another", "              firm"];
         assert_eq!(texts(listing(&lines, Some(34))), narrow);

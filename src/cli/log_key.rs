@@ -1,4 +1,4 @@
-//! `tenure key`: what the checkpoints of a workspace's log are verified with.
+//! `tenure key`: the verifier key of a workspace's log.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::log::sqlite::SqliteLog;
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::{Origin, PublicKey, VerifierKey};
 
-/// A workspace's log in a data folder, and what its checkpoints are signed as.
+/// The workspace in a data folder, and the origin of its log.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// The data folder; a server may have it open
@@ -23,13 +23,13 @@ pub(super) struct LogArgs {
     /// The workspace, by name or id; not needed where there is only one
     #[arg(long, short, env = "TENURE_WORKSPACE", value_name = "WS")]
     workspace: Option<String>,
-    /// What the names of the logs begin with, as the server is told
+    /// The prefix of the logs' names, as given to the server
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
 }
 
 impl LogArgs {
-    /// The store, the workspace in it, and what signs for it.
+    /// Opens the store, and finds the workspace and the signer.
     pub(super) fn open(&self) -> Result<(SqliteLog, WorkspaceId, Signer), Failure> {
         let log = SqliteLog::attach(&self.data)?;
         let workspace = find(&log, self.workspace.as_deref(), &self.data)?;
@@ -40,7 +40,7 @@ impl LogArgs {
 
 /// Print the verifier key of a workspace's log, or exchange the key that signs the logs
 ///
-/// It is what checkpoints, receipts, exports and evidence are verified with. Give it to auditors on a way that the server's
+/// The key verifies checkpoints, receipts, exports and evidence. Give it to auditors in a way that the server's
 /// operator cannot alter later: on paper, in a contract, in a ticket.
 #[derive(Debug, Args)]
 #[command(
@@ -54,17 +54,17 @@ pub(super) struct KeyArgs {
     /// The workspace, by name or id; not needed where there is only one
     #[arg(long, short, env = "TENURE_WORKSPACE", value_name = "WS")]
     workspace: Option<String>,
-    /// What the names of the logs begin with, as the server is told
+    /// The prefix of the logs' names, as given to the server
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
-    /// Print the verifier keys of the keys before too, the newest last
+    /// Print the verifier keys of earlier keys too, newest last
     #[arg(long)]
     all: bool,
     #[command(subcommand)]
     command: Option<KeyCommand>,
 }
 
-/// What can be done with the key.
+/// The subcommands of `tenure key`.
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     Rotate(RotateArgs),
@@ -74,7 +74,7 @@ pub(super) fn key(args: &KeyArgs) -> Result<(), Failure> {
     if let Some(KeyCommand::Rotate(args)) = &args.command {
         return rotate(args);
     }
-    let data = args.data.as_deref().ok_or_else(|| Failure::usage("say which data folder with `--data DIR`"))?;
+    let data = args.data.as_deref().ok_or_else(|| Failure::usage("name the data folder with `--data DIR`"))?;
     let log = SqliteLog::attach(data)?;
     let workspace = find(&log, args.workspace.as_deref(), data)?;
     let mut keys: Vec<PublicKey> = log.log_keys()?.into_iter().map(|stored| stored.key).collect();
@@ -85,7 +85,8 @@ pub(super) fn key(args: &KeyArgs) -> Result<(), Failure> {
     let mut out = Output::stdout(Format::Table);
     for key in keys.into_iter().skip(before) {
         let verifier = VerifierKey::of(args.origin.of_workspace(workspace), key);
-        let verifier = verifier.ok_or_else(|| Failure::usage(format!("the store holds `{key}`, which is no key")))?;
+        let verifier =
+            verifier.ok_or_else(|| Failure::usage(format!("the store holds `{key}`, which is not a key")))?;
         out.line(&verifier.to_string())?;
     }
     out.flush()

@@ -1,4 +1,4 @@
-//! The key that signs the logs of a data folder: that it is the one that the store knows, and its exchange for a new one.
+//! The key that signs the logs of a data folder: the check against the key that the store knows, and key rotation.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ use crate::proof::note::{LogKey, PublicKey};
 use crate::proof::succession::Succession;
 use crate::service::mint::RandomMint;
 
-/// How many workspaces are looked through at a time.
+/// The number of workspaces read at a time.
 const WORKSPACES_PAGE: usize = 1_000;
 
-/// The key of a data folder, if there is one: given in the environment, or kept in the folder.
+/// Returns the key of a data folder, from the environment or the folder, if there is one.
 fn found(data: &Path) -> Result<Option<LogKey>, Failure> {
     Ok(config::find_log_key(data, std::env::var(LOG_KEY_VARIABLE).ok())?)
 }
@@ -42,7 +42,7 @@ fn record(log: &SqliteLog, key: PublicKey, note: Option<String>) -> Result<(), L
     log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }]).map(|_| ())
 }
 
-/// Why a key is not the one that a store knows, and what to do.
+/// Makes the error for a key that the store does not know, with advice.
 fn exchanged(newest: PublicKey, found: Option<&LogKey>) -> Failure {
     let what = match found {
         Some(found) => {
@@ -56,10 +56,10 @@ fn exchanged(newest: PublicKey, found: Option<&LogKey>) -> Failure {
     ))
 }
 
-/// Returns the key that signs the logs of a folder that nobody serves or may serve; made where the store knows none yet.
+/// Returns the key that signs the logs of a folder. Makes it if the store knows none yet.
 ///
 /// # Errors
-/// The store knows another one.
+/// The store knows another key.
 pub(super) fn known_key(log: &SqliteLog, data: &Path) -> Result<LogKey, Failure> {
     match (newest(log)?, found(data)?) {
         (Some(newest), Some(key)) if newest == key.public() => Ok(key),
@@ -68,12 +68,13 @@ pub(super) fn known_key(log: &SqliteLog, data: &Path) -> Result<LogKey, Failure>
     }
 }
 
-/// Returns the key that a server signs the logs with. The first one is recorded; another one is refused unless it is accepted.
+/// Returns the key that a server signs the logs with. The first key is recorded; another one is refused unless
+/// `accepts_new`.
 ///
 /// # Errors
-/// The store knows another one, or it cannot be recorded.
+/// The store knows another key, or the key cannot be recorded.
 pub(super) fn served_key(log: &SqliteLog, data: &Path, accepts_new: bool) -> Result<LogKey, Failure> {
-    // A store in which nothing can be written, as on a full disk, may be in an older form and know none.
+    // A store that cannot be written, as on a full disk, may have an older format without keys.
     let newest = newest(log)?;
     if let Some(newest) = newest {
         finish_rotation(data, newest)?;
@@ -114,7 +115,7 @@ pub(super) fn served_key(log: &SqliteLog, data: &Path, accepts_new: bool) -> Res
     }
 }
 
-/// Puts the new key of a rotation in its place that was recorded and then broke off; removes one that was not recorded.
+/// Finishes an interrupted rotation: installs the new key if it was recorded, and removes it if not.
 fn finish_rotation(data: &Path, newest: PublicKey) -> Result<(), Failure> {
     match config::find_next_log_key(data)? {
         Some(next) if next.public() == newest => Ok(config::put_next_log_key_in_place(data)?),
@@ -125,9 +126,9 @@ fn finish_rotation(data: &Path, newest: PublicKey) -> Result<(), Failure> {
 
 /// Exchange the key that signs the logs for a new one
 ///
-/// The server must be stopped. The old key signs a record of the new one, which is kept in the store, served, and written into every
-/// export and evidence. Verifier keys that were given out stay good: `tenure verify` follows the record. Destroy copies of the old
-/// `log.key`; if it leaked, give auditors the new verifier keys all the same.
+/// Stop the server first. The old key signs a record of the new one; the store keeps the record, and the server,
+/// exports and evidence include it. Verifier keys that auditors have stay valid: `tenure verify` follows the record.
+/// Destroy copies of the old `log.key`. If the old key leaked, give auditors the new verifier keys all the same.
 #[derive(Debug, Args)]
 pub(super) struct RotateArgs {
     /// The data folder
@@ -162,7 +163,7 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<(), Failure> {
     out.flush()
 }
 
-/// Seals the snapshots with the new key. One that cannot be is made again by the server.
+/// Seals the snapshots with the new key. The server makes those anew that cannot be sealed.
 fn seal_snapshots_anew(log: &SqliteLog, old: &LogKey, new: &LogKey) -> Result<(), LogError> {
     let mut after = None;
     loop {

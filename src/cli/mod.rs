@@ -1,12 +1,11 @@
-//! The command line: one program that serves, imports, replays, and asks a running server.
+//! The command line: one program for servers, imports, replays and clients.
 //!
-//! Commands that ask a server know only its HTTP API, never the data behind it. Output for others to read goes to stdout,
-//! everything else to stderr; the exit code is 0, 1 where `check` is denied or `verify` finds something wrong, or 2 where something is wrong.
+//! Client commands know only the HTTP API, never the data behind it. Results go to stdout, everything else to stderr.
+//! The exit code is 0 on success, 1 if `check` is denied or `verify` finds a flaw, and 2 on an error.
 
 mod args;
 mod audit;
 mod backup;
-mod bars;
 mod causes;
 mod check;
 mod client;
@@ -14,14 +13,15 @@ mod credential;
 mod credentials;
 mod demo;
 mod diff;
+mod entity_columns;
 mod environment;
 mod evidence;
 mod export;
 mod failure;
 mod follow;
+mod gantt;
 mod history;
 mod import;
-mod kind;
 mod layout;
 mod log_key;
 mod log_keys;
@@ -36,10 +36,10 @@ mod serve;
 mod served;
 mod session;
 mod tenures;
+mod time_args;
 mod verdict;
 mod verify;
 mod what_if;
-mod when;
 mod workspace;
 
 use std::process::ExitCode;
@@ -66,7 +66,7 @@ use session::{Session, SessionArgs};
 use what_if::WhatIfArgs;
 use workspace::{MemberCommand, ServiceUserCommand, WorkspaceCommand};
 
-/// The exit code where something is wrong.
+/// The exit code of an error.
 const FAILED: u8 = 2;
 
 const ABOUT: &str = "\
@@ -106,62 +106,62 @@ enum Command {
     /// Write a completion script for a shell to stdout
     #[command(after_help = "Example:\n  source <(tenure completions bash)")]
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
     #[command(flatten)]
-    Ask(Box<Ask>),
+    Client(Box<ClientCommand>),
 }
 
-/// What is asked of a running server.
+/// The commands for a running server.
 #[derive(Debug, Subcommand)]
-enum Ask {
-    /// May SUBJECT do ACTION to RESOURCE? Exits with 0 if allowed, 1 if denied, 2 if it cannot be said
-    Check(About<CheckArgs>),
-    /// Who has access to an environment, or had it then or at any time of a span, and why
-    Who(About<WhoArgs>),
-    /// What a principal has access to, or had then or at any time of a span, and why
-    Reach(About<ReachArgs>),
-    /// Who gained and lost what between two instants, and by which events
-    Diff(About<DiffArgs>),
-    /// What credentials are live, or were then, and what each can do
-    Credentials(About<CredentialsArgs>),
-    /// Who would gain and lose what by a change, before it is made
-    WhatIf(About<WhatIfArgs>),
-    /// Reports for an audit, as a table, a page to print, CSV or JSON
-    Report(About<ReportArgs>),
-    /// What happened, in order: every change, who made it and why
-    Events(About<EventsArgs>),
-    /// Who read the audit: what they asked, and how much they were given
-    Reads(About<ReadsArgs>),
-    Evidence(About<EvidenceArgs>),
+enum ClientCommand {
+    /// Check whether SUBJECT may do ACTION to RESOURCE. Exits with 0 if allowed, 1 if denied, 2 on an error
+    Check(WithSession<CheckArgs>),
+    /// Show who has access to an environment, now, at an instant or over a span, and why
+    Who(WithSession<WhoArgs>),
+    /// Show the environments that a principal has access to, now, at an instant or over a span, and why
+    Reach(WithSession<ReachArgs>),
+    /// Show the access gained and lost between two instants, and the events behind it
+    Diff(WithSession<DiffArgs>),
+    /// Show the live credentials, now or at an instant, and the permissions of each
+    Credentials(WithSession<CredentialsArgs>),
+    /// Show the access that a change would give and take, before it is made
+    WhatIf(WithSession<WhatIfArgs>),
+    /// Write reports for an audit, as a table, a page to print, CSV or JSON
+    Report(WithSession<ReportArgs>),
+    /// Show the events in order: each change, its actor and its reason
+    Events(WithSession<EventsArgs>),
+    /// Show who read the audit: their questions, and the number of rows they received
+    Reads(WithSession<ReadsArgs>),
+    Evidence(WithSession<EvidenceArgs>),
     /// Workspaces: the tenants of the instance
-    Workspace(In<WorkspaceCommand>),
+    Workspace(GroupWithSession<WorkspaceCommand>),
     /// Members: people in the workspace, each with a workspace role
-    Member(In<MemberCommand>),
-    /// Environments: isolated parts of the workspace, open to all in it unless restricted
-    Environment(In<EnvironmentCommand>),
-    /// Grants: roles of one's own in restricted environments
-    Grant(In<GrantCommand>),
-    /// Resource types: what can be done to resources, and which role it takes
-    ResourceType(In<ResourceTypeCommand>),
-    /// Resources: which environment each lives in, so that a question may name just the resource
-    Resource(In<ResourceCommand>),
+    Member(GroupWithSession<MemberCommand>),
+    /// Environments: isolated parts of the workspace, open to all its members unless restricted
+    Environment(GroupWithSession<EnvironmentCommand>),
+    /// Grants: roles of single principals in restricted environments
+    Grant(GroupWithSession<GrantCommand>),
+    /// Resource types: the actions on resources, and the role that each requires
+    ResourceType(GroupWithSession<ResourceTypeCommand>),
+    /// Resources: the environment of each, so that a question may name just the resource
+    Resource(GroupWithSession<ResourceCommand>),
     /// Service users: programmatic identities of the workspace
-    ServiceUser(In<ServiceUserCommand>),
+    ServiceUser(GroupWithSession<ServiceUserCommand>),
     /// API tokens: each authenticates a member or a service user
-    Token(In<TokenCommand>),
-    /// Proxy tokens: each lets requests through to web functions
-    ProxyToken(In<ProxyTokenCommand>),
-    /// Access keys: credentials that ask but never change anything
-    AccessKey(In<AccessKeyCommand>),
+    Token(GroupWithSession<TokenCommand>),
+    /// Proxy tokens: each authorises requests to web functions
+    ProxyToken(GroupWithSession<ProxyTokenCommand>),
+    /// Access keys: credentials that read but never change anything
+    AccessKey(GroupWithSession<AccessKeyCommand>),
     /// Role-based access control: whether restrictions, grants and scopes are enforced
-    Rbac(In<RbacCommand>),
+    Rbac(GroupWithSession<RbacCommand>),
 }
 
-// What these two are for stands with each variant above, where help shows it.
+// No doc comments here: help shows those of the variants above.
 #[derive(Debug, Args)]
-struct About<T: Args> {
+struct WithSession<T: Args> {
     #[command(flatten)]
     args: T,
     #[command(flatten)]
@@ -169,19 +169,19 @@ struct About<T: Args> {
 }
 
 #[derive(Debug, Args)]
-struct In<T: Subcommand> {
+struct GroupWithSession<T: Subcommand> {
     #[command(subcommand)]
     command: T,
     #[command(flatten)]
     session: SessionArgs,
 }
 
-/// Does what the arguments say; the exit code says how it went.
+/// Runs the command of the process's arguments, and returns the exit code.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads is no failure.
+            // Failing to print help is not an error.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
         }
@@ -212,7 +212,7 @@ impl Command {
             Self::Export(args) => done(export::export(&args)),
             Self::Verify(args) => verify::verify(&args),
             Self::Completions { shell } => done(completions(shell)),
-            Self::Ask(ask) => ask.run(Session::open),
+            Self::Client(command) => command.run(Session::open),
         }
     }
 }
@@ -231,30 +231,40 @@ fn completions(shell: Shell) -> Result<(), Failure> {
 
 type Open<'a> = &'a dyn Fn(SessionArgs) -> Result<Session, Failure>;
 
-impl Ask {
-    /// Asks in the session that `open` makes of the arguments.
+impl ClientCommand {
+    /// Runs the command in the session that `open` makes.
     fn run(self, open: impl Fn(SessionArgs) -> Result<Session, Failure>) -> Result<ExitCode, Failure> {
         let open: Open<'_> = &open;
         match self {
-            Self::Check(About { args, session }) => within(open, session, |session| check::check(session, &args)),
-            Self::Who(About { args, session }) => within(open, session, |session| done(audit::who(session, &args))),
-            Self::Reach(About { args, session }) => within(open, session, |session| done(audit::reach(session, &args))),
-            Self::Diff(About { args, session }) => within(open, session, |session| done(diff::diff(session, &args))),
-            Self::Credentials(About { args, session }) => {
-                within(open, session, |session| done(credentials::credentials(session, &args)))
+            Self::Check(WithSession { args, session }) => {
+                run_without_html(open, session, |session| check::check(session, &args))
             }
-            Self::WhatIf(About { args, session }) => {
-                within(open, session, |session| done(what_if::what_if(session, &args)))
+            Self::Who(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(audit::who(session, &args)))
             }
-            Self::Report(About { args, session }) => {
-                answer(open, session, |session| done(report::report(session, &args)))
+            Self::Reach(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(audit::reach(session, &args)))
             }
-            Self::Events(About { args, session }) => {
-                within(open, session, |session| done(audit::events(session, &args)))
+            Self::Diff(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(diff::diff(session, &args)))
             }
-            Self::Reads(About { args, session }) => within(open, session, |session| done(reads::reads(session, &args))),
-            Self::Evidence(About { args, session }) => {
-                within(open, session, |session| done(evidence::evidence(session, &args)))
+            Self::Credentials(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(credentials::credentials(session, &args)))
+            }
+            Self::WhatIf(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(what_if::what_if(session, &args)))
+            }
+            Self::Report(WithSession { args, session }) => {
+                run_in_session(open, session, |session| done(report::report(session, &args)))
+            }
+            Self::Events(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(audit::events(session, &args)))
+            }
+            Self::Reads(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(reads::reads(session, &args)))
+            }
+            Self::Evidence(WithSession { args, session }) => {
+                run_without_html(open, session, |session| done(evidence::evidence(session, &args)))
             }
             Self::Workspace(group) => group.run(open, workspace::workspace),
             Self::Member(group) => group.run(open, workspace::member),
@@ -271,23 +281,23 @@ impl Ask {
     }
 }
 
-impl<T: Subcommand> In<T> {
+impl<T: Subcommand> GroupWithSession<T> {
     fn run(self, open: Open<'_>, run: fn(&mut Session, T) -> Result<(), Failure>) -> Result<ExitCode, Failure> {
-        within(open, self.session, |session| done(run(session, self.command)))
+        run_without_html(open, self.session, |session| done(run(session, self.command)))
     }
 }
 
-/// As [`answer`], for what has no page to print.
-fn within(
+/// Runs a command in a session, as [`run_in_session`] does, and refuses the output `html`.
+fn run_without_html(
     open: Open<'_>,
     session: SessionArgs,
     run: impl FnOnce(&mut Session) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
     session.output.check_common()?;
-    answer(open, session, run)
+    run_in_session(open, session, run)
 }
 
-fn answer(
+fn run_in_session(
     open: Open<'_>,
     session: SessionArgs,
     run: impl FnOnce(&mut Session) -> Result<ExitCode, Failure>,

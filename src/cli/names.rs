@@ -1,5 +1,5 @@
-//! What environments and service users are called, in tables of events, and why a change was made: an event names them by their ids
-//! only, and repeats no long reason of its command's first event.
+//! The names of environments and service users, and the reasons of commands, for tables of events. Events contain only
+//! ids, and only a command's first event has a long reason.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use super::args::AtArgs;
 use super::output::cell_text;
 use super::session::{Session, event_name, items};
 
-/// Names by id, and reasons by command, as far as they are known.
+/// Names by entity id, and reasons by command id.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct EntityNames {
     names: HashMap<String, String>,
     reasons: HashMap<String, Value>,
 }
 
-impl Names {
-    /// The names of what there is now; none where that cannot be read, as in a deleted workspace.
+impl EntityNames {
+    /// Requests the current names; none if they cannot be read, as in a deleted workspace.
     pub(super) fn of(session: &mut Session) -> Self {
         let mut names = HashMap::new();
         for list in ["environments", "service-users"] {
@@ -27,14 +27,14 @@ impl Names {
         Self { names, ..Self::default() }
     }
 
-    /// These, and others that are known better.
+    /// Merges two sets of names; those of `better` win.
     pub(super) fn overlaid_with(mut self, better: Self) -> Self {
         self.names.extend(better.names);
         self.reasons.extend(better.reasons);
         self
     }
 
-    /// Takes note of the name and the reason that an event gives.
+    /// Records the name and the reason in an event.
     pub(super) fn learn(&mut self, event: &Value) {
         let name = event.get("data").map(|data| cell_text(data, "name")).unwrap_or_default();
         let subject = cell_text(event, "subject");
@@ -43,13 +43,13 @@ impl Names {
         }
         match event_name(&cell_text(event, "type")).as_str() {
             "environment.renamed" => drop(self.names.insert(subject, name)),
-            // What it is called by now may be known already.
+            // A later name may be known already.
             "environment.created" | "service_user.created" => drop(self.names.entry(subject).or_insert(name)),
             _ => {}
         }
     }
 
-    /// The event with names in the place of ids, and with its command's reason where it has none of its own.
+    /// Replaces ids by names in an event, and adds the reason of its command if it has none.
     pub(super) fn put(&self, event: &Value) -> Value {
         let mut event = event.clone();
         if let (Some(reason), Some(event)) = (self.reasons.get(&cell_text(&event, "command")), event.as_object_mut()) {
@@ -74,7 +74,7 @@ impl Names {
 
     fn put_in_text(&self, text: &mut String) {
         let (kind, id) = text.split_once(':').map_or(("", text.as_str()), |(kind, id)| (kind, id));
-        // A user's id may read like any other id, and has no other name.
+        // A user's id may look like an entity's id, and has no other name.
         if kind == "user" {
             return;
         }

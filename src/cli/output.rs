@@ -1,6 +1,6 @@
-//! What a command says: tables for people, JSON and CSV for programs, on stdout only; and what it asks of people.
+//! The output of commands: tables for people, JSON and CSV for programs, on stdout only; and confirmation prompts.
 //!
-//! Colours are for terminals. Whatever comes from a server is shown without characters that could move the cursor or the eye.
+//! Only terminals get colours. Text from a server is shown without invisible and control characters.
 
 use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 
@@ -9,13 +9,13 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::layout::{self, Line, Shown};
-use super::when::to_the_second;
+use super::layout::{self, DisplayLine, ListingLine};
+use super::time_args::to_the_second;
 use crate::audit::csv as csv_rules;
 use crate::domain::characters::is_hidden;
 use crate::domain::json::push_line;
 
-/// The form of the output.
+/// The output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Aligned columns, for people.
@@ -25,59 +25,61 @@ pub(super) enum Format {
     Json,
     /// Comma-separated values, with a header line.
     Csv,
-    /// A page to read or print; of reports only.
+    /// A page to read or print, for reports only.
     Html,
 }
 
 impl Format {
-    /// Makes sure that it is one of those that every command has.
+    /// Checks that every command supports the format.
     ///
     /// # Errors
-    /// It is a page.
+    /// The format is `html`.
     pub(super) fn check_common(self) -> Result<(), Failure> {
         if self == Self::Html {
-            return Err(Failure::usage("only `tenure report` has the output `html`: say `table`, `json` or `csv`"));
+            return Err(Failure::usage(
+                "only `tenure report` supports the output `html`: use `table`, `json` or `csv`",
+            ));
         }
         Ok(())
     }
 }
 
-/// How much of an answer is copied at a time, in bytes.
+/// The size of the pieces that a response is copied in, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
-/// How wide a drawing is where there is no terminal, in characters.
+/// The width of a chart without a terminal, in characters.
 const DRAWING_WIDTH: usize = 100;
 
-/// A column of a table: what is written above it, and the name that it has in CSV.
+/// A column of a table: its title, and its name in CSV.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+pub(super) struct OutputColumn {
     pub(super) title: &'static str,
     pub(super) name: &'static str,
 }
 
-/// Columns, each with the field of a row that it shows.
+/// Makes columns from titles and the fields that they show.
 macro_rules! columns {
     ($($title:literal = $name:literal),* $(,)?) => {
-        [$($crate::cli::output::Column { title: $title, name: $name }),*]
+        [$($crate::cli::output::OutputColumn { title: $title, name: $name }),*]
     };
 }
 pub(super) use columns;
 
-/// Rows under columns.
+/// Columns with their rows.
 #[derive(Debug, Clone)]
-pub(super) struct Rows {
-    pub(super) columns: Vec<Column>,
+pub(super) struct OutputRows {
+    pub(super) columns: Vec<OutputColumn>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-impl Rows {
-    /// The rows of JSON objects; a field that an object does not have is left blank.
-    pub(super) fn of(columns: &[Column], items: &[Value]) -> Self {
+impl OutputRows {
+    /// Makes rows from JSON objects; a missing field is left blank.
+    pub(super) fn of(columns: &[OutputColumn], items: &[Value]) -> Self {
         let row = |item: &Value| columns.iter().map(|column| cell_text(item, column.name)).collect();
         Self { columns: columns.to_vec(), rows: items.iter().map(row).collect() }
     }
 }
 
-/// A field of an object as text: nothing for `null`, a list joined by blanks.
+/// Returns a field of an object as text: empty for `null`, a list joined by spaces.
 pub(super) fn cell_text(item: &Value, field: &str) -> String {
     item.get(field).map(plain).unwrap_or_default()
 }
@@ -91,17 +93,17 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Where a command writes.
+/// The output of a command.
 pub(super) struct Output {
     pub(super) format: Format,
     colours: bool,
-    /// How many characters a line of the terminal has; none where there is no terminal.
+    /// The width of the terminal in characters; none without a terminal.
     width: Option<usize>,
     to: Box<dyn Write>,
 }
 
 impl Output {
-    /// Writes to stdout.
+    /// Makes an output on stdout.
     pub(super) fn stdout(format: Format) -> Self {
         let stdout = io::stdout();
         let colours = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -109,17 +111,17 @@ impl Output {
         Self { format, colours, width, to: Box::new(BufWriter::new(stdout)) }
     }
 
-    /// Writes tables for people to stderr, beside an output for programs.
+    /// Makes an output of tables on stderr, beside one for programs.
     pub(super) fn stderr() -> Self {
         Self { format: Format::Table, colours: false, width: None, to: Box::new(io::stderr()) }
     }
 
-    /// How many characters a drawing may be wide.
+    /// Returns the maximum width of a chart, in characters.
     pub(super) fn drawing_width(&self) -> usize {
         self.width.unwrap_or(DRAWING_WIDTH)
     }
 
-    /// Whether people watch as it is written.
+    /// Returns whether the output is a terminal.
     pub(super) const fn is_terminal(&self) -> bool {
         self.width.is_some()
     }
@@ -130,7 +132,7 @@ impl Output {
         Ok(writeln!(self.to, "{text}")?)
     }
 
-    /// Writes a line of text, of which the first part stands out: green if it is good, red if it is not.
+    /// Writes a line whose first word is highlighted: green if `good`, red if not.
     pub(super) fn verdict(&mut self, good: bool, word: &str, rest: &str) -> Result<(), Failure> {
         let (word, rest) = (visible(word), visible(rest));
         let colour = if good { 32 } else { 31 };
@@ -153,13 +155,13 @@ impl Output {
         Ok(())
     }
 
-    /// Writes JSON, as it is.
+    /// Writes JSON, indented.
     pub(super) fn json(&mut self, value: &Value) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut self.to, value).map_err(io::Error::from)?;
         Ok(writeln!(self.to)?)
     }
 
-    /// Writes a JSON text as one line, whatever a reader takes for the end of a line.
+    /// Writes a JSON text as one line; every character that a reader may take for a line break is escaped.
     pub(super) fn json_line(&mut self, text: &str) -> Result<(), Failure> {
         let mut line = Vec::with_capacity(text.len() + 1);
         push_line(&mut line, text.as_bytes());
@@ -167,12 +169,12 @@ impl Output {
         self.bytes(&line)
     }
 
-    /// Writes bytes, as they are.
+    /// Writes bytes unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.to.write_all(bytes)?)
     }
 
-    /// Writes what a reader gives, as it comes.
+    /// Copies a reader to the output.
     pub(super) fn copy(&mut self, from: &mut dyn Read) -> Result<(), Failure> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -185,10 +187,10 @@ impl Output {
         }
     }
 
-    /// Writes a list: the answer itself as JSON, or its rows.
-    pub(super) fn list(&mut self, answer: &Value, rows: &Rows, nothing: &str) -> Result<(), Failure> {
+    /// Writes a list: the response itself as JSON, or its rows.
+    pub(super) fn list(&mut self, response: &Value, rows: &OutputRows, nothing: &str) -> Result<(), Failure> {
         match self.format {
-            Format::Json | Format::Html => self.json(answer),
+            Format::Json | Format::Html => self.json(response),
             Format::Csv => self.csv(rows),
             Format::Table if rows.rows.is_empty() => self.line(nothing),
             Format::Table => self.table(rows),
@@ -196,7 +198,7 @@ impl Output {
     }
 
     /// Writes rows as comma-separated values (RFC 4180, with LF), safe to open in a spreadsheet.
-    pub(super) fn csv(&mut self, rows: &Rows) -> Result<(), Failure> {
+    pub(super) fn csv(&mut self, rows: &OutputRows) -> Result<(), Failure> {
         let names = rows.columns.iter().map(|column| column.name.to_owned()).collect();
         let records = rows.rows.iter().map(|row| row.iter().map(|cell| csv_rules::safe(cell)).collect());
         self.csv_records(std::iter::once(names).chain(records))
@@ -210,11 +212,11 @@ impl Output {
         Ok(writer.flush()?)
     }
 
-    /// Writes what stands above rows that are written as they come; nothing above JSON.
-    pub(super) fn row_titles(&mut self, rows: &Rows, widths: &[usize]) -> Result<(), Failure> {
+    /// Writes the titles above rows that are streamed; nothing with JSON.
+    pub(super) fn row_titles(&mut self, rows: &OutputRows, widths: &[usize]) -> Result<(), Failure> {
         match self.format {
             Format::Json | Format::Html => Ok(()),
-            Format::Csv => self.csv(&Rows { columns: rows.columns.clone(), rows: Vec::new() }),
+            Format::Csv => self.csv(&OutputRows { columns: rows.columns.clone(), rows: Vec::new() }),
             Format::Table => {
                 let titles: Vec<_> = rows.columns.iter().map(|column| column.title.to_owned()).collect();
                 self.aligned(&titles, widths)
@@ -222,8 +224,8 @@ impl Output {
         }
     }
 
-    /// Writes rows as they come, in columns that are at least so wide.
-    pub(super) fn row(&mut self, rows: &Rows, widths: &[usize]) -> Result<(), Failure> {
+    /// Writes streamed rows, in columns of at least these widths.
+    pub(super) fn row(&mut self, rows: &OutputRows, widths: &[usize]) -> Result<(), Failure> {
         for row in &rows.rows {
             match self.format {
                 Format::Table => self.aligned(row, widths)?,
@@ -239,12 +241,12 @@ impl Output {
         Ok(writeln!(self.to, "{}", line.trim_end())?)
     }
 
-    /// Writes rows in aligned columns; where the terminal has no room for them, in lines that it has room for.
-    pub(super) fn table(&mut self, rows: &Rows) -> Result<(), Failure> {
+    /// Writes rows in aligned columns, or in several lines each if the terminal is too narrow.
+    pub(super) fn table(&mut self, rows: &OutputRows) -> Result<(), Failure> {
         self.grid(rows.columns.iter().map(|column| column.title.to_owned()).collect(), &rows.rows)
     }
 
-    /// As [`table`](Self::table), of columns that are known only now.
+    /// Writes a table, as [`table`](Self::table) does, with titles known only at run time.
     pub(super) fn grid(&mut self, titles: Vec<String>, rows: &[Vec<String>]) -> Result<(), Failure> {
         let cells = rows.iter().map(|row| row.iter().map(|cell| short(cell)).collect());
         let all: Vec<Vec<String>> = std::iter::once(titles).chain(cells).collect();
@@ -263,35 +265,35 @@ impl Output {
     }
 
     /// Writes headings with their entries.
-    pub(super) fn listing(&mut self, lines: &[Line]) -> Result<(), Failure> {
-        let for_people = |line: &Line| match line {
-            Line::Heading(heading) => Line::Heading(short(heading)),
-            Line::Entry(cells) => Line::Entry(cells.iter().map(|cell| short(cell)).collect()),
+    pub(super) fn listing(&mut self, lines: &[ListingLine]) -> Result<(), Failure> {
+        let for_people = |line: &ListingLine| match line {
+            ListingLine::Heading(heading) => ListingLine::Heading(short(heading)),
+            ListingLine::Entry(cells) => ListingLine::Entry(cells.iter().map(|cell| short(cell)).collect()),
         };
-        let lines: Vec<Line> = lines.iter().map(for_people).collect();
+        let lines: Vec<ListingLine> = lines.iter().map(for_people).collect();
         self.shown(layout::listing(&lines, self.width))
     }
 
-    /// Writes words, going on in the next line where the terminal ends.
+    /// Writes text, wrapped at the width of the terminal.
     pub(super) fn words(&mut self, text: &str) -> Result<(), Failure> {
         let text = short(text);
         let lines = self.width.map_or_else(|| vec![text.clone()], |width| layout::wrapped(&text, width));
         lines.iter().try_for_each(|line| self.line(line))
     }
 
-    /// Writes words as [`words`](Self::words) does, each line set in.
+    /// Writes wrapped text, as [`words`](Self::words) does, with each line indented.
     pub(super) fn paragraph(&mut self, text: &str) -> Result<(), Failure> {
-        self.listing(&[Line::entry([text.to_owned()])])
+        self.listing(&[ListingLine::entry([text.to_owned()])])
     }
 
-    fn shown(&mut self, lines: Vec<Shown>) -> Result<(), Failure> {
+    fn shown(&mut self, lines: Vec<DisplayLine>) -> Result<(), Failure> {
         lines.into_iter().try_for_each(|line| match line {
-            Shown::Heading(text) => self.heading(&text),
-            Shown::Plain(text) => self.line(&text),
+            DisplayLine::Heading(text) => self.heading(&text),
+            DisplayLine::Plain(text) => self.line(&text),
         })
     }
 
-    /// Writes names and their values, a line each.
+    /// Writes names and values, one pair a line.
     pub(super) fn fields(&mut self, fields: &[(&str, String)]) -> Result<(), Failure> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -305,7 +307,7 @@ impl Output {
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        // Lines are as long as they have to be: a time or an id that is broken in two can be neither read nor copied.
+        // Lines are never wrapped: a time or an id broken in two can be neither read nor copied.
         table.set_content_arrangement(ContentArrangement::Disabled);
         if self.colours {
             table.enforce_styling();
@@ -318,7 +320,7 @@ impl Output {
         Ok(())
     }
 
-    /// Makes sure that all of it is written.
+    /// Flushes the output.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.to.flush()?)
     }
@@ -331,13 +333,13 @@ fn csv_failure(error: csv::Error) -> Failure {
     }
 }
 
-/// A text without characters that people could not see, or that would move others.
+/// Replaces characters that are invisible, or that would move others.
 fn visible(text: &str) -> String {
     let hides = |c: char| is_hidden(c) && !matches!(c, '\n' | '\u{fe0e}' | '\u{fe0f}');
     text.chars().map(|c| if hides(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A cell for people: instants to the second, a dash for nothing.
+/// Formats a cell for people: instants to the second, a dash if empty.
 fn short(cell: &str) -> String {
     if cell.is_empty() { "-".to_owned() } else { to_the_second(&visible(cell)) }
 }
@@ -352,13 +354,13 @@ fn styled(text: &str) -> Cell {
     }
 }
 
-/// Asks a yes-or-no question on the terminal; anything but yes is no.
+/// Asks a yes-or-no question on the terminal. Anything but yes means no.
 ///
 /// # Errors
-/// Nobody is there to answer.
+/// The input is no terminal.
 pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::usage("nobody can be asked here: say `--yes` to go on without being asked"));
+        return Err(Failure::usage("there is no terminal to confirm on: use `--yes` to skip the question"));
     }
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).map_err(Failure::Output)?;
@@ -367,7 +369,7 @@ pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Writes a line for people to stderr, beside the output; that nobody reads it is no failure.
+/// Writes a line to stderr, beside the output. A failure to write it is ignored.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{}", visible(text));
 }

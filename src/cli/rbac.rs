@@ -1,4 +1,5 @@
-//! `tenure rbac`: whether restrictions, grants and scopes are enforced, and what it would open if they were not.
+//! `tenure rbac`: the enforcement of restrictions, grants and scopes, and a preview of the access that turning it off
+//! opens.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -6,8 +7,8 @@ use ureq::http::Method;
 
 use super::args::SureArgs;
 use super::client::Query;
+use super::entity_columns::WORKSPACE;
 use super::failure::Failure;
-use super::kind::WORKSPACE;
 use super::output::confirm;
 use super::session::{ChangeArgs, Session};
 use super::what_if::preview;
@@ -21,7 +22,7 @@ pub(super) enum RbacCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Stop enforcing restrictions, grants and scopes, after showing what that opens
+    /// Stop enforcing restrictions, grants and scopes, after a preview of the access that this opens
     ///
     /// They stay recorded, and are enforced again when RBAC is enabled.
     Disable {
@@ -46,7 +47,7 @@ pub(super) fn rbac(session: &mut Session, command: RbacCommand) -> Result<(), Fa
     }
 }
 
-/// Shows what a command that turns RBAC off would open, and goes on only if that is wanted.
+/// Shows the access that turning RBAC off would open, and asks for confirmation.
 pub(super) fn ask_before_opening(session: &mut Session, command: &Value, sure: SureArgs) -> Result<(), Failure> {
     preview(session, command)?;
     if sure.yes || confirm("stop enforcing restrictions, grants and scopes?")? {

@@ -3,27 +3,27 @@
 use clap::Args;
 
 use super::client::Query;
+use super::entity_columns::READ;
 use super::failure::Failure;
-use super::kind::READ;
 use super::output::remark;
 use super::session::{Session, has_more, items};
-use super::when::Moment;
+use super::time_args::InstantArg;
 
 #[derive(Debug, Args)]
 pub(super) struct ReadsArgs {
-    /// Only what was read at or after this: an instant, or a date (its midnight in UTC)
+    /// Only reads at or after this: an instant, or a date (its midnight in UTC)
     #[arg(long, value_name = "WHEN")]
-    from: Option<Moment>,
-    /// Only what was read before this: an instant, or a date (its midnight in UTC)
+    from: Option<InstantArg>,
+    /// Only reads before this: an instant, or a date (its midnight in UTC)
     #[arg(long, value_name = "WHEN")]
-    until: Option<Moment>,
-    /// Only what was read by them: `operator`, `user:ID`, the id of an access key, or `system` for what was forgotten
+    until: Option<InstantArg>,
+    /// Only reads by this actor: `operator`, `user:ID`, the id of an access key, or `system` for pruned records
     #[arg(long)]
     actor: Option<String>,
-    /// How many reads to show, the oldest first
+    /// The number of reads to show, oldest first
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Show all of them
+    /// Show all reads
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }
@@ -37,7 +37,7 @@ pub(super) fn reads(session: &mut Session, args: &ReadsArgs) -> Result<(), Failu
     session.out.flush()?;
     if has_more(&list) {
         let shown = items(&list).len();
-        remark(&format!("the first {shown} are shown: say `--all`, or a larger `--limit`, for more"));
+        remark(&format!("the first {shown} are shown: use `--all`, or a larger `--limit`, for more"));
     }
     Ok(())
 }

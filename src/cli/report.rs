@@ -1,6 +1,6 @@
-//! `tenure report`: the server's reports, as a table for people, or in the form that an auditor files.
+//! `tenure report`: the server's reports, as a table or in a file format for auditors.
 //!
-//! It knows nothing of any report: what its columns are is said by its rows.
+//! This module knows no particular report: the columns follow from the rows.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::causes::cause;
 use super::client::Query;
+use super::entity_columns::{EntityColumns, named};
 use super::failure::Failure;
-use super::kind::{Kind, named};
 use super::output::{Format, cell_text, columns};
 use super::session::{Session, items};
-use super::when::When;
+use super::time_args::PointInTime;
 
-/// A report that there is.
-const REPORT: Kind = Kind {
+/// The columns of the list of reports.
+const REPORT: EntityColumns = EntityColumns {
     name: "report",
     table: &columns!["NAME" = "name", "TITLE" = "title", "PURPOSE" = "purpose"],
     csv: &columns!["" = "name", "" = "title", "" = "purpose"],
@@ -31,21 +31,21 @@ Examples:
   tenure report privileged --at 2026-03-31
   tenure report changes --from 2026-01-01 --until 2026-04-01 --out changes.html")]
 pub(super) struct ReportArgs {
-    /// Which report; without it, the reports that there are
+    /// The report; if left out, the available reports are listed
     name: Option<String>,
-    /// List the reports that there are
+    /// List the available reports
     #[arg(long, conflicts_with = "name")]
     list: bool,
-    /// As of when: an instant, a date (its midnight in UTC), or a revision; now if left out
+    /// An instant, a date (its midnight in UTC) or a revision to look back to; now if left out
     #[arg(long, value_name = "WHEN", conflicts_with_all = ["from", "until"])]
-    at: Option<When>,
-    /// Of a span of time: from this instant, date or revision on
+    at: Option<PointInTime>,
+    /// For a report over a span: its beginning, an instant, a date or a revision
     #[arg(long, value_name = "WHEN")]
-    from: Option<When>,
-    /// Of a span of time: until before this instant, date or revision
+    from: Option<PointInTime>,
+    /// For a report over a span: its end (exclusive), an instant, a date or a revision
     #[arg(long, value_name = "WHEN")]
-    until: Option<When>,
-    /// How many days count, where the report asks for it
+    until: Option<PointInTime>,
+    /// The number of days, for reports that take one
     #[arg(long, value_name = "N")]
     days: Option<u32>,
     /// Only this environment, by name or id
@@ -54,13 +54,13 @@ pub(super) struct ReportArgs {
     /// Only this principal: `user:ID` or `service_user:NAME`
     #[arg(long)]
     principal: Option<String>,
-    /// Write it to a new file; one called `.html`, `.csv` or `.json` is written in that form
+    /// Write the report to a new file; the extension `.html`, `.csv` or `.json` selects the format
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 impl ReportArgs {
-    /// The form that is wanted: the one that was said, or the one that the file's name says.
+    /// Returns the format: the one given by a flag, or by the file's extension.
     fn form(&self, said: Format) -> Format {
         let extension = self.out.as_deref().and_then(Path::extension).and_then(|extension| extension.to_str());
         match (said, extension) {
@@ -91,7 +91,7 @@ pub(super) fn report(session: &mut Session, args: &ReportArgs) -> Result<(), Fai
         Format::Table => {
             if args.out.is_some() {
                 return Err(Failure::usage(
-                    "a table is for people: call the file `.html`, `.csv` or `.json`, or say `-o`",
+                    "a table is for people: name the file `.html`, `.csv` or `.json`, or use `-o`",
                 ));
             }
             let found = session.get(&["reports", name], &query)?;
@@ -100,7 +100,7 @@ pub(super) fn report(session: &mut Session, args: &ReportArgs) -> Result<(), Fai
         Format::Json => "application/json",
         Format::Csv => "text/csv",
         Format::Html if args.out.is_none() && session.out.is_terminal() => {
-            return Err(Failure::usage("a page is not for the terminal: say `--out FILE`, or send it on"));
+            return Err(Failure::usage("a page is not for the terminal: use `--out FILE`, or redirect the output"));
         }
         Format::Html => "text/html",
     };
@@ -119,13 +119,13 @@ fn list(session: &mut Session) -> Result<(), Failure> {
     session.show_list(&list, &REPORT, "there is no report")
 }
 
-/// Writes a report to a new file; none is left behind if it cannot be written whole.
+/// Writes a report to a new file, and removes the file if it cannot be completed.
 fn write(session: &mut Session, name: &str, query: &Query, accept: &str, out: &Path) -> Result<(), Failure> {
-    let mut answer = session.open_as(&["reports", name], query, accept)?;
+    let mut response = session.open_as(&["reports", name], query, accept)?;
     let failed = |error| Failure::file("write", out, error);
     let mut file = OpenOptions::new().write(true).create_new(true).open(out).map_err(failed)?;
-    if let Err(error) = copy(&mut answer.body_mut().as_reader(), &mut file) {
-        // What is wrong is told below; that half a report is left too could not be helped.
+    if let Err(error) = copy(&mut response.body_mut().as_reader(), &mut file) {
+        // The error is returned below; failing to remove the partial file does not matter.
         let _ = std::fs::remove_file(out);
         return Err(failed(error));
     }
@@ -137,7 +137,7 @@ fn copy(from: &mut dyn Read, to: &mut File) -> std::io::Result<()> {
     to.sync_all()
 }
 
-/// Shows a report to people.
+/// Shows a report as a table.
 fn show(session: &mut Session, report: &Value) -> Result<(), Failure> {
     let rows = items(report);
     let (titles, cells) = table(rows);
@@ -157,7 +157,7 @@ fn show(session: &mut Session, report: &Value) -> Result<(), Failure> {
     out.words(&about(report))
 }
 
-/// `Privileged access: acme`.
+/// Returns the heading, such as `Privileged access: acme`.
 fn heading(report: &Value) -> String {
     let title = match cell_text(report, "title") {
         title if title.is_empty() => cell_text(report, "report"),
@@ -169,7 +169,7 @@ fn heading(report: &Value) -> String {
     }
 }
 
-/// Of when it is, so that it can be asked for again.
+/// Returns the number of rows, the time span and the revision, so that the report can be repeated.
 fn about(report: &Value) -> String {
     let field = |name| cell_text(report, name);
     let span = match (field("from"), field("until"), field("at")) {
@@ -184,7 +184,7 @@ fn about(report: &Value) -> String {
     format!("{count}, {span}, revision {}", field("revision"))
 }
 
-/// The rows of any report: a column for each of their fields, but for ids beside which a name stands.
+/// Returns titles and rows: one column for each field. A name replaces the id beside it.
 fn table(rows: &[Value]) -> (Vec<String>, Vec<Vec<String>>) {
     let mut fields: Vec<&str> = Vec::new();
     for field in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
@@ -207,7 +207,7 @@ fn table(rows: &[Value]) -> (Vec<String>, Vec<Vec<String>>) {
     (titles, rows.iter().map(|row| shown.iter().map(|field| cell(row, field)).collect()).collect())
 }
 
-/// A value in a line: an event as what happened, by whom and why; the parts of a list with `; ` between them.
+/// Formats a value in one line: an event as its cause; the items of a list joined by `; `.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

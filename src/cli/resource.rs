@@ -1,4 +1,4 @@
-//! `tenure resource-type` and `tenure resource`: what there is beside environments, and where it lives.
+//! `tenure resource-type` and `tenure resource`: kinds of resources, and the environment of each resource.
 
 use std::str::FromStr;
 
@@ -7,22 +7,22 @@ use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 use super::args::AtArgs;
+use super::entity_columns::{RESOURCE, RESOURCE_TYPE};
 use super::failure::Failure;
-use super::kind::{RESOURCE, RESOURCE_TYPE};
 use super::session::{ChangeArgs, Session};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ResourceTypeCommand {
     /// List the resource types: the built-in ones, then the workspace's own
     List(AtArgs),
-    /// Define a resource type, or give one that was defined other actions
+    /// Define a resource type, or replace the actions of one
     #[command(
         after_help = "Example:\n  tenure resource-type define gpu --action read=viewer --action reserve=contributor"
     )]
     Define {
-        /// Its name
+        /// The name
         name: String,
-        /// An action and the role that it requires, such as `read=viewer`; all actions of the type are given
+        /// An action and the role that it requires, such as `read=viewer`; give all actions of the type
         #[arg(long = "action", value_name = "ACTION=ROLE", required = true)]
         actions: Vec<ActionSpec>,
         #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) enum ResourceTypeCommand {
     },
 }
 
-/// `ACTION=ROLE`.
+/// An action and its required role, written `ACTION=ROLE`.
 #[derive(Debug, Clone)]
 pub(super) struct ActionSpec {
     action: String,
@@ -46,7 +46,7 @@ impl FromStr for ActionSpec {
     }
 }
 
-/// The actions as a field of a body. One that is given twice may not silently be taken for either.
+/// Returns the actions as a field of a request body. An action given twice is refused.
 fn actions(specs: Vec<ActionSpec>) -> Result<Value, Failure> {
     let mut actions = Map::new();
     for ActionSpec { action, role } in specs {
@@ -72,9 +72,9 @@ pub(super) fn resource_type(session: &mut Session, command: ResourceTypeCommand)
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ResourceCommand {
-    /// List where resources live
+    /// List the placed resources with their environments
     List(ListArgs),
-    /// Show where a resource lives
+    /// Show the environment of a resource
     Show {
         /// The resource, written `TYPE:ID`
         resource: ResourceName,
@@ -83,7 +83,7 @@ pub(super) enum ResourceCommand {
     },
     /// Place a resource in an environment, or move it there
     ///
-    /// From then on a question may name just the resource: `tenure check user:bob write volume:models`.
+    /// Afterwards a question may name just the resource: `tenure check user:bob write volume:models`.
     #[command(after_help = "Example:\n  tenure resource place volume:models prod --reason OPS-7")]
     Place {
         /// The resource, written `TYPE:ID`
@@ -93,7 +93,7 @@ pub(super) enum ResourceCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Take the placement of a resource back
+    /// Remove the placement of a resource
     Remove {
         /// The resource, written `TYPE:ID`
         resource: ResourceName,
@@ -102,20 +102,20 @@ pub(super) enum ResourceCommand {
     },
 }
 
-/// Which resources are listed.
+/// The filters of a list of resources.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only those of this type
+    /// Only resources of this type
     #[arg(long = "type", value_name = "TYPE")]
     resource_type: Option<String>,
-    /// Only those in this environment, by name or id
+    /// Only resources in this environment, by name or id
     #[arg(long, short)]
     environment: Option<String>,
     #[command(flatten)]
     at: AtArgs,
 }
 
-/// `TYPE:ID`; the id may hold more colons.
+/// A resource, written `TYPE:ID`. The id may contain colons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResourceName {
     resource_type: String,

@@ -37,15 +37,15 @@ use crate::service::{Days, Quotas, Rate, Service, Settings};
 use crate::telemetry;
 
 const MIB: u64 = 1_024 * 1_024;
-/// How much memory workspaces may take if nobody says, in MiB.
+/// The default memory limit of workspaces, in MiB.
 const CACHE_MIB_DEFAULT: u64 = 512;
 /// Rolls may take this part of what workspaces may, beside them.
 const ROLLS_PART: u64 = 8;
-/// How much room on the disk is kept if nobody says, in MiB.
+/// The default disk reserve, in MiB.
 const DISK_RESERVE_MIB_DEFAULT: u64 = 64;
-/// The most connections that wait to be accepted, as far as the system allows as many.
+/// The backlog of the listening socket; the system may allow fewer.
 const BACKLOG: u32 = 4_096;
-/// How often what was measured is put together.
+/// The period of the metrics' upkeep.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
 const HELP: &str = "\
@@ -67,65 +67,67 @@ pub(super) struct ServeArgs {
     /// The data folder; made if it is missing
     #[arg(long, env = "TENURE_DATA", value_name = "DIR")]
     data: PathBuf,
-    /// Where to listen; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "TENURE_LISTEN", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     listen: SocketAddr,
-    /// How the server is reached from outside, such as `https://tenure.example.com`; `http://` and where it listens if left out
+    /// The server's address from outside, such as `https://tenure.example.com`; `http://` and the listening address if
+    /// left out
     #[arg(long, env = "TENURE_BASE_URL", value_name = "URL")]
     base_url: Option<BaseUrl>,
-    /// How much memory workspaces may take, in MiB
+    /// The memory limit of workspaces, in MiB
     #[arg(long, visible_alias = "cache-mb", env = "TENURE_CACHE_MIB", value_name = "MIB", default_value_t = CACHE_MIB_DEFAULT)]
     cache_mib: u64,
-    /// How much of the disk is kept for starting and for taking access away, in MiB; at most a quarter of the disk
+    /// The disk space reserved for starting and for revoking access, in MiB; at most a quarter of the disk
     #[arg(long, env = "TENURE_DISK_RESERVE_MIB", value_name = "MIB", default_value_t = DISK_RESERVE_MIB_DEFAULT)]
     disk_reserve_mib: u64,
-    /// How many commands the holder of a credential may ask for, a second in the long run and at once: `1000/20000`; `0` for no
-    /// limit. The operator has none
+    /// The number of commands that one credential holder may submit: each second on average, and at once, as
+    /// `1000/20000`; `0` for no limit. The operator has no limit
     #[arg(long, env = "TENURE_CHANGE_RATE", value_name = "RATE", default_value_t = Quotas::DEFAULT.changes)]
     change_rate: Rate,
-    /// How many questions of the audit, in the same way; each is recorded
+    /// The number of audit questions of one credential holder, in the same form; each is recorded
     #[arg(long, env = "TENURE_READ_RATE", value_name = "RATE", default_value_t = Quotas::DEFAULT.reads)]
     read_rate: Rate,
-    /// For how long it is kept who read the audit, such as `400d`; for ever if left out
+    /// The retention of the record of audit reads, such as `400d`; for ever if left out
     #[arg(long, env = "TENURE_JOURNAL_RETENTION", value_name = "DAYS")]
     journal_retention: Option<Days>,
-    /// The proxies in front of the server that are believed when they say in `X-Forwarded-For` or `Forwarded` where a request
-    /// came from: addresses and networks, separated by commas
+    /// The trusted proxies in front of the server, as addresses and networks separated by commas. Only their
+    /// `X-Forwarded-For` and `Forwarded` headers name the client's address
     #[arg(long, env = "TENURE_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
     trusted_proxies: TrustedProxies,
-    /// How much memory batches, audits and large answers may take together, in MiB: one workspace half of it, one holder a quarter
+    /// The memory limit of batches, audits and large responses together, in MiB: one workspace may use half of it, one
+    /// holder a quarter
     #[arg(long, env = "TENURE_ANSWERS_MIB", value_name = "MIB", default_value_t = ANSWERS_MIB_DEFAULT)]
     answers_mib: usize,
-    /// How much memory large bodies of requests may take together, in MiB: those from one address a quarter of it
+    /// The memory limit of large request bodies together, in MiB: one address may use a quarter of it
     #[arg(long, env = "TENURE_BODIES_MIB", value_name = "MIB", default_value_t = BODIES_MIB_DEFAULT)]
     bodies_mib: usize,
-    /// How many connections one address may have at a time, trusted proxies apart; of IPv6, one /64
+    /// The number of simultaneous connections of one address (IPv6: one /64), trusted proxies excepted
     #[arg(long, env = "TENURE_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_DEFAULT)]
     connections_per_address: usize,
-    /// What the names of the logs begin with, in checkpoints and verifier keys; once a checkpoint was given away it stays
+    /// The prefix of the logs' names in checkpoints and verifier keys; keep it once a checkpoint was given away
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
-    /// How long the machine's clock must be steady after a jump of more than a minute before changes are taken again, in seconds; 0
-    /// believes it at once
+    /// The time, in seconds, that the machine's clock must be steady after a jump of more than a minute before changes
+    /// are accepted again; 0 accepts them at once
     #[arg(long, env = "TENURE_CLOCK_SETTLE", value_name = "SECONDS", default_value_t = SETTLE_SECONDS_DEFAULT)]
     clock_settle: u64,
-    /// Take the time that the machine's clock shows now for right, though this store has seen a later one: what expired by the later
-    /// time, and no event says so yet, counts again
+    /// Trust the machine's clock although this store has seen a later time. Access that expired by the later time,
+    /// without an event that says so yet, counts again
     #[arg(long)]
     accept_clock: bool,
-    /// Sign the logs with another key than before, because that one is lost; auditors then need new verifier keys. `tenure key rotate`
-    /// exchanges a key that is not lost
+    /// Sign the logs with a new key, because the old one is lost. Auditors then need new verifier keys. To replace a
+    /// key that is not lost, use `tenure key rotate`
     #[arg(long)]
     accept_new_log_key: bool,
 }
 
-/// The operator's secret of a data folder, made if it is missing.
+/// Returns the operator's secret of a data folder. Makes it if it is missing.
 pub(super) fn operator_secret(data: &Path) -> Result<Secret, Failure> {
     let given = std::env::var(OPERATOR_SECRET_VARIABLE).ok();
     Ok(config::operator_secret(data, given, &RandomMint)?)
 }
 
-/// What signs the checkpoints of a data folder's logs; its key is made if it is missing.
+/// Returns the signer of a data folder's checkpoints. Makes its key if it is missing.
 pub(super) fn signer(data: &Path, instance: Origin) -> Result<Signer, Failure> {
     let given = std::env::var(LOG_KEY_VARIABLE).ok();
     Ok(Signer { key: config::log_key(data, given, &RandomMint)?, instance })
@@ -141,7 +143,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     let quotas = Quotas { changes: args.change_rate, reads: args.read_rate, journal: args.journal_retention };
     runtime()?.block_on(async {
         ignore_hangups()?;
-        let stop = asked_to_stop()?;
+        let stop = stop_signal()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
         let clock_settle = Duration::from_secs(args.clock_settle);
         let settings = Settings { clock_settle, quotas, ..settings };
@@ -156,7 +158,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     })
 }
 
-/// Makes sure that the machine's clock shows a time that can be and, where that is to be taken for right, makes it the newest one.
+/// Checks that the machine's clock shows a possible time. With `accept`, records it as the newest time of the store.
 fn check_clock(log: &SqliteLog, accept: bool) -> Result<(), Failure> {
     let now = SystemClock.now();
     check_possible(now).map_err(LogError::from)?;
@@ -175,7 +177,7 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::server(format!("the system gave no threads: {error}")))
 }
 
-/// What a service over this log is started with.
+/// Returns the settings of a service over a log.
 pub(super) fn settings(
     log: SqliteLog,
     clock: Arc<dyn Clock>,
@@ -187,7 +189,7 @@ pub(super) fn settings(
     Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer, quotas }
 }
 
-/// A service with an address.
+/// A service with a listening socket.
 pub(super) struct Server {
     pub(super) service: Arc<Service>,
     rolls: Rolls,
@@ -202,7 +204,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a service and listens; requests wait until it is run.
+    /// Starts a service and listens. Connections wait until [`run`](Self::run).
     pub(super) fn start(settings: Settings, listen: SocketAddr, base_url: Option<BaseUrl>) -> Result<Self, Failure> {
         let cannot_listen = |error| Failure::server(format!("cannot listen on `{listen}`: {error}"));
         let listener = open_listener(listen).map_err(cannot_listen)?;
@@ -224,12 +226,12 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address of the listening socket as a URL.
     pub(super) fn url(&self) -> String {
         BaseUrl::of(self.address).to_string()
     }
 
-    /// Serves until `shutdown` is done, then finishes what is in flight and stops the service.
+    /// Serves until `shutdown` completes, then finishes running requests and stops the service.
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self {
             service,
@@ -244,7 +246,7 @@ impl Server {
             metrics,
         } = self;
         if base_url.is_none() && address.ip().is_unspecified() {
-            tracing::warn!("nobody can reach `http://{address}`: say with --base-url how the server is reached");
+            tracing::warn!("`http://{address}` cannot be reached: set --base-url to the address from outside");
         }
         let base_url = base_url.unwrap_or_else(|| BaseUrl::of(address)).to_string();
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
@@ -274,7 +276,7 @@ impl Server {
     }
 }
 
-/// Listens. Many connections may wait to be accepted, so that a flood of them does not make others try again a second later.
+/// Opens the listening socket. A long backlog spares other clients a retry during a flood of connections.
 fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -282,7 +284,7 @@ fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Without this, what is measured piles up for as long as nobody asks for it.
+/// Runs the metrics' upkeep. Without it, histograms grow until somebody reads `/metrics`.
 async fn keep_metrics(metrics: PrometheusHandle) {
     let mut period = tokio::time::interval(METRICS_UPKEEP_PERIOD);
     loop {
@@ -291,7 +293,7 @@ async fn keep_metrics(metrics: PrometheusHandle) {
     }
 }
 
-/// Keeps the process alive when its terminal goes away (SIGHUP): there is nothing to load anew.
+/// Ignores SIGHUP, which a closed terminal sends: there is no configuration to reload.
 fn ignore_hangups() -> Result<(), Failure> {
     let hangups = signal(SignalKind::hangup());
     let mut hangups = hangups.map_err(|error| Failure::server(format!("cannot watch for signals: {error}")))?;
@@ -303,8 +305,8 @@ fn ignore_hangups() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Done when the process is asked to stop, by a terminal or by whoever started it.
-pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+/// Returns a future that completes on SIGINT or SIGTERM.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let cannot_watch = |error| Failure::server(format!("cannot watch for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;

@@ -1,4 +1,4 @@
-//! A workspace's log as a server serves it.
+//! A workspace's log, read from a server.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use super::client::{Client, Query};
 use super::failure::Failure;
 use crate::log::published::{FileError, PublishedLog};
 
-/// The most bytes that a file of a log can have: a bundle of 256 of the longest entries.
+/// The largest file of a log, in bytes: a bundle of 256 of the longest entries.
 const FILE_BYTES_MAX: u64 = 256 * 65_537;
 
 /// The log of a workspace on a server.
@@ -16,7 +16,7 @@ pub(super) struct ServedLog {
 }
 
 impl ServedLog {
-    /// The log whose files are under a path of the server.
+    /// Makes the log whose files are under a path of the server.
     pub(super) fn new(client: Client, prefix: String) -> Self {
         Self { client, prefix }
     }

@@ -1,4 +1,4 @@
-//! `tenure who --from` and `tenure reach --from`: who had access to what over a span of time, drawn and then told.
+//! `tenure who --from` and `tenure reach --from`: access over a span of time, as a chart and a list.
 
 use std::collections::BTreeMap;
 
@@ -6,45 +6,45 @@ use clap::Args;
 use serde_json::Value;
 
 use super::args::environment_roles;
-use super::bars::{Bar, Frame, Glyphs, Run, draw};
 use super::causes::cause;
 use super::client::Query;
+use super::entity_columns::named;
 use super::failure::Failure;
-use super::kind::named;
-use super::layout::Line;
+use super::gantt::{GanttFrame, GanttRow, GanttSegment, Glyphs, draw};
+use super::layout::ListingLine;
 use super::output::{Format, cell_text, remark};
 use super::session::{Session, items};
-use super::when::When;
+use super::time_args::PointInTime;
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::Instant;
 
-/// The most bars that are drawn unless all are asked for.
-const BARS_MAX: usize = 200;
+/// The maximum number of rows drawn without `--all`.
+const GANTT_ROWS_MAX: usize = 200;
 pub(super) const TENURES: [&str; 2] = ["audit", "tenures"];
 
-/// Over which time.
+/// The time span of a question.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct SpanArgs {
-    /// Over a span of time instead: from this instant, date or revision on
+    /// For a span of time: its beginning, an instant, a date or a revision
     #[arg(long, value_name = "WHEN", conflicts_with = "at")]
-    from: Option<When>,
-    /// Over a span of time instead: until before this instant, date or revision
+    from: Option<PointInTime>,
+    /// For a span of time: its end (exclusive), an instant, a date or a revision
     #[arg(long, value_name = "WHEN", conflicts_with = "at")]
-    until: Option<When>,
-    /// Over a span of time: only this role
+    until: Option<PointInTime>,
+    /// For a span of time: only this role
     #[arg(long, value_parser = environment_roles())]
     role: Option<String>,
-    /// Over a span of time: show everyone, however many there are
+    /// For a span of time: show all rows, however many there are
     #[arg(long)]
     all: bool,
 }
 
 impl SpanArgs {
-    /// Whether a span is asked about.
+    /// Returns whether a span is given.
     ///
     /// # Errors
-    /// Something is said of a span, and no span is given.
-    pub(super) fn is_asked(&self) -> Result<bool, Failure> {
+    /// A flag for spans is given without a span.
+    pub(super) fn is_given(&self) -> Result<bool, Failure> {
         match (self.from.or(self.until), &self.role, self.all) {
             (Some(_), ..) => Ok(true),
             (None, None, false) => Ok(false),
@@ -53,39 +53,44 @@ impl SpanArgs {
     }
 }
 
-/// A question with its span.
-struct Spanned {
+/// A query with its span.
+struct SpanQuery {
     from: Option<Instant>,
     until: Option<Instant>,
     query: Query,
 }
 
 impl SpanArgs {
-    fn spanned(&self, session: &mut Session, query: Query) -> Result<Spanned, Failure> {
+    fn span_query(&self, session: &mut Session, query: Query) -> Result<SpanQuery, Failure> {
         let from = self.from.map(|when| session.instant(when)).transpose()?;
         let until = self.until.map(|when| session.instant(when)).transpose()?;
         let query = query.with("from", from).with("until", until).with("role", self.role.as_ref());
-        Ok(Spanned { from, until, query })
+        Ok(SpanQuery { from, until, query })
     }
 
-    /// The query over the span.
+    /// Returns the query with the span.
     pub(super) fn query(&self, session: &mut Session, query: Query) -> Result<Query, Failure> {
-        Ok(self.spanned(session, query)?.query)
+        Ok(self.span_query(session, query)?.query)
     }
 }
 
-/// What a bar is called by.
+/// The label of a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Called {
-    /// Its principal: the question is about an environment.
+pub(super) enum RowLabel {
+    /// The principal, if the question is about an environment.
     ByPrincipal,
-    /// Its environment: the question is about a principal.
+    /// The environment, if the question is about a principal.
     ByEnvironment,
 }
 
-/// Asks who had access over a span, and shows it.
-pub(super) fn show(session: &mut Session, query: Query, span: &SpanArgs, called: Called) -> Result<Value, Failure> {
-    let Spanned { from, until, query } = span.spanned(session, query)?;
+/// Requests the access over a span, and shows it.
+pub(super) fn show(
+    session: &mut Session,
+    query: Query,
+    span: &SpanArgs,
+    row_label: RowLabel,
+) -> Result<Value, Failure> {
+    let SpanQuery { from, until, query } = span.span_query(session, query)?;
     if session.out.format == Format::Csv {
         session.copy(&TENURES, &query, "text/csv")?;
         return Ok(Value::Null);
@@ -95,112 +100,120 @@ pub(super) fn show(session: &mut Session, query: Query, span: &SpanArgs, called:
         session.out.json(&list)?;
         return Ok(list);
     }
-    let held = held(items(&list), called);
-    if held.is_empty() {
+    let groups = group_tenures(items(&list), row_label);
+    if groups.is_empty() {
         session.out.line("there was no access at any time of the span")?;
         return Ok(list);
     }
-    let shown = if span.all { held.as_slice() } else { held.get(..BARS_MAX).unwrap_or(&held) };
+    let shown = if span.all { groups.as_slice() } else { groups.get(..GANTT_ROWS_MAX).unwrap_or(&groups) };
     let now = instant(&list, "at").unwrap_or(Instant::EARLIEST);
-    picture(session, shown, from, until.map_or(now, |until| until.min(now)))?;
+    draw_chart(session, shown, from, until.map_or(now, |until| until.min(now)))?;
     session.out.line("")?;
-    session.out.listing(&shown.iter().flat_map(Held::told).collect::<Vec<_>>())?;
+    session.out.listing(&shown.iter().flat_map(TenureGroup::lines).collect::<Vec<_>>())?;
     session.out.flush()?;
-    if shown.len() < held.len() {
-        remark(&format!("the first {} of {} are shown: say `--all` for the others", shown.len(), held.len()));
+    if shown.len() < groups.len() {
+        remark(&format!("the first {} of {} are shown: use `--all` for the others", shown.len(), groups.len()));
     }
     Ok(list)
 }
 
 /// The tenures of one principal in one environment, in order.
-struct Held<'a> {
+struct TenureGroup<'a> {
     label: String,
     tenures: &'a [Value],
 }
 
-fn held(rows: &[Value], called: Called) -> Vec<Held<'_>> {
+fn group_tenures(rows: &[Value], row_label: RowLabel) -> Vec<TenureGroup<'_>> {
     let pair = |row: &Value| (cell_text(row, "principal"), cell_text(row, "environment"));
-    let held: Vec<Held<'_>> = rows
+    let groups: Vec<TenureGroup<'_>> = rows
         .chunk_by(|one, other| pair(one) == pair(other))
-        .map(|tenures| Held { label: tenures.first().map(|row| label(row, called)).unwrap_or_default(), tenures })
+        .map(|tenures| TenureGroup {
+            label: tenures.first().map(|row| label(row, row_label)).unwrap_or_default(),
+            tenures,
+        })
         .collect();
-    distinct(held)
+    disambiguate(groups)
 }
 
-fn label(row: &Value, called: Called) -> String {
-    match called {
-        Called::ByPrincipal => named(&cell_text(row, "principal"), &cell_text(row, "principal_name")),
-        Called::ByEnvironment => match cell_text(row, "environment_name") {
+fn label(row: &Value, row_label: RowLabel) -> String {
+    match row_label {
+        RowLabel::ByPrincipal => named(&cell_text(row, "principal"), &cell_text(row, "principal_name")),
+        RowLabel::ByEnvironment => match cell_text(row, "environment_name") {
             name if name.is_empty() => cell_text(row, "environment"),
             name => name,
         },
     }
 }
 
-/// Several may have borne a name one after the other: then the ids tell them apart.
-fn distinct(mut held: Vec<Held<'_>>) -> Vec<Held<'_>> {
-    let mut bearers: BTreeMap<String, usize> = BTreeMap::new();
-    for held in &held {
-        *bearers.entry(held.label.clone()).or_default() += 1;
+/// Replaces equal labels by ids: several entities may have had a name one after the other.
+fn disambiguate(mut groups: Vec<TenureGroup<'_>>) -> Vec<TenureGroup<'_>> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for group in &groups {
+        *counts.entry(group.label.clone()).or_default() += 1;
     }
-    for held in held.iter_mut().filter(|held| bearers.get(&held.label).is_some_and(|bearers| *bearers > 1)) {
-        let id = |field| held.tenures.first().map(|row| cell_text(row, field)).unwrap_or_default();
-        held.label = format!("{} {}", id("principal"), id("environment"));
+    for group in groups.iter_mut().filter(|group| counts.get(&group.label).is_some_and(|count| *count > 1)) {
+        let id = |field| group.tenures.first().map(|row| cell_text(row, field)).unwrap_or_default();
+        group.label = format!("{} {}", id("principal"), id("environment"));
     }
-    held
+    groups
 }
 
 fn instant(row: &Value, field: &str) -> Option<Instant> {
     cell_text(row, field).parse().ok()
 }
 
-impl Held<'_> {
-    fn bar(&self) -> Bar {
-        let run = |row: &Value| {
+impl TenureGroup<'_> {
+    fn row(&self) -> GanttRow {
+        let segment = |row: &Value| {
             let role = cell_text(row, "role");
             let role = EnvironmentRole::ALL.iter().find(|known| known.as_str() == role)?;
-            Some(Run { role: *role, from: instant(row, "from")?, until: instant(row, "until") })
+            Some(GanttSegment { role: *role, from: instant(row, "from")?, until: instant(row, "until") })
         };
-        Bar { label: self.label.clone(), runs: self.tenures.iter().filter_map(run).collect() }
+        GanttRow { label: self.label.clone(), segments: self.tenures.iter().filter_map(segment).collect() }
     }
 
-    /// What happened, a line for each time at which something was another way than before.
-    fn told(&self) -> Vec<Line> {
-        let mut lines = vec![Line::Heading(self.label.clone())];
+    /// Returns one line for each change of the access.
+    fn lines(&self) -> Vec<ListingLine> {
+        let mut lines = vec![ListingLine::Heading(self.label.clone())];
         let nexts = self.tenures.iter().skip(1).map(Some).chain([None]);
         for (row, next) in self.tenures.iter().zip(nexts) {
             let field = |name| cell_text(row, name);
             let opened = row.get("opened_by").map(cause).unwrap_or_default();
-            lines.push(Line::entry([field("from"), field("role"), field("rule"), opened]));
+            lines.push(ListingLine::entry([field("from"), field("role"), field("rule"), opened]));
             let until = field("until");
             if until.is_empty() && !field("expires_at").is_empty() {
                 let end = "the grant ends, unless something happens before".to_owned();
-                lines.push(Line::entry([field("expires_at"), "will end".to_owned(), String::new(), end]));
+                lines.push(ListingLine::entry([field("expires_at"), "will end".to_owned(), String::new(), end]));
             } else if !until.is_empty() && next.is_none_or(|next| cell_text(next, "from") != until) {
                 let closed = row.get("closed_by").map(cause).unwrap_or_default();
-                lines.push(Line::entry([until, "ended".to_owned(), String::new(), closed]));
+                lines.push(ListingLine::entry([until, "ended".to_owned(), String::new(), closed]));
             }
         }
         lines
     }
 }
 
-fn picture(session: &mut Session, held: &[Held<'_>], from: Option<Instant>, until: Instant) -> Result<(), Failure> {
-    let bars: Vec<Bar> = held.iter().map(Held::bar).collect();
-    let first = bars.iter().flat_map(|bar| &bar.runs).map(|run| run.from).min();
-    let frame = Frame {
+fn draw_chart(
+    session: &mut Session,
+    groups: &[TenureGroup<'_>],
+    from: Option<Instant>,
+    until: Instant,
+) -> Result<(), Failure> {
+    let rows: Vec<GanttRow> = groups.iter().map(TenureGroup::row).collect();
+    let first = rows.iter().flat_map(|row| &row.segments).map(|segment| segment.from).min();
+    let frame = GanttFrame {
         from: from.or(first).unwrap_or(until),
         until,
         width: session.out.drawing_width(),
         glyphs: glyphs_of_locale(),
     };
-    for line in draw(&bars, frame) {
+    for line in draw(&rows, frame) {
         session.out.line(&line)?;
     }
     session.out.line(&frame.glyphs.legend())
 }
 
-/// Blocks where the locale says that the terminal has them (POSIX: the first of these variables that is set counts).
+/// Selects block characters if the locale has UTF-8. The first of these variables that is set counts (POSIX).
 fn glyphs_of_locale() -> Glyphs {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
     let locale = set.map(|value| value.to_ascii_lowercase()).find(|value| !value.is_empty()).unwrap_or_default();

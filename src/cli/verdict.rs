@@ -1,4 +1,4 @@
-//! What verification comes to, whatever is verified.
+//! The results of verification.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::log::verify::{Verifier, VerifyError};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 
-/// Why something is not verified: because of what is wrong with it, or because it cannot be said.
+/// The reason that something is not verified.
 pub(super) enum Unverified {
-    /// The first thing that is wrong.
+    /// It has a flaw: the first one found.
     Flawed(String),
-    /// It cannot be said.
+    /// The verification could not be completed.
     Failed(Failure),
 }
 
@@ -40,21 +40,21 @@ impl From<KeysError> for Unverified {
     }
 }
 
-/// Makes sure that a key that came with a log is the one that was given apart from it, or one that followed it.
+/// Checks that the key in a folder is the one given separately, or a successor of it.
 pub(super) fn same_key(folder: &LogFolder, key: &VerifierKey) -> Result<(), Unverified> {
     let is = |bytes: &[u8], key: &VerifierKey| bytes == format!("{key}\n").as_bytes();
     match folder.file(KEY_FILE) {
         Ok(bytes) if is(&bytes, key) => Ok(()),
         Ok(bytes) if key_chain(folder)?.after(key).iter().any(|later| is(&bytes, later)) => Ok(()),
         Ok(_) => Err(Unverified::Flawed(format!("the folder's file `{KEY_FILE}` holds another key than `{key}`"))),
-        // A mirror of a served log has none.
+        // A mirror of a served log has no key file.
         Err(FileError::Missing) => Ok(()),
         Err(FileError::Foreign(what)) => Err(Unverified::Flawed(format!("`{KEY_FILE}` is {what}"))),
         Err(error) => Err(Failure::usage(format!("`{KEY_FILE}` cannot be read: {error}")).into()),
     }
 }
 
-/// What is known of a log now.
+/// Describes a verified log in one line.
 pub(super) fn verified(verifier: &Verifier<'_>, checkpoint: &Checkpoint) -> String {
     let (workspace, tree) = (verifier.workspace(), checkpoint.tree());
     let grew = match verifier.since() {
@@ -64,10 +64,10 @@ pub(super) fn verified(verifier: &Verifier<'_>, checkpoint: &Checkpoint) -> Stri
     format!("verified: workspace {workspace}, {} events{grew}, root {}", tree.size, tree.root)
 }
 
-/// The most ignored files that are named.
+/// The maximum number of ignored files named.
 const IGNORED_NAMED_MAX: usize = 20;
 
-/// Names the files of a folder that say nothing about what is in it, in a line; none where there are none.
+/// Returns a line that names the ignored files of a folder, such as those of operating systems; none if there are none.
 ///
 /// # Errors
 /// The folder cannot be read.

@@ -1,4 +1,5 @@
-//! `tenure what-if`: who would gain or lose what by commands, before they are done; and the same before others ask to go on.
+//! `tenure what-if`: the access that commands would give and take, before they are run; and the preview before a
+//! confirmation.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,16 +12,16 @@ use serde_json::{Value, json};
 
 use super::args::environment_roles;
 use super::client::Query;
+use super::entity_columns::{CHANGE, named};
 use super::failure::Failure;
-use super::kind::{CHANGE, named};
-use super::layout::Line;
+use super::layout::ListingLine;
 use super::output::{Format, Output, cell_text};
 use super::session::{Session, event_name};
 use crate::domain::role::WorkspaceRole;
 
-/// The largest file of commands, in bytes: no server takes more.
+/// The largest file of commands, in bytes: no server accepts more.
 const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024;
-/// The most changes that are named before one is asked to go on.
+/// The maximum number of changes listed before a confirmation.
 const PREVIEWED_MAX: usize = 40;
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ Examples:
   tenure what-if --restrict dev --grant user:bob@dev=contributor
   tenure what-if commands.json")]
 pub(super) struct WhatIfArgs {
-    /// Commands in JSON, as `POST /commands` takes them: `{"commands": […]}`, an array, or one a line; `-` for stdin
+    /// Commands in JSON, as `POST /commands` accepts them: `{"commands": […]}`, an array, or one a line; `-` for stdin
     file: Option<PathBuf>,
     /// Turn RBAC on
     #[arg(long)]
@@ -40,31 +41,31 @@ pub(super) struct WhatIfArgs {
     /// Restrict an environment, or change the default role of a restricted one
     #[arg(long, value_name = "ENV")]
     restrict: Vec<String>,
-    /// What those without a grant get in the environments of `--restrict`
+    /// The role of members and service users without a grant in the environments of `--restrict`
     #[arg(long, value_name = "ROLE", value_parser = environment_roles(), requires = "restrict")]
     default_role: Option<String>,
-    /// Give a role in a restricted environment
+    /// Grant a role in a restricted environment
     #[arg(long, value_name = "PRINCIPAL@ENV=ROLE")]
-    grant: Vec<Given>,
-    /// Give a member another workspace role
+    grant: Vec<NewGrant>,
+    /// Change a member's workspace role
     #[arg(long, value_name = "USER=ROLE")]
-    change_role: Vec<NewRole>,
-    /// Take a grant back
+    change_role: Vec<MemberRole>,
+    /// Revoke a grant
     #[arg(long, value_name = "PRINCIPAL@ENV")]
-    revoke_grant: Vec<Place>,
+    revoke_grant: Vec<GrantKey>,
     /// Open an environment to every principal
     #[arg(long, value_name = "ENV")]
     unrestrict: Vec<String>,
-    /// End a membership
+    /// Remove a member
     #[arg(long, value_name = "USER")]
     remove_member: Vec<String>,
-    /// Revoke what the members of `--remove-member` issued and that still lives
+    /// Revoke the live credentials that the members of `--remove-member` issued
     #[arg(long, requires = "remove_member")]
     revoke_issued: bool,
-    /// End a service user
+    /// Delete a service user
     #[arg(long, value_name = "NAME")]
     delete_service_user: Vec<String>,
-    /// End an environment
+    /// Delete an environment
     #[arg(long, value_name = "ENV")]
     delete_environment: Vec<String>,
     /// Turn RBAC off
@@ -72,14 +73,15 @@ pub(super) struct WhatIfArgs {
     disable_rbac: bool,
 }
 
-/// `PRINCIPAL@ENV`: the environment is what stands behind the last `@`, which no name of one holds.
+/// A grant's principal and environment, written `PRINCIPAL@ENV`. The environment follows the last `@`, which no
+/// environment's name contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct GrantKey {
     principal: String,
     environment: String,
 }
 
-impl FromStr for Place {
+impl FromStr for GrantKey {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -89,31 +91,31 @@ impl FromStr for Place {
     }
 }
 
-/// `PRINCIPAL@ENV=ROLE`.
+/// A new grant, written `PRINCIPAL@ENV=ROLE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Given {
-    place: Place,
+struct NewGrant {
+    key: GrantKey,
     role: String,
 }
 
-impl FromStr for Given {
+impl FromStr for NewGrant {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rule = "write `PRINCIPAL@ENV=ROLE`, such as `user:bob@prod=contributor`";
-        let (place, role) = text.rsplit_once('=').ok_or(rule)?;
-        Ok(Self { place: place.parse().map_err(|_| rule)?, role: role.to_owned() })
+        let (key, role) = text.rsplit_once('=').ok_or(rule)?;
+        Ok(Self { key: key.parse().map_err(|_| rule)?, role: role.to_owned() })
     }
 }
 
-/// `USER=ROLE`.
+/// A new role of a member, written `USER=ROLE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct NewRole {
+struct MemberRole {
     user: String,
     role: String,
 }
 
-impl FromStr for NewRole {
+impl FromStr for MemberRole {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -124,13 +126,13 @@ impl FromStr for NewRole {
     }
 }
 
-/// A user's id, also where it is written as a principal. An id that itself begins with `user:` has to be written as one.
+/// Returns a user's id, with or without the prefix `user:`. An id that itself begins with `user:` needs the prefix.
 fn user_id(text: &str) -> &str {
     text.strip_prefix("user:").unwrap_or(text)
 }
 
 impl WhatIfArgs {
-    /// The commands of the flags, in the order of the flags.
+    /// Returns the commands of the flags, in the order of the flags.
     fn flagged(&self) -> Vec<Value> {
         let on = |environments: &[String], kind: &str| -> Vec<Value> {
             environments.iter().map(|name| json!({ "type": kind, "environment": name })).collect()
@@ -147,9 +149,9 @@ impl WhatIfArgs {
         let disable = self.disable_rbac.then(|| json!({ "type": "rbac.disable" }));
         let mut commands: Vec<Value> = enable.into_iter().collect();
         commands.extend(self.restrict.iter().map(restrict));
-        commands.extend(self.grant.iter().map(Given::command));
-        commands.extend(self.change_role.iter().map(NewRole::command));
-        commands.extend(self.revoke_grant.iter().map(Place::command));
+        commands.extend(self.grant.iter().map(NewGrant::command));
+        commands.extend(self.change_role.iter().map(MemberRole::command));
+        commands.extend(self.revoke_grant.iter().map(GrantKey::command));
         commands.extend(on(&self.unrestrict, "environment.unrestrict"));
         let remove = |user: &String| {
             let mut command = json!({ "type": "member.remove", "user": user_id(user) });
@@ -166,26 +168,26 @@ impl WhatIfArgs {
     }
 }
 
-impl Given {
+impl NewGrant {
     fn command(&self) -> Value {
-        let Place { principal, environment } = &self.place;
+        let GrantKey { principal, environment } = &self.key;
         json!({ "type": "grant.set", "environment": environment, "principal": principal, "role": self.role })
     }
 }
 
-impl NewRole {
+impl MemberRole {
     fn command(&self) -> Value {
         json!({ "type": "member.change_role", "user": self.user, "role": self.role })
     }
 }
 
-impl Place {
+impl GrantKey {
     fn command(&self) -> Value {
         json!({ "type": "grant.revoke", "environment": self.environment, "principal": self.principal })
     }
 }
 
-/// The commands of a file, or of stdin.
+/// Reads the commands of a file, or of stdin.
 fn read(path: &Path) -> Result<Vec<Value>, Failure> {
     let failed = |error| Failure::file("read", path, error);
     let from: Box<dyn Read> =
@@ -198,7 +200,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Failure> {
     commands(&text).map_err(|why| Failure::usage(format!("`{}`: {why}", path.display())))
 }
 
-/// The commands of a text: `{"commands": […]}`, an array, or one object after the other.
+/// Parses commands: `{"commands": […]}`, an array, or one object after the other.
 fn commands(text: &str) -> Result<Vec<Value>, String> {
     let mut commands = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
@@ -214,52 +216,49 @@ fn commands(text: &str) -> Result<Vec<Value>, String> {
     Ok(commands)
 }
 
-/// Shows what commands would change.
+/// Simulates commands, and shows the changes of access.
 pub(super) fn what_if(session: &mut Session, args: &WhatIfArgs) -> Result<(), Failure> {
     let mut commands = args.file.as_deref().map(read).transpose()?.unwrap_or_default();
     commands.extend(args.flagged());
     if commands.is_empty() {
-        return Err(Failure::usage(
-            "say what would be done: a file of commands, or a flag such as `--remove-member bob`",
-        ));
+        return Err(Failure::usage("name the commands: a file, or a flag such as `--remove-member bob`"));
     }
-    let foreseen = foresee(session, &commands)?;
+    let simulation = simulate(session, &commands)?;
     match session.out.format {
-        Format::Json | Format::Html => session.out.json(&foreseen),
-        Format::Csv => session.out.csv(&CHANGE.rows(Format::Csv, list(&foreseen, "changes"))),
+        Format::Json | Format::Html => session.out.json(&simulation),
+        Format::Csv => session.out.csv(&CHANGE.rows(Format::Csv, list(&simulation, "changes"))),
         Format::Table => {
-            show(&mut session.out, &foreseen, usize::MAX)?;
+            show(&mut session.out, &simulation, usize::MAX)?;
             session.out.line("nothing was changed")
         }
     }
 }
 
-fn foresee(session: &mut Session, commands: &[Value]) -> Result<Value, Failure> {
+fn simulate(session: &mut Session, commands: &[Value]) -> Result<Value, Failure> {
     session.post(&["audit", "what-if"], &Query::default(), &json!({ "commands": commands }))
 }
 
-/// Shows what a command would change before one is asked to go on. What programs read stays clean: this is for people, so it
-/// goes to stderr unless the output is a table for people too.
+/// Shows the changes of access before a confirmation. If the output is for programs, the preview goes to stderr.
 pub(super) fn preview(session: &mut Session, command: &Value) -> Result<(), Failure> {
-    let foreseen = foresee(session, std::slice::from_ref(command))?;
+    let simulation = simulate(session, std::slice::from_ref(command))?;
     let mut stderr = Output::stderr();
     let out = if session.out.format == Format::Table { &mut session.out } else { &mut stderr };
-    show(out, &foreseen, PREVIEWED_MAX)?;
+    show(out, &simulation, PREVIEWED_MAX)?;
     out.flush()
 }
 
-fn list<'a>(foreseen: &'a Value, field: &str) -> &'a [Value] {
-    foreseen.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+fn list<'a>(simulation: &'a Value, field: &str) -> &'a [Value] {
+    simulation.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn count(value: &Value, field: &str) -> usize {
     value.get(field).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
 }
 
-/// Shows what was foreseen; where more than `named_max` would change, only how many.
-fn show(out: &mut Output, foreseen: &Value, named_max: usize) -> Result<(), Failure> {
-    let changes = list(foreseen, "changes");
-    let total = count(foreseen, "changes_total").max(changes.len());
+/// Shows a simulation. If more than `named_max` rows would change, only their number is shown.
+fn show(out: &mut Output, simulation: &Value, named_max: usize) -> Result<(), Failure> {
+    let changes = list(simulation, "changes");
+    let total = count(simulation, "changes_total").max(changes.len());
     if changes.is_empty() {
         out.line("nobody's access to an environment would change")?;
     } else if total <= named_max {
@@ -269,14 +268,14 @@ fn show(out: &mut Output, foreseen: &Value, named_max: usize) -> Result<(), Fail
     if total > changes.len() {
         out.line(&format!("these are the first {} of {total} changes", changes.len()))?;
     }
-    for environment in list(foreseen, "environments") {
+    for environment in list(simulation, "environments") {
         out.line(&tally(environment))?;
     }
-    show_widened(out, foreseen, named_max)?;
-    out.words(&format!("would append: {}", appended(list(foreseen, "events"))))
+    show_widened(out, simulation, named_max)?;
+    out.words(&format!("would append: {}", appended(list(simulation, "events"))))
 }
 
-/// `prod: 2 would gain, 1 would lose`.
+/// Counts the changes of one environment: `prod: 2 would gain, 1 would lose`.
 fn tally(environment: &Value) -> String {
     let name = match cell_text(environment, "environment_name") {
         name if name.is_empty() => cell_text(environment, "environment"),
@@ -288,23 +287,23 @@ fn tally(environment: &Value) -> String {
     format!("{name}: {}", said.join(", "))
 }
 
-fn show_widened(out: &mut Output, foreseen: &Value, named_max: usize) -> Result<(), Failure> {
-    let widened = list(foreseen, "widened");
-    let total = count(foreseen, "widened_total").max(widened.len());
+fn show_widened(out: &mut Output, simulation: &Value, named_max: usize) -> Result<(), Failure> {
+    let widened = list(simulation, "widened");
+    let total = count(simulation, "widened_total").max(widened.len());
     match total {
         0 => return Ok(()),
         1 => out.line("1 proxy token would be accepted in more environments:")?,
         total => out.line(&format!("{total} proxy tokens would be accepted in more environments:"))?,
     }
-    // No name holds a blank.
-    let places = |token: &Value| cell_text(token, "environment_names").replace(' ', ", ");
-    let line = |token: &Value| Line::entry([cell_text(token, "proxy_token"), places(token)]);
+    // No name contains a space.
+    let environments = |token: &Value| cell_text(token, "environment_names").replace(' ', ", ");
+    let line = |token: &Value| ListingLine::entry([cell_text(token, "proxy_token"), environments(token)]);
     out.listing(&widened.iter().take(named_max).map(line).collect::<Vec<_>>())?;
     let unnamed = total.saturating_sub(widened.len().min(named_max));
     if unnamed > 0 { out.line(&format!("  and {unnamed} more")) } else { Ok(()) }
 }
 
-/// The types of events with how many there are of each, in the order in which they come first.
+/// Counts events by type, in order of their first appearance.
 fn appended(events: &[Value]) -> String {
     let mut order: Vec<String> = Vec::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -323,7 +322,7 @@ fn appended(events: &[Value]) -> String {
     if said.is_empty() { "no event".to_owned() } else { said.join(", ") }
 }
 
-/// A change for people: names, and words for none.
+/// Returns the readable fields of a change.
 pub(super) fn change_words(change: &Value) -> [(&'static str, String); 3] {
     let role = |field| match cell_text(change, field) {
         role if role.is_empty() => "no access".to_owned(),
@@ -339,13 +338,13 @@ mod tests {
 
     #[test]
     fn the_environment_stands_behind_the_last_at_sign() {
-        let given = "user:bob@example.com@prod=contributor".parse::<Given>().map(|given| given.command());
+        let grant = "user:bob@example.com@prod=contributor".parse::<NewGrant>().map(|grant| grant.command());
         let expected = json!({ "type": "grant.set", "environment": "prod", "principal": "user:bob@example.com",
             "role": "contributor" });
-        assert_eq!(given, Ok(expected));
-        assert!("user:bob=contributor".parse::<Given>().is_err() && "prod".parse::<Place>().is_err());
-        assert!("bob=king".parse::<NewRole>().is_err_and(|why| why.contains("such as `bob=manager`")));
-        assert_eq!("user:bob=manager".parse::<NewRole>().map(|role| role.user), Ok("bob".to_owned()));
+        assert_eq!(grant, Ok(expected));
+        assert!("user:bob=contributor".parse::<NewGrant>().is_err() && "prod".parse::<GrantKey>().is_err());
+        assert!("bob=king".parse::<MemberRole>().is_err_and(|why| why.contains("such as `bob=manager`")));
+        assert_eq!("user:bob=manager".parse::<MemberRole>().map(|role| role.user), Ok("bob".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `tenure workspace`, `tenure member` and `tenure service-user`: who there is.
+//! `tenure workspace`, `tenure member` and `tenure service-user`: workspaces and the principals in them.
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -7,8 +7,8 @@ use ureq::http::Method;
 use super::args::{AtArgs, SureArgs, plans, workspace_kinds, workspace_roles};
 use super::client::Query;
 use super::credentials::count_issued_by;
+use super::entity_columns::{MEMBER, PROFILE, SERVICE_USER, WORKSPACE};
 use super::failure::Failure;
-use super::kind::{MEMBER, PROFILE, SERVICE_USER, WORKSPACE};
 use super::output::{confirm, remark};
 use super::rbac::ask_before_opening;
 use super::session::{ChangeArgs, Session};
@@ -16,15 +16,15 @@ use crate::domain::role::Plan;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkspaceCommand {
-    /// Make a workspace, with its first owner, the owner's first token and the environment `main` (operator)
+    /// Create a workspace, with its first owner, the owner's first token and the environment `main` (operator)
     Create(CreateWorkspaceArgs),
     /// List the workspaces that you can see
     List,
     /// Show the workspace: its plan, and whether RBAC is on
     Show(AtArgs),
-    /// Subscribe the workspace to another plan; a plan without RBAC takes RBAC with it (operator)
+    /// Change the plan; a plan without RBAC turns RBAC off (operator)
     Plan {
-        /// The plan from now on
+        /// The new plan
         #[arg(value_parser = plans())]
         plan: String,
         #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) enum WorkspaceCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// End the workspace and everything in it; its log stays readable (operator, owner)
+    /// Delete the workspace and everything in it; its log stays readable (operator, owner)
     Delete {
         #[command(flatten)]
         sure: SureArgs,
@@ -41,31 +41,31 @@ pub(super) enum WorkspaceCommand {
     },
 }
 
-/// A workspace to make.
+/// The arguments of a new workspace.
 #[derive(Debug, Args)]
 pub(super) struct CreateWorkspaceArgs {
-    /// Its name
+    /// The name
     name: String,
-    /// The id of its first owner
+    /// The id of the first owner
     #[arg(long, value_name = "USER")]
     owner: String,
-    /// Whether it belongs to one person or to many
+    /// The kind: for one person, or shared by many
     #[arg(long, value_parser = workspace_kinds(), default_value = "shared")]
     kind: String,
-    /// What it subscribes to; RBAC needs `team` or `enterprise`
+    /// The plan; RBAC needs `team` or `enterprise`
     #[arg(long, value_parser = plans(), default_value = "team")]
     plan: String,
-    /// What the owner is called; kept beside the log, where it can be erased
+    /// The owner's name; kept beside the log, where it can be erased
     #[arg(long, value_name = "NAME")]
     owner_name: Option<String>,
-    /// Where the owner is written to; kept beside the log, where it can be erased
+    /// The owner's e-mail address; kept beside the log, where it can be erased
     #[arg(long, value_name = "ADDRESS")]
     owner_email: Option<String>,
     #[command(flatten)]
     change: ChangeArgs,
 }
 
-/// An object of the fields that there is a value for.
+/// Makes an object of the fields that have a value.
 pub(super) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> Value {
     let there = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(there.collect::<Map<_, _>>())
@@ -114,54 +114,54 @@ fn create_workspace(session: &mut Session, args: CreateWorkspaceArgs) -> Result<
 pub(super) enum MemberCommand {
     /// List the members
     List(AtArgs),
-    /// Make a person a member
+    /// Add a person as a member
     Add {
-        /// The person's id: any stable id of yours, such as an identity provider's subject
+        /// The person's id: any stable id, such as the subject of an identity provider
         user: String,
         /// The workspace role
         #[arg(long, value_parser = workspace_roles(), default_value = "member")]
         role: String,
-        /// What the person is called; kept beside the log, where it can be erased
+        /// The person's name; kept beside the log, where it can be erased
         #[arg(long)]
         name: Option<String>,
-        /// Where the person is written to; kept beside the log, where it can be erased
+        /// The person's e-mail address; kept beside the log, where it can be erased
         #[arg(long)]
         email: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Give a member another workspace role
+    /// Change a member's workspace role
     Role {
         /// The member
         user: String,
-        /// The role from now on
+        /// The new role
         #[arg(value_parser = workspace_roles())]
         role: String,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// End a membership, with the grants and tokens of it
+    /// Remove a member, with the member's grants and tokens
     #[command(after_help = "Example:\n  tenure member remove bob --revoke-issued --reason HR-31")]
     Remove {
         /// The member
         user: String,
-        /// Revoke each API token, proxy token and access key that the member issued and that still lives, too
+        /// Also revoke each live API token, proxy token and access key that the member issued
         #[arg(long)]
         revoke_issued: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Show, set or erase what the profile directory keeps of a person
+    /// Show, set or erase a person's entry in the profile directory
     Profile {
         /// The person
         user: String,
-        /// What the person is called
+        /// The person's name
         #[arg(long)]
         name: Option<String>,
-        /// Where the person is written to
+        /// The person's e-mail address
         #[arg(long)]
         email: Option<String>,
-        /// Forget both
+        /// Erase both
         #[arg(long, conflicts_with_all = ["name", "email"])]
         erase: bool,
     },
@@ -190,7 +190,7 @@ pub(super) fn member(session: &mut Session, command: MemberCommand) -> Result<()
     }
 }
 
-/// Ends a membership. Says on stderr what the member issued and what lives on, where the caller may know of it.
+/// Removes a member. Reports on stderr the live credentials that the member issued, if the caller may see them.
 fn remove(session: &mut Session, user: &str, revoke_issued: bool, change: &ChangeArgs) -> Result<(), Failure> {
     let lives_on = if revoke_issued { 0 } else { count_issued_by(session, user).unwrap_or_default() };
     let path = session.path(&["members", user])?;
@@ -206,7 +206,7 @@ fn remove(session: &mut Session, user: &str, revoke_issued: bool, change: &Chang
     Ok(())
 }
 
-/// A profile is no part of the log, so there is no revision to tell of.
+/// Shows or changes a profile. It is no part of the log, so there is no revision to show.
 fn profile(session: &mut Session, user: &str, asked: &Value, erase: bool) -> Result<(), Failure> {
     let segments = ["members", user, "profile"];
     let kept = match (erase, asked.as_object().is_none_or(Map::is_empty)) {
@@ -225,14 +225,14 @@ fn profile(session: &mut Session, user: &str, asked: &Value, erase: bool) -> Res
 pub(super) enum ServiceUserCommand {
     /// List the service users
     List(AtArgs),
-    /// Make a service user, with its first token
+    /// Create a service user, with its first token
     Create {
-        /// Its name: lower-case letters, digits, hyphens and underscores
+        /// The name: lower-case letters, digits, hyphens and underscores
         name: String,
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// End a service user, with its grants and tokens
+    /// Delete a service user, with its grants and tokens
     Delete {
         /// The service user, by name or id
         service_user: String,

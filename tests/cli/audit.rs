@@ -1,4 +1,4 @@
-//! The audit's questions on the command line: a leaver's story, what would change before it does, spans of time and their bars.
+//! Audit questions on the command line: reports, what-if, and access over a span of time as a chart.
 
 use std::fs;
 use std::io::Write;
@@ -43,7 +43,7 @@ fn with_stdin(server: &Server, who: &Credential, args: &[&str], text: &str) -> R
 }
 
 #[test]
-fn a_span_is_drawn_as_bars_and_told_with_what_began_and_ended_each() {
+fn a_span_is_shown_as_a_chart_and_a_list_of_causes() {
     let server = recorded();
     let shown = in_locale(&server, "C.UTF-8", "who prod --from 2024-01-01 --until 2024-05-01").ok();
     let lines: Vec<&str> = shown.lines().collect();
@@ -54,10 +54,10 @@ fn a_span_is_drawn_as_bars_and_told_with_what_began_and_ended_each() {
         let count = |glyph: char| bar.chars().filter(|c| *c == glyph).count();
         (count('▒'), count('█'), bar.ends_with('▶'))
     };
-    // 82 characters for 121 days: February, of 29 days, has 19 of its own and one that March has too.
+    // The 121 days have 82 characters: the 29 days of February have 19 of their own, and share one with March.
     assert_eq!((bar("user:alice"), bar("user:bob"), bar("user:eve")), ((0, 61, true), (19, 22, false), (53, 8, true)));
     assert!(lines.contains(&"█ contributor   ▒ viewer   ▶ goes on"), "{shown}");
-    let told = "user:bob
+    let list = "user:bob
   2024-02-01 00:00:00Z  viewer       default_role    environment.restricted by user:alice: HR-7
   2024-03-01 00:00:00Z  contributor  grant           grant.added by user:alice: =OPS-1
   2024-04-01 00:00:00Z  ended        -               member.removed by user:alice: HR-9
@@ -66,7 +66,7 @@ user:eve
   2024-03-01 00:00:00Z  contributor  grant           grant.added by user:alice: =OPS-1
   2024-03-11 00:00:00Z  viewer       default_role    the grant expired, as user:alice had set: =OPS-1
 ";
-    assert!(shown.contains(told), "{shown}");
+    assert!(shown.contains(list), "{shown}");
     let ascii = in_locale(&server, "C", "who prod --from 2024-01-01 --until 2024-05-01").ok();
     assert!(
         ascii.is_ascii() && ascii.contains("====####") && ascii.contains("# contributor   = viewer   > goes on"),
@@ -75,7 +75,7 @@ user:eve
 }
 
 #[test]
-fn a_span_is_asked_for_by_dates_or_revisions_and_by_role() {
+fn a_span_is_given_by_dates_or_revisions_and_filtered_by_role() {
     let server = recorded();
     let ask = |args: &str| server.ask(&server.operator(), args);
     let names = |shown: &str| -> Vec<String> {
@@ -105,7 +105,7 @@ fn a_span_is_asked_for_by_dates_or_revisions_and_by_role() {
 }
 
 #[test]
-fn what_programs_get_is_the_servers_own_and_safe_in_a_spreadsheet() {
+fn json_and_csv_are_the_servers_own_and_safe_in_a_spreadsheet() {
     let server = recorded();
     let csv = |args: &str| server.ask(&server.operator(), &format!("{args} -o csv")).ok();
     let spans = csv("who prod --from 2024-01-01");
@@ -123,11 +123,11 @@ fn what_programs_get_is_the_servers_own_and_safe_in_a_spreadsheet() {
     let header = "principal,principal_name,environment,environment_name,before,after\n";
     assert!(would.starts_with(header) && would.contains(",prod,viewer,\n"), "{would}");
     let page = server.ask(&server.operator(), "who prod -o html").failed();
-    assert!(page.contains("only `tenure report` has the output `html`"), "{page}");
+    assert!(page.contains("only `tenure report` supports the output `html`"), "{page}");
 }
 
 #[test]
-fn a_difference_says_who_gained_and_lost_what_and_by_which_events() {
+fn a_diff_shows_access_gained_and_lost_with_the_events() {
     let server = recorded();
     let ask = |args: &str| server.ask(&server.operator(), args);
     let shown = ask("diff --from 2024-02-15 --until 2024-04-15 --environment prod").ok();
@@ -149,7 +149,7 @@ from 2024-02-15 00:00:00Z until 2024-04-15 00:00:00Z
 }
 
 #[test]
-fn a_leaver_is_foreseen_then_removed_and_then_explained() {
+fn a_removal_is_simulated_then_made_then_explained() {
     let server = recorded();
     let operator = server.operator();
     let ask = |args: &str| server.ask(&operator, args);
@@ -214,20 +214,20 @@ fn what_if_takes_flags_together_files_and_stdin() {
 }
 
 #[test]
-fn what_would_be_refused_is_told_as_the_server_says_it() {
+fn what_if_reports_the_servers_refusal() {
     let server = recorded();
     let ask = |args: &str| server.ask(&server.operator(), args);
     let refused = ask("what-if --remove-member alice");
     assert_eq!(refused.out, "");
     assert!(refused.failed().contains("`alice` is the last owner"));
     assert!(ask("what-if --revoke-grant user:bob@prod").failed().contains("there is no"));
-    assert!(ask("what-if").failed().contains("say what would be done"));
+    assert!(ask("what-if").failed().contains("name the commands"));
     assert_eq!(ask("what-if --grant user:bob=viewer").code, Some(2));
     assert_eq!(ask("what-if --default-role viewer").code, Some(2));
 }
 
 #[test]
-fn credentials_are_shown_under_what_they_can_do() {
+fn credentials_are_grouped_by_their_permissions() {
     let server = recorded();
     let operator = server.operator();
     server

@@ -1,10 +1,10 @@
-//! `tenure demo`: the tour ends, its answers are right, the server goes on, and nothing is left behind.
+//! `tenure demo`: the tour finishes with the right answers, the server keeps running, and no file is left behind.
 
 use std::time::Instant;
 
 use crate::support::program::{Running, program, run};
 
-/// Everything that the tour says, up to its last line.
+/// Returns the tour's output, up to its last line.
 fn tour(running: &mut Running) -> String {
     let mut said = String::new();
     for line in running.lines.by_ref() {
@@ -19,12 +19,12 @@ fn tour(running: &mut Running) -> String {
 }
 
 #[test]
-fn the_tour_answers_its_questions_and_the_server_goes_on() {
+fn the_tour_answers_its_questions_and_the_server_keeps_running() {
     let temporary = tempfile::tempdir().unwrap();
     let started = Instant::now();
     let mut running = Running::start(program().arg("demo").env("TMPDIR", temporary.path()));
     let said = tour(&mut running);
-    // The tour itself takes a tenth of a second; the rest is room for a machine that is busy with other tests.
+    // The tour takes about 0.1 s; the limit leaves room for a machine that runs other tests.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     for part in [
         "$ tenure who prod\n",

@@ -1,10 +1,10 @@
-//! `tenure events --follow`, left running.
+//! `tenure events --follow` as a running process.
 
 use serde_json::Value;
 
 use crate::support::program::{Credential, Running, Server};
 
-/// The next event of a stream of JSON lines.
+/// Returns the revision of the next event in a stream of JSON lines.
 #[track_caller]
 fn revision(following: &mut Running) -> u64 {
     let line = following.lines.next().unwrap().unwrap();
@@ -12,7 +12,7 @@ fn revision(following: &mut Running) -> u64 {
 }
 
 #[test]
-fn events_are_shown_as_they_come_until_ctrl_c() {
+fn new_events_are_shown_until_ctrl_c() {
     let server = Server::start();
     let alice = server.found();
     let mut following = server.running(&alice, "events --follow -o json");
@@ -23,7 +23,7 @@ fn events_are_shown_as_they_come_until_ctrl_c() {
 }
 
 #[test]
-fn a_restart_of_the_server_is_lived_through() {
+fn following_survives_a_restart_of_the_server() {
     let server = Server::start();
     let alice = server.found();
     let mut following = server.running(&alice, "events --follow --after 3 -o json");
@@ -61,7 +61,7 @@ fn rows_have_names_and_titles_in_tables_and_in_csv() {
 }
 
 #[test]
-fn what_is_over_or_refused_is_not_waited_for() {
+fn a_deleted_workspace_or_a_refusal_ends_following() {
     let server = Server::start();
     let alice = server.found();
     let past = server.ask(&alice, "events --follow --until 2020-01-01 -o json").ok();
@@ -75,7 +75,7 @@ fn what_is_over_or_refused_is_not_waited_for() {
 }
 
 #[test]
-fn a_token_that_is_revoked_ends_it_with_a_word() {
+fn a_revoked_token_ends_following_with_an_error() {
     let server = Server::start();
     let alice = server.found();
     let made = server.ask(&alice, "token issue --user alice -o json");

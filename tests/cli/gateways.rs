@@ -1,8 +1,8 @@
-//! The gateways of `examples/`, really running: their own configuration with other ports, in front of a small application,
-//! asking a running Tenure.
+//! The gateways of `examples/` as processes, with other ports, in front of a small application and beside a running
+//! Tenure.
 //!
-//! nginx and Caddy are installed from Debian's packages where they are missing and that is possible; a gateway that cannot be
-//! had is skipped, and the test says so. Envoy is run where it is installed.
+//! If nginx or Caddy is missing, the test installs Debian's package where it can. A gateway that cannot be installed is
+//! skipped, and the test says so. Envoy runs only if it is installed.
 
 mod running;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tenure::clock::SystemClock;
 
-use running::{Application, Gateway, can_be_had};
+use running::{Application, Gateway, is_available};
 
 use crate::support::acme::{Acme, id};
 use crate::support::server::{Reply, Server};
@@ -50,7 +50,7 @@ impl Stage {
         self.call(&[("tenure-key", id), ("tenure-secret", secret)])
     }
 
-    /// Makes sure that a call was refused, and that the application knows nothing of it.
+    /// Asserts that a call was refused, and that the application did not see it.
     #[track_caller]
     fn refused(&self, reply: Reply, status: u16) -> Reply {
         let seen = self.application.take_seen();
@@ -58,7 +58,7 @@ impl Stage {
         reply.expect(status)
     }
 
-    /// Makes sure that the application was reached, and was shown the token's id and no secret.
+    /// Asserts that the application was reached, and that it saw the token's id but no secret.
     #[track_caller]
     fn reached(&self, reply: Reply) {
         let reply = reply.expect(200);
@@ -78,7 +78,7 @@ impl Stage {
         self.acme.put(&scope, &json!({"environments": [environment]})).expect(200);
     }
 
-    fn only_a_live_token_of_the_environment_is_let_in(&self) {
+    fn only_a_live_token_of_the_environment_is_accepted(&self) {
         let challenged = self.refused(self.call(&[]), 401);
         let challenges = challenged.headers.iter().filter(|(name, _)| name == "www-authenticate");
         let schemes: Vec<&str> = challenges.filter_map(|(_, value)| value.split(' ').next()).collect();
@@ -91,7 +91,7 @@ impl Stage {
         self.reached(self.call(&[("authorization", &bearer)]));
     }
 
-    fn what_a_caller_claims_does_not_reach_the_application(&self) {
+    fn a_callers_forged_headers_do_not_reach_the_application(&self) {
         let (id, secret) = self.token.split_once('.').unwrap();
         let bearer = format!("Bearer {}", self.token);
         let claims = [
@@ -113,7 +113,7 @@ impl Stage {
         assert!(seen[0].target.ends_with("?x=1&y=2"), "{}", seen[0].target);
     }
 
-    fn what_changes_counts_from_the_next_request_on(&self) {
+    fn a_change_takes_effect_with_the_next_request(&self) {
         self.reached(self.with(&self.token));
         self.rescope("test");
         self.refused(self.with(&self.token), 403);
@@ -123,7 +123,7 @@ impl Stage {
         self.refused(self.with(&self.other_token), 401);
     }
 
-    fn guessing_is_slowed_and_the_right_secret_passes(&self) {
+    fn guessing_is_limited_and_the_right_secret_passes(&self) {
         let guess = format!("{}.guess", id(&self.token));
         for claimed in 0..10 {
             let claimed = format!("192.0.2.{claimed}");
@@ -137,8 +137,8 @@ impl Stage {
         self.reached(self.with(&self.token));
     }
 
-    /// Ends the stage.
-    fn nobody_is_let_in_while_nobody_can_be_asked(self) {
+    /// Stops Tenure, so the gateway has nothing to ask.
+    fn every_request_is_refused_while_tenure_is_down(self) {
         let Self { acme, gateway, application, token, .. } = self;
         drop(acme);
         let (id, secret) = token.split_once('.').unwrap();
@@ -150,17 +150,17 @@ impl Stage {
 
 fn protects(example: &str, command: fn(&Path, &Path) -> Command) {
     let stage = Stage::start(example, command);
-    stage.only_a_live_token_of_the_environment_is_let_in();
-    stage.what_a_caller_claims_does_not_reach_the_application();
+    stage.only_a_live_token_of_the_environment_is_accepted();
+    stage.a_callers_forged_headers_do_not_reach_the_application();
     stage.a_request_arrives_as_it_was_sent();
-    stage.what_changes_counts_from_the_next_request_on();
-    stage.guessing_is_slowed_and_the_right_secret_passes();
-    stage.nobody_is_let_in_while_nobody_can_be_asked();
+    stage.a_change_takes_effect_with_the_next_request();
+    stage.guessing_is_limited_and_the_right_secret_passes();
+    stage.every_request_is_refused_while_tenure_is_down();
 }
 
 #[test]
-fn nginx_lets_nobody_in_whom_tenure_refuses() {
-    if !can_be_had("nginx", &["-v"], Some("nginx-light")) {
+fn nginx_refuses_every_request_that_tenure_refuses() {
+    if !is_available("nginx", &["-v"], Some("nginx-light")) {
         return;
     }
     protects("nginx/nginx.conf", |folder, config| {
@@ -171,8 +171,8 @@ fn nginx_lets_nobody_in_whom_tenure_refuses() {
 }
 
 #[test]
-fn caddy_lets_nobody_in_whom_tenure_refuses() {
-    if !can_be_had("caddy", &["version"], Some("caddy")) {
+fn caddy_refuses_every_request_that_tenure_refuses() {
+    if !is_available("caddy", &["version"], Some("caddy")) {
         return;
     }
     protects("caddy/Caddyfile", |folder, config| {
@@ -184,8 +184,8 @@ fn caddy_lets_nobody_in_whom_tenure_refuses() {
 }
 
 #[test]
-fn envoy_lets_nobody_in_whom_tenure_refuses() {
-    if !can_be_had("envoy", &["--version"], None) {
+fn envoy_refuses_every_request_that_tenure_refuses() {
+    if !is_available("envoy", &["--version"], None) {
         return;
     }
     protects("envoy/envoy.yaml", |_, config| {

@@ -1,4 +1,4 @@
-//! Recorded histories: what an import appends, each way in which it is refused, and that a refused one leaves nothing.
+//! Imports of recorded histories: the appended events, each refusal, and that a refused import leaves nothing.
 
 mod refusals;
 mod support;
@@ -11,7 +11,7 @@ use tenure::domain::principal::Actor;
 use tenure::log::EventLog;
 
 #[test]
-fn a_history_becomes_a_workspace_whose_events_carry_both_times() {
+fn imported_events_have_their_own_time_and_the_recorded_time() {
     let store = Store::new();
     let imported = store.import(&[
         opening("2024-01-01T00:00:00Z", r#"[{"type":"rbac.enable"}]"#),
@@ -55,7 +55,7 @@ fn the_creation_is_a_command_of_its_own_and_each_line_is_one() {
 }
 
 #[test]
-fn the_operator_vouches_for_authority_so_a_member_may_make_an_owner() {
+fn imports_trust_the_operator_so_a_member_may_make_an_owner() {
     let store = Store::new();
     let by_bob = r#"[{"type":"member.add","user":"carol","role":"owner"},{"type":"plan.change","plan":"enterprise"}]"#;
     let imported = store.import(&[
@@ -75,7 +75,7 @@ fn a_line_may_hold_more_commands_than_a_request() {
 }
 
 #[test]
-fn what_expires_between_lines_is_noted_at_its_own_instant_by_the_system() {
+fn expiries_between_lines_are_recorded_by_the_system_at_their_own_instant() {
     let store = Store::new();
     let grant = |user: &str, end: &str| {
         format!(
@@ -90,7 +90,7 @@ fn what_expires_between_lines_is_noted_at_its_own_instant_by_the_system() {
         grant("carol", "2024-02-01T00:00:00Z"),
         grant("dan", "2024-03-01T00:00:00Z"),
     );
-    // The last line happens at the very instant of an expiry, which comes first.
+    // The last line has the instant of an expiry, which comes first.
     let again = format!("[{}]", grant("bob", "2024-04-01T00:00:00Z"));
     let lines = [
         opening("2024-01-01T00:00:00Z", &first.replace('\n', " ")),
@@ -114,7 +114,7 @@ fn what_expires_between_lines_is_noted_at_its_own_instant_by_the_system() {
     assert_eq!(tail[1].command, tail[2].command);
     assert_ne!(tail[2].command, tail[3].command);
     assert!(tail.iter().all(|event| event.recorded == Some(support::NOW)));
-    // What expires after the last line is left to the server that opens the store.
+    // The server that opens the store records expiries after the last line.
     assert_eq!(store.log.due(at("2024-04-01T00:00:00Z")).unwrap(), [imported.workspace]);
     assert!(store.log.due(at("2024-03-31T23:59:59Z")).unwrap().is_empty());
 }
@@ -135,7 +135,7 @@ fn a_service_user_can_act_by_its_name() {
 }
 
 #[test]
-fn names_and_addresses_of_people_go_beside_the_log_and_never_into_it() {
+fn names_and_addresses_of_people_are_stored_beside_the_log_never_in_it() {
     let store = Store::new();
     let hire = r#"[{"type":"member.add","user":"bob","role":"member","name":"Bob Stone","email":"bob@acme.example"}]"#;
     let imported = store.import(&[opening("2024-01-01T00:00:00Z", hire)]).unwrap();
@@ -146,7 +146,7 @@ fn names_and_addresses_of_people_go_beside_the_log_and_never_into_it() {
 }
 
 #[test]
-fn a_line_that_changes_nothing_and_a_blank_one_are_taken_in() {
+fn a_line_that_changes_nothing_and_a_blank_one_are_accepted() {
     let store = Store::new();
     let same = r#"[{"type":"plan.change","plan":"team"}]"#;
     let lines = [opening("2024-01-01T00:00:00Z", "[]"), " ".to_owned(), line("2024-01-02T00:00:00Z", "operator", same)];
@@ -155,7 +155,7 @@ fn a_line_that_changes_nothing_and_a_blank_one_are_taken_in() {
 }
 
 #[test]
-fn lines_that_end_as_on_windows_and_a_last_line_without_an_end_are_taken_in() {
+fn windows_line_ends_and_a_missing_last_line_end_are_accepted() {
     let lines = [opening("2024-01-01T00:00:00Z", "[]"), line("2024-01-02T00:00:00Z", "operator", "[]")];
     for end in ["\r\n", "\n\r\n", " \n"] {
         let imported = Store::new().import_from(lines.join(end).as_bytes()).unwrap();
@@ -185,7 +185,7 @@ fn lines_keep_their_order_across_a_leap_second() {
 }
 
 #[test]
-fn two_histories_go_one_after_the_other_into_one_store() {
+fn two_histories_are_imported_into_one_store_in_turn() {
     let store = Store::new();
     let acme = store.import(&[opening("2024-01-01T00:00:00Z", "[]")]).unwrap();
     let other = opening("2020-01-01T00:00:00Z", "[]").replace("acme", "umbrella");

@@ -1,7 +1,7 @@
-//! Unrelated tools, really run: what a server gives is checked by packages of Python's that know nothing of it.
+//! Interoperability with unrelated tools: Python packages that know nothing of Tenure verify what a server serves.
 //!
-//! They are installed into a virtual environment under `target/`, Debian's `python3-venv` first where it is missing and that is
-//! possible. Where they cannot be had the test says so and is skipped; where `CI` is set it fails.
+//! The packages are installed into a virtual environment under `target/`; if `python3-venv` is missing, Debian's
+//! package is installed first. If that is impossible, the test says so and is skipped; with `CI` set it fails.
 
 mod python;
 
@@ -20,7 +20,7 @@ use crate::support::server::signer;
 /// More than a full tile.
 const CHANGES: usize = 300;
 
-/// A workspace with a log, and what its checkpoints are checked with.
+/// A workspace with a log, and the verifier key of its checkpoints.
 fn stage() -> (Acme, String) {
     let acme = Acme::new();
     let command = |number| json!({"type": "environment.create", "name": format!("e-{number}")});
@@ -39,17 +39,17 @@ fn damage(file: &Path) {
     fs::write(file, bytes).unwrap();
 }
 
-/// Changes the number that a checkpoint has for its size.
+/// Changes the size in a checkpoint.
 fn enlarge(file: &Path) {
     let note = fs::read_to_string(file).unwrap();
     let size = note.lines().nth(1).unwrap();
     fs::write(file, note.replacen(size, &format!("{size}0"), 1)).unwrap();
 }
 
-/// What is harmed, and how.
+/// The damaged files, each with its damage.
 type Harm<'a> = (&'a str, fn(&Path));
 
-/// Exports the log while it is served, as its operator does.
+/// Exports the log while a server uses it.
 fn export(acme: &Acme, out: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
     command.args(["export", "--origin", "tenure.test", "--data"]).arg(acme.server.data()).arg("--out").arg(out);
@@ -58,7 +58,7 @@ fn export(acme: &Acme, out: &Path) {
 }
 
 #[test]
-fn unrelated_tools_verify_the_log_that_is_served_a_copy_of_it_and_an_export() {
+fn unrelated_tools_verify_a_served_log_a_copy_and_an_export() {
     let Some(python) = Python::installed() else { return };
     let (acme, key) = stage();
     let url = format!("http://{}{}", acme.server.address, path("log"));

@@ -1,8 +1,8 @@
-//! Ids of identity providers, what members issued when they go, and grants that end.
+//! Ids of identity providers, credentials issued by removed members, and grants with an expiry.
 
 use crate::support::program::{Credential, Server, program, run};
 
-/// A workspace with RBAC and a restricted environment `prod`.
+/// Makes a workspace with RBAC and a restricted environment `prod`.
 fn company(server: &Server) -> Credential {
     let alice = server.found();
     for args in ["rbac enable", "environment create --restricted prod", "service-user create ci"] {
@@ -12,7 +12,7 @@ fn company(server: &Server) -> Credential {
 }
 
 #[test]
-fn ids_of_identity_providers_go_through_every_command() {
+fn ids_of_identity_providers_work_in_every_command() {
     let server = Server::start();
     let alice = company(&server);
     let key = server.folder().join("acme.vkey");
@@ -81,7 +81,7 @@ fn an_imported_history_names_people_and_programs_as_identity_providers_do() {
     assert!(server.ask(&alice, "member list").ok().contains("alice"));
 }
 
-/// A manager mark, who issued a token for `ci`, a proxy token and an access key.
+/// Adds a manager, mark, who issued a token for `ci`, a proxy token and an access key.
 fn issuer(server: &Server) -> Credential {
     let alice = company(server);
     server.ask(&alice, "member add mark --role manager").ok();
@@ -95,7 +95,7 @@ fn issuer(server: &Server) -> Credential {
 }
 
 #[test]
-fn removing_a_member_says_what_they_issued_and_how_to_revoke_it() {
+fn removing_a_member_reports_the_credentials_they_issued() {
     let server = Server::start();
     let alice = issuer(&server);
     let listed = server.ask(&alice, "credentials --issued-by user:mark").ok();
@@ -120,7 +120,7 @@ fn removing_a_member_says_what_they_issued_and_how_to_revoke_it() {
 }
 
 #[test]
-fn a_member_is_removed_with_what_they_issued() {
+fn a_member_is_removed_with_the_credentials_they_issued() {
     let server = Server::start();
     let alice = issuer(&server);
     let removed = server.ask(&alice, "member remove mark --revoke-issued --reason HR-31").ok();
@@ -135,7 +135,7 @@ fn a_member_is_removed_with_what_they_issued() {
 }
 
 #[test]
-fn a_grant_that_ends_is_made_one_without_end_only_with_no_expiry() {
+fn the_expiry_of_a_grant_is_removed_only_by_no_expiry() {
     let server = Server::start();
     let alice = company(&server);
     server.ask(&alice, "member add bob").ok();

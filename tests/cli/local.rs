@@ -1,4 +1,4 @@
-//! What needs no server: help, completions, import, replay and backup.
+//! Commands without a server: help, completions, import, replay and backup.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -29,7 +29,7 @@ fn packed(text: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// A run of `import` into a new folder, with these bytes on standard input.
+/// Runs `import` into a new folder, with these bytes on standard input.
 fn import_given(args: &[&str], given: &[u8]) -> RunOutput {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program();
@@ -37,7 +37,7 @@ fn import_given(args: &[&str], given: &[u8]) -> RunOutput {
     run_given(&mut command, given)
 }
 
-/// A run with these bytes on standard input. Whoever does not read all of them is no failure.
+/// Runs the program with these bytes on standard input. A program that does not read all of them is no failure.
 fn run_given(command: &mut Command, given: &[u8]) -> RunOutput {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -49,12 +49,12 @@ fn run_given(command: &mut Command, given: &[u8]) -> RunOutput {
     RunOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// The history in UTF-16, with or without a byte order mark.
+/// Encodes the history in UTF-16, with or without a byte order mark.
 fn utf_16(mark: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
     format!("{mark}{HISTORY}").encode_utf16().flat_map(bytes_of).collect()
 }
 
-/// A folder with the history imported into `data`.
+/// Makes a folder, and imports the history into its `data`.
 fn imported() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let history = folder.path().join("acme.jsonl");
@@ -63,7 +63,7 @@ fn imported() -> tempfile::TempDir {
     folder
 }
 
-/// The stored events of the only workspace, one a line.
+/// Returns the stored events of the only workspace, one a line.
 fn recorded_log(data: &Path) -> Vec<u8> {
     let log = SqliteLog::attach(data).unwrap();
     let workspace = log.workspaces(None, 1).unwrap()[0];
@@ -72,7 +72,7 @@ fn recorded_log(data: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn help_teaches_the_first_steps_and_every_command_has_its_own() {
+fn help_shows_the_first_steps_and_every_command_has_help() {
     let help = tenure("--help").ok();
     for taught in ["tenure demo", "tenure serve --data", "tenure check user:alice deploy main --explain", "Exit codes"]
     {
@@ -88,7 +88,7 @@ fn help_teaches_the_first_steps_and_every_command_has_its_own() {
 }
 
 #[test]
-fn a_wrong_argument_is_told_on_stderr_with_exit_code_2() {
+fn a_wrong_argument_is_reported_on_stderr_with_exit_code_2() {
     for args in ["", "chek", "check bob deploy prod", "check user:bob deploy prod --at soon", "replay", "serve"] {
         let said = tenure(args);
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args}");
@@ -107,7 +107,7 @@ fn completions_are_written_for_each_shell() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let mut child = program().args(["completions", "bash"]).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
@@ -115,7 +115,7 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn a_history_is_imported_packed_or_not_and_says_how_to_go_on() {
+fn a_history_is_imported_compressed_or_not_with_advice_for_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, gz, data) =
         (folder.path().join("acme.jsonl"), folder.path().join("umbrella.jsonl.gz"), folder.path().join("data"));
@@ -133,7 +133,7 @@ fn a_history_is_imported_packed_or_not_and_says_how_to_go_on() {
 }
 
 #[test]
-fn standard_input_is_imported_packed_or_not_and_with_a_byte_order_mark_too() {
+fn standard_input_is_imported_compressed_or_not_and_with_a_byte_order_mark_too() {
     let marked = format!("\u{feff}{HISTORY}");
     let windows = format!("\u{feff}{}", HISTORY.replace('\n', "\r\n"));
     let two = [packed(marked.as_bytes()), packed(b"\n")].concat();
@@ -153,7 +153,7 @@ fn standard_input_is_imported_packed_or_not_and_with_a_byte_order_mark_too() {
 }
 
 #[test]
-fn a_file_that_is_no_utf_8_text_is_refused_with_the_name_of_what_it_is() {
+fn a_file_that_is_no_utf_8_text_is_refused_with_the_name_of_its_format() {
     let whole = packed(HISTORY.as_bytes());
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2;
@@ -240,7 +240,7 @@ fn a_store_and_its_recorded_log_replay_to_the_same_state_byte_for_byte() {
 }
 
 #[test]
-fn a_log_that_cannot_be_replayed_is_told_where_it_is_wrong() {
+fn a_replay_reports_the_invalid_line() {
     let folder = imported();
     let log = folder.path().join("log.jsonl");
     let whole = String::from_utf8(recorded_log(&folder.path().join("data"))).unwrap();
@@ -306,14 +306,14 @@ fn a_server_does_not_start_with_a_secret_that_could_be_guessed() {
 }
 
 #[test]
-fn a_server_that_is_asked_to_stop_finishes_and_ends_well() {
+fn sigterm_stops_a_server_with_exit_code_0() {
     let server = Server::start();
     server.found();
     assert_eq!(server.running.stop(), Some(0));
 }
 
 #[test]
-fn a_replay_shows_where_resources_live() {
+fn a_replay_shows_the_environments_of_resources() {
     let log = concat!(env!("CARGO_MANIFEST_DIR"), "/events/histories/resources-placed-and-moved.jsonl");
     let shown = run(program().args(["replay", log, "--at", "24"])).ok();
     let holds = |words: &[&str]| shown.lines().any(|line| words.iter().all(|word| line.contains(word)));

@@ -1,8 +1,8 @@
-//! The client commands against a running server: what they say, what they ask for, and how they exit.
+//! The client commands against a running server: output, prompts and exit codes.
 
 use crate::support::program::{Credential, Server, program, run, tenure};
 
-/// A workspace with RBAC, a member bob, a service user ci, and a restricted environment `prod`.
+/// Makes a workspace with RBAC, a member bob, a service user ci, and a restricted environment `prod`.
 fn company(server: &Server) -> Credential {
     let alice = server.found();
     for args in [
@@ -16,13 +16,13 @@ fn company(server: &Server) -> Credential {
     alice
 }
 
-/// The lines of an output that hold a text.
+/// Returns the lines of an output that contain a text.
 fn lines<'a>(out: &'a str, holding: &str) -> Vec<&'a str> {
     out.lines().filter(|line| line.contains(holding)).collect()
 }
 
 #[test]
-fn a_check_answers_with_its_exit_code_and_explains_itself() {
+fn a_check_sets_the_exit_code_and_explains_the_decision() {
     let server = Server::start();
     let alice = company(&server);
     let denied = server.ask(&alice, "check user:bob deploy prod");
@@ -57,7 +57,7 @@ fn a_check_answers_with_its_exit_code_and_explains_itself() {
 }
 
 #[test]
-fn every_kind_of_subject_and_resource_can_be_asked_about() {
+fn every_kind_of_subject_and_resource_can_be_checked() {
     let server = Server::start();
     let alice = company(&server);
     let token = server.ask(&alice, "proxy-token create --environment prod -o json").json();
@@ -123,7 +123,7 @@ fn events_are_filtered_and_safe_to_open_in_a_spreadsheet() {
 }
 
 #[test]
-fn a_secret_is_shown_once_with_its_id_and_a_word_about_it() {
+fn a_secret_is_shown_once_with_its_id_and_a_warning() {
     let server = Server::start();
     let made = server.ask(&server.operator(), "workspace create acme --owner alice").ok();
     let field = |name: &str| {
@@ -157,7 +157,7 @@ fn a_secret_is_shown_once_with_its_id_and_a_word_about_it() {
 }
 
 #[test]
-fn turning_rbac_off_shows_what_it_opens_and_asks_first() {
+fn turning_rbac_off_shows_a_preview_and_asks_first() {
     let server = Server::start();
     let alice = company(&server);
     server.ask(&alice, "environment create --restricted vault --default-role no_access").ok();
@@ -192,7 +192,7 @@ fn turning_rbac_off_shows_what_it_opens_and_asks_first() {
 }
 
 #[test]
-fn refusals_are_told_on_stderr_in_the_servers_words() {
+fn refusals_are_reported_on_stderr_in_the_servers_words() {
     let server = Server::start();
     let alice = company(&server);
     for (args, said) in [
@@ -215,7 +215,7 @@ fn refusals_are_told_on_stderr_in_the_servers_words() {
 }
 
 #[test]
-fn the_workspace_is_found_where_there_is_only_one_and_asked_for_where_there_are_more() {
+fn the_workspace_may_be_left_out_only_if_there_is_one() {
     let server = Server::start();
     let operator = server.operator();
     assert!(server.ask(&operator, "member list").failed().contains("there is no workspace yet"));
@@ -229,7 +229,7 @@ fn the_workspace_is_found_where_there_is_only_one_and_asked_for_where_there_are_
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_of() {
+fn an_unreachable_server_is_reported() {
     let said = run(program().env("TENURE_TOKEN_ID", "operator").env("TENURE_TOKEN_SECRET", "secret").args([
         "workspace",
         "list",
@@ -242,7 +242,7 @@ fn a_server_that_is_not_there_is_told_of() {
 }
 
 #[test]
-fn who_read_the_audit_is_shown_with_what_they_asked_and_were_given() {
+fn reads_of_the_audit_are_shown_with_their_questions_and_rows() {
     let server = Server::start();
     let alice = company(&server);
     assert_eq!(server.ask(&alice, "reads").ok(), "there are no such reads of the audit\n");
@@ -259,7 +259,7 @@ fn who_read_the_audit_is_shown_with_what_they_asked_and_were_given() {
     let header = "at,actor,credential,question,query,format,revision,view_at,rows,request_id,id\n";
     assert!(csv.starts_with(header) && csv.contains(",operator,operator,events,type=member.added&limit=2,"), "{csv}");
     let part = server.ask(&alice, "reads --limit 1");
-    assert!(part.out.lines().count() == 2 && part.err.contains("say `--all`"), "{part:?}");
+    assert!(part.out.lines().count() == 2 && part.err.contains("use `--all`"), "{part:?}");
     assert_eq!(server.ask(&alice, "reads --all -o json").json()["items"].as_array().unwrap().len(), 6);
     let wrong = server.ask(&alice, "reads --from 2026-02-01 --until 2026-01-01").failed();
     assert!(wrong.contains("is later than `until`"), "{wrong}");
@@ -267,7 +267,7 @@ fn who_read_the_audit_is_shown_with_what_they_asked_and_were_given() {
 }
 
 #[test]
-fn every_entity_can_be_made_changed_listed_and_ended() {
+fn every_entity_can_be_created_changed_listed_and_deleted() {
     let server = Server::start();
     let alice = company(&server);
     let say = |args: &str| server.ask(&alice, args).ok();
@@ -288,7 +288,7 @@ fn every_entity_can_be_made_changed_listed_and_ended() {
     assert!(say(&format!("proxy-token revoke {token}")).contains("proxy_token.revoked"));
     let key = Credential::of(&server.ask(&alice, "access-key issue ci --role evaluator -o json").json()["access_key"]);
     assert_eq!(server.ask(&key, "check user:bob deploy prod -w acme").code, Some(0));
-    assert!(server.ask(&key, "check user:bob deploy prod").failed().contains("say which workspace with `-w`"));
+    assert!(server.ask(&key, "check user:bob deploy prod").failed().contains("name the workspace with `-w`"));
     assert!(say(&format!("access-key revoke {}", key.id)).contains("access_key.revoked"));
     let bob = Credential::of(&server.ask(&alice, "token issue --user bob -o json").json()["token"]);
     assert!(server.ask(&bob, "member list").ok().contains("alice"));
@@ -309,7 +309,7 @@ fn every_entity_can_be_made_changed_listed_and_ended() {
 }
 
 #[test]
-fn resources_are_defined_placed_asked_about_and_removed() {
+fn resources_are_defined_placed_checked_and_removed() {
     let server = Server::start();
     let alice = company(&server);
     let say = |args: &str| server.ask(&alice, args).ok();

@@ -1,4 +1,4 @@
-//! The built program, run to its end or left running as a server.
+//! The built program, run to completion or as a server.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub(crate) fn run(command: &mut Command) -> RunOutput {
     RunOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Runs the program with these arguments, separated by blanks.
+/// Runs the program with these arguments, separated by spaces.
 pub(crate) fn tenure(args: &str) -> RunOutput {
     run(program().args(args.split(' ')))
 }
@@ -101,7 +101,7 @@ impl Drop for Running {
     }
 }
 
-/// A `tenure serve` on a folder of its own.
+/// A `tenure serve` on its own folder.
 pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) url: String,

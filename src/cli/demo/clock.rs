@@ -1,18 +1,19 @@
-//! A clock that shows whatever the story says, until it is let go.
+//! A clock that the demo's scenario sets, and that follows the system afterwards.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::clock::{Clock, SystemClock};
 use crate::domain::time::Instant;
 
-/// Stands for no time of its own.
+/// The stored value that means "the system's time".
 const SYSTEM: i64 = i64::MIN;
 
-/// The story's clock.
+/// The clock of the scenario.
 #[derive(Debug)]
 pub(super) struct ScriptedClock(AtomicI64);
 
-/// The clock begins in 1970: a time that it has shown stays passed, so it shows none that is later than the story's first.
+/// Starts in 1970: the service never believes an earlier time than the latest it has seen, so the first value must
+/// precede the whole story.
 impl Default for ScriptedClock {
     fn default() -> Self {
         Self(AtomicI64::new(0))
@@ -20,12 +21,12 @@ impl Default for ScriptedClock {
 }
 
 impl ScriptedClock {
-    /// Shows an instant from now on.
+    /// Sets the clock to an instant.
     pub(super) fn set(&self, instant: Instant) {
         self.0.store(instant.micros(), Ordering::SeqCst);
     }
 
-    /// Shows the machine's time from now on.
+    /// Makes the clock follow the system.
     pub(super) fn follow_the_system(&self) {
         self.0.store(SYSTEM, Ordering::SeqCst);
     }

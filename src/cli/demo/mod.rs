@@ -1,7 +1,7 @@
-//! `tenure demo`: a sample company with a year behind it, a tour of questions about it, and a server to go on asking.
+//! `tenure demo`: a sample company with a year of history, a tour of questions about it, and a running server.
 //!
-//! Nothing of it is special: its history goes through the same writer as any other, and its questions over HTTP through the
-//! same client. Its data is in a temporary folder that is removed at the end.
+//! The demo uses the ordinary paths: its history goes through the writer, its questions over HTTP through the client.
+//! Its data is in a temporary folder, removed at the end.
 
 mod clock;
 mod story;
@@ -14,21 +14,21 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::failure::Failure;
-use super::serve::{Server, asked_to_stop, operator_secret, runtime, settings, signer};
+use super::serve::{Server, operator_secret, runtime, settings, signer, stop_signal};
 use crate::log::sqlite::SqliteLog;
 use crate::proof::note::Origin;
 use crate::telemetry;
 use clock::ScriptedClock;
-use story::Story;
-use tour::Guide;
+use story::Scenario;
+use tour::Tour;
 
-/// How much memory the sample may take, in bytes.
+/// The memory limit of the demo's server, in bytes.
 const CACHE_BYTES: u64 = 64 * 1_024 * 1_024;
 
-/// See a sample company: a year of changes, questions about it with their answers, and a server to ask yourself
+/// See a sample company: a year of changes, questions with their answers, and a server to ask your own
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Where to listen; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 }
@@ -46,12 +46,12 @@ async fn serve(listen: SocketAddr, folder: &TempDir) -> Result<(), Failure> {
     let signer = signer(folder.path(), Origin::default())?;
     let clock = Arc::new(ScriptedClock::default());
     let server = Server::start(settings(log, clock.clone(), (operator.clone(), signer), CACHE_BYTES), listen, None)?;
-    let stop = asked_to_stop()?;
-    let told = Story::new(clock.as_ref()).tell(&server.service).await?;
+    let stop = stop_signal()?;
+    let story = Scenario::new(clock.as_ref()).play(&server.service).await?;
     clock.follow_the_system();
-    let guide = Guide { url: server.url(), operator, folder: folder.path().to_owned(), told };
+    let tour = Tour { url: server.url(), operator, folder: folder.path().to_owned(), story };
     let serving = tokio::spawn(server.run(stop));
-    let toured = tokio::task::spawn_blocking(move || guide.tour()).await;
+    let toured = tokio::task::spawn_blocking(move || tour.tour()).await;
     toured.map_err(|error| Failure::server(format!("the tour broke off: {error}")))??;
     serving.await.map_err(|error| Failure::server(format!("the server broke off: {error}")))?
 }

@@ -1,4 +1,4 @@
-//! The year of a sample company: who did what, when and why, told through the service's writer.
+//! The year of a sample company, made by commands through the service's writer.
 
 use std::collections::HashMap;
 
@@ -21,19 +21,19 @@ const DAY: i64 = 24 * 60 * MINUTE;
 
 /// The workspace of the story.
 pub(super) const WORKSPACE: &str = "acme";
-/// How many days ago the person on call had access to production, for two weeks.
+/// The day, counted back from today, on which the person on call got access to production for two weeks.
 const ON_CALL_DAYS: i64 = 180;
-/// How many days ago a token that had leaked was used, and taken back.
+/// The day, counted back from today, on which a leaked token was used and then revoked.
 const LEAK_DAYS: i64 = 90;
-/// How many days ago someone left.
+/// The day, counted back from today, on which someone left.
 const LEAVING_DAYS: i64 = 60;
 
-/// What the tour needs to know of what happened.
+/// The facts of the story that the tour's questions refer to.
 #[derive(Debug)]
-pub(super) struct Told {
-    /// While the person on call had access.
+pub(super) struct Story {
+    /// An instant at which the person on call had access.
     pub(super) on_call: Instant,
-    /// While the leaked token was in other hands.
+    /// An instant at which somebody else used the leaked token.
     pub(super) night: Instant,
     /// The day before someone left.
     pub(super) before_leaving: Instant,
@@ -41,18 +41,18 @@ pub(super) struct Told {
     pub(super) leaked: String,
 }
 
-/// A change of the story: when, with whose token, why, which commands, and what to call the token that they make.
+/// One change of the scenario: its time, actor, reason and commands, and a name for the token that it issues.
 struct Chapter {
     days_ago: i64,
     minute_of_day: i64,
-    teller: &'static str,
+    actor: &'static str,
     reason: &'static str,
     commands: Value,
     makes: Option<&'static str>,
 }
 
-fn chapter(days_ago: i64, time: (i64, i64), teller: &'static str, reason: &'static str, commands: Value) -> Chapter {
-    Chapter { days_ago, minute_of_day: time.0 * 60 + time.1, teller, reason, commands, makes: None }
+fn chapter(days_ago: i64, time: (i64, i64), actor: &'static str, reason: &'static str, commands: Value) -> Chapter {
+    Chapter { days_ago, minute_of_day: time.0 * 60 + time.1, actor, reason, commands, makes: None }
 }
 
 impl Chapter {
@@ -62,28 +62,28 @@ impl Chapter {
     }
 }
 
-/// The story, told from a midnight a year ago.
-pub(super) struct Story<'a> {
+/// The scenario: a year of commands that ends the day before today.
+pub(super) struct Scenario<'a> {
     clock: &'a ScriptedClock,
     today: i64,
     tokens: HashMap<&'static str, (Principal, TokenId)>,
 }
 
-impl<'a> Story<'a> {
-    /// A story that ends the day before today.
+impl<'a> Scenario<'a> {
+    /// Makes a scenario that ends the day before today.
     pub(super) fn new(clock: &'a ScriptedClock) -> Self {
         let now = SystemClock.now().micros();
         Self { clock, today: now - now.rem_euclid(DAY), tokens: HashMap::new() }
     }
 
-    /// Tells it all.
-    pub(super) async fn tell(mut self, service: &Service) -> Result<Told, Failure> {
+    /// Submits every command, and returns the facts that the tour needs.
+    pub(super) async fn play(mut self, service: &Service) -> Result<Story, Failure> {
         let workspace = self.found(service).await?;
         for chapter in [first_months(self.today), middle(self.today), last_months(self.today)].into_iter().flatten() {
-            self.happen(service, Some(workspace), chapter).await?;
+            self.play_chapter(service, Some(workspace), chapter).await?;
         }
         let leaked = self.tokens.get("ben-laptop").map(|(_, token)| token.to_string()).unwrap_or_default();
-        Ok(Told {
+        Ok(Story {
             on_call: self.instant(ON_CALL_DAYS - 6, 0),
             night: self.instant(LEAK_DAYS, 4 * 60),
             before_leaving: self.instant(LEAVING_DAYS + 1, 0),
@@ -95,7 +95,7 @@ impl<'a> Story<'a> {
         Instant::from_micros(self.today - days_ago * DAY + minute_of_day * MINUTE)
     }
 
-    /// The operator makes the workspace; its owner's token comes with it.
+    /// Creates the workspace as the operator, with the owner's token.
     async fn found(&mut self, service: &Service) -> Result<WorkspaceId, Failure> {
         let owner = json!({ "user": "alice", "name": "Alice Ito", "email": "alice@acme.example" });
         let made = json!({ "name": WORKSPACE, "kind": "shared", "plan": "team", "owner": owner });
@@ -106,14 +106,14 @@ impl<'a> Story<'a> {
         Ok(accepted.view.workspace().id())
     }
 
-    async fn happen(
+    async fn play_chapter(
         &mut self,
         service: &Service,
         workspace: Option<WorkspaceId>,
         chapter: Chapter,
     ) -> Result<(), Failure> {
         self.clock.set(self.instant(chapter.days_ago, chapter.minute_of_day));
-        let caller = match self.tokens.get(chapter.teller) {
+        let caller = match self.tokens.get(chapter.actor) {
             Some((principal, token)) => Caller::Principal { principal: principal.clone(), token: *token },
             None => Caller::Operator,
         };
@@ -125,7 +125,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// The commands, with `$NAME` in place of a token's id.
+    /// Reads the commands, and replaces `$NAME` by the id of the token with that name.
     fn commands(&self, commands: Value) -> Result<Vec<Command>, Failure> {
         let Value::Array(commands) = commands else { return Ok(Vec::new()) };
         let mut read = Vec::new();
@@ -150,7 +150,7 @@ impl<'a> Story<'a> {
 }
 
 fn broken(error: impl std::fmt::Display) -> Failure {
-    Failure::usage(format!("the sample company cannot be told of: {error}"))
+    Failure::usage(format!("the sample company cannot be set up: {error}"))
 }
 
 async fn submit(
@@ -165,7 +165,7 @@ async fn submit(
     let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None, bytes: None };
     match service.submit(submission).await.map_err(broken)? {
         Answer::Done(accepted) => Ok(*accepted),
-        Answer::Kept(_) => Err(broken("it was told before")),
+        Answer::Kept(_) => Err(broken("it exists already")),
     }
 }
 
@@ -178,7 +178,7 @@ fn give(environment: &str, principal: &str, role: &str) -> Value {
     json!({ "type": "grant.set", "environment": environment, "principal": principal, "role": role })
 }
 
-/// The company begins small; production is restricted from its first moment.
+/// Returns the first months: the company is small, and production is restricted from its creation.
 fn first_months(today: i64) -> Vec<Chapter> {
     let on_call_end = Instant::from_micros(today - (ON_CALL_DAYS - 14) * DAY + 8 * 60 * MINUTE);
     vec![
@@ -232,12 +232,12 @@ fn first_months(today: i64) -> Vec<Chapter> {
                   "expires_at": on_call_end },
             ]),
         ),
-        // Nobody does anything here: it is when the grant of the person on call ends.
+        // No command: at this time the grant of the person on call expires.
         chapter(ON_CALL_DAYS - 14, (8, 1), "operator", "", json!([])),
     ]
 }
 
-/// It grows: a bigger plan, a private environment, a promotion.
+/// Returns the middle of the year: a larger plan, a private environment, a promotion.
 fn middle(_today: i64) -> Vec<Chapter> {
     vec![
         chapter(160, (15, 0), "operator", "contract C-2307", json!([{ "type": "plan.change", "plan": "enterprise" }])),
@@ -266,7 +266,7 @@ fn middle(_today: i64) -> Vec<Chapter> {
     ]
 }
 
-/// A token leaks and is taken back, someone leaves, auditors come.
+/// Returns the last months: a token leaks and is revoked, someone leaves, auditors come.
 fn last_months(today: i64) -> Vec<Chapter> {
     let review_end = Instant::from_micros(today + 20 * DAY);
     vec![

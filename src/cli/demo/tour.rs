@@ -1,10 +1,10 @@
-//! The tour: questions about the sample company, each as the command that asks it and with its answer.
+//! The tour: questions about the sample company, each with its command and its answer.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::story::{Told, WORKSPACE};
+use super::story::{Story, WORKSPACE};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output};
@@ -14,29 +14,29 @@ use crate::config::OPERATOR_SECRET_FILE;
 use crate::domain::time::Instant;
 use crate::service::mint::Secret;
 
-/// Who shows the sample company.
-pub(super) struct Guide {
-    /// Where it is served.
+/// A tour of the running demo.
+pub(super) struct Tour {
+    /// The address of the demo's server.
     pub(super) url: String,
-    /// With which credential it is asked.
+    /// The operator's secret.
     pub(super) operator: Secret,
-    /// Where its data is.
+    /// The data folder.
     pub(super) folder: PathBuf,
-    /// What happened.
-    pub(super) told: Told,
+    /// The facts that the questions refer to.
+    pub(super) story: Story,
 }
 
 fn date(instant: Instant) -> String {
     instant.to_string().chars().take("2026-03-01".len()).collect()
 }
 
-/// An instant to the minute, as people write one.
+/// Formats an instant to the minute.
 fn minute(instant: Instant) -> String {
     format!("{}:00Z", instant.to_string().chars().take("2026-03-01T09:30".len()).collect::<String>())
 }
 
-impl Guide {
-    /// Asks everything, and says how to go on.
+impl Tour {
+    /// Runs every question, then prints how to continue.
     pub(super) fn tour(&self) -> Result<(), Failure> {
         let mut out = Output::stdout(Format::Table);
         out.heading("Acme: a year of changes, as a server has them.")?;
@@ -52,7 +52,7 @@ impl Guide {
     }
 
     fn questions(&self) -> Vec<(String, String)> {
-        let Told { on_call, night, before_leaving, leaked } = &self.told;
+        let Story { on_call, night, before_leaving, leaked } = &self.story;
         let (on_call, night, before_leaving) = (date(*on_call), minute(*night), date(*before_leaving));
         let questions = [
             ("Who can deploy to prod now? Contributors can.".to_owned(), "who prod".to_owned()),
@@ -74,12 +74,14 @@ impl Guide {
         questions.into()
     }
 
-    /// Runs a command as the command line would, against the sample.
+    /// Runs a command as the command line would, against the demo's server.
     fn ask(&self, command: &str) -> Result<(), Failure> {
         let words = ["tenure"].into_iter().chain(command.split(' ')).chain(["--output", "table"]);
         let cli = Cli::try_parse_from(words).map_err(|error| Failure::usage(error.to_string()))?;
-        let Command::Ask(ask) = cli.command else { return Err(Failure::usage(format!("`{command}` asks nothing"))) };
-        ask.run(|args| {
+        let Command::Client(command) = cli.command else {
+            return Err(Failure::usage(format!("`{command}` asks nothing")));
+        };
+        command.run(|args| {
             let client = Client::new(&self.url, "operator", &self.operator);
             Ok(Session::new(client, Some(WORKSPACE.to_owned()), Output::stdout(args.output)))
         })?;
@@ -95,7 +97,7 @@ impl Guide {
         ))?;
         out.line(&format!("  export TENURE_URL={}", self.url))?;
         out.line(&format!("  export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat {})\"", secret.display()))?;
-        out.line(&format!("  tenure diff --from {}", date(self.told.before_leaving)))?;
+        out.line(&format!("  tenure diff --from {}", date(self.story.before_leaving)))?;
         for command in [
             "events --limit 10",
             "credentials",

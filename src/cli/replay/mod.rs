@@ -25,14 +25,15 @@ use crate::log::{EVENT_BYTES_MAX, EventLog, LogError, StoredEvent};
 use crate::proof::hash::TreeHash;
 use crate::service::replay as replay_log;
 
-/// The most workspaces that are named where one has to be chosen.
+/// The maximum number of workspaces named where one must be chosen.
 const NAMED_MAX: usize = 20;
-/// The longest line, in bytes: an event, with room for the line's end.
+/// The longest line, in bytes: an event and the line's end.
 const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 2;
 
 /// Rebuild the permission state from the first event of a log, and print it
 ///
-/// Two replays of one log give the same bytes (`-o json`) on any machine. A data folder can be read while a server has it open.
+/// Two replays of one log print the same bytes (`-o json`) on any machine. A data folder can be read while a server
+/// uses it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,19 +46,19 @@ pub(super) struct ReplayArgs {
     /// A data folder
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The workspace, by name or id; not needed where there is only one
+    /// The workspace, by name or id; not needed if there is only one
     #[arg(long, short, value_name = "WS")]
     workspace: Option<String>,
     #[command(flatten)]
     at: AtArgs,
     #[command(flatten)]
     unpack: UnpackArgs,
-    /// The form of the output
+    /// The output format
     #[arg(long, short, value_enum, default_value_t)]
     output: StateFormat,
 }
 
-/// A state is more than one table, so there is no CSV of it.
+/// The output format. A state is several tables, so there is no CSV of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum StateFormat {
     /// Tables, for people
@@ -92,7 +93,7 @@ fn from_store(data: &Path, named: Option<&str>) -> Result<Workspace, Failure> {
     replay_log(&log, id)?.ok_or_else(|| unknown(&id.to_string(), data))
 }
 
-/// The workspace of a name or id in a data folder's store; the only one if none is named.
+/// Finds the workspace with a name or id in a store; the only one if none is named.
 ///
 /// # Errors
 /// There is none, or there are several.
@@ -109,7 +110,7 @@ fn unknown(named: &str, data: &Path) -> Failure {
     Failure::usage(format!("there is no workspace `{named}` in `{}`", data.display()))
 }
 
-/// The only workspace of a store. Deleted ones are there too: their logs can be replayed like any other.
+/// Returns the only workspace of a store. Deleted workspaces count too, since their logs can be replayed.
 fn only(log: &SqliteLog) -> Result<WorkspaceId, Failure> {
     let found = log.workspaces(None, NAMED_MAX)?;
     match found.as_slice() {
@@ -117,7 +118,7 @@ fn only(log: &SqliteLog) -> Result<WorkspaceId, Failure> {
         [only] => Ok(*only),
         several => {
             let several = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(Failure::usage(format!("say which workspace with `--workspace`, by name or id: {several}")))
+            Err(Failure::usage(format!("name the workspace with `--workspace`, by name or id: {several}")))
         }
     }
 }
@@ -142,7 +143,7 @@ fn from_file(path: &Path, unpack: UnpackArgs, named: Option<&str>) -> Result<Wor
     Ok(workspace)
 }
 
-/// Takes the stored event of a line into the facts, which begin with the first one.
+/// Applies the stored event of a line to the facts. The first event makes them.
 fn take_line(facts: &mut Option<(Workspace, StreamDecoder)>, bytes: &[u8]) -> Result<(), Failure> {
     let (workspace, decoder) = match facts {
         Some(facts) => facts,
@@ -156,7 +157,7 @@ fn take_line(facts: &mut Option<(Workspace, StreamDecoder)>, bytes: &[u8]) -> Re
     Ok(workspace.evolve_checked(&event).map_err(incoherent)?)
 }
 
-/// Says of a line that is no event whether the file ends within it.
+/// Adds to the error about an invalid line whether the file ends within it.
 fn explained(failure: &Failure, path: &Path, line: &[u8]) -> Failure {
     let name = history::name_of(path);
     if line.len() >= LINE_BYTES_MAX || line.ends_with(b"\n") {
@@ -183,7 +184,7 @@ fn check_named(workspace: &Workspace, named: Option<&str>) -> Result<(), Failure
     Err(Failure::usage(format!("this is the log of the workspace `{name}`, not of `{named}`")))
 }
 
-/// Reads a line, or as much of it as a line may hold; false at the end of the file.
+/// Reads a line, up to the maximum length. Returns false at the end of the file.
 fn next_line(lines: &mut impl BufRead, text: &mut Vec<u8>) -> std::io::Result<bool> {
     text.clear();
     let longest = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);

@@ -1,8 +1,8 @@
-//! A permission state for people: a table for each kind of thing that is live.
+//! Output of a permission state: one table for each kind of live entity.
 
 use crate::cli::failure::Failure;
-use crate::cli::kind::named;
-use crate::cli::output::{Column, Output, Rows, columns};
+use crate::cli::entity_columns::named;
+use crate::cli::output::{Output, OutputColumn, OutputRows, columns};
 use crate::domain::principal::Principal;
 use crate::domain::state::{
     EnvironmentState, GrantState, MemberState, PlacementState, ResourceTypeState, ServiceUserState, State,
@@ -50,13 +50,13 @@ fn summary(out: &mut Output, state: &State) -> Result<(), Failure> {
     if workspace.deleted.is_some() { out.line("the workspace has been deleted") } else { Ok(()) }
 }
 
-fn section(out: &mut Output, title: &str, columns: &[Column], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+fn section(out: &mut Output, title: &str, columns: &[OutputColumn], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     if rows.is_empty() {
         return Ok(());
     }
     out.line("")?;
     out.heading(title)?;
-    out.table(&Rows { columns: columns.to_vec(), rows })
+    out.table(&OutputRows { columns: columns.to_vec(), rows })
 }
 
 fn revision(since: Revision) -> String {
@@ -104,7 +104,7 @@ fn resources_of(state: &State) -> Vec<Vec<String>> {
     state.resources.iter().map(row).collect()
 }
 
-/// A principal by its name.
+/// Returns a principal with its name in place of the id.
 fn shown(state: &State, principal: &Principal) -> String {
     let name = match principal {
         Principal::User(user) => Some(user.to_string()),

@@ -1,4 +1,4 @@
-//! A gateway as a child process, and an application behind it that remembers what reached it.
+//! A gateway as a child process, and an application behind it that records requests.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,12 +14,12 @@ use tokio::runtime::Runtime;
 
 use crate::support::server::{Reply, send_to};
 
-/// How long a gateway may take to listen.
+/// The time limit for a gateway to listen.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long Debian's package manager may take for a step, in seconds.
+/// The time limit of one step of Debian's package manager, in seconds.
 const INSTALL_SECONDS_MAX: &str = "120";
 
-/// One at a time installs.
+/// Serialises installations.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 fn runs(program: &str, args: &[&str]) -> bool {
@@ -40,8 +40,8 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
-/// Whether a program can be run, installed from a package of Debian's first if there is one and that is allowed.
-pub fn can_be_had(program: &str, asks_version: &[&str], package: Option<&str>) -> bool {
+/// Returns whether a program can be run. Installs Debian's package first, if it is missing and that is allowed.
+pub fn is_available(program: &str, asks_version: &[&str], package: Option<&str>) -> bool {
     let _one_at_a_time = INSTALLING.lock().unwrap();
     if runs(program, asks_version) {
         return true;
@@ -58,7 +58,7 @@ pub fn can_be_had(program: &str, asks_version: &[&str], package: Option<&str>) -
     had
 }
 
-/// A request that reached the application.
+/// A request that the application received.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: String,
@@ -75,7 +75,7 @@ impl Seen {
 
 type Requests = Arc<Mutex<Vec<Seen>>>;
 
-/// An application that anyone who reaches it may use.
+/// An application without authentication of its own.
 pub struct Application {
     pub address: SocketAddr,
     seen: Requests,
@@ -106,13 +106,13 @@ impl Application {
         Self { address, seen, _runtime: runtime }
     }
 
-    /// What reached it since it was asked last.
+    /// Returns the requests since the last call.
     pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 }
 
-/// A running gateway; it ends with this.
+/// A running gateway, stopped on drop.
 pub struct Gateway {
     address: SocketAddr,
     agent: ureq::Agent,
@@ -120,13 +120,13 @@ pub struct Gateway {
     folder: TempDir,
 }
 
-/// An address on loopback where nobody listens.
+/// Returns a free address on loopback.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Gateway {
-    /// Starts the gateway of an example, with these addresses in the place of those in its configuration.
+    /// Starts the gateway of an example, with these addresses in its configuration.
     pub fn start(
         example: &str,
         tenure: SocketAddr,
@@ -169,7 +169,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // Asked first, so that it ends the processes that it started.
+        // SIGTERM first, so that it ends the processes that it started.
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         if !asked.is_ok_and(|status| status.success()) {
             let _ = self.child.kill();

@@ -1,4 +1,4 @@
-//! Each way in which a history is refused. The file is the unit: whatever came before the bad line is gone with it.
+//! Each refusal of a history. A file is imported whole or not at all.
 
 use std::io::{BufRead, BufReader, Read, repeat};
 
@@ -9,7 +9,7 @@ use super::support::{Store, line, opening};
 const FIRST: &str = "2024-01-01T00:00:00Z";
 const SECOND: &str = "2024-01-02T00:00:00Z";
 
-/// Imports into an untouched store, which must stay so; gives what was said.
+/// Imports into an empty store, asserts that it stays empty, and returns the error.
 #[track_caller]
 fn refused(lines: &[String]) -> String {
     let store = Store::new();
@@ -18,7 +18,7 @@ fn refused(lines: &[String]) -> String {
     error.to_string()
 }
 
-/// The refusal of a second line after a good first one.
+/// Returns the refusal of a second line after a valid first one.
 #[track_caller]
 fn refused_second(second: String) -> String {
     let hired = r#"[{"type":"rbac.enable"},{"type":"member.add","user":"bob","role":"member"}]"#;
@@ -27,7 +27,7 @@ fn refused_second(second: String) -> String {
 }
 
 #[test]
-fn a_rule_that_says_no_is_named_with_the_line_and_the_command() {
+fn a_rejection_names_the_line_and_the_command() {
     let commands = r#"[{"type":"environment.create","name":"dev"},{"type":"member.remove","user":"carol"}]"#;
     assert_eq!(
         refused_second(line(SECOND, "user:alice", commands)),
@@ -76,7 +76,7 @@ fn the_first_line_and_only_the_first_creates_the_workspace() {
 }
 
 #[test]
-fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
+fn a_malformed_line_is_refused_with_the_invalid_field() {
     for (bad, said) in [
         ("{\n".to_owned(), "this is no JSON: EOF while parsing an object"),
         ("[]".to_owned(), "invalid type"),
@@ -101,7 +101,7 @@ fn a_line_that_does_not_have_the_shape_is_refused_where_it_does_not() {
 }
 
 #[test]
-fn a_file_that_was_damaged_is_refused_with_what_befell_it() {
+fn a_damaged_file_is_refused_with_its_damage() {
     let whole = line(SECOND, "user:alice", "[]");
     let as_latin_1 = [b"{\"reason\":\"caf".as_slice(), b"\xe9\"}\n"].concat();
     let within_a_character = [b"{\"reason\":\"caf".as_slice(), b"\xc3"].concat();
@@ -130,7 +130,7 @@ fn a_file_that_was_damaged_is_refused_with_what_befell_it() {
 }
 
 #[test]
-fn a_leap_second_is_taken_only_where_there_was_one() {
+fn a_leap_second_is_accepted_only_if_it_existed() {
     let said = refused_second(line("2024-06-30T23:59:60Z", "operator", "[]"));
     assert!(said.contains("`time`: `2024-06-30T23:59:60Z` is not accepted: no minute has a second 60 there"), "{said}");
     let grant = r#"[{"type":"token.issue","expires_at":"2025-01-01T00:00:60Z"}]"#;

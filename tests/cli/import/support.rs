@@ -1,4 +1,4 @@
-//! A store to import into, and lines of histories.
+//! A store for imports, and lines of histories.
 
 use std::io::{BufRead, Cursor};
 
@@ -12,7 +12,7 @@ use tenure::log::{EventLog, StoredEvent};
 use tenure::service::import::{ImportError, Imported, import};
 use tenure::service::mint::RandomMint;
 
-/// When the histories are imported: 2026-12-30.
+/// The time of the imports: 2026-12-30.
 pub(crate) const NOW: Instant = Instant::from_micros(1_798_588_800_000_000);
 
 struct Fixed;
@@ -42,7 +42,7 @@ impl Store {
         import(&self.log, &RandomMint, &Fixed, lines)
     }
 
-    /// The events of what was imported, held to what a log must be.
+    /// Returns the imported events, after verifying the whole log.
     pub(crate) fn events(&self, imported: &Imported) -> Vec<Event> {
         let mut decoder = StreamDecoder::from_start(imported.workspace);
         self.stored(imported).iter().map(|event| decoder.decode(event).unwrap()).collect()
@@ -56,7 +56,7 @@ impl Store {
         self.log.read(imported.workspace, Revision::ZERO, usize::MAX).unwrap()
     }
 
-    /// Whether nothing was ever written.
+    /// Returns whether the store is empty.
     pub(crate) fn is_untouched(&self) -> bool {
         self.log.feed(0, 1).unwrap().is_empty()
             && self.log.workspaces(None, 1).unwrap().is_empty()
@@ -68,7 +68,7 @@ pub(crate) fn at(text: &str) -> Instant {
     text.parse().unwrap()
 }
 
-/// The first line of a history, in which the operator makes `acme` with its owner alice.
+/// Returns the first line of a history, in which the operator creates `acme` with its owner alice.
 pub(crate) fn opening(time: &str, commands: &str) -> String {
     let workspace = r#"{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}}"#;
     format!(
@@ -76,7 +76,7 @@ pub(crate) fn opening(time: &str, commands: &str) -> String {
     )
 }
 
-/// Another line.
+/// Returns a later line.
 pub(crate) fn line(time: &str, actor: &str, commands: &str) -> String {
     format!(r#"{{"time":"{time}","actor":"{actor}","reason":"because","commands":{commands}}}"#)
 }

@@ -1,12 +1,12 @@
-//! Python, with the packages that the tests need.
+//! Python with the packages of the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How long it may take to install something, in seconds.
+/// The time limit of an installation, in seconds.
 const INSTALL_SECONDS_MAX: &str = "300";
 
-/// A virtual environment with the packages in it.
+/// A virtual environment with the packages.
 pub struct Python {
     program: PathBuf,
 }
@@ -15,7 +15,7 @@ fn beside(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/interop").join(file)
 }
 
-/// Whether a command ends well, in some time.
+/// Returns whether a command succeeds within the time limit.
 fn runs(program: &Path, args: &[&str]) -> bool {
     let mut command = Command::new("timeout");
     command.arg(INSTALL_SECONDS_MAX).arg(program).args(args);
@@ -28,10 +28,10 @@ fn makes_environment(at: &Path) -> bool {
 }
 
 impl Python {
-    /// Python with the packages, from an earlier run or installed now; none where they cannot be had.
+    /// Returns Python with the packages, from an earlier run or newly installed; none if they cannot be installed.
     ///
     /// # Panics
-    /// They cannot be had, and `CI` is set.
+    /// They cannot be installed, and `CI` is set.
     pub fn installed() -> Option<Self> {
         let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
         let python = Self { program: environment.join("bin/python") };
@@ -46,7 +46,7 @@ impl Python {
         None
     }
 
-    /// Whether the environment is there already, with just these packages.
+    /// Returns whether the environment exists with exactly these packages.
     fn is_ready(&self) -> bool {
         let requirements = beside("requirements.txt");
         let offline =
@@ -54,7 +54,7 @@ impl Python {
         self.program.exists() && runs(&self.program, &offline)
     }
 
-    /// Checks a log; what was said, or what is wrong.
+    /// Verifies a log. Returns the output, or the error.
     pub fn check(&self, log: &str, key: &str, credential: &str, more: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         command.arg(beside("check.py")).args([log, key]).args(more);

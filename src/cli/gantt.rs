@@ -1,24 +1,24 @@
-//! Roles over time, drawn as bars: a line for each who held one, under an axis of dates.
+//! A Gantt chart of roles over time: one row a principal or environment, under an axis of dates.
 //!
-//! Pure: what is drawn depends on nothing but what is given. A role that was held for less than a character's time still has that
-//! character, and where two share one, the higher role is seen: what someone could do is never drawn as nothing.
+//! Pure: the chart depends on its arguments alone. A role held for less than one character still fills one. Where two
+//! share a character, the higher role is drawn, so access is never hidden.
 
 use crate::domain::role::EnvironmentRole;
 use crate::domain::time::Instant;
 
-/// The fewest characters that time has, however long the names beside it are.
+/// The minimum width of the time axis in characters, however long the labels are.
 const CHART_WIDTH_MIN: usize = 20;
-/// How many characters there are between two dates of the axis, at least.
+/// The minimum distance between two dates of the axis, in characters.
 const TICK_DISTANCE: usize = 22;
-/// Microseconds of two days: below this, the axis says hours too.
+/// Two days in microseconds. Shorter spans get hours on the axis too.
 const SHORT_MICROS: i64 = 2 * 24 * 60 * 60 * 1_000_000;
 
-/// What bars are made of.
+/// The characters that rows are drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Glyphs {
     /// Blocks and arrows.
     Unicode,
-    /// Only what every terminal has.
+    /// ASCII, for every terminal.
     Ascii,
 }
 
@@ -40,7 +40,7 @@ impl Glyphs {
         }
     }
 
-    /// The axis: its line, and where a date stands.
+    /// Returns the characters of the axis: its line, and the tick under a date.
     const fn axis(self) -> (char, char) {
         match self {
             Self::Unicode => ('─', '┬'),
@@ -48,7 +48,7 @@ impl Glyphs {
         }
     }
 
-    /// What the glyphs mean, in a line.
+    /// Returns the legend as one line.
     pub(super) fn legend(self) -> String {
         let role = |role| format!("{} {role}", self.role(role));
         let roles = [EnvironmentRole::Contributor, EnvironmentRole::Viewer].map(role).join("   ");
@@ -56,107 +56,107 @@ impl Glyphs {
     }
 }
 
-/// A role held without a break.
+/// One role, held without a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
-    /// Which.
+pub(super) struct GanttSegment {
+    /// The role.
     pub(super) role: EnvironmentRole,
-    /// From when on.
+    /// The first instant.
     pub(super) from: Instant,
-    /// Until when; none if it is still held.
+    /// The first instant after it; none if the role is still held.
     pub(super) until: Option<Instant>,
 }
 
-/// The roles that one held, with what to call them.
+/// One row of the chart: a label and its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bar {
-    /// What stands before the bar.
+pub(super) struct GanttRow {
+    /// The text to the left of the row.
     pub(super) label: String,
-    /// What it is made of, in order.
-    pub(super) runs: Vec<Run>,
+    /// The segments, in order of time.
+    pub(super) segments: Vec<GanttSegment>,
 }
 
-/// The span of time that is drawn, and how.
+/// The time span and layout of a chart.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    /// Its first instant.
+pub(super) struct GanttFrame {
+    /// The first instant.
     pub(super) from: Instant,
     /// The first instant after it.
     pub(super) until: Instant,
-    /// How many characters a line may have.
+    /// The maximum width of a line, in characters.
     pub(super) width: usize,
-    /// What the bars are made of.
+    /// The characters to draw with.
     pub(super) glyphs: Glyphs,
 }
 
-/// Draws bars under their axis, a line each.
-pub(super) fn draw(bars: &[Bar], frame: Frame) -> Vec<String> {
-    let label_width = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or_default();
+/// Draws the axis and the rows, one line each.
+pub(super) fn draw(rows: &[GanttRow], frame: GanttFrame) -> Vec<String> {
+    let label_width = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
     let scale = Scale::new(frame, label_width);
     let label = |text: &str| format!("{text:<label_width$}  ");
     let [dates, line] = scale.axis();
-    let bars = bars.iter().map(|bar| label(&bar.label) + &scale.bar(&bar.runs));
-    [label("") + &dates, label("") + &line].into_iter().chain(bars).map(|line| line.trim_end().to_owned()).collect()
+    let rows = rows.iter().map(|row| label(&row.label) + &scale.row(&row.segments));
+    [label("") + &dates, label("") + &line].into_iter().chain(rows).map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Which character stands for which time.
+/// The mapping between instants and columns of characters.
 struct Scale {
-    frame: Frame,
+    frame: GanttFrame,
     columns: i64,
     micros: i64,
 }
 
 impl Scale {
-    fn new(frame: Frame, label_width: usize) -> Self {
+    fn new(frame: GanttFrame, label_width: usize) -> Self {
         let columns = frame.width.saturating_sub(label_width + 3).max(CHART_WIDTH_MIN);
         let micros = frame.until.micros().saturating_sub(frame.from.micros()).max(1);
         Self { frame, columns: i64::try_from(columns).unwrap_or(i64::MAX), micros }
     }
 
-    /// The character that an instant falls into.
+    /// Returns the column that contains an instant.
     fn column(&self, instant: Instant) -> i64 {
         let after = instant.micros().saturating_sub(self.frame.from.micros()).clamp(0, self.micros);
-        let place = i128::from(after) * i128::from(self.columns) / i128::from(self.micros);
-        i64::try_from(place).unwrap_or(self.columns).min(self.columns - 1)
+        let position = i128::from(after) * i128::from(self.columns) / i128::from(self.micros);
+        i64::try_from(position).unwrap_or(self.columns).min(self.columns - 1)
     }
 
-    /// The first instant of a character.
+    /// Returns the first instant of a column.
     fn instant(&self, column: i64) -> Instant {
         let after = i128::from(column) * i128::from(self.micros) / i128::from(self.columns);
         Instant::from_micros(self.frame.from.micros().saturating_add(i64::try_from(after).unwrap_or(0)))
     }
 
-    fn bar(&self, runs: &[Run]) -> String {
+    fn row(&self, segments: &[GanttSegment]) -> String {
         let highest = |column: i64| {
-            let there = runs.iter().filter(|run| self.covers(run, column)).map(|run| run.role);
+            let there = segments.iter().filter(|segment| self.covers(segment, column)).map(|segment| segment.role);
             self.frame.glyphs.role(there.max().unwrap_or(EnvironmentRole::NoAccess))
         };
-        let goes_on = runs.iter().any(|run| run.until.is_none_or(|until| until > self.frame.until));
+        let goes_on = segments.iter().any(|segment| segment.until.is_none_or(|until| until > self.frame.until));
         let arrow = if goes_on { self.frame.glyphs.arrow() } else { ' ' };
         (0..self.columns).map(highest).chain([arrow]).collect()
     }
 
-    /// Whether a character stands for some time of a run; the instant of its end is no part of it.
-    fn covers(&self, run: &Run, column: i64) -> bool {
-        let seen = run.from < self.frame.until && run.until.is_none_or(|until| until > self.frame.from);
-        let last = run
+    /// Returns whether a column overlaps a segment. The end of a segment is exclusive.
+    fn covers(&self, segment: &GanttSegment, column: i64) -> bool {
+        let seen = segment.from < self.frame.until && segment.until.is_none_or(|until| until > self.frame.from);
+        let last = segment
             .until
             .map_or(self.columns - 1, |until| self.column(Instant::from_micros(until.micros().saturating_sub(1))));
-        seen && (self.column(run.from)..=last).contains(&column)
+        seen && (self.column(segment.from)..=last).contains(&column)
     }
 
-    /// The dates, and the line below them with a mark under the first character of each.
+    /// Returns the dates, and the line below them with a tick under the first character of each.
     fn axis(&self) -> [String; 2] {
         let (plain, mark) = self.frame.glyphs.axis();
         let distance = i64::try_from(TICK_DISTANCE).unwrap_or(i64::MAX);
         let ticks = (self.columns / distance).max(1);
-        let places: Vec<i64> = (0..ticks).map(|tick| tick * self.columns / ticks).collect();
+        let positions: Vec<i64> = (0..ticks).map(|tick| tick * self.columns / ticks).collect();
         let mut dates = String::new();
-        for place in &places {
-            let width = usize::try_from(*place).unwrap_or_default();
-            dates = format!("{dates:<width$}{}", self.date(self.instant(*place)));
+        for position in &positions {
+            let width = usize::try_from(*position).unwrap_or_default();
+            dates = format!("{dates:<width$}{}", self.date(self.instant(*position)));
         }
-        let line = (0..self.columns).map(|column| if places.contains(&column) { mark } else { plain });
+        let line = (0..self.columns).map(|column| if positions.contains(&column) { mark } else { plain });
         [dates, line.collect()]
     }
 
@@ -175,33 +175,33 @@ mod tests {
         format!("{text}T00:00:00Z").parse().unwrap_or(Instant::EARLIEST)
     }
 
-    fn run(role: EnvironmentRole, from: &str, until: Option<&str>) -> Run {
-        Run { role, from: instant(from), until: until.map(instant) }
+    fn segment(role: EnvironmentRole, from: &str, until: Option<&str>) -> GanttSegment {
+        GanttSegment { role, from: instant(from), until: until.map(instant) }
     }
 
-    fn bar(label: &str, runs: Vec<Run>) -> Bar {
-        Bar { label: label.to_owned(), runs }
+    fn row(label: &str, segments: Vec<GanttSegment>) -> GanttRow {
+        GanttRow { label: label.to_owned(), segments }
     }
 
-    fn drawn(bars: &[Bar], glyphs: Glyphs) -> String {
-        let frame = Frame { from: instant("2026-01-01"), until: instant("2026-03-02"), width: 73, glyphs };
-        draw(bars, frame).join("\n")
+    fn drawn(rows: &[GanttRow], glyphs: Glyphs) -> String {
+        let frame = GanttFrame { from: instant("2026-01-01"), until: instant("2026-03-02"), width: 73, glyphs };
+        draw(rows, frame).join("\n")
     }
 
-    fn team() -> Vec<Bar> {
+    fn team() -> Vec<GanttRow> {
         use EnvironmentRole::{Contributor, Viewer};
         vec![
-            bar("user:alice", vec![run(Contributor, "2025-06-01", None)]),
-            bar(
+            row("user:alice", vec![segment(Contributor, "2025-06-01", None)]),
+            row(
                 "user:bob",
                 vec![
-                    run(Viewer, "2026-01-11", Some("2026-01-31")),
-                    run(Contributor, "2026-01-31", Some("2026-02-10")),
-                    run(Viewer, "2026-02-10", Some("2026-02-15")),
+                    segment(Viewer, "2026-01-11", Some("2026-01-31")),
+                    segment(Contributor, "2026-01-31", Some("2026-02-10")),
+                    segment(Viewer, "2026-02-10", Some("2026-02-15")),
                 ],
             ),
-            bar("user:eve", vec![run(Contributor, "2025-01-01", Some("2026-04-01"))]),
-            bar("user:past", vec![run(Contributor, "2025-01-01", Some("2026-01-01"))]),
+            row("user:eve", vec![segment(Contributor, "2025-01-01", Some("2026-04-01"))]),
+            row("user:past", vec![segment(Contributor, "2025-01-01", Some("2026-01-01"))]),
         ]
     }
 
@@ -232,17 +232,17 @@ mod tests {
     fn a_moment_is_seen_and_the_higher_role_wins() {
         use EnvironmentRole::{Contributor, Viewer};
         let blink: Instant = "2026-01-05T10:00:00Z".parse().unwrap_or(Instant::EARLIEST);
-        let moment = Run { role: Contributor, from: blink, until: Some(blink.next()) };
-        let long = run(Viewer, "2026-01-01", Some("2026-01-08"));
-        assert_eq!(drawn(&[bar("x", vec![long, moment])], Glyphs::Ascii).lines().last(), Some("x  =====#==="));
+        let moment = GanttSegment { role: Contributor, from: blink, until: Some(blink.next()) };
+        let long = segment(Viewer, "2026-01-01", Some("2026-01-08"));
+        assert_eq!(drawn(&[row("x", vec![long, moment])], Glyphs::Ascii).lines().last(), Some("x  =====#==="));
     }
 
     #[test]
     fn a_short_span_says_hours_and_an_empty_one_is_no_failure() {
         let from = instant("2026-01-01");
-        let frame = Frame { from, until: from.next(), width: 10, glyphs: Glyphs::Ascii };
+        let frame = GanttFrame { from, until: from.next(), width: 10, glyphs: Glyphs::Ascii };
         assert!(draw(&[], frame).first().is_some_and(|dates| dates.contains("2026-01-01 00:00:00")));
-        let frame = Frame { until: from, ..frame };
+        let frame = GanttFrame { until: from, ..frame };
         assert_eq!(draw(&team(), frame).len(), 6);
     }
 }

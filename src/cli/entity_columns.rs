@@ -1,47 +1,47 @@
-//! The kinds of rows that a server answers with, and the columns that show them.
+//! The columns of each kind of entity that the server returns.
 
 use serde_json::{Value, json};
 
-use super::output::{Column, Format, Rows, cell_text, columns};
+use super::output::{Format, OutputColumn, OutputRows, cell_text, columns};
 use super::session::event_name;
 use super::what_if::change_words;
 
-/// A kind of row.
+/// The columns of one kind of entity.
 #[derive(Debug)]
-pub(super) struct Kind {
-    /// What the entity is called in the answer to a change.
+pub(super) struct EntityColumns {
+    /// The field of the entity in the response to a change.
     pub(super) name: &'static str,
-    /// The columns for people.
-    pub(super) table: &'static [Column],
-    /// The columns for programs: everything, under the server's names.
-    pub(super) csv: &'static [Column],
+    /// The columns of a table.
+    pub(super) table: &'static [OutputColumn],
+    /// The columns of CSV: every field, with the server's names.
+    pub(super) csv: &'static [OutputColumn],
 }
 
-pub(super) const WORKSPACE: Kind = Kind {
+pub(super) const WORKSPACE: EntityColumns = EntityColumns {
     name: "workspace",
     table: &columns!["NAME" = "name", "KIND" = "kind", "PLAN" = "plan", "RBAC" = "rbac_word", "ID" = "id"],
     csv: &columns!["" = "id", "" = "name", "" = "kind", "" = "plan", "" = "rbac"],
 };
 
-pub(super) const MEMBER: Kind = Kind {
+pub(super) const MEMBER: EntityColumns = EntityColumns {
     name: "member",
     table: &columns!["USER" = "user", "ROLE" = "role", "NAME" = "name", "E-MAIL" = "email", "SINCE" = "since"],
     csv: &columns!["" = "user", "" = "role", "" = "name", "" = "email", "" = "since"],
 };
 
-pub(super) const PROFILE: Kind = Kind {
+pub(super) const PROFILE: EntityColumns = EntityColumns {
     name: "profile",
     table: &columns!["NAME" = "name", "E-MAIL" = "email"],
     csv: &columns!["" = "name", "" = "email"],
 };
 
-pub(super) const SERVICE_USER: Kind = Kind {
+pub(super) const SERVICE_USER: EntityColumns = EntityColumns {
     name: "service_user",
     table: &columns!["NAME" = "name", "CREATED" = "created_at", "BY" = "created_by", "ID" = "id"],
     csv: &columns!["" = "id", "" = "name", "" = "created_at", "" = "created_by"],
 };
 
-pub(super) const TOKEN: Kind = Kind {
+pub(super) const TOKEN: EntityColumns = EntityColumns {
     name: "token",
     table: &columns![
         "ID" = "id",
@@ -62,13 +62,13 @@ pub(super) const TOKEN: Kind = Kind {
     ],
 };
 
-pub(super) const ENVIRONMENT: Kind = Kind {
+pub(super) const ENVIRONMENT: EntityColumns = EntityColumns {
     name: "environment",
     table: &columns!["NAME" = "name", "ACCESS" = "restricted_word", "DEFAULT ROLE" = "default_role", "ID" = "id"],
     csv: &columns!["" = "id", "" = "name", "" = "restricted", "" = "default_role"],
 };
 
-pub(super) const GRANT: Kind = Kind {
+pub(super) const GRANT: EntityColumns = EntityColumns {
     name: "grant",
     table: &columns![
         "PRINCIPAL" = "principal_word",
@@ -88,31 +88,31 @@ pub(super) const GRANT: Kind = Kind {
     ],
 };
 
-pub(super) const PROXY_TOKEN: Kind = Kind {
+pub(super) const PROXY_TOKEN: EntityColumns = EntityColumns {
     name: "proxy_token",
     table: &columns!["ID" = "id", "SCOPE" = "scope", "ENVIRONMENTS" = "environment_names", "EXPIRES" = "expires_at"],
     csv: &columns!["" = "id", "" = "scope", "" = "environments", "" = "environment_names", "" = "expires_at",],
 };
 
-pub(super) const ACCESS_KEY: Kind = Kind {
+pub(super) const ACCESS_KEY: EntityColumns = EntityColumns {
     name: "access_key",
     table: &columns!["ID" = "id", "ROLE" = "role", "LABEL" = "label", "EXPIRES" = "expires_at"],
     csv: &columns!["" = "id", "" = "role", "" = "label", "" = "expires_at"],
 };
 
-pub(super) const RESOURCE_TYPE: Kind = Kind {
+pub(super) const RESOURCE_TYPE: EntityColumns = EntityColumns {
     name: "resource_type",
     table: &columns!["NAME" = "name", "ACTIONS" = "actions_word", "BUILT IN" = "built_in_word", "SINCE" = "since"],
     csv: &columns!["" = "name", "" = "built_in", "" = "actions", "" = "since"],
 };
 
-pub(super) const RESOURCE: Kind = Kind {
+pub(super) const RESOURCE: EntityColumns = EntityColumns {
     name: "resource",
     table: &columns!["TYPE" = "type", "ID" = "id", "ENVIRONMENT" = "environment_name", "SINCE" = "since"],
     csv: &columns!["" = "type", "" = "id", "" = "environment", "" = "environment_name", "" = "since"],
 };
 
-pub(super) const EVENT: Kind = Kind {
+pub(super) const EVENT: EntityColumns = EntityColumns {
     name: "event",
     table: &columns![
         "REVISION" = "revision",
@@ -138,10 +138,10 @@ pub(super) const EVENT: Kind = Kind {
     ],
 };
 
-/// An answer of the audit that someone was given.
-pub(super) const READ: Kind = Kind {
+/// One recorded read of the audit.
+pub(super) const READ: EntityColumns = EntityColumns {
     name: "read",
-    table: &columns!["TIME" = "at", "WHO" = "actor", "WHAT" = "asked_word", "FORM" = "format", "ROWS" = "rows"],
+    table: &columns!["TIME" = "at", "WHO" = "actor", "WHAT" = "question_word", "FORM" = "format", "ROWS" = "rows"],
     csv: &columns![
         "" = "at",
         "" = "actor",
@@ -157,21 +157,21 @@ pub(super) const READ: Kind = Kind {
     ],
 };
 
-/// Who has which role in an environment.
-pub(super) const WHO: Kind = Kind {
+/// The access to one environment, by principal.
+pub(super) const WHO: EntityColumns = EntityColumns {
     name: "access",
     table: &columns!["PRINCIPAL" = "principal_word", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
     csv: ACCESS_CSV,
 };
 
-/// Which role a principal has where.
-pub(super) const REACH: Kind = Kind {
+/// The access of one principal, by environment.
+pub(super) const REACH: EntityColumns = EntityColumns {
     name: "access",
     table: &columns!["ENVIRONMENT" = "environment_name", "ROLE" = "role", "RULE" = "rule", "SINCE" = "since"],
     csv: ACCESS_CSV,
 };
 
-const ACCESS_CSV: &[Column] = &columns![
+const ACCESS_CSV: &[OutputColumn] = &columns![
     "" = "principal",
     "" = "principal_name",
     "" = "environment",
@@ -181,8 +181,8 @@ const ACCESS_CSV: &[Column] = &columns![
     "" = "since",
 ];
 
-/// A role that would be another one.
-pub(super) const CHANGE: Kind = Kind {
+/// A role that a simulated change would alter.
+pub(super) const CHANGE: EntityColumns = EntityColumns {
     name: "change",
     table: &columns![
         "ENVIRONMENT" = "environment_name",
@@ -200,18 +200,18 @@ pub(super) const CHANGE: Kind = Kind {
     ],
 };
 
-impl Kind {
-    /// The rows of some entities, in the columns that fit the form of the output.
-    pub(super) fn rows(&self, format: Format, items: &[Value]) -> Rows {
+impl EntityColumns {
+    /// Returns the rows of entities, with the columns of the output format.
+    pub(super) fn rows(&self, format: Format, items: &[Value]) -> OutputRows {
         if format == Format::Table {
-            Rows::of(self.table, &items.iter().map(in_words).collect::<Vec<_>>())
+            OutputRows::of(self.table, &items.iter().map(in_words).collect::<Vec<_>>())
         } else {
-            Rows::of(self.csv, items)
+            OutputRows::of(self.csv, items)
         }
     }
 }
 
-/// The same entity with a few fields put as people would say them.
+/// Adds readable forms of some fields to an entity.
 fn in_words(item: &Value) -> Value {
     let mut item = item.clone();
     let Some(fields) = item.as_object() else { return item };
@@ -227,7 +227,7 @@ fn in_words(item: &Value) -> Value {
     let restricted = |on: &Value| if *on == json!(true) { "restricted" } else { "unrestricted" };
     words.extend(fields.get("restricted").map(|on| ("restricted_word", restricted(on).to_owned())));
     words.extend(fields.get("type").map(|_| ("event_word", event_name(&cell_text(&item, "type")))));
-    words.extend(fields.get("question").map(|_| ("asked_word", asked(&item))));
+    words.extend(fields.get("question").map(|_| ("question_word", question_with_params(&item))));
     let yes = |on: &Value| if *on == json!(true) { "yes" } else { "no" };
     words.extend(fields.get("built_in").map(|built_in| ("built_in_word", yes(built_in).to_owned())));
     words.extend(fields.get("actions").map(|actions| ("actions_word", summary(actions))));
@@ -241,7 +241,7 @@ fn in_words(item: &Value) -> Value {
     item
 }
 
-/// A principal by its name: `service_user:ci`, where only the id stands in the answer itself.
+/// Returns a principal with its name in place of the id, such as `service_user:ci`.
 pub(super) fn named(principal: &str, name: &str) -> String {
     match principal.split_once(':') {
         Some((kind, _)) if !name.is_empty() => format!("{kind}:{name}"),
@@ -249,14 +249,14 @@ pub(super) fn named(principal: &str, name: &str) -> String {
     }
 }
 
-/// Fields in a line, such as the particulars of an event, without what only machines compare.
+/// Joins the fields of an event's data in one line, without hashes.
 fn summary(data: &Value) -> String {
     let fields = data.as_object().into_iter().flatten().filter(|(name, _)| name.as_str() != "sha256");
     fields.map(|(name, _)| format!("{name}={}", cell_text(data, name))).collect::<Vec<_>>().join(" ")
 }
 
-/// A question with its parameters, but for what only the server can read of them.
-fn asked(read: &Value) -> String {
+/// Returns the question of a read with its parameters. Cursors are left out: only the server can read them.
+fn question_with_params(read: &Value) -> String {
     let query = cell_text(read, "query");
     let params = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| {
         let value = if name == "cursor" { "…" } else { value.as_ref() };

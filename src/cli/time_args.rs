@@ -1,4 +1,4 @@
-//! Points in time as people write them: an instant, a date, or a revision.
+//! Arguments for points in time: an instant, a date or a revision.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use crate::domain::view::At;
 
 const INSTANT_RULE: &str =
     "write an instant such as `2026-03-01T09:30:00Z`, or a date such as `2026-03-01`, which is its midnight in UTC";
-const WHEN_RULE: &str = "write an instant such as `2026-03-01T09:30:00Z`, a date such as `2026-03-01`, which is its midnight in \
+const POINT_IN_TIME_RULE: &str = "write an instant such as `2026-03-01T09:30:00Z`, a date such as `2026-03-01`, which is its midnight in \
                          UTC, or a revision such as `r17`";
 
-/// An instant; a plain date is its midnight in UTC.
+/// An instant. A date means its midnight in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) Instant);
+pub(super) struct InstantArg(pub(super) Instant);
 
-impl FromStr for Moment {
+impl FromStr for InstantArg {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
@@ -26,23 +26,23 @@ impl FromStr for Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for InstantArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-/// The view that a question is about: as of an instant, or of a revision.
+/// A point in time, given as an instant or a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    /// The newest revision at or before it.
+pub(super) enum PointInTime {
+    /// An instant. Its view is the newest revision at or before it.
     Instant(Instant),
-    /// This one, at its own time.
+    /// A revision, at its own time.
     Revision(Revision),
 }
 
-impl When {
-    /// The instant that it names; none for a revision, whose instant only the log knows.
+impl PointInTime {
+    /// Returns the instant; none for a revision, whose instant only the log knows.
     pub(super) const fn instant(self) -> Option<Instant> {
         match self {
             Self::Instant(instant) => Some(instant),
@@ -51,19 +51,19 @@ impl When {
     }
 }
 
-impl FromStr for When {
+impl FromStr for PointInTime {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let instant = || text.parse().map(|Moment(instant)| Self::Instant(instant));
+        let instant = || text.parse().map(|InstantArg(instant)| Self::Instant(instant));
         match Revision::beside_instants(text)? {
             Some(revision) => Ok(Self::Revision(revision)),
-            None => instant().map_err(|_: InvalidText| InvalidText::new(text, WHEN_RULE)),
+            None => instant().map_err(|_: InvalidText| InvalidText::new(text, POINT_IN_TIME_RULE)),
         }
     }
 }
 
-impl fmt::Display for When {
+impl fmt::Display for PointInTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instant(instant) => fmt::Display::fmt(instant, f),
@@ -72,16 +72,16 @@ impl fmt::Display for When {
     }
 }
 
-impl From<When> for At {
-    fn from(when: When) -> Self {
-        match when {
-            When::Instant(instant) => Self::Instant(instant),
-            When::Revision(revision) => Self::Revision(revision),
+impl From<PointInTime> for At {
+    fn from(point: PointInTime) -> Self {
+        match point {
+            PointInTime::Instant(instant) => Self::Instant(instant),
+            PointInTime::Revision(revision) => Self::Revision(revision),
         }
     }
 }
 
-/// A text with each instant in it to the second, as people write it: `2026-03-01 09:30:00Z`.
+/// Shortens each instant in a text to seconds: `2026-03-01 09:30:00Z`.
 pub(super) fn to_the_second(text: &str) -> String {
     const LEN: usize = "2026-03-01T09:30:00.000000Z".len();
     let (mut said, mut rest) = (String::with_capacity(text.len()), text);
@@ -114,11 +114,11 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_asked_with() {
-        assert_eq!("2026-03-01 09:30:00Z".parse::<Moment>().ok(), "2026-03-01T09:30:00Z".parse().ok());
-        assert!("2026-03-01 09:30:00Z".parse::<When>().is_ok());
-        assert_eq!("2016".parse::<When>().ok(), None, "a revision or a year");
+        assert_eq!("2026-03-01 09:30:00Z".parse::<InstantArg>().ok(), "2026-03-01T09:30:00Z".parse().ok());
+        assert!("2026-03-01 09:30:00Z".parse::<PointInTime>().is_ok());
+        assert_eq!("2016".parse::<PointInTime>().ok(), None, "a revision or a year");
         for text in ["r2016", "r17"] {
-            assert_eq!(text.parse::<When>().map(|when| when.to_string()).as_deref(), Ok(text));
+            assert_eq!(text.parse::<PointInTime>().map(|when| when.to_string()).as_deref(), Ok(text));
         }
     }
 }
