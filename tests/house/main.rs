@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod dependencies;
+#[path = "house/prose.rs"]
+mod prose;
 
 use std::fs;
 use std::path::{Path, PathBuf};
