@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod dependencies;
-#[path = "house/prose.rs"]
 mod prose;
 
 use std::fs;

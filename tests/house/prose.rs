@@ -7,22 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The places that are held to the rules.
-const HELD: &[&str] = &[
-    "src/cli",
-    "src/config.rs",
-    "src/main.rs",
-    "src/telemetry.rs",
-    "tests/cli",
-    "tests/cli.rs",
-    "tests/gateways",
-    "tests/gateways.rs",
-    "tests/import",
-    "tests/import.rs",
-    "tests/interop",
-    "tests/interop.rs",
-];
+const HELD: &[&str] = &["src/cli", "src/config.rs", "src/main.rs", "src/telemetry.rs", "tests/cli"];
 /// Places inside those that are not held to the rules yet.
-const NOT_YET: &[&str] = &["src/cli/evidence", "src/cli/verify.rs"];
+const NOT_YET: &[&str] = &["src/cli/evidence", "src/cli/verify.rs", "tests/cli/verify"];
 
 /// The maximum length of a sentence in a doc comment, in words.
 const SENTENCE_WORDS_MAX: usize = 30;

@@ -1,7 +1,7 @@
 //! Output of a permission state: one table for each kind of live entity.
 
-use crate::cli::failure::Failure;
 use crate::cli::entity_columns::named;
+use crate::cli::failure::Failure;
 use crate::cli::output::{Output, OutputColumn, OutputRows, columns};
 use crate::domain::principal::Principal;
 use crate::domain::state::{
