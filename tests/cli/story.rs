@@ -178,11 +178,11 @@ fn turning_rbac_off_shows_a_preview_and_asks_first() {
         "{}",
         asked.out
     );
-    assert!(asked.failed().contains("say `--yes`"));
+    assert!(asked.failed().contains("use `--yes`"));
     assert!(server.ask(&alice, "workspace plan starter").failed().contains("only the operator may do this"));
     let asked = server.ask(&server.operator(), "workspace plan starter");
     assert!(asked.out.contains("would append: plan.changed, rbac.disabled"), "{}", asked.out);
-    assert!(asked.failed().contains("say `--yes`"), "a plan without RBAC opens as much");
+    assert!(asked.failed().contains("use `--yes`"), "a plan without RBAC opens as much");
     assert!(server.ask(&alice, "rbac status").ok().contains("on"));
     let json = server.ask(&alice, "rbac disable -o json");
     assert_eq!((json.out.as_str(), json.code), ("", Some(2)));
@@ -303,7 +303,7 @@ fn every_entity_can_be_created_changed_listed_and_deleted() {
     assert!(say("member profile bob --erase").contains("erased"));
     assert!(!say("member list").contains("Bob Stone"));
     assert!(say("member remove bob").contains("member.removed"));
-    assert!(server.ask(&alice, "workspace delete").failed().contains("say `--yes`"));
+    assert!(server.ask(&alice, "workspace delete").failed().contains("use `--yes`"));
     assert!(say("workspace show -o csv").contains(",acme,shared,team,true"));
     assert!(say("workspace delete --yes").contains("workspace.deleted"));
 }
