@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 
 /// How far the clock may move against the monotonic one before its time has to settle, in microseconds.
 pub const JUMP_MICROS: i64 = 60_000_000;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tenure::clock::SystemClock;
-use tenure::domain::command::{
+use tenure::domain::model::command::{
     AddMember, Command, CreateEnvironment, CreateWorkspace, EnableRbac, GrantExpiry, SetGrant,
 };
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::principal::Caller;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::principal::Caller;
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::event::{
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::model::event::{
     EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Nothing, PlanChange, ProxyTokenScope,
     ProxyTokenTerms, Restriction, ServiceUserDescription, TokenEnd, TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::id::{
+use tenure::domain::model::id::{
     CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use tenure::domain::principal::{Actor, CredentialId, Principal};
-use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::{Instant, Revision};
 use uuid::{Builder, Uuid};
 
 /// The size of a workspace.

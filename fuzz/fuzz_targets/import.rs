@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tenure::clock::Clock;
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 use tenure::service::import::check;
 use tenure::service::mint::RandomMint;
 

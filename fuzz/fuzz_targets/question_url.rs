@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::http::handlers::event_filter::EventsQuery;
 use tenure::http::params::Params;
 

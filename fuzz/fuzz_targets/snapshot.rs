@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec;
 use tenure::log::snapshot::{BadSnapshot, read, write};
 use tenure::proof::hash::TreeHash;
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let packed = [&good[..*header], bytes].concat();
     if let Ok(snapshot) = read(&sealed(&packed), facts.id(), &KEY) {
-        for event in snapshot.facts.events(tenure::domain::time::Revision::ZERO, snapshot.facts.head()) {
+        for event in snapshot.facts.events(tenure::domain::model::time::Revision::ZERO, snapshot.facts.head()) {
             let _ = codec::encode(&event);
         }
     }

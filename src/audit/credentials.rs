@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::Question;
 use super::evidence::{Evidence, evidence, principal_name};
-use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, TokenId};
-use crate::domain::name::{EnvironmentName, Label};
-use crate::domain::principal::{Actor, Principal};
-use crate::domain::role::{AccessKeyRole, WorkspaceRole};
-use crate::domain::time::Instant;
-use crate::domain::view::View;
+use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, TokenId};
+use crate::domain::model::name::{EnvironmentName, Label};
+use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::role::{AccessKeyRole, WorkspaceRole};
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::View;
 
 /// A credential of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,12 +10,12 @@ use super::Question;
 use super::evidence::{ShownCause, principal_name};
 use super::pairs::Pairs;
 use super::tenure::{Cause, held_in};
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Revision;
-use crate::domain::view::View;
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::Revision;
+use crate::domain::state::view::View;
 
 /// The most events that a row names; the newest ones.
 pub const EVENTS_SHOWN_MAX: usize = 10;

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::tenure::Cause;
-use crate::domain::event::Event;
-use crate::domain::id::EventId;
-use crate::domain::name::Reason;
-use crate::domain::principal::{Actor, Principal};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::model::event::Event;
+use crate::domain::model::id::EventId;
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 
 /// An event that an answer rests on. Who made it and why is told only to those who may read the audit.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

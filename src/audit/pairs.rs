@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::id::EnvironmentId;
-use crate::domain::principal::Principal;
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::principal::Principal;
 
 /// Pairs of an environment and a principal, in the order of environments and then of principals. The principals of many
 /// environments are often the same list, and are kept once.

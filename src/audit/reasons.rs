@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::access::{Decision, Rule};
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::EnvironmentId;
-use crate::domain::principal::Principal;
-use crate::domain::role::WorkspaceRole;
-use crate::domain::time::Instant;
-use crate::domain::view::View;
-use crate::domain::workspace::Mode;
+use crate::domain::rules::authorize::{Decision, Rule};
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::WorkspaceRole;
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Mode;
 
 /// Whether those who acted are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,14 @@ use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 use super::tenure::{Cause, Tenure, tenures};
-use crate::domain::access::Held;
-use crate::domain::concern::Affected;
-use crate::domain::id::{CommandId, EnvironmentId, EventId};
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::search::{part, search_from};
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::View;
+use crate::domain::rules::authorize::Held;
+use crate::domain::state::event_impact::Affected;
+use crate::domain::model::id::{CommandId, EnvironmentId, EventId};
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::collections::interpolation_search::{part, search_from};
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::View;
 
 /// The most events that a roll is brought forward over; after more of them it is begun anew.
 const EVENTS_MAX: u64 = 8_192;

@@ -9,11 +9,11 @@ use moka::sync::Cache;
 
 use super::roll::{Line, LogTime, Mark, Roll};
 use super::tenure::{Tenure, tenures_in};
-use crate::domain::id::{EnvironmentId, WorkspaceId};
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::{At, View};
+use crate::domain::model::id::{EnvironmentId, WorkspaceId};
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::{At, View};
 
 /// The most pairs that a question is worth answering through rolls: the rolls of more would push each other out.
 pub const PAIRS_MAX: usize = 131_072;

@@ -7,13 +7,13 @@ use super::Question;
 use super::evidence::{Evidence, evidence, principal_name};
 use super::pairs::Pairs;
 use super::tenure::since;
-use crate::domain::access::{Access, access};
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Instant;
-use crate::domain::view::View;
+use crate::domain::rules::authorize::{Access, access};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::View;
 
 /// Who has access to what.
 pub struct Roster {

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Question;
-use crate::domain::access::{Decision, Question as Asked, Resource, Subject, judge, judge_concealed};
-use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
-use crate::domain::command::EnvironmentRef;
-use crate::domain::principal::Principal;
-use crate::domain::view::{PlacementView, View};
+use crate::domain::rules::authorize::{Decision, Question as Asked, Resource, Subject, judge, judge_concealed};
+use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE};
+use crate::domain::model::command::EnvironmentRef;
+use crate::domain::model::principal::Principal;
+use crate::domain::state::view::{PlacementView, View};
 
 /// What whoever asks may be told of.
 #[derive(Debug, Clone)]

@@ -13,13 +13,13 @@ use super::Question;
 use super::evidence::{ShownCause, principal_name};
 use super::pairs::Pairs;
 use super::rolls::{OpenRoll, Rolls};
-use crate::domain::access::{Held, Rule, held};
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::View;
+use crate::domain::rules::authorize::{Held, Rule, held};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::View;
 
 /// What made access begin, change or end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,17 +11,17 @@ use uuid::Uuid;
 
 use super::Question;
 use super::diff::{Change, Diff};
-use crate::domain::access::accepts;
-use crate::domain::command::Command;
-use crate::domain::credential::SecretDigest;
-use crate::domain::decide::{Decided, Recorder, Refused, Stamp, decide_all_at, expire_at};
-use crate::domain::event::Event;
-use crate::domain::id::{CommandId, EnvironmentId, EventId, Fresh, ProxyTokenId};
-use crate::domain::name::{EnvironmentName, Reason};
-use crate::domain::principal::{Actor, Caller};
-use crate::domain::time::Instant;
-use crate::domain::view::{ProxyTokenView, View};
-use crate::domain::workspace::Workspace;
+use crate::domain::rules::authorize::accepts;
+use crate::domain::model::command::Command;
+use crate::domain::model::credential::SecretDigest;
+use crate::domain::rules::decide::{Decided, Recorder, Refused, Stamp, decide_all_at, expire_at};
+use crate::domain::model::event::Event;
+use crate::domain::model::id::{CommandId, EnvironmentId, EventId, Fresh, ProxyTokenId};
+use crate::domain::model::name::{EnvironmentName, Reason};
+use crate::domain::model::principal::{Actor, Caller};
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::{ProxyTokenView, View};
+use crate::domain::state::workspace::Workspace;
 
 /// In how many environments a token is tried for the work of judging one principal in one.
 const PLACES_OF_A_WEIGHT: usize = 8;

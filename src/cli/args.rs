@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::client::Query;
 use super::time_args::PointInTime;
-use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 
 /// The view that a question is about.
 #[derive(Debug, Clone, Copy, Default, Args)]

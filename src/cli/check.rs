@@ -13,7 +13,7 @@ use super::layout::ListingLine;
 use super::output::{Format, OutputRows, cell_text, columns};
 use super::session::Session;
 use super::time_args::to_the_second;
-use crate::domain::catalogue::{ENVIRONMENT, WORKSPACE};
+use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE};
 
 /// The exit code of a denial.
 const DENIED: u8 = 1;

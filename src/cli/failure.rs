@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::config::ConfigError;
-use crate::domain::name::InvalidText;
-use crate::domain::rejection::Rejection;
+use crate::domain::model::name::InvalidText;
+use crate::domain::model::rejection::Rejection;
 use crate::log::LogError;
 use crate::service::import::ImportError;
 

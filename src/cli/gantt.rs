@@ -3,8 +3,8 @@
 //! Pure: the chart depends on its arguments alone. A role held for less than one character still fills one. Where two
 //! share a character, the higher role is drawn, so access is never hidden.
 
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Instant;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::Instant;
 
 /// The minimum width of the time axis in characters, however long the labels are.
 const CHART_WIDTH_MIN: usize = 20;

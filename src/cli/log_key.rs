@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::log_keys::{RotateArgs, known_key, rotate};
 use super::output::{Format, Output};
 use super::replay::find;
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::proof::checkpoint::Signer;

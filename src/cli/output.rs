@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::layout::{self, DisplayLine, ListingLine};
 use super::time_args::to_the_second;
 use crate::audit::csv as csv_rules;
-use crate::domain::characters::is_hidden;
-use crate::domain::json::push_line;
+use crate::domain::model::characters::is_hidden;
+use crate::domain::model::json::push_line;
 
 /// The output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

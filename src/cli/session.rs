@@ -10,7 +10,7 @@ use super::entity_columns::EntityColumns;
 use super::failure::Failure;
 use super::output::{Format, Output, OutputRows, cell_text, columns};
 use super::time_args::PointInTime;
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 use crate::http::response::escaped;
 use crate::service::mint::Secret;
 

@@ -15,8 +15,8 @@ use super::layout::ListingLine;
 use super::output::{Format, cell_text, remark};
 use super::session::{Session, items};
 use super::time_args::PointInTime;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Instant;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::Instant;
 
 /// The maximum number of rows drawn without `--all`.
 const GANTT_ROWS_MAX: usize = 200;

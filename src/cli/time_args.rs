@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::name::InvalidText;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::At;
+use crate::domain::model::name::InvalidText;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::At;
 
 const INSTANT_RULE: &str =
     "write an instant such as `2026-03-01T09:30:00Z`, or a date such as `2026-03-01`, which is its midnight in UTC";

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::layout::ListingLine;
 use super::output::{Format, Output, cell_text};
 use super::session::{Session, event_name};
-use crate::domain::role::WorkspaceRole;
+use crate::domain::model::role::WorkspaceRole;
 
 /// The largest file of commands, in bytes: no server accepts more.
 const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024;

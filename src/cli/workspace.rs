@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::output::{confirm, remark};
 use super::rbac::ask_before_opening;
 use super::session::{ChangeArgs, Session};
-use crate::domain::role::Plan;
+use crate::domain::model::role::Plan;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkspaceCommand {

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 use crate::log::PresentedId;
 
 /// The most failures in a burst; further ones are answered 429.

@@ -18,7 +18,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::Semaphore;
 
 use super::problem::Problem;
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 use crate::log::LogError;
 use crate::service::{PIECES_MAX, Service};
 

@@ -15,13 +15,13 @@ use super::kept::{accepted_again, place_of, unreadable};
 use super::problem::Problem;
 use super::request::{AuthenticatedRequest, WorkspaceRequest};
 use super::response::{self, NamedCheckpoint};
-use crate::domain::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
-use crate::domain::event::EventData;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::name::Reason;
-use crate::domain::principal::Caller;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::model::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
+use crate::domain::model::event::EventData;
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 use crate::proof::frontier::TreeHead;
 use crate::service::SideWrite;
 use crate::service::mint::Secret;
@@ -455,7 +455,7 @@ fn changed(view: &View, command: &Command) -> (&'static str, Option<Box<RawValue
 }
 
 fn member(view: &View, user: Option<UserId>) -> Option<Box<RawValue>> {
-    json(entity::member(view, &user?, crate::domain::command::Profile::default()))
+    json(entity::member(view, &user?, crate::domain::model::command::Profile::default()))
 }
 
 fn environment(view: &View, reference: &EnvironmentRef) -> Option<Box<RawValue>> {

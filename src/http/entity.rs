@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use crate::audit::credentials::ScopeKind;
 use crate::audit::evidence::principal_name;
-use crate::domain::catalogue::RESOURCE_TYPES;
-use crate::domain::command::Profile;
-use crate::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use crate::domain::name::{
+use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
+use crate::domain::model::command::Profile;
+use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use crate::domain::model::name::{
     ActionName, EmailAddress, EnvironmentName, Label, PersonName, ResourceId, ResourceTypeName, ServiceUserName,
     WorkspaceName,
 };
-use crate::domain::principal::{Actor, Principal};
-use crate::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::timeline::Since;
-use crate::domain::view::{EnvironmentView, PlacementView, ProxyTokenView, ServiceUserView, View};
-use crate::domain::workspace::Grant;
+use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::timeline::Since;
+use crate::domain::state::view::{EnvironmentView, PlacementView, ProxyTokenView, ServiceUserView, View};
+use crate::domain::state::workspace::Grant;
 use crate::service::mint::Secret;
 
 /// A secret in the one answer that shows it, or `null` where it was shown before.

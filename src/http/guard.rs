@@ -23,9 +23,9 @@ use super::input::{Input, Reads};
 use super::params::Params;
 use super::problem::Problem;
 use super::request::{AuthenticatedRequest, ReadAccess, WorkspaceRequest};
-use crate::domain::command::Command;
-use crate::domain::principal::{Caller, Principal};
-use crate::domain::role::AccessKeyRole;
+use crate::domain::model::command::Command;
+use crate::domain::model::principal::{Caller, Principal};
+use crate::domain::model::role::AccessKeyRole;
 
 /// The callers that a route admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

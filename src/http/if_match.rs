@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 
 use super::problem::Problem;
-use crate::domain::time::Revision;
+use crate::domain::model::time::Revision;
 use crate::service::submission::Expected;
 
 /// Returns the revisions that `If-Match` allows to be the newest; none for `*` or without the header. A weak tag matches nothing, and

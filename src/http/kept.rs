@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::request::AuthenticatedRequest;
-use crate::domain::decide::Decided;
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::rules::decide::Decided;
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 use crate::service::mint::Secret;
 use crate::service::submission::Accepted;
 

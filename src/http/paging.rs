@@ -12,8 +12,8 @@ use super::cursor::CursorKey;
 use super::params::{LIMIT_DEFAULT, LIMIT_MAX, Params};
 use super::problem::Problem;
 use super::request::{ReadAccess, RequestedView, WorkspaceRequest};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::{At, View};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::{At, View};
 
 /// The list that the cursors of pages are written for; their question says which one it is.
 const PAGES: &str = "pages";

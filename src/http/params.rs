@@ -8,10 +8,10 @@ use std::str::FromStr;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::domain::name::Reason;
-use crate::domain::parsed::parsed;
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::At;
+use crate::domain::model::name::Reason;
+use crate::domain::model::parsed::parsed;
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::At;
 
 use super::problem::Problem;
 

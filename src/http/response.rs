@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 use crate::proof::frontier::TreeHead;
 
 const TENURE_REVISION: HeaderName = HeaderName::from_static("tenure-revision");

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::params::Params;
 use super::problem::Problem;
-use crate::domain::json;
+use crate::domain::model::json;
 use crate::service::feed::NotFollowed;
 
 /// The longest silence of a stream.

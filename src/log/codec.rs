@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{EVENT_BYTES_MAX, LogError, StoredEvent};
-use crate::domain::event::{Event, EventData, UnknownEvent};
-use crate::domain::id::{CommandId, EventId, WorkspaceId};
-use crate::domain::name::{Reason, stored_if_given};
-use crate::domain::parsed::given;
-use crate::domain::principal::{Actor, CredentialId};
-use crate::domain::time::{Instant, Revision, WRITABLE_MICROS};
+use crate::domain::model::event::{Event, EventData, UnknownEvent};
+use crate::domain::model::id::{CommandId, EventId, WorkspaceId};
+use crate::domain::model::name::{Reason, stored_if_given};
+use crate::domain::model::parsed::given;
+use crate::domain::model::principal::{Actor, CredentialId};
+use crate::domain::model::time::{Instant, Revision, WRITABLE_MICROS};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE_PREFIX: &str = "/workspaces/";

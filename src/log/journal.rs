@@ -10,10 +10,10 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::domain::id::{AccessKeyId, ReadId, TokenId, WorkspaceId};
-use crate::domain::name::InvalidText;
-use crate::domain::principal::Principal;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::id::{AccessKeyId, ReadId, TokenId, WorkspaceId};
+use crate::domain::model::name::InvalidText;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::time::{Instant, Revision};
 
 /// The longest question that is recorded, path and parameters together, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 2_000;

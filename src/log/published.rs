@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::tiles::LogTiles;
 use super::{EventLog, LogError};
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::proof::checkpoint::{Checkpoint, Signer};
 use crate::proof::hash::{TreeHash, read_hashes, write_hashes};
 use crate::proof::succession::{KeyChain, SuccessionError};

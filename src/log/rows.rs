@@ -4,8 +4,8 @@
 
 use super::CredentialRow;
 use super::journal::StoredRead;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::PresentedId;
 use crate::proof::hash::TreeHash;
 

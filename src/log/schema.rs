@@ -8,10 +8,10 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::domain::event::{EventData, EventSchema};
-use crate::domain::id::{CommandId, EventId, WorkspaceId};
-use crate::domain::name::Reason;
-use crate::domain::principal::{Actor, CredentialId};
+use crate::domain::model::event::{EventData, EventSchema};
+use crate::domain::model::id::{CommandId, EventId, WorkspaceId};
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::{Actor, CredentialId};
 
 /// What no stored event is without.
 const REQUIRED: [&str; 10] =

@@ -4,8 +4,8 @@
 //! size, and [`EventLog`] gives only what was committed.
 
 use super::{EventLog, LogError};
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::proof::hash::TreeHash;
 use crate::proof::tile::{Tile, TileSource, write_entries};
 

@@ -9,9 +9,9 @@ use std::thread;
 
 use super::codec::{self, StreamDecoder};
 use super::published::{CHECKPOINT_FILE, FileError, KEYS_FILE, KeysError, PublishedLog, key_chain};
-use crate::domain::event::Event;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::event::Event;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::proof::checkpoint::{Checkpoint, CheckpointError};
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::{HASH_BYTES, TreeHash, read_hashes};

@@ -3,7 +3,7 @@
 use super::frontier::TreeHead;
 use super::hash::TreeHash;
 use super::note::{LogKey, NoteError, Origin, VerifierKey};
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 
 /// A signed head of a log's tree, and the note that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 
 /// What stands between the name of an instance and the id of a workspace in the name of a log.
 const BELOW_INSTANCE: &str = "/workspaces/";

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::note::{LogKey, NoteError, Origin, PublicKey, VerifierKey};
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 
 /// The name that records are signed under, and their first line.
 const NAME: &str = "tenure/log-keys";

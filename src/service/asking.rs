@@ -15,11 +15,11 @@ use super::queue::{Holder, Place};
 use super::submission::{Answer, Expected, Repeatable, Retry, SideAnswer, Submission, SubmitError};
 use super::writer::Job;
 use super::{Service, stopping};
-use crate::domain::command::Command;
-use crate::domain::id::WorkspaceId;
-use crate::domain::principal::Caller;
-use crate::domain::time::Instant;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::command::Command;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::Instant;
+use crate::domain::state::workspace::Workspace;
 use crate::log::{LogError, Note, PresentedId};
 
 /// From how many commands on a request is judged ahead.

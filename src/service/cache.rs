@@ -12,8 +12,8 @@ use moka::sync::Cache;
 use tokio::sync::{OnceCell, watch};
 
 use super::snapshots::{Loaded, Reached, Snapshots};
-use crate::domain::id::WorkspaceId;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::state::workspace::Workspace;
 use crate::log::LogError;
 use crate::proof::frontier::TreeHead;
 

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     fn hand_in(desk: &Desk, count: usize) {
-        let workspace = crate::domain::id::WorkspaceId::from_uuid(uuid::Uuid::nil());
+        let workspace = crate::domain::model::id::WorkspaceId::from_uuid(uuid::Uuid::nil());
         let place = Place { workspace, holder: super::super::queue::Holder::System, commands: 1 };
         (0..count).for_each(|_| assert_eq!(desk.hand_in(place, Job::Expire(Arc::default()), false), Ok(Whose::Theirs)));
     }

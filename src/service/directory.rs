@@ -11,8 +11,8 @@ use moka::sync::Cache;
 
 use super::Service;
 use super::mint::Secret;
-use crate::domain::time::Instant;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::time::Instant;
+use crate::domain::state::workspace::Workspace;
 use crate::log::{CredentialHolder, CredentialRow, EventLog, LogError, Note, PresentedId};
 
 /// How many rows are kept in memory.

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 
 use super::cache::{Place, Slot};
 use super::{INSTANCE, Service, live_caller};
-use crate::domain::id::WorkspaceId;
-use crate::domain::principal::Caller;
-use crate::domain::time::Instant;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::Instant;
+use crate::domain::state::workspace::Workspace;
 use crate::log::{LogError, PresentedId, StoredEvent};
 
 /// How many may follow one workspace at a time.

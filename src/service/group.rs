@@ -28,16 +28,16 @@ pub use side::SideWrite;
 use super::recorder::StoredForms;
 use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, SubmitError};
 use crate::clock::Reading;
-use crate::domain::command::Command;
-use crate::domain::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::{Fresh, WorkspaceId};
-use crate::domain::name::Reason;
-use crate::domain::principal::Caller;
-use crate::domain::rejection::Rejection;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::command::Command;
+use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::{Fresh, WorkspaceId};
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::rejection::Rejection;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Workspace;
 use crate::log::{
     Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
 };

@@ -13,17 +13,17 @@ use super::group::directory_notes;
 use super::mint::{self, Mint, NoRandomness, command_id};
 use super::recorder::StoredForms;
 use crate::clock::Clock;
-use crate::domain::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
-use crate::domain::decide::{Stamp, decide_all, expire};
-use crate::domain::event::Event;
-use crate::domain::id::WorkspaceId;
-use crate::domain::json;
-use crate::domain::name::{InvalidText, Reason, WorkspaceName};
-use crate::domain::principal::{Actor, Caller};
-use crate::domain::rejection::Rejection;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
+use crate::domain::rules::decide::{Stamp, decide_all, expire};
+use crate::domain::model::event::Event;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::json;
+use crate::domain::model::name::{InvalidText, Reason, WorkspaceName};
+use crate::domain::model::principal::{Actor, Caller};
+use crate::domain::model::rejection::Rejection;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Workspace;
 use crate::log::{Append, EventLog, LogError, Note, Outcome};
 
 /// The longest line, in bytes: as long as the body of a request. To parse a line takes up to a hundred times its size in memory.

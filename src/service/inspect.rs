@@ -12,10 +12,10 @@ use compare::compare;
 use rows::{Rows, Stored};
 
 use super::witness::open_kept;
-use crate::domain::id::WorkspaceId;
-use crate::domain::provenance;
-use crate::domain::time::Revision;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::rules::provenance;
+use crate::domain::model::time::Revision;
+use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
 use crate::log::{EventLog, LogError, snapshot};
 use crate::proof::checkpoint::Signer;

@@ -6,9 +6,9 @@ use super::quotas::Days;
 use super::submission::SubmitError;
 use super::writer::Job;
 use super::{INSTANCE, Service, SideWrite, mint};
-use crate::domain::id::{ReadId, WorkspaceId};
-use crate::domain::principal::Caller;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::id::{ReadId, WorkspaceId};
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader, Pruning, ReadRecord};
 use crate::log::{LogError, Note};
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use super::witness::{Kind, Witness};
-use crate::domain::event::Event;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::event::Event;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
+use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
 use crate::log::snapshot::{Snapshot, edge_at};
 use crate::log::{EventLog, LogError};

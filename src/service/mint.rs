@@ -8,9 +8,9 @@ use uuid::fmt::Simple;
 use uuid::{ContextV7, Timestamp, Uuid};
 use zeroize::Zeroizing;
 
-use crate::domain::command::Command;
-use crate::domain::credential::SecretDigest;
-use crate::domain::id::{CommandId, Fresh, ReadId, WorkspaceId};
+use crate::domain::model::command::Command;
+use crate::domain::model::credential::SecretDigest;
+use crate::domain::model::id::{CommandId, Fresh, ReadId, WorkspaceId};
 
 /// Makes ids and secrets. Tests give one that counts.
 pub trait Mint: Send + Sync {

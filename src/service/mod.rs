@@ -53,12 +53,12 @@ use snapshots::Snapshots;
 use writer::Writer;
 
 use crate::clock::{Clock, WatchedClock};
-use crate::domain::id::{ProxyTokenId, WorkspaceId};
-use crate::domain::principal::Caller;
-use crate::domain::role::AccessKeyRole;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::{At, View};
-use crate::domain::workspace::Workspace;
+use crate::domain::model::id::{ProxyTokenId, WorkspaceId};
+use crate::domain::model::principal::Caller;
+use crate::domain::model::role::AccessKeyRole;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::{At, View};
+use crate::domain::state::workspace::Workspace;
 use crate::log::{CredentialHolder, EventLog, LogError, PresentedId};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
@@ -127,7 +127,7 @@ pub struct Service {
     /// The newest time that was recorded as shown, in microseconds.
     clock_mark: AtomicI64,
     mint: Arc<dyn Mint>,
-    operator: crate::domain::credential::SecretDigest,
+    operator: crate::domain::model::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
     directory: Arc<Directory>,
     /// Which workspace bore a name when the store was last asked; looked at in its facts before it is believed.

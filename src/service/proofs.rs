@@ -4,8 +4,8 @@
 //! the answer still holds. Knows nothing of who may ask.
 
 use super::Service;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::log::tiles::LogTiles;
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::Checkpoint;

@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use foldhash::HashMap;
 
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 
 /// How much may be done in one turn before it passes on, in commands.
 const QUANTUM: i64 = 8;

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::queue::{Holder, Place};
 use super::rates::{Rate, Rates};
 use super::submission::SubmitError;
-use crate::domain::id::WorkspaceId;
-use crate::domain::principal::Caller;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::principal::Caller;
 
 /// How many holders may have a large request judged at a time; the rarest are forgotten.
 const TURNS_MAX: u64 = 10_000;

@@ -3,10 +3,10 @@
 
 use super::mint::Mint;
 use super::submission::{BYTES_FOR_A_BYTE, BYTES_FOR_ANY};
-use crate::domain::decide::Recorder;
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::EventId;
-use crate::domain::rejection::Rejection;
+use crate::domain::rules::decide::Recorder;
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::EventId;
+use crate::domain::model::rejection::Rejection;
 use crate::log::EVENT_BYTES_MAX;
 use crate::log::codec::{self, EncodeError};
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::load::{Start, follow};
 use super::witness::{Kind, Witness};
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
+use crate::domain::state::workspace::Workspace;
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::Signer;

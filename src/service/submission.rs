@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::domain::command::Command;
-use crate::domain::decide::{Decided, Refused};
-use crate::domain::id::WorkspaceId;
-use crate::domain::name::Reason;
-use crate::domain::principal::Caller;
-use crate::domain::time::Revision;
-use crate::domain::view::View;
+use crate::domain::model::command::Command;
+use crate::domain::rules::decide::{Decided, Refused};
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::Revision;
+use crate::domain::state::view::View;
 use crate::log::LogError;
 use crate::proof::frontier::TreeHead;
 

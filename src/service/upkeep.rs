@@ -9,7 +9,7 @@ use super::witness::CHECKPOINTS_A_ROUND_MAX;
 use super::writer::Job;
 use super::{INSTANCE, Service};
 use crate::clock::{Reading, WatchedClock};
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 use crate::log::{LogError, Note};
 
 /// How often the time that the clock shows is recorded, in microseconds.

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::Service;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::log::published::stored_key_chain;
 use crate::log::{EventLog, LogError};
 use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};

@@ -19,7 +19,7 @@ use super::health::Health;
 use super::mint::Mint;
 use super::queue::Place;
 use crate::clock::{ClockError, Reading, WatchedClock};
-use crate::domain::id::WorkspaceId;
+use crate::domain::model::id::WorkspaceId;
 use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
 
 /// How long to wait before asking a log again that could not be opened.

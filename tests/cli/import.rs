@@ -6,8 +6,8 @@ mod support;
 use std::io::{BufReader, Write};
 
 use support::{Store, at, line, opening};
-use tenure::domain::event::EventData;
-use tenure::domain::principal::Actor;
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::principal::Actor;
 use tenure::log::EventLog;
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 
 use python::Python;
 

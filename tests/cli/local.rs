@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
 

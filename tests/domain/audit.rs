@@ -16,13 +16,13 @@ use tenure::audit::pairs::Pairs;
 use tenure::audit::roster::{AccessRow, Roster};
 use tenure::audit::tenure::{TenureRow, Tenures};
 use tenure::audit::what_if::{Widened, foresee};
-use tenure::domain::access::accepts;
-use tenure::domain::event::EventData;
-use tenure::domain::id::EnvironmentId;
-use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind};
-use tenure::domain::time::{Instant, Span};
-use tenure::domain::view::{At, View};
+use tenure::domain::rules::authorize::accepts;
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::id::EnvironmentId;
+use tenure::domain::model::principal::{Caller, Principal};
+use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind};
+use tenure::domain::model::time::{Instant, Span};
+use tenure::domain::state::view::{At, View};
 
 use crate::support::commands::{create_service_user, create_workspace, delete_service_user};
 use crate::support::model::decisions;
@@ -256,7 +256,7 @@ fn accepted(view: &View) -> Vec<(String, String)> {
 }
 
 /// Asks what commands would change, has them done, and holds the one against the other.
-fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::command::Command]) {
+fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::model::command::Command]) {
     let foreseen = foresee(&writer.workspace, caller, commands.to_vec(), None, writer.clock);
     let at_first = (writer.workspace.clone(), writer.events.len());
     let Submitted { expired, outcome } = writer.submit(caller, commands);
@@ -265,7 +265,7 @@ fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::co
         (Err(foreseen), Err(refused)) => return assert_eq!(foreseen, refused),
         (foreseen, outcome) => panic!("foreseen: {:?}, came: {outcome:?}", foreseen.map(|_| ())),
     };
-    let types = |event: &Arc<tenure::domain::event::Event>| event.data.type_name();
+    let types = |event: &Arc<tenure::domain::model::event::Event>| event.data.type_name();
     let came: Vec<_> = appended.iter().flatten().map(types).collect();
     assert_eq!(foreseen.events.iter().map(types).collect::<Vec<_>>(), came);
     let now = writer.now();

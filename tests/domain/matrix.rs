@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use tenure::domain::access::{AnyRole, Decision, Question, Resource, Subject, judge};
-use tenure::domain::catalogue::{RESOURCE_TYPES, Requirement, WORKSPACE_ACTIONS};
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
-use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::view::{At, View};
+use tenure::domain::rules::authorize::{AnyRole, Decision, Question, Resource, Subject, judge};
+use tenure::domain::model::resource_catalogue::{RESOURCE_TYPES, Requirement, WORKSPACE_ACTIONS};
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
+use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::state::view::{At, View};
 
 use crate::support::commands::{
     add_member, change_plan, create_environment, create_proxy_token, create_restricted, create_service_user,

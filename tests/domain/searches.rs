@@ -11,11 +11,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tenure::audit::Question as _;
 use tenure::audit::search::{Asker, Found, Search, Sought};
-use tenure::domain::access::{Question, Resource, Subject};
-use tenure::domain::event::EventData;
-use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::time::Instant;
-use tenure::domain::view::{At, View};
+use tenure::domain::rules::authorize::{Question, Resource, Subject};
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::principal::{Caller, Principal};
+use tenure::domain::model::time::Instant;
+use tenure::domain::state::view::{At, View};
 
 use crate::support::model::decisions::decide;
 use crate::support::model::facts::{Facts, at_instant};

@@ -1,6 +1,7 @@
 //! House rules: the direction of imports, the names that each room may use, and the sizes of files and functions.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
+mod cycles;
 mod dependencies;
 mod prose;
 

@@ -1,8 +1,8 @@
 //! The audit: who had access, the log with its filters, and who may read them.
 
 use serde_json::{Value, json};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::Revision;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::Revision;
 
 use crate::support::acme::{Acme, id, path, workspace_body};
 use crate::support::server::{OPERATOR, Server};

@@ -428,7 +428,7 @@ mod batches {
             {"type": "rbac.enable"},
             {"type": "plan.change", "plan": "enterprise"},
         ]);
-        let known = tenure::domain::command::Command::TYPES;
+        let known = tenure::domain::model::command::Command::TYPES;
         let named: Vec<&str> = commands.as_array().unwrap().iter().map(|one| one["type"].as_str().unwrap()).collect();
         assert!(known.iter().all(|known| named.contains(known)), "every type is tried");
         let reply = acme.call("POST", "commands", OPERATOR, &json!({"commands": commands})).expect(200);

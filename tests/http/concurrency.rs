@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenure::clock::SystemClock;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::Revision;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::Revision;
 
 use crate::support::acme::{Acme, id, path, workspace_body};
 use crate::support::server::{OPERATOR, Reply, Server};

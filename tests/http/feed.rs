@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::Revision;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::Revision;
 use tenure::proof::hash::TreeHash;
 use tenure::service::feed::{FOLLOWERS_MAX, INSTANCE_FOLLOWERS_MAX};
 

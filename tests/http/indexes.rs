@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome};
 use tenure::service::inspect::inspect;

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use tenure::domain::id::{AccessKeyId, WorkspaceId};
-use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::AccessKeyRole;
-use tenure::domain::time::Revision;
+use tenure::domain::model::id::{AccessKeyId, WorkspaceId};
+use tenure::domain::model::principal::{Caller, Principal};
+use tenure::domain::model::role::AccessKeyRole;
+use tenure::domain::model::time::Revision;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadRecord};
 use tenure::service::SideWrite;
 use tenure::service::submission::SubmitError;
@@ -183,7 +183,7 @@ fn side(acme: &Acme, caller: &Caller, write: SideWrite) -> Result<(), String> {
 fn read(workspace: WorkspaceId, reader: AuditReader, number: u128) -> ReadRecord {
     let at = "2026-03-01T00:00:00Z".parse().unwrap();
     ReadRecord {
-        id: tenure::domain::id::ReadId::from_uuid(uuid::Uuid::from_u128(number)),
+        id: tenure::domain::model::id::ReadId::from_uuid(uuid::Uuid::from_u128(number)),
         workspace,
         at,
         reader,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenure::clock::SystemClock;
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog};
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 use tenure::proof::checkpoint::Checkpoint;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::note::VerifierKey;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tenure::clock::{Clock, SystemClock};
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 
 use crate::support::acme::{Acme, path, question};
 use crate::support::server::Server;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tenure::domain::principal::Caller;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::http::journal::Recording;
 use tenure::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecord};
 use tenure::log::sqlite::SqliteLog;

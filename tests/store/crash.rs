@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
-use tenure::domain::event::EventData;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::Revision;
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::published::StoredLog;
 use tenure::log::sqlite::SqliteLog;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use counting::CountingLog;
 use tempfile::TempDir;
 use tenure::clock::SystemClock;
-use tenure::domain::command::Command;
-use tenure::domain::event::Event;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::principal::Caller;
-use tenure::domain::time::Revision;
-use tenure::domain::view::View;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::command::Command;
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::view::View;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::snapshot;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, codec};
@@ -73,7 +73,7 @@ impl Stage {
 
 fn state(workspace: &Arc<Workspace>) -> String {
     let view = View::at_head(Arc::clone(workspace));
-    tenure::domain::state::State::of(&view).to_json().unwrap()
+    tenure::domain::state::permission_state::State::of(&view).to_json().unwrap()
 }
 
 fn facts(events: &[Arc<Event>]) -> Workspace {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 
 use crate::support::server::{OPERATOR, Reply, Server};
 

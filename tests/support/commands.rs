@@ -1,14 +1,14 @@
 //! Short constructors for commands. A holder or principal is written `user:ID` or `service_user:NAME`.
 
-use tenure::domain::command::{
+use tenure::domain::model::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
     CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
     EnableRbac, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, RemoveMember, RemoveResource,
     RenameEnvironment, ResourceRef, ResourceSpec, RestrictEnvironment, RevokeAccessKey, RevokeGrant, RevokeProxyToken,
     RevokeToken, SetDefaultRole, SetGrant, SetProxyTokenEnvironments, UnrestrictEnvironment,
 };
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Instant;
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Instant;
 
 pub fn create_workspace(name: &str, kind: WorkspaceKind, plan: Plan, owner: &str) -> Command {
     let owner = Owner { user: owner.parse().unwrap(), name: None, email: None };

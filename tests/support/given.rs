@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use tenure::domain::access::{Decision, Question, Resource, Subject, judge, judge_concealed};
-use tenure::domain::command::Command;
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId};
-use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Instant;
-use tenure::domain::view::{At, View};
+use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, judge, judge_concealed};
+use tenure::domain::model::command::Command;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId};
+use tenure::domain::model::principal::{Caller, Principal};
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Instant;
+use tenure::domain::state::view::{At, View};
 
 use super::commands::{
     add_member, create_restricted, create_service_user, create_workspace, enable_rbac, issue_access_key, issue_token,

@@ -15,15 +15,15 @@ pub mod verify;
 
 use std::sync::Arc;
 
-use tenure::domain::command::Command;
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::decide::{Recorder, Refused, Stamp, decide_all, expire};
-use tenure::domain::event::Event;
-use tenure::domain::id::{CommandId, EventId, Fresh, WorkspaceId};
-use tenure::domain::principal::{Actor, Caller};
-use tenure::domain::time::Instant;
-use tenure::domain::view::View;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::command::Command;
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::rules::decide::{Recorder, Refused, Stamp, decide_all, expire};
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::{CommandId, EventId, Fresh, WorkspaceId};
+use tenure::domain::model::principal::{Actor, Caller};
+use tenure::domain::model::time::Instant;
+use tenure::domain::state::view::View;
+use tenure::domain::state::workspace::Workspace;
 use uuid::Uuid;
 
 /// The start time of every test: 2026-03-01T00:00:00Z.

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tenure::domain::command::Command;
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::decide::{self, Stamp, decide_all, expire};
-use tenure::domain::event::Event;
-use tenure::domain::id::{CommandId, EventId, Fresh, WorkspaceId};
-use tenure::domain::principal::{Actor, Caller, Principal};
-use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::View;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::command::Command;
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::rules::decide::{self, Stamp, decide_all, expire};
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::{CommandId, EventId, Fresh, WorkspaceId};
+use tenure::domain::model::principal::{Actor, Caller, Principal};
+use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::view::View;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::encode;
 use uuid::{Builder, Uuid};
 

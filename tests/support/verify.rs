@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::state::State;
-use tenure::domain::time::Revision;
-use tenure::domain::view::View;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::state::permission_state::State;
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::view::View;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
 use tenure::log::{EventLog, LogError};
 

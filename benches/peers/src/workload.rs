@@ -236,7 +236,7 @@ pub fn join(principal: &Principal) -> Value {
 
 /// Returns a line of a history: commands at an instant, and the workspace if the line creates it.
 pub fn line(micros: i64, commands: &[Value], workspace: Option<&Value>) -> String {
-    let time = tenure::domain::time::Instant::from_micros(micros);
+    let time = tenure::domain::model::time::Instant::from_micros(micros);
     let mut line = json!({"time": time, "actor": "operator", "commands": commands});
     if let Some(workspace) = workspace {
         line["workspace"] = workspace.clone();

@@ -8,13 +8,13 @@ use super::table::{Column, ENVIRONMENT, EVIDENCE, PRINCIPAL, Shown, column};
 use super::{Asked, Found, TooLarge};
 use crate::audit::evidence::{Evidence, evidence, principal_name};
 use crate::audit::roster::{AccessRow, access_row};
-use crate::domain::access::Rule;
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::{EnvironmentRole, WorkspaceRole};
-use crate::domain::time::Instant;
-use crate::domain::view::View;
+use crate::domain::rules::authorize::Rule;
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::{EnvironmentRole, WorkspaceRole};
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::View;
 
 /// What a principal holds in an environment, or that they hold nothing anywhere.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -7,10 +7,10 @@ use super::Report;
 use super::catalogue::{Parameter, ReportName, When};
 use super::table::{Column, Row};
 use crate::audit::csv;
-use crate::domain::id::WorkspaceId;
-use crate::domain::name::WorkspaceName;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::name::WorkspaceName;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 
 /// What a report was asked with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

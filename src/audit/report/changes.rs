@@ -6,13 +6,13 @@ use serde::Serialize;
 use super::table::{Column, PRINCIPAL, Shown, column};
 use super::{Asked, Found, TooLarge};
 use crate::audit::evidence::principal_name;
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::{CommandId, EnvironmentId, EventId};
-use crate::domain::name::{EnvironmentName, Reason};
-use crate::domain::principal::{Actor, CredentialId, Principal};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
-use crate::domain::workspace::Mode;
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::{CommandId, EnvironmentId, EventId};
+use crate::domain::model::name::{EnvironmentName, Reason};
+use crate::domain::model::principal::{Actor, CredentialId, Principal};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Mode;
 
 /// A change of access: an event, in the words of an auditor.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

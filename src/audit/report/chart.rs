@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 
 /// The most bars of a chart: more would not be read.
 pub const BARS_MAX: usize = 60;

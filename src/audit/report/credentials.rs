@@ -9,11 +9,11 @@ use super::table::{Column, EVIDENCE, Shown, column};
 use super::{Asked, Found, TooLarge, days_after, days_between};
 use crate::audit::credentials::{AnyCredential, CredentialKind, CredentialRow, Credentials, ScopeKind};
 use crate::audit::evidence::{Evidence, evidence};
-use crate::domain::id::{ServiceUserId, TokenId};
-use crate::domain::name::{EnvironmentName, ServiceUserName};
-use crate::domain::principal::{Actor, Principal};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::{ServiceUserView, View};
+use crate::domain::model::id::{ServiceUserId, TokenId};
+use crate::domain::model::name::{EnvironmentName, ServiceUserName};
+use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::{ServiceUserView, View};
 
 /// A service user with one of its tokens, or without any.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

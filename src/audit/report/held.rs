@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::{Asked, Found, TooLarge};
 use crate::audit::tenure::held_in;
-use crate::domain::access::{Rule, access};
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::Revision;
-use crate::domain::view::View;
+use crate::domain::rules::authorize::{Rule, access};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::Revision;
+use crate::domain::state::view::View;
 
 /// A role held in a restricted environment.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

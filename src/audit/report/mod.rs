@@ -21,11 +21,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::credentials::AnyCredential;
-use crate::domain::event::Event;
-use crate::domain::id::EnvironmentId;
-use crate::domain::principal::Principal;
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::View;
+use crate::domain::model::event::Event;
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::View;
 use catalogue::ReportName;
 use chart::Chart;
 use table::{Column, Row};

@@ -10,13 +10,13 @@ use super::table::{Column, EVIDENCE, PRINCIPAL, Shown, column};
 use super::{Asked, Found, TooLarge, minutes_between};
 use crate::audit::evidence::{Evidence, evidence, principal_name};
 use crate::audit::tenure::{Cause, Tenure, tenures};
-use crate::domain::id::{EnvironmentId, TokenId};
-use crate::domain::name::{EnvironmentName, Reason};
-use crate::domain::principal::{Actor, Principal};
-use crate::domain::role::{EnvironmentRole, WorkspaceRole};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::timeline::Since;
-use crate::domain::view::View;
+use crate::domain::model::id::{EnvironmentId, TokenId};
+use crate::domain::model::name::{EnvironmentName, Reason};
+use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::role::{EnvironmentRole, WorkspaceRole};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::timeline::Since;
+use crate::domain::state::view::View;
 
 /// Someone who joined.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::event::{Event, EventData};
-use crate::domain::principal::Principal;
-use crate::domain::role::WorkspaceRole;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::timeline::Since;
-use crate::domain::view::View;
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::WorkspaceRole;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::timeline::Since;
+use crate::domain::state::view::View;
 
 /// One unbroken membership of a person, or the life of a service user.
 #[derive(Debug, Clone)]

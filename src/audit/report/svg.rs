@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::chart::{BARS_MAX, Bar, Chart, Fill, Mark, Tick, ticks};
 use super::page::Text;
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 
 const WIDTH: i64 = 1_000;
 /// Where the lanes begin, right of their names.

@@ -9,13 +9,13 @@ use super::access::fill;
 use super::table::{Column, ENVIRONMENT, EVIDENCE, PRINCIPAL, Shown, column};
 use super::{Asked, Found, TooLarge, days_after, days_between};
 use crate::audit::evidence::{Evidence, evidence, principal_name};
-use crate::domain::event::{Event, EventData, GrantTerms};
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::principal::Principal;
-use crate::domain::role::EnvironmentRole;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::model::event::{Event, EventData, GrantTerms};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::EnvironmentRole;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 
 /// What is wrong with the end of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

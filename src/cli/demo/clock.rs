@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::clock::{Clock, SystemClock};
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 
 /// The stored value that means "the system's time".
 const SYSTEM: i64 = i64::MIN;

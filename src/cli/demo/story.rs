@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::clock::ScriptedClock;
 use crate::cli::failure::Failure;
 use crate::clock::{Clock, SystemClock};
-use crate::domain::command::{Command, ShapeError};
-use crate::domain::event::EventData;
-use crate::domain::id::{TokenId, WorkspaceId};
-use crate::domain::name::Reason;
-use crate::domain::principal::{Caller, Principal};
-use crate::domain::time::Instant;
+use crate::domain::model::command::{Command, ShapeError};
+use crate::domain::model::event::EventData;
+use crate::domain::model::id::{TokenId, WorkspaceId};
+use crate::domain::model::name::Reason;
+use crate::domain::model::principal::{Caller, Principal};
+use crate::domain::model::time::Instant;
 use crate::service::Service;
 use crate::service::submission::{Accepted, Answer, Submission};
 

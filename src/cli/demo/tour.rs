@@ -11,7 +11,7 @@ use crate::cli::output::{Format, Output};
 use crate::cli::session::Session;
 use crate::cli::{Cli, Command};
 use crate::config::OPERATOR_SECRET_FILE;
-use crate::domain::time::Instant;
+use crate::domain::model::time::Instant;
 use crate::service::mint::Secret;
 
 /// A tour of the running demo.

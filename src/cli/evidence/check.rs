@@ -17,9 +17,9 @@ use crate::audit::evidence::Evidence as Told;
 use crate::cli::failure::Failure;
 use crate::cli::verdict::{Unverified, ignored, same_key, verified};
 use crate::clock::{Clock, SystemClock};
-use crate::domain::event::Event;
-use crate::domain::json;
-use crate::domain::time::Revision;
+use crate::domain::model::event::Event;
+use crate::domain::model::json;
+use crate::domain::model::time::Revision;
 use crate::log::codec;
 use crate::log::published::{
     CHECKPOINT_FILE, FileError, KEY_FILE, KEYS_FILE, LogFolder, files_of, key_chain, read_regular,

@@ -10,8 +10,8 @@ use super::question::{Answer, Question};
 use crate::cli::client::ANSWER_BYTES_MAX;
 use crate::cli::export::{Draft, not_had};
 use crate::cli::failure::Failure;
-use crate::domain::json;
-use crate::domain::time::Revision;
+use crate::domain::model::json;
+use crate::domain::model::time::Revision;
 use crate::log::codec;
 use crate::log::published::{
     CHECKPOINT_FILE, FileError, KEY_FILE, PublishedLog, PublishedTiles, files_of, read_regular,

@@ -12,9 +12,9 @@ use crate::cli::client::{ANSWER_BYTES_MAX, Client, Query};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell_text;
 use crate::cli::session::{Session, all_pages};
-use crate::domain::event::Event;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::event::Event;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::{Instant, Revision};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
 

@@ -3,11 +3,11 @@
 use crate::cli::entity_columns::named;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, OutputColumn, OutputRows, columns};
-use crate::domain::principal::Principal;
-use crate::domain::state::{
+use crate::domain::model::principal::Principal;
+use crate::domain::state::permission_state::{
     EnvironmentState, GrantState, MemberState, PlacementState, ResourceTypeState, ServiceUserState, State,
 };
-use crate::domain::time::Revision;
+use crate::domain::model::time::Revision;
 
 /// Shows a state.
 pub(super) fn state(out: &mut Output, state: &State) -> Result<(), Failure> {

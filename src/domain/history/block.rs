@@ -9,13 +9,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::BLOCK_LEN;
-use super::bytes::{Bytes, Column, folded, put_column, unfolded};
-use super::pack::{Packed, Packer, Tables, Unpacker, Users, count};
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
-use crate::domain::principal::{Actor, CredentialId};
-use crate::domain::search::{part, search_from};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::bytes::{Bytes, Column, folded, put_column, unfolded};
+use crate::domain::model::packing::{Packed, Packer, Tables, Unpacker, Users, count};
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
+use crate::domain::model::principal::{Actor, CredentialId};
+use crate::domain::collections::interpolation_search::{part, search_from};
+use crate::domain::model::time::{Instant, Revision};
 
 /// How many samples a block has, so that they stand in one line of a processor's cache.
 const SAMPLES: usize = 8;

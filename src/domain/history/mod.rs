@@ -7,23 +7,19 @@
 //! back each event exactly as it was taken in.
 
 mod block;
-mod bytes;
-mod pack;
 mod stored;
-mod tail;
 
 use std::sync::Arc;
 
 use block::Block;
-use pack::Users;
-pub(super) use pack::{Packed, Packer, Unpacker};
 pub use stored::PackedHistory;
-use tail::Tail;
 
-use super::event::Event;
-use super::id::{CommandId, WorkspaceId};
-use super::search::{part, search_from};
-use super::time::{Instant, Revision};
+use crate::domain::collections::append_vec::Tail;
+use crate::domain::model::event::Event;
+use crate::domain::model::packing::{Users, count};
+use crate::domain::model::id::{CommandId, WorkspaceId};
+use crate::domain::collections::interpolation_search::{part, search_from};
+use crate::domain::model::time::{Instant, Revision};
 
 /// How many events are packed together: the more, the less each takes, and the longer the last of them keep whoever packs.
 const BLOCK_LEN: usize = 2_048;
@@ -35,7 +31,7 @@ fn passed(since: Instant, instant: Instant) -> u64 {
 
 /// The events of a workspace's log after a revision.
 #[derive(Debug, Clone)]
-pub(super) struct History {
+pub(in crate::domain) struct History {
     workspace: WorkspaceId,
     base: Revision,
     // Copied once a block, and then searched in one place.
@@ -49,28 +45,28 @@ pub(super) struct History {
 
 impl History {
     /// The history of a workspace from after a revision on, before its first event.
-    pub(super) fn after(workspace: WorkspaceId, base: Revision) -> Self {
+    pub(in crate::domain) fn after(workspace: WorkspaceId, base: Revision) -> Self {
         let (blocks, users) = (Arc::default(), Users::default());
         Self { workspace, base, blocks, users, packed_len: 0, open: Tail::default(), last_time: None }
     }
 
     /// The revision that it begins after.
-    pub(super) const fn base(&self) -> Revision {
+    pub(in crate::domain) const fn base(&self) -> Revision {
         self.base
     }
 
     /// The newest revision.
-    pub(super) fn head(&self) -> Revision {
+    pub(in crate::domain) fn head(&self) -> Revision {
         self.revision(self.len())
     }
 
     /// When the newest event happened; none before the first.
-    pub(super) const fn last_time(&self) -> Option<Instant> {
+    pub(in crate::domain) const fn last_time(&self) -> Option<Instant> {
         self.last_time
     }
 
     fn len(&self) -> u64 {
-        self.packed_len.saturating_add(pack::count(self.open.len()))
+        self.packed_len.saturating_add(count(self.open.len()))
     }
 
     /// The revision after which so many events came.
@@ -84,7 +80,7 @@ impl History {
     }
 
     /// Takes in the next event.
-    pub(super) fn push(&mut self, event: &Arc<Event>) {
+    pub(in crate::domain) fn push(&mut self, event: &Arc<Event>) {
         self.last_time = Some(event.time);
         self.open.push((event.time, Arc::clone(event)));
         if self.open.len() >= BLOCK_LEN {
@@ -93,7 +89,7 @@ impl History {
     }
 
     /// Packs the newest events too, however few they are.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::domain) fn settle(&mut self) {
         if self.open.len() == 0 {
             return;
         }
@@ -133,24 +129,24 @@ impl History {
     }
 
     /// The event of a revision.
-    pub(super) fn event(&self, revision: Revision) -> Option<Arc<Event>> {
+    pub(in crate::domain) fn event(&self, revision: Revision) -> Option<Arc<Event>> {
         let packed =
             |block: &Block, offset| block.parts(&self.users)?.event(offset, self.workspace, revision).map(Arc::new);
         self.of(self.place(revision)?, packed, Arc::clone)
     }
 
     /// When the event of a revision happened.
-    pub(super) fn time_of(&self, revision: Revision) -> Option<Instant> {
+    pub(in crate::domain) fn time_of(&self, revision: Revision) -> Option<Instant> {
         self.of(self.place(revision)?, Block::time, |event| event.time)
     }
 
     /// The command that the event of a revision came from.
-    pub(super) fn command_of(&self, revision: Revision) -> Option<CommandId> {
+    pub(in crate::domain) fn command_of(&self, revision: Revision) -> Option<CommandId> {
         self.of(self.place(revision)?, Block::command, |event| event.command)
     }
 
     /// The newest revision whose event happened at or before an instant.
-    pub(super) fn revision_at(&self, instant: Instant) -> Revision {
+    pub(in crate::domain) fn revision_at(&self, instant: Instant) -> Revision {
         let time = |place: usize| self.open.get(place).map(|(time, _)| *time);
         let open = match time(0).zip(self.last_time) {
             Some((first, last)) if first <= instant => {
@@ -161,12 +157,12 @@ impl History {
             _ => 0,
         };
         if open > 0 {
-            return self.revision(self.packed_len.saturating_add(pack::count(open)));
+            return self.revision(self.packed_len.saturating_add(count(open)));
         }
         let begun = self.blocks_begun(instant);
         let last = begun.checked_sub(1).and_then(|last| self.blocks.get(last));
         let end = self.blocks.get(begun).map(|next| next.first_time).or(self.last_time);
-        let count = |block: &Block| block.first.saturating_add(pack::count(block.count_until(instant, end)));
+        let count = |block: &Block| block.first.saturating_add(count(block.count_until(instant, end)));
         self.revision(last.map_or(0, count))
     }
 
@@ -179,12 +175,12 @@ impl History {
     }
 
     /// The last revision of the command that the revision belongs to.
-    pub(super) fn end_of_command(&self, revision: Revision) -> Revision {
+    pub(in crate::domain) fn end_of_command(&self, revision: Revision) -> Revision {
         Revision(revision.0.saturating_add(self.neighbours(revision, u64::saturating_add)))
     }
 
     /// The first revision of the command that the revision belongs to, as far as it is loaded.
-    pub(super) fn start_of_command(&self, revision: Revision) -> Revision {
+    pub(in crate::domain) fn start_of_command(&self, revision: Revision) -> Revision {
         Revision(revision.0.saturating_sub(self.neighbours(revision, u64::saturating_sub)))
     }
 
@@ -207,7 +203,7 @@ impl History {
     }
 
     /// The events after one revision, up to and with another.
-    pub(super) fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> + use<'_> {
+    pub(in crate::domain) fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> + use<'_> {
         let place = |revision: Revision| revision.0.saturating_sub(self.base.0).min(self.len());
         let (start, end) = (place(after), place(until));
         let first = self.blocks.partition_point(|block| block.end() <= start);

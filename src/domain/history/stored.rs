@@ -4,13 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::block::Block;
-use super::bytes::{Bytes, put_number};
-use super::pack::count;
+use crate::domain::model::bytes::{Bytes, put_number};
+use crate::domain::model::packing::count;
 use super::{BLOCK_LEN, History};
-use crate::domain::event::Event;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::workspace::Workspace;
+use crate::domain::model::event::Event;
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
 
 /// How many events are unpacked at a time: few enough that they are still in the processor's cache when they are taken in.
 const PIECE_LEN: usize = 256;
@@ -69,7 +68,7 @@ impl History {
 pub struct PackedHistory(History);
 
 impl PackedHistory {
-    /// What [`Workspace::packed`] gave; none if the bytes are of something else.
+    /// What [`Workspace::packed`](crate::domain::state::workspace::Workspace::packed) gave; none if the bytes are of something else.
     pub fn read(workspace: WorkspaceId, bytes: &[u8]) -> Option<Self> {
         History::unpack(workspace, bytes).map(Self)
     }
@@ -82,19 +81,16 @@ impl PackedHistory {
         })
     }
 
-    /// The facts that its pieces come to; none if a log could not hold them.
-    pub fn facts(&self, pieces: impl Iterator<Item = Option<Vec<Event>>>) -> Option<Workspace> {
-        let mut facts = Workspace::empty(self.0.workspace);
-        let mut time = Instant::EARLIEST;
-        for piece in pieces {
-            for event in piece? {
-                time = Some(event.time).filter(|next| *next >= time)?;
-                facts.apply(&event);
-            }
-        }
-        facts.history = self.0.clone();
-        facts.history.last_time = (self.0.packed_len > 0).then_some(time);
-        Some(facts)
+    /// The workspace whose history it is.
+    pub(in crate::domain) const fn workspace(&self) -> WorkspaceId {
+        self.0.workspace
+    }
+
+    /// The history, `last_time` being when its newest event happened.
+    pub(in crate::domain) fn history(&self, last_time: Instant) -> History {
+        let mut history = self.0.clone();
+        history.last_time = (self.0.packed_len > 0).then_some(last_time);
+        history
     }
 }
 

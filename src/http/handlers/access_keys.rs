@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::HandlerResult;
-use crate::domain::command::{AccessKeyRef, Command, IssueAccessKey, RevokeAccessKey};
-use crate::domain::id::AccessKeyId;
-use crate::domain::principal::Caller;
+use crate::domain::model::command::{AccessKeyRef, Command, IssueAccessKey, RevokeAccessKey};
+use crate::domain::model::id::AccessKeyId;
+use crate::domain::model::principal::Caller;
 use crate::http::change::{change, entities, submit_side};
 use crate::http::entity;
 use crate::http::guard::{AuditRequest, ChangeRequest};

@@ -11,10 +11,10 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::audit::search::Asker;
-use crate::domain::access::{Resource, Subject};
-use crate::domain::object::object;
-use crate::domain::principal::Principal;
-use crate::domain::view::View;
+use crate::domain::rules::authorize::{Resource, Subject};
+use crate::domain::model::object::object;
+use crate::domain::model::principal::Principal;
+use crate::domain::state::view::View;
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::problem::Problem;
 use crate::http::request::{ReadAccess, WorkspaceRequest};

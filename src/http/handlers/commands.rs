@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::HandlerResult;
-use crate::domain::command::{COMMANDS_MAX, Command, ShapeError};
-use crate::domain::json::{self, NotRead};
+use crate::domain::model::command::{COMMANDS_MAX, Command, ShapeError};
+use crate::domain::model::json::{self, NotRead};
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::change::{change, results};
 use crate::http::guard::ChangeRequest;

@@ -12,10 +12,10 @@ use super::authzen::{
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
 use crate::audit::search::Asker;
-use crate::domain::access::{Decision, Question};
-use crate::domain::object::object;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
+use crate::domain::rules::authorize::{Decision, Question};
+use crate::domain::model::object::object;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
 use crate::http::guard::EvaluatorRequest;
 use crate::http::input::{NoPath, QueryParams};
 use crate::http::problem::Problem;
@@ -137,8 +137,8 @@ impl Authorizer {
     fn explanation(&self, decision: &Decision) -> Explanation {
         let (view, audits) = (&self.view, self.audits);
         Explanation {
-            role: decision.role.map(crate::domain::access::AnyRole::as_str),
-            required: decision.required.map(crate::domain::access::AnyRole::as_str),
+            role: decision.role.map(crate::domain::rules::authorize::AnyRole::as_str),
+            required: decision.required.map(crate::domain::rules::authorize::AnyRole::as_str),
             rule: decision.rule.as_str(),
             revision: view.revision(),
             at: view.instant(),

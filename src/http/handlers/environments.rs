@@ -4,15 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::access::held;
-use crate::domain::command::{
+use crate::domain::rules::authorize::held;
+use crate::domain::model::command::{
     Command, CreateEnvironment, DeleteEnvironment, EnvironmentRef, GrantSpec, RenameEnvironment, RestrictEnvironment,
     SetDefaultRole, SetGrant, UnrestrictEnvironment,
 };
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::EnvironmentName;
-use crate::domain::object::objects;
-use crate::domain::role::EnvironmentRole;
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::EnvironmentName;
+use crate::domain::model::object::objects;
+use crate::domain::model::role::EnvironmentRole;
 use crate::http::change::{change, only_environment};
 use crate::http::entity;
 use crate::http::guard::{ChangeRequest, PrincipalRequest};

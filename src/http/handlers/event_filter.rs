@@ -5,12 +5,12 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::event::{Event, EventData};
-use crate::domain::id::EnvironmentId;
-use crate::domain::principal::{Actor, CredentialId, Principal};
-use crate::domain::time::{Instant, Revision, Span};
-use crate::domain::view::View;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::principal::{Actor, CredentialId, Principal};
+use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Workspace;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 

@@ -12,9 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::HandlerResult;
 use super::event_filter::{EventsQuery, Filter};
-use crate::domain::principal::Caller;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::workspace::Workspace;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::workspace::Workspace;
 use crate::http::App;
 use crate::http::guard::AuditRequest;
 use crate::http::journal::{self, Recording};

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::HandlerResult;
 use super::events::raw;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::http::cursor::CursorKey;
 use crate::http::input::NoPath;
 use crate::http::journal::{self, Recording};

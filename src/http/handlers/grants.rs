@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::environments::{EnvironmentPath, may_see};
-use crate::domain::command::{Command, EnvironmentRef, GrantExpiry, PrincipalRef, RevokeGrant, SetGrant};
-use crate::domain::role::EnvironmentRole;
+use crate::domain::model::command::{Command, EnvironmentRef, GrantExpiry, PrincipalRef, RevokeGrant, SetGrant};
+use crate::domain::model::role::EnvironmentRole;
 use crate::http::entity;
 use crate::http::guard::PrincipalRequest;
 use crate::http::input::{Json, NoBody};

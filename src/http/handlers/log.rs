@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::id::EventId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::EventId;
+use crate::domain::model::time::Revision;
 use crate::http::guard::AuditRequest;
 use crate::http::input::{NoInput, NoPath, QueryParams};
 use crate::http::journal;

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{AddMember, ChangeMemberRole, Command, Profile, RemoveMember, UserRef};
-use crate::domain::id::UserId;
-use crate::domain::principal::Principal;
-use crate::domain::role::WorkspaceRole;
-use crate::domain::time::Revision;
+use crate::domain::model::command::{AddMember, ChangeMemberRole, Command, Profile, RemoveMember, UserRef};
+use crate::domain::model::id::UserId;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::WorkspaceRole;
+use crate::domain::model::time::Revision;
 use crate::http::change::submit_side;
 use crate::http::entity;
 use crate::http::guard::{ChangeRequest, PrincipalRequest};

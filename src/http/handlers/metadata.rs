@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HandlerResult;
-use crate::domain::id::WorkspaceId;
-use crate::domain::name::WorkspaceName;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::name::WorkspaceName;
 use crate::http::problem::Problem;
 use crate::http::{App, response};
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 
 use super::HandlerResult;
 use crate::clock::ClockError;
-use crate::domain::id::TokenId;
+use crate::domain::model::id::TokenId;
 use crate::http::problem::Problem;
 use crate::http::{App, openapi, response};
 use crate::log::{LogError, PresentedId};

@@ -14,9 +14,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 
 use super::HandlerResult;
-use crate::domain::access::accepts;
-use crate::domain::id::ProxyTokenId;
-use crate::domain::view::View;
+use crate::domain::rules::authorize::accepts;
+use crate::domain::model::id::ProxyTokenId;
+use crate::domain::state::view::View;
 use crate::http::App;
 use crate::http::body::respond_early;
 use crate::http::problem::Problem;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{
+use crate::domain::model::command::{
     Command, CreateProxyToken, EnvironmentRef, ProxyTokenRef, RevokeProxyToken, SetProxyTokenEnvironments,
 };
 use crate::http::entity;

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::id::{ReadId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::{At, View};
+use crate::domain::model::id::{ReadId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::{At, View};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::cursor::CursorKey;
 use crate::http::guard::AuditRequest;

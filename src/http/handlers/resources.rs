@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::environments::may_see;
-use crate::domain::catalogue::RESOURCE_TYPES;
-use crate::domain::command::{
+use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
+use crate::domain::model::command::{
     Command, DefineResourceType, EnvironmentRef, PlaceResource, RemoveResource, ResourceRef, ResourceSpec,
     ResourceTypeRef,
 };
-use crate::domain::id::EnvironmentId;
-use crate::domain::name::ResourceId;
-use crate::domain::view::{PlacementView, View};
+use crate::domain::model::id::EnvironmentId;
+use crate::domain::model::name::ResourceId;
+use crate::domain::state::view::{PlacementView, View};
 use crate::http::entity;
 use crate::http::guard::PrincipalRequest;
 use crate::http::input::{Json, NoBody, NoPath, QueryParams};

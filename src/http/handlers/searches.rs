@@ -14,9 +14,9 @@ use super::authzen::{
     ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, asker, check_may_ask, read_question_of_any_size,
 };
 use crate::audit::search::{Asker, Search, Sought, Unsifted};
-use crate::domain::object::object;
-use crate::domain::parsed::given;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::object::object;
+use crate::domain::model::parsed::given;
+use crate::domain::model::time::{Instant, Revision};
 use crate::http::budget::Permit;
 use crate::http::guard::EvaluatorRequest;
 use crate::http::input::{NoPath, QueryParams};

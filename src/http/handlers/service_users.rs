@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::HandlerResult;
-use crate::domain::command::{Command, CreateServiceUser, DeleteServiceUser, ServiceUserRef};
-use crate::domain::principal::Principal;
+use crate::domain::model::command::{Command, CreateServiceUser, DeleteServiceUser, ServiceUserRef};
+use crate::domain::model::principal::Principal;
 use crate::http::entity;
 use crate::http::guard::PrincipalRequest;
 use crate::http::input::{Json, NoBody, NoPath};

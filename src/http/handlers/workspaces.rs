@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::command::{ChangePlan, Command, CreateWorkspace, DeleteWorkspace, DisableRbac, EnableRbac};
-use crate::domain::id::WorkspaceId;
-use crate::domain::principal::Caller;
-use crate::domain::time::Instant;
-use crate::domain::view::{At, View};
-use crate::domain::workspace::Workspace;
+use crate::domain::model::command::{ChangePlan, Command, CreateWorkspace, DeleteWorkspace, DisableRbac, EnableRbac};
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::time::Instant;
+use crate::domain::state::view::{At, View};
+use crate::domain::state::workspace::Workspace;
 use crate::http::change::{entities, new_workspace, replay_response, submit};
 use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::guard::{PrincipalRequest, UnscopedChange};

@@ -19,7 +19,7 @@ use parameters::parameters;
 use super::problem::ProblemBody;
 use super::response::NamedCheckpoint;
 use super::routes::{ResponseContent, Route, RouteKind, SchemaOf, Who, table};
-use crate::domain::command::Command;
+use crate::domain::model::command::Command;
 
 /// The errors of requests with a credential, by status.
 const PROBLEMS: &[(&str, &str)] = &[

@@ -1,7 +1,7 @@
 //! Rows of the table: members, their profiles, service users.
 
 use super::{Route, SchemaOf, delete, get, patch, post, put, schema_of};
-use crate::domain::command::Profile;
+use crate::domain::model::command::Profile;
 use crate::http::entity::{MemberEntity, ServiceUserEntity, TokenEntity};
 use crate::http::guard::{Administrators, Principals};
 use crate::http::handlers::{members, service_users};

@@ -8,10 +8,10 @@ use rusqlite::{Connection, Params, params};
 use super::tree::{Growing, KnownTrees};
 use super::values::Count;
 use super::{read, unavailable};
-use crate::domain::command::Profile;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::name::WorkspaceName;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::command::Profile;
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::name::WorkspaceName;
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{Pruning, ReadRecord};
 use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
 

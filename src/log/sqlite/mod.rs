@@ -30,9 +30,9 @@ use super::rows::StoredRow;
 use super::{
     Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
 };
-use crate::domain::command::Profile;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::command::Profile;
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
 use crate::proof::frontier::Frontier;
 use crate::proof::hash::TreeHash;
 use crate::proof::tile::Tile;

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::unavailable;
 use super::values::Count;
-use crate::domain::command::Profile;
-use crate::domain::id::{UserId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::command::Profile;
+use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
 use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey};
 use crate::proof::note::PublicKey;

@@ -11,8 +11,8 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::values::Count;
-use crate::domain::id::WorkspaceId;
-use crate::domain::time::Revision;
+use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::time::Revision;
 use crate::log::LogError;
 use crate::proof::frontier::{Frontier, NodeId, TreeHead};
 use crate::proof::hash::TreeHash;

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use uuid::Uuid;
 
-use crate::domain::credential::SecretDigest;
-use crate::domain::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
-use crate::domain::name::{EmailAddress, PersonName, StoredText, WorkspaceName};
-use crate::domain::principal::Principal;
-use crate::domain::role::AccessKeyRole;
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::credential::SecretDigest;
+use crate::domain::model::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
+use crate::domain::model::name::{EmailAddress, PersonName, StoredText, WorkspaceName};
+use crate::domain::model::principal::Principal;
+use crate::domain::model::role::AccessKeyRole;
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader};
 use crate::log::{CredentialHolder, PresentedId};
 

@@ -1,8 +1,8 @@
 //! When a command happens: the time of its events, the instant at which it is judged, and what is recorded of what expires next.
 
 use crate::clock::Reading;
-use crate::domain::time::Instant;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::time::Instant;
+use crate::domain::state::workspace::Workspace;
 use crate::log::Note;
 
 /// How long before something expires the end is recorded as a time that the clock has shown, in microseconds. A crash right after the

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Group, Judge, Verdict};
-use crate::domain::command::{Profile, UserRef};
-use crate::domain::decide::{Refused, authorize_audit, authorize_profile};
-use crate::domain::id::AccessKeyId;
-use crate::domain::principal::Caller;
-use crate::domain::rejection::Rejection;
-use crate::domain::time::{Instant, Revision};
-use crate::domain::view::View;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::command::{Profile, UserRef};
+use crate::domain::rules::decide::{Refused, authorize_audit, authorize_profile};
+use crate::domain::model::id::AccessKeyId;
+use crate::domain::model::principal::Caller;
+use crate::domain::model::rejection::Rejection;
+use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Workspace;
 use crate::log::journal::ReadRecord;
 use crate::log::{Append, KeptAnswer, LogError, Note, Outcome, PresentedId};
 use crate::service::before_its_end;
@@ -162,7 +162,7 @@ impl Group {
     }
 
     /// Adds a part without events; gives its place.
-    fn push_notes(&mut self, workspace: crate::domain::id::WorkspaceId, note: Note, kept: Option<KeptAnswer>) -> usize {
+    fn push_notes(&mut self, workspace: crate::domain::model::id::WorkspaceId, note: Note, kept: Option<KeptAnswer>) -> usize {
         let part = self.parts.len();
         if let Some(kept) = &kept {
             self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), part));

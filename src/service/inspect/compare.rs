@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rows::{JournalRow, Made, Rows};
-use crate::domain::principal::Principal;
-use crate::domain::time::Revision;
-use crate::domain::view::View;
-use crate::domain::workspace::Workspace;
+use crate::domain::model::principal::Principal;
+use crate::domain::model::time::Revision;
+use crate::domain::state::view::View;
+use crate::domain::state::workspace::Workspace;
 use crate::log::journal::AuditReader;
 use crate::log::{CredentialHolder, CredentialRow, PresentedId};
 use crate::service::directory::of_facts;
@@ -106,6 +106,6 @@ fn journal_flaw(facts: &Workspace, read: &JournalRow) -> Option<String> {
     (!could).then(|| format!("`audit_reads` {sequence} is by `{reader}`, who could not have asked with what it names"))
 }
 
-fn holds(facts: &Workspace, token: crate::domain::id::TokenId, principal: &Principal) -> bool {
+fn holds(facts: &Workspace, token: crate::domain::model::id::TokenId, principal: &Principal) -> bool {
     facts.token_terms(token).is_some_and(|terms| terms.holder == *principal)
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Said;
-use crate::domain::id::{TokenId, UserId, WorkspaceId};
-use crate::domain::time::{Instant, Revision};
+use crate::domain::model::id::{TokenId, UserId, WorkspaceId};
+use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::AuditReader;
 use crate::log::rows::StoredRow;
 use crate::log::{CredentialRow, PresentedId};

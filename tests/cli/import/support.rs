@@ -4,8 +4,8 @@ use std::io::{BufRead, Cursor};
 
 use tempfile::TempDir;
 use tenure::clock::Clock;
-use tenure::domain::event::Event;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::event::Event;
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::codec::StreamDecoder;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, StoredEvent};

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::note::LogKey;

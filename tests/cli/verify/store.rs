@@ -7,10 +7,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tenure::domain::event::Event;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::Revision;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, codec, snapshot};
 use tenure::proof::frontier::Frontier;

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::{EnvironmentId, WorkspaceId};
-use tenure::domain::principal::Principal;
-use tenure::domain::role::EnvironmentRole;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::{EnvironmentId, WorkspaceId};
+use tenure::domain::model::principal::Principal;
+use tenure::domain::model::role::EnvironmentRole;
+use tenure::domain::model::time::{Instant, Revision};
 
 use crate::support::model::decisions::role_in;
 use crate::support::model::facts::{Facts, at_head};

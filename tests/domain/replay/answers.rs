@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::access::{Question, Resource, Subject, access, judge};
-use tenure::domain::command::EnvironmentRef;
-use tenure::domain::decide::due;
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::{EnvironmentId, ProxyTokenId, TokenId};
-use tenure::domain::resource::ResourceKey;
-use tenure::domain::time::Instant;
-use tenure::domain::view::View;
+use tenure::domain::rules::authorize::{Question, Resource, Subject, access, judge};
+use tenure::domain::model::command::EnvironmentRef;
+use tenure::domain::rules::decide::due;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::{EnvironmentId, ProxyTokenId, TokenId};
+use tenure::domain::model::resource::ResourceKey;
+use tenure::domain::model::time::Instant;
+use tenure::domain::state::view::View;
 
 /// Who and what a history ever knew, as a question would name them.
 #[derive(Default)]

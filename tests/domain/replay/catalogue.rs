@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tenure::domain::event::EventData;
+use tenure::domain::model::event::EventData;
 use tenure::log::codec::{decode, encode};
 use tenure::log::schema::event_schemas;
 

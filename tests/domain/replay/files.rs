@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use tenure::domain::event::Event;
-use tenure::domain::state::State;
-use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::{At, View};
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::event::Event;
+use tenure::domain::state::permission_state::State;
+use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::view::{At, View};
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::decode;
 
 use super::scripts::{SCRIPTS, record};

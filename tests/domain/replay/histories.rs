@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::state::State;
-use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::{At, View};
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::state::permission_state::State;
+use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::view::{At, View};
+use tenure::domain::state::workspace::Workspace;
 
 use super::answers::{Cast, answers};
 use super::files::{BLESS, HISTORIES, History, evolved, names_in, root, state_at};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tenure::domain::event::{AccessKeyTerms, Event, EventData};
-use tenure::domain::state::State;
-use tenure::domain::time::Revision;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::event::{AccessKeyTerms, Event, EventData};
+use tenure::domain::state::permission_state::State;
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
 use tenure::log::snapshot::{self, BadSnapshot, FORMAT};
 use tenure::proof::hash::TreeHash;

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::event::{
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::model::event::{
     AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing,
     Placement, PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription,
     TokenEnd, TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::id::{
+use tenure::domain::model::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use tenure::domain::principal::{Actor, CredentialId, Principal};
-use tenure::domain::resource::ResourceKey;
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::resource::ResourceKey;
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::{Instant, Revision};
 use uuid::Uuid;
 
 /// 2026-03-01T09:30:00Z, as in the design of the stored form.

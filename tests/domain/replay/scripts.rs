@@ -11,8 +11,8 @@ mod resources;
 mod tokens;
 
 use serde_json::{Value, json};
-use tenure::domain::command::{CreateWorkspace, Owner};
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::command::{CreateWorkspace, Owner};
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::recording::{Recorder, Recording, instant};
 

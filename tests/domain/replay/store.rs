@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tenure::domain::event::Event;
-use tenure::domain::time::Revision;
+use tenure::domain::model::event::Event;
+use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, Outcome};
 use tenure::service::replay;

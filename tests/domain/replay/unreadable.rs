@@ -1,6 +1,6 @@
 //! A log that this build cannot read stops where it cannot be read, and says where that is.
 
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::{LogError, StoredEvent};
 use tenure::proof::hash::TreeHash;

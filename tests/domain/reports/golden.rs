@@ -9,9 +9,9 @@ use tenure::audit::credentials::Credentials;
 use tenure::audit::report::body::{Heading, Period, ReportQuery};
 use tenure::audit::report::catalogue::{Parameter, ReportName, When};
 use tenure::audit::report::{Asked, Report, Uses, columns, report};
-use tenure::domain::time::{Instant, Span};
-use tenure::domain::view::{At, View};
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::time::{Instant, Span};
+use tenure::domain::state::view::{At, View};
+use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::decode;
 
 /// What a test says that found a difference.

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tenure::audit::credentials::Credentials;
 use tenure::audit::report::catalogue::ReportName;
 use tenure::audit::report::{Asked, report};
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::EnvironmentId;
-use tenure::domain::principal::{Actor, Caller, Principal};
-use tenure::domain::role::{EnvironmentRole, WorkspaceKind};
-use tenure::domain::time::{Instant, Revision, Span};
-use tenure::domain::view::{At, View};
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::EnvironmentId;
+use tenure::domain::model::principal::{Actor, Caller, Principal};
+use tenure::domain::model::role::{EnvironmentRole, WorkspaceKind};
+use tenure::domain::model::time::{Instant, Revision, Span};
+use tenure::domain::state::view::{At, View};
 
 use crate::support::model::decisions;
 use crate::support::model::facts::at_instant;

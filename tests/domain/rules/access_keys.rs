@@ -1,4 +1,4 @@
-use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
+use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
 
 use crate::support::commands::{issue_access_key, issue_access_key_until, issue_token, revoke_access_key};
 use crate::support::given::{OPERATOR, Who, by, team};

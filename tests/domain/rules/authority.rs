@@ -1,9 +1,9 @@
-use tenure::domain::command::Command;
-use tenure::domain::principal::{Actor, Caller, CredentialId};
-use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
-use tenure::domain::role::EnvironmentRole::Viewer;
-use tenure::domain::role::WorkspaceRole::{Manager, Member};
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::command::Command;
+use tenure::domain::model::principal::{Actor, Caller, CredentialId};
+use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
+use tenure::domain::model::role::EnvironmentRole::Viewer;
+use tenure::domain::model::role::WorkspaceRole::{Manager, Member};
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     add_member, change_plan, change_role, create_environment, create_proxy_token, create_service_user,

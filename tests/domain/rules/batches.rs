@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use tenure::domain::decide::{Recorder, Stamp, decide_all};
-use tenure::domain::event::Event;
-use tenure::domain::id::{CommandId, EventId};
-use tenure::domain::principal::{Actor, Caller};
-use tenure::domain::rejection::Rejection;
-use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
-use tenure::domain::role::Plan;
-use tenure::domain::role::WorkspaceRole::{Member, Owner};
+use tenure::domain::rules::decide::{Recorder, Stamp, decide_all};
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::{CommandId, EventId};
+use tenure::domain::model::principal::{Actor, Caller};
+use tenure::domain::model::rejection::Rejection;
+use tenure::domain::model::role::EnvironmentRole::{Contributor, Viewer};
+use tenure::domain::model::role::Plan;
+use tenure::domain::model::role::WorkspaceRole::{Member, Owner};
 
 use crate::support::Counter;
 use crate::support::commands::{

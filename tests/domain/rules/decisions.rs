@@ -1,7 +1,7 @@
-use tenure::domain::access::Decision;
-use tenure::domain::event::EventData;
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess};
-use tenure::domain::role::WorkspaceRole::{Manager, Member};
+use tenure::domain::rules::authorize::Decision;
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
+use tenure::domain::model::role::WorkspaceRole::{Manager, Member};
 
 use crate::support::commands::{
     add_member, change_role, create_proxy_token, create_restricted, delete_environment, disable_rbac, remove_member,

@@ -1,6 +1,6 @@
-use tenure::domain::command::{Command, CreateEnvironment};
-use tenure::domain::role::EnvironmentRole::{self, Contributor, NoAccess, Viewer};
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::command::{Command, CreateEnvironment};
+use tenure::domain::model::role::EnvironmentRole::{self, Contributor, NoAccess, Viewer};
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     change_plan, create_environment, create_proxy_token, create_restricted, delete_environment, disable_rbac, grant,

@@ -1,9 +1,9 @@
 use tenure::audit::tenure::since;
-use tenure::domain::principal::Actor;
-use tenure::domain::role::AccessKeyRole::Auditor;
-use tenure::domain::role::EnvironmentRole::{Contributor, Viewer};
-use tenure::domain::time::Revision;
-use tenure::domain::view::At;
+use tenure::domain::model::principal::Actor;
+use tenure::domain::model::role::AccessKeyRole::Auditor;
+use tenure::domain::model::role::EnvironmentRole::{Contributor, Viewer};
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::view::At;
 
 use crate::support::after;
 use crate::support::commands::{

@@ -1,7 +1,7 @@
-use tenure::domain::command::{Command, GrantExpiry, SetGrant};
-use tenure::domain::principal::Caller;
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
-use tenure::domain::role::WorkspaceRole::Member;
+use tenure::domain::model::command::{Command, GrantExpiry, SetGrant};
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
+use tenure::domain::model::role::WorkspaceRole::Member;
 
 use crate::support::commands::{
     add_member, create_environment, disable_rbac, enable_rbac, grant, restrict_with, revoke_grant, set_grant,

@@ -1,14 +1,14 @@
 //! Limits are set where things are made, so that nothing that ends them can hit one.
 
-use tenure::domain::command::{Command, CreateProxyToken, DefineResourceType};
-use tenure::domain::decide::{
+use tenure::domain::model::command::{Command, CreateProxyToken, DefineResourceType};
+use tenure::domain::rules::decide::{
     ACTIONS_MAX, CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PLACEMENTS_MAX, PRINCIPALS_MAX,
     RESOURCE_TYPES_MAX, SCOPE_MAX,
 };
-use tenure::domain::role::AccessKeyRole::Evaluator;
-use tenure::domain::role::EnvironmentRole::Viewer;
-use tenure::domain::role::RequiredRole;
-use tenure::domain::role::WorkspaceRole::Member;
+use tenure::domain::model::role::AccessKeyRole::Evaluator;
+use tenure::domain::model::role::EnvironmentRole::Viewer;
+use tenure::domain::model::role::RequiredRole;
+use tenure::domain::model::role::WorkspaceRole::Member;
 
 use crate::support::commands::{
     add_member, create_environment, create_service_user, define_resource_type, delete_environment, disable_rbac,

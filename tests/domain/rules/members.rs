@@ -1,9 +1,9 @@
-use tenure::domain::decide::EVENTS_MAX;
-use tenure::domain::principal::Actor;
-use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess};
-use tenure::domain::role::WorkspaceRole::{Manager, Member, Owner};
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::rules::decide::EVENTS_MAX;
+use tenure::domain::model::principal::Actor;
+use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
+use tenure::domain::model::role::WorkspaceRole::{Manager, Member, Owner};
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     add_member, change_role, create_proxy_token, create_restricted, create_service_user, delete_service_user,

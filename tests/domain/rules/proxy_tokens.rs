@@ -1,4 +1,4 @@
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     create_environment, create_proxy_token, create_proxy_token_until, create_wide_proxy_token, disable_rbac,

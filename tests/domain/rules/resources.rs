@@ -1,10 +1,10 @@
-use tenure::domain::access::{Decision, judge};
-use tenure::domain::command::{Command, DefineResourceType, PlaceResource, ResourceSpec};
-use tenure::domain::event::EventData;
-use tenure::domain::role::AccessKeyRole::Auditor;
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess};
-use tenure::domain::time::Revision;
-use tenure::domain::view::At;
+use tenure::domain::rules::authorize::{Decision, judge};
+use tenure::domain::model::command::{Command, DefineResourceType, PlaceResource, ResourceSpec};
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::role::AccessKeyRole::Auditor;
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
+use tenure::domain::model::time::Revision;
+use tenure::domain::state::view::At;
 
 use crate::support::commands::{
     create_environment, create_proxy_token, create_restricted, define_resource_type, delete_environment,

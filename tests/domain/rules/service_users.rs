@@ -1,5 +1,5 @@
-use tenure::domain::role::EnvironmentRole::Contributor;
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::role::EnvironmentRole::Contributor;
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::commands::{
     create_service_user, delete_service_user, issue_token, issue_token_until, set_grant, set_grant_until,

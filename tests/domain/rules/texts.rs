@@ -1,9 +1,9 @@
-use tenure::domain::id::{EnvironmentId, PREFIXES, TokenId, UserId};
-use tenure::domain::name::{
+use tenure::domain::model::id::{EnvironmentId, PREFIXES, TokenId, UserId};
+use tenure::domain::model::name::{
     ActionName, EmailAddress, EnvironmentName, Label, PersonName, Reason, ResourceId, ResourceTypeName,
     ServiceUserName, StoredText as _, WorkspaceName,
 };
-use tenure::domain::resource::ResourceKey;
+use tenure::domain::model::resource::ResourceKey;
 
 fn accepts<T: std::str::FromStr>(text: &str) -> bool {
     text.parse::<T>().is_ok()

@@ -1,14 +1,14 @@
-use tenure::domain::command::{Command, CreateProxyToken, IssueToken};
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::decide::{TOKENS_OF_PRINCIPAL_MAX, decide};
-use tenure::domain::event::{Event, EventData, TokenTerms};
-use tenure::domain::id::TokenId;
-use tenure::domain::principal::Caller;
-use tenure::domain::role::AccessKeyRole::{Auditor, Evaluator};
-use tenure::domain::role::WorkspaceRole::Owner;
-use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::View;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::model::command::{Command, CreateProxyToken, IssueToken};
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::rules::decide::{TOKENS_OF_PRINCIPAL_MAX, decide};
+use tenure::domain::model::event::{Event, EventData, TokenTerms};
+use tenure::domain::model::id::TokenId;
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
+use tenure::domain::model::role::WorkspaceRole::Owner;
+use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::view::View;
+use tenure::domain::state::workspace::Workspace;
 
 use crate::support::Counter;
 use crate::support::commands::{
@@ -249,7 +249,7 @@ fn a_token_that_is_not_there_cannot_be_revoked() {
     let token = world.token("bob");
     world.when(by("mo"), revoke_token("tok_nothing")).refused("not_found");
     world
-        .when(by("mo"), revoke_token(world.access_key(tenure::domain::role::AccessKeyRole::Auditor)))
+        .when(by("mo"), revoke_token(world.access_key(tenure::domain::model::role::AccessKeyRole::Auditor)))
         .refused("not_found");
     world.clone().and([revoke_token(&token)]).when(by("mo"), revoke_token(&token)).refused("not_found");
     world.and([remove_member("bob")]).when(by("mo"), revoke_token(&token)).refused("not_found");

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use tenure::domain::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
-use tenure::domain::time::{Instant, Revision};
-use tenure::domain::view::{At, View};
+use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
+use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::view::{At, View};
 
 use crate::support::commands::{
     create_environment, create_restricted, delete_environment, delete_workspace, grant, rename, set_default_role,

@@ -1,4 +1,4 @@
-use tenure::domain::role::{Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::role::{Plan, WorkspaceKind, WorkspaceRole};
 
 use crate::support::Writer;
 use crate::support::commands::{

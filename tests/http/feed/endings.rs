@@ -53,7 +53,7 @@ fn a_stream_ends_with_its_access_key() {
 #[test]
 fn an_expiry_ends_a_stream_at_its_instant_though_no_event_says_so() {
     let acme = Acme::new();
-    let end = tenure::domain::time::Instant::from_micros(SystemClock.now().micros() + 1_500_000);
+    let end = tenure::domain::model::time::Instant::from_micros(SystemClock.now().micros() + 1_500_000);
     let body = json!({"role": "auditor", "label": "x", "expires_at": end.to_string()});
     let key = acme.post("access-keys", &body).expect(201).credential("access_key");
     let workspace = workspace_id(&acme);

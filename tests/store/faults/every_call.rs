@@ -3,11 +3,11 @@
 
 use std::io::Cursor;
 
-use tenure::domain::command::{Command, Profile};
-use tenure::domain::id::{ReadId, UserId};
-use tenure::domain::principal::Caller;
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Revision;
+use tenure::domain::model::command::{Command, Profile};
+use tenure::domain::model::id::{ReadId, UserId};
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Revision;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{EventLog, LogError};
 use tenure::service::SideWrite;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 
-use tenure::domain::command::Profile;
-use tenure::domain::id::{UserId, WorkspaceId};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::command::Profile;
+use tenure::domain::model::id::{UserId, WorkspaceId};
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;

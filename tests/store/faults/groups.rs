@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use tenure::domain::command::{Command, Profile};
-use tenure::domain::principal::Caller;
-use tenure::domain::role::{EnvironmentRole, WorkspaceRole};
-use tenure::domain::time::Revision;
+use tenure::domain::model::command::{Command, Profile};
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::{EnvironmentRole, WorkspaceRole};
+use tenure::domain::model::time::Revision;
 use tenure::log::{EventLog, LogError};
 use tenure::service::submission::{Answer, SubmitError};
 use tenure::service::{Service, SideWrite};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::{Append, EventLog, Note};
 
 use super::life::{open, verify_all};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tenure::domain::command::Command;
-use tenure::domain::principal::Caller;
-use tenure::domain::role::{Plan, WorkspaceRole};
+use tenure::domain::model::command::Command;
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::{Plan, WorkspaceRole};
 use tenure::service::submission::{Answer, Submission, SubmitError};
 use tokio::task::JoinHandle;
 

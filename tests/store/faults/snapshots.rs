@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tenure::domain::event::Event;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::role::WorkspaceRole;
-use tenure::domain::time::Revision;
+use tenure::domain::model::event::Event;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::role::WorkspaceRole;
+use tenure::domain::model::time::Revision;
 use tenure::log::{Append, EventLog, codec};
 
 use super::faulty::Fault;

@@ -4,9 +4,9 @@ use std::future::pending;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tenure::domain::command::Profile;
-use tenure::domain::principal::Caller;
-use tenure::domain::role::WorkspaceRole;
+use tenure::domain::model::command::Profile;
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::WorkspaceRole;
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::serve as serve_http;
 use tenure::http::sse::Streams;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::role::{EnvironmentRole, WorkspaceRole};
-use tenure::domain::time::Revision;
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::role::{EnvironmentRole, WorkspaceRole};
+use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, LogError};
 use tenure::proof::checkpoint::Checkpoint;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tenure::domain::command::Profile;
-use tenure::domain::id::{UserId, WorkspaceId};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::command::Profile;
+use tenure::domain::model::id::{UserId, WorkspaceId};
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;

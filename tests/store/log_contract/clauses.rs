@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tenure::domain::command::Profile;
-use tenure::domain::id::{AccessKeyId, ProxyTokenId, ServiceUserId};
-use tenure::domain::principal::Principal;
-use tenure::domain::role::AccessKeyRole;
-use tenure::domain::time::Revision;
+use tenure::domain::model::command::Profile;
+use tenure::domain::model::id::{AccessKeyId, ProxyTokenId, ServiceUserId};
+use tenure::domain::model::principal::Principal;
+use tenure::domain::model::role::AccessKeyRole;
+use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, OldReads, Pruning, ReadFilter, ReadRecord};
 use tenure::log::{

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::event::{
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::model::event::{
     AccessKeyTerms, EnvironmentDescription, Event, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing,
     Placement, PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription,
     TokenEnd, TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::id::{
+use tenure::domain::model::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId,
 };
-use tenure::domain::principal::{Actor, CredentialId, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::codec::{DecodeError, EncodeError, StreamDecoder, decode, encode};
 use tenure::log::{EVENT_BYTES_MAX, LogError, StoredEvent};
 use tenure::proof::hash::TreeHash;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tenure::domain::time::Revision;
+use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, LogError, Note, Outcome};
 
@@ -372,7 +372,7 @@ fn the_store_itself_refuses_to_change_or_delete_an_event() {
 fn an_erased_profile_is_not_left_in_the_file() {
     let store = SqliteStore::new();
     let log = store.open();
-    let profile = tenure::domain::command::Profile { name: "Rumpelstilzchen".parse().ok(), email: None };
+    let profile = tenure::domain::model::command::Profile { name: "Rumpelstilzchen".parse().ok(), email: None };
     let in_file = || {
         let bytes = fs::read(store.folder().join("tenure.db")).unwrap();
         bytes.windows(15).any(|window| window == b"Rumpelstilzchen")

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tenure::domain::credential::SecretDigest;
-use tenure::domain::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
-use tenure::domain::name::WorkspaceName;
-use tenure::domain::principal::Principal;
-use tenure::domain::time::{Instant, Revision};
+use tenure::domain::model::credential::SecretDigest;
+use tenure::domain::model::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
+use tenure::domain::model::name::WorkspaceName;
+use tenure::domain::model::principal::Principal;
+use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
     Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, Note, Outcome, PresentedId, StoredEvent,

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 use tenure::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
 use tenure::proof::frontier::TreeHead;
 use tenure::proof::hash::TreeHash;

@@ -1,6 +1,6 @@
 //! Receipts: kept by a person, checked with a key and nothing else.
 
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 use tenure::proof::checkpoint::{CheckpointError, Signer};
 use tenure::proof::note::LogKey;
 use tenure::proof::receipt::{Receipt, ReceiptError};

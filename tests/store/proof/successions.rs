@@ -1,6 +1,6 @@
 //! The keys of an instance, one after the other: who is led to which, and what is refused.
 
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 use tenure::proof::note::{LogKey, NoteError, Origin, PublicKey, VerifierKey};
 use tenure::proof::succession::{KeyChain, Succession, SuccessionError};
 

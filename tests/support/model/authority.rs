@@ -1,9 +1,9 @@
 //! Who may ask for which command, said again from the first lines of section 2 and the words in brackets in its table.
 
-use tenure::domain::command::Command;
-use tenure::domain::id::UserId;
-use tenure::domain::principal::{Caller, Principal};
-use tenure::domain::role::WorkspaceRole;
+use tenure::domain::model::command::Command;
+use tenure::domain::model::id::UserId;
+use tenure::domain::model::principal::{Caller, Principal};
+use tenure::domain::model::role::WorkspaceRole;
 
 use super::facts::Facts;
 

@@ -1,9 +1,9 @@
 //! Section 3 of the design's rules, said again: how a decision is made.
 
-use tenure::domain::access::{Question, Resource, Subject};
-use tenure::domain::id::EnvironmentId;
-use tenure::domain::principal::Principal;
-use tenure::domain::role::{EnvironmentRole, RequiredRole, WorkspaceRole};
+use tenure::domain::rules::authorize::{Question, Resource, Subject};
+use tenure::domain::model::id::EnvironmentId;
+use tenure::domain::model::principal::Principal;
+use tenure::domain::model::role::{EnvironmentRole, RequiredRole, WorkspaceRole};
 
 use super::facts::{Environment, Facts};
 

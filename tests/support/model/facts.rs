@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use tenure::domain::principal::{Actor, Principal};
-use tenure::domain::resource::{Actions, ResourceKey};
-use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Instant;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use tenure::domain::model::principal::{Actor, Principal};
+use tenure::domain::model::resource::{Actions, ResourceKey};
+use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Instant;
 
 /// A live environment.
 #[derive(Debug, Clone)]

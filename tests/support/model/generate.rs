@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tenure::domain::command::{
+use tenure::domain::model::command::{
     AddMember, ChangeMemberRole, ChangePlan, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser,
     CreateWorkspace, DefineResourceType, DeleteEnvironment, DeleteServiceUser, DeleteWorkspace, DisableRbac,
     EnableRbac, EnvironmentRef, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, Owner, PlaceResource, PrincipalRef,
@@ -14,11 +14,11 @@ use tenure::domain::command::{
     RevokeGrant, RevokeProxyToken, RevokeToken, ServiceUserRef, SetDefaultRole, SetGrant, SetProxyTokenEnvironments,
     UnrestrictEnvironment,
 };
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId};
-use tenure::domain::principal::{Actor, Caller, Principal};
-use tenure::domain::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Instant;
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId};
+use tenure::domain::model::principal::{Actor, Caller, Principal};
+use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Instant;
 
 use super::facts::{Facts, at_head};
 use crate::support::after;

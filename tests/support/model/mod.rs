@@ -18,11 +18,11 @@ pub mod runs;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::command::Command;
-use tenure::domain::event::{Event, EventData, GrantEnd, Nothing, TokenEnd};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::principal::{Actor, Caller};
-use tenure::domain::time::Instant;
+use tenure::domain::model::command::Command;
+use tenure::domain::model::event::{Event, EventData, GrantEnd, Nothing, TokenEnd};
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::principal::{Actor, Caller};
+use tenure::domain::model::time::Instant;
 
 use crate::support::Counter;
 use facts::Facts;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tenure::domain::access::{Question, Resource, Subject};
-use tenure::domain::event::{Event, EventData};
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::rules::authorize::{Question, Resource, Subject};
+use tenure::domain::model::event::{Event, EventData};
+use tenure::domain::model::id::WorkspaceId;
 
 use super::generate::{ENVIRONMENTS, NOTHING, RESOURCE_IDS, SERVICE_USERS, USERS, WORKSPACE};
 

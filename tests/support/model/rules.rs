@@ -5,21 +5,21 @@
 
 use std::collections::BTreeSet;
 
-use tenure::domain::command::{
+use tenure::domain::model::command::{
     AddMember, ChangeMemberRole, Command, CreateEnvironment, CreateProxyToken, CreateServiceUser, CreateWorkspace,
     DefineResourceType, EnvironmentRef, GrantExpiry, GrantSpec, IssueAccessKey, IssueToken, PlaceResource,
     RenameEnvironment, RestrictEnvironment, SetGrant, SetProxyTokenEnvironments,
 };
-use tenure::domain::event::{
+use tenure::domain::model::event::{
     AccessKeyTerms, EnvironmentDescription, EventData, GrantEnd, GrantTerms, Membership, Move, Nothing, Placement,
     PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription, TokenEnd,
     TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, ServiceUserId, TokenId};
-use tenure::domain::principal::{Actor, Caller, Principal};
-use tenure::domain::resource::ResourceKey;
-use tenure::domain::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::time::Instant;
+use tenure::domain::model::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, ServiceUserId, TokenId};
+use tenure::domain::model::principal::{Actor, Caller, Principal};
+use tenure::domain::model::resource::ResourceKey;
+use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::model::time::Instant;
 
 use super::authority::{Rank, Standing, may_ask, standing};
 use super::facts::{Environment, Facts, Token};

@@ -3,9 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
-use tenure::domain::event::EventData;
-use tenure::domain::role::WorkspaceKind;
-use tenure::domain::time::Instant;
+use tenure::domain::model::event::EventData;
+use tenure::domain::model::role::WorkspaceKind;
+use tenure::domain::model::time::Instant;
 
 use super::generate::Mix;
 use crate::support::{Writer, after};

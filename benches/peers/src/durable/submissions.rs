@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenure::clock::SystemClock;
-use tenure::domain::command::{Command, GrantExpiry, SetGrant};
-use tenure::domain::id::WorkspaceId;
-use tenure::domain::principal::Caller;
-use tenure::domain::role::EnvironmentRole;
-use tenure::domain::time::Instant;
+use tenure::domain::model::command::{Command, GrantExpiry, SetGrant};
+use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::model::principal::Caller;
+use tenure::domain::model::role::EnvironmentRole;
+use tenure::domain::model::time::Instant;
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};

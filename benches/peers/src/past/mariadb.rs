@@ -62,7 +62,7 @@ fn timestamp(micros: i64) -> String {
     if micros == FOREVER_MICROS {
         return END.to_owned();
     }
-    let text = tenure::domain::time::Instant::from_micros(micros).to_string();
+    let text = tenure::domain::model::time::Instant::from_micros(micros).to_string();
     text.replace('T', " ").trim_end_matches('Z').to_owned()
 }
 

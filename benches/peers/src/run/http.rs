@@ -1,7 +1,7 @@
 //! Evaluations over HTTP: Tenure's server beside a bare handler and Cerbos, with the same client.
 
 use serde_json::{Value as Json, json};
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 
 use super::now::describe;
 use super::{Run, Stored};

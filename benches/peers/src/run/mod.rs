@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::history::History;

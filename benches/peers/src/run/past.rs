@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenure::audit::rolls::Rolls;
-use tenure::domain::workspace::Workspace;
+use tenure::domain::state::workspace::Workspace;
 
 use super::{Run, Stored};
 use crate::history::{PastQuestion, SpanQuestion};

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use serde_json::json;
-use tenure::domain::id::WorkspaceId;
+use tenure::domain::model::id::WorkspaceId;
 use tenure::log::EventLog as _;
 use tenure::log::sqlite::SqliteLog;
 

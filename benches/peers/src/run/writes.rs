@@ -1,7 +1,7 @@
 //! Durable changes: one at a time, by 64 callers, over HTTP and in process.
 
 use serde_json::json;
-use tenure::domain::time::Instant;
+use tenure::domain::model::time::Instant;
 
 use super::Run;
 use crate::durable::submissions::{FAR_MICROS, PLACE};

@@ -1,7 +1,7 @@
 //! A year of a company: its first quarter taken in from the tool it had before, then everything that happens to access in life.
 
 use serde_json::json;
-use tenure::domain::role::Plan;
+use tenure::domain::model::role::Plan;
 
 use super::{
     access_key, add, begin, change_role, default_role, delete_environment, delete_service_user, environment, expiring,

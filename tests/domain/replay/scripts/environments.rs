@@ -1,7 +1,7 @@
 //! Environments that end and are made anew; RBAC that goes off and comes back.
 
 use serde_json::json;
-use tenure::domain::role::Plan;
+use tenure::domain::model::role::Plan;
 
 use super::{
     add, begin, default_role, delete_environment, environment, grant, plan, private_environment, proxy_token, rbac,

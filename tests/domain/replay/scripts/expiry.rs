@@ -1,7 +1,7 @@
 //! Grants, tokens and keys that end by themselves.
 
 use serde_json::json;
-use tenure::domain::role::Plan;
+use tenure::domain::model::role::Plan;
 
 use super::{
     access_key, add, begin, expiring, grant, private_environment, proxy_token, rbac, revoke_access_key, revoke_grant,

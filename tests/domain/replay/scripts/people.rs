@@ -1,8 +1,8 @@
 //! People who come, go and come back; a workspace that ends.
 
 use serde_json::json;
-use tenure::domain::command::DeleteWorkspace;
-use tenure::domain::role::{Plan, WorkspaceKind};
+use tenure::domain::model::command::DeleteWorkspace;
+use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use super::{
     access_key, add, begin, begin_as, change_role, environment, expiring, grant, plan, private_environment,

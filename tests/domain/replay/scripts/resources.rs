@@ -1,8 +1,8 @@
 //! Resource types of a workspace's own, and resources that are placed, moved, removed, and ended with where they were.
 
 use serde_json::json;
-use tenure::domain::command::DeleteWorkspace;
-use tenure::domain::role::Plan;
+use tenure::domain::model::command::DeleteWorkspace;
+use tenure::domain::model::role::Plan;
 
 use super::{
     add, begin, delete_environment, environment, grant, place, private_environment, rbac, remove_resource, rename,

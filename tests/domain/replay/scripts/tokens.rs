@@ -1,7 +1,7 @@
 //! Proxy tokens: scoped, emptied, left without an environment, revoked, expired.
 
 use serde_json::json;
-use tenure::domain::role::Plan;
+use tenure::domain::model::role::Plan;
 
 use super::{
     add, begin, delete_environment, environment, expiring, private_environment, proxy_token, rbac, revoke_proxy_token,
