@@ -32,10 +32,10 @@ use tenure::audit::pairs::Pairs;
 use tenure::audit::rolls::Rolls;
 use tenure::audit::tenure::Tenures;
 use tenure::clock::SystemClock;
-use tenure::domain::rules::authorize::{Question, Resource, Subject, judge};
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::Principal;
 use tenure::domain::model::time::{Instant, Revision, Span};
+use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize};
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
@@ -120,14 +120,14 @@ impl QuestionSet {
         self.roots.push(Arc::clone(root));
     }
 
-    fn judge(&self, (root, _, question): &(usize, Instant, Question)) {
+    fn check(&self, (root, _, question): &(usize, Instant, Question)) {
         let view = View::at_head(Arc::clone(&self.roots[*root]));
-        black_box(judge(&view, black_box(question)));
+        black_box(authorize(&view, black_box(question)));
     }
 
     fn judge_past(&self, (root, instant, question): &(usize, Instant, Question)) {
         let view = View::new(Arc::clone(&self.roots[*root]), At::Instant(*instant), *instant).unwrap();
-        black_box(judge(&view, black_box(question)));
+        black_box(authorize(&view, black_box(question)));
     }
 
     /// Interleaves the questions by workspace; otherwise each workspace would stay in the processor's caches.
@@ -143,7 +143,7 @@ impl QuestionSet {
 
     fn measure(&self, name: &str) {
         let each = self.questions.len();
-        let at_now = median_nanos(ROUNDS, each, || self.questions.iter().for_each(|asked| self.judge(asked)));
+        let at_now = median_nanos(ROUNDS, each, || self.questions.iter().for_each(|asked| self.check(asked)));
         let past = median_nanos(ROUNDS, each, || self.questions.iter().for_each(|asked| self.judge_past(asked)));
         println!("{name}: a decision now {at_now:.0} ns, at a random instant {past:.0} ns ({:.2} ×)", past / at_now);
     }
@@ -293,7 +293,7 @@ async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
     let service = service(log);
     let start = Stopwatch::now();
     let root = service.workspace(writer.workspace).await.unwrap().unwrap();
-    black_box(judge(&View::now(root, service.now()), &question));
+    black_box(authorize(&View::now(root, service.now()), &question));
     let taken = start.elapsed().as_secs_f64() * 1e3;
     service.stop().await;
     taken

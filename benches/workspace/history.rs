@@ -11,7 +11,7 @@ use tenure::domain::model::event::{
 use tenure::domain::model::id::{
     CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::principal::{Actor, ActorCredential, Principal};
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::{Instant, Revision};
 use uuid::{Builder, Uuid};
@@ -181,7 +181,7 @@ impl Writer {
             time: Instant::from_micros(self.micros),
             recorded: None,
             actor: Actor::User(Self::user(self.actor)),
-            credential: Some(CredentialId::Token(self.manager_tokens[self.actor])),
+            credential: Some(ActorCredential::Token(self.manager_tokens[self.actor])),
             command: self.command,
             reason: self.reason.as_ref().map(|reason| reason.parse().unwrap()),
             data,

@@ -116,7 +116,7 @@ impl Diff {
     fn causes(&self, environment: EnvironmentId, principal: &Principal) -> Vec<Cause> {
         let (first, view) = (&self.before, &self.after);
         let between = |revision: &Revision| *revision > first.revision();
-        let events = view.bearing(environment, principal).into_iter().filter(between);
+        let events = view.relevant_revisions(environment, principal).into_iter().filter(between);
         let mut causes: Vec<_> = events.map(|revision| (view.time_of(revision), Cause::Event(revision))).collect();
         let ends = view.grant_ends(environment, principal).into_iter().filter(|end| end.value > first.instant());
         causes.extend(ends.map(|end| (end.value, Cause::Expiry { at: end.value, set_by: end.since })));
@@ -167,7 +167,7 @@ impl Changes {
 
     /// Whose role in an environment may differ.
     fn touched(&self, before: &View, after: &View, environment: EnvironmentId) -> (EnvironmentId, Arc<[Principal]>) {
-        if self.everything || before.mode(environment) != after.mode(environment) {
+        if self.everything || before.restriction(environment) != after.restriction(environment) {
             return (environment, Arc::clone(&self.everyone));
         }
         let (given, now) = (grants(before, environment), grants(after, environment));

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::rules::authorize::{Decision, Rule};
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::Instant;
+use crate::domain::rules::authorize::{Decision, Rule};
 use crate::domain::state::view::View;
-use crate::domain::state::workspace::Mode;
+use crate::domain::state::workspace::RestrictionState;
 
 /// Whether those who acted are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Teller<'_> {
 
     /// Whom the evidence is about.
     fn principal(&self) -> Option<Principal> {
-        self.events.iter().find_map(|event| event.data.principal())
+        self.events.iter().find_map(|event| event.data.fact().principal())
     }
 
     /// How the environment came to be restricted as it is.
@@ -200,9 +200,9 @@ impl Teller<'_> {
 
     fn default_role(&self) -> Vec<String> {
         let (Some(environment), Some(principal)) = (self.place(), self.principal()) else { return Vec::new() };
-        let default_role = match self.view.mode(environment) {
-            Mode::Restricted(role) => role.as_str(),
-            Mode::Unrestricted | Mode::Ended => return Vec::new(),
+        let default_role = match self.view.restriction(environment) {
+            RestrictionState::Restricted(role) => role.as_str(),
+            RestrictionState::Unrestricted | RestrictionState::Ended => return Vec::new(),
         };
         let decides = format!("so the default role, {default_role}, decides");
         let place = self.name(environment);

@@ -9,13 +9,13 @@ use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 use super::tenure::{Cause, Tenure, tenures};
-use crate::domain::rules::authorize::Held;
-use crate::domain::state::event_impact::Affected;
+use crate::domain::collections::interpolation_search::{part, search_from};
 use crate::domain::model::id::{CommandId, EnvironmentId, EventId};
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::EnvironmentRole;
-use crate::domain::collections::interpolation_search::{part, search_from};
 use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::rules::authorize::EffectiveRole;
+use crate::domain::state::event_impact::AffectedPrincipals;
 use crate::domain::state::view::View;
 
 /// The most events that a roll is brought forward over; after more of them it is begun anew.
@@ -51,11 +51,11 @@ struct Step {
     /// The event, or the one that set the end that passed.
     by: Revision,
     is_expiry: bool,
-    held: Option<Held>,
+    held: Option<EffectiveRole>,
 }
 
 impl Step {
-    const fn new(at: Instant, cause: Cause, held: Option<Held>) -> Self {
+    const fn new(at: Instant, cause: Cause, held: Option<EffectiveRole>) -> Self {
         match cause {
             Cause::Event(by) => Self { at, by, is_expiry: false, held },
             Cause::Expiry { set_by: by, .. } => Self { at, by, is_expiry: true, held },
@@ -187,10 +187,10 @@ impl Roll {
         let count = mark.revision.0.checked_sub(since.0).filter(|count| *count <= EVENTS_MAX)?;
         let mut changed = Vec::new();
         for event in whole.workspace().events(since, mark.revision).take(usize::try_from(count).ok()?) {
-            match event.affected_in(self.environment) {
-                Affected::Nobody => {}
-                Affected::One(principal) => changed.push(principal),
-                Affected::Everyone => return None,
+            match event.affected_principals(self.environment) {
+                AffectedPrincipals::Nobody => {}
+                AffectedPrincipals::One(principal) => changed.push(principal),
+                AffectedPrincipals::Everyone => return None,
             }
         }
         changed.sort_unstable();

@@ -7,12 +7,12 @@ use super::Question;
 use super::evidence::{Evidence, evidence, principal_name};
 use super::pairs::Pairs;
 use super::tenure::since;
-use crate::domain::rules::authorize::{Access, access};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::EnvironmentRole;
 use crate::domain::model::time::Instant;
+use crate::domain::rules::authorize::{Access, access};
 use crate::domain::state::view::View;
 
 /// Who has access to what.

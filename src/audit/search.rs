@@ -10,35 +10,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Question;
-use crate::domain::rules::authorize::{Decision, Question as Asked, Resource, Subject, judge, judge_concealed};
-use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE};
 use crate::domain::model::command::EnvironmentRef;
 use crate::domain::model::principal::Principal;
+use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE};
+use crate::domain::rules::authorize::{Question as Asked, Resource, Subject, authorize_visible};
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::view::{PlacementView, View};
-
-/// What whoever asks may be told of.
-#[derive(Debug, Clone)]
-pub enum Asker {
-    /// Everything in the workspace.
-    Everything,
-    /// What a principal has access to.
-    Oneself {
-        /// The principal.
-        principal: Principal,
-        /// The workspace now, by which that is judged.
-        now: View,
-    },
-}
-
-impl Asker {
-    /// The decision, as this one is told it.
-    pub fn judge(&self, view: &View, question: &Asked) -> Decision {
-        match self {
-            Self::Everything => judge(view, question),
-            Self::Oneself { principal, now } => judge_concealed(view, now, question, principal),
-        }
-    }
-}
 
 /// What is searched for, and what is known of the question.
 #[derive(Debug, Clone)]
@@ -102,7 +79,7 @@ pub struct FoundAction {
 /// A search in a view.
 pub struct Search {
     view: View,
-    asker: Asker,
+    visibility: Visibility,
     sought: Sought,
     candidates: Vec<String>,
 }
@@ -113,25 +90,25 @@ pub struct Unsifted(Search);
 
 impl Unsifted {
     /// A search before its candidates are sifted.
-    pub fn new(view: View, asker: Asker, sought: Sought) -> Self {
-        let candidates = candidates(&view, &asker, &sought);
-        Self(Search { view, asker, sought, candidates })
+    pub fn new(view: View, visibility: Visibility, sought: Sought) -> Self {
+        let candidates = candidates(&view, &visibility, &sought);
+        Self(Search { view, visibility, sought, candidates })
     }
 
     /// Those of some candidates that the asker may hear of.
     pub fn permitted(&self, candidates: Range<usize>) -> Vec<String> {
         let Self(search) = self;
         let some = search.candidates.get(candidates).unwrap_or_default();
-        match search.asker {
-            Asker::Everything => some.to_vec(),
-            Asker::Oneself { .. } => some.iter().filter(|candidate| search.permits(candidate)).cloned().collect(),
+        match search.visibility {
+            Visibility::Everything => some.to_vec(),
+            Visibility::Own { .. } => some.iter().filter(|candidate| search.permits(candidate)).cloned().collect(),
         }
     }
 
     /// The search among those of its candidates that the asker may hear of.
     pub fn sifted(&self, candidates: Vec<String>) -> Search {
-        let Search { view, asker, sought, .. } = &self.0;
-        Search { view: view.clone(), asker: asker.clone(), sought: sought.clone(), candidates }
+        let Search { view, visibility, sought, .. } = &self.0;
+        Search { view: view.clone(), visibility: visibility.clone(), sought: sought.clone(), candidates }
     }
 
     /// How much memory its candidates take, in bytes.
@@ -172,14 +149,14 @@ impl Question for Search {
 impl Search {
     /// A search, its candidates in an order that depends only on the view. Who is told of decisions about whom is the caller's to
     /// say, but for subjects: a principal that asks for itself finds only itself.
-    pub fn new(view: View, asker: Asker, sought: Sought) -> Self {
-        let unsifted = Unsifted::new(view, asker, sought);
+    pub fn new(view: View, visibility: Visibility, sought: Sought) -> Self {
+        let unsifted = Unsifted::new(view, visibility, sought);
         let known = unsifted.permitted(0..unsifted.candidates());
         unsifted.sifted(known)
     }
 
     fn permits(&self, candidate: &str) -> bool {
-        self.asker.judge(&self.view, &self.question(candidate)).allowed
+        authorize_visible(&self.view, &self.question(candidate), &self.visibility).allowed
     }
 
     fn found(&self, candidate: &str) -> Found {
@@ -206,10 +183,10 @@ impl Search {
     }
 }
 
-fn candidates(view: &View, asker: &Asker, sought: &Sought) -> Vec<String> {
-    match (sought, asker) {
-        (Sought::Subjects { subject_type, .. }, Asker::Everything) => subjects(view, subject_type),
-        (Sought::Subjects { subject_type, .. }, Asker::Oneself { principal, .. }) => oneself(principal, subject_type),
+fn candidates(view: &View, visibility: &Visibility, sought: &Sought) -> Vec<String> {
+    match (sought, visibility) {
+        (Sought::Subjects { subject_type, .. }, Visibility::Everything) => subjects(view, subject_type),
+        (Sought::Subjects { subject_type, .. }, Visibility::Own { principal, .. }) => oneself(principal, subject_type),
         (Sought::Resources { resource_type, environment, .. }, _) => {
             resources(view, resource_type, environment.as_deref())
         }

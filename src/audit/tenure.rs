@@ -13,12 +13,12 @@ use super::Question;
 use super::evidence::{ShownCause, principal_name};
 use super::pairs::Pairs;
 use super::rolls::{OpenRoll, Rolls};
-use crate::domain::rules::authorize::{Held, Rule, held};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::EnvironmentRole;
 use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::rules::authorize::{EffectiveRole, Rule, effective_role};
 use crate::domain::state::view::View;
 
 /// What made access begin, change or end.
@@ -39,7 +39,7 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenure {
     /// The role and the rule.
-    pub held: Held,
+    pub held: EffectiveRole,
     /// Its first instant.
     pub from: Instant,
     /// The first instant after it; none if it is still held in the view.
@@ -54,7 +54,7 @@ pub struct Tenure {
 type Moment = (Instant, Cause);
 
 fn moments(view: &View, environment: EnvironmentId, principal: &Principal) -> Vec<Moment> {
-    let events = view.bearing(environment, principal).into_iter();
+    let events = view.relevant_revisions(environment, principal).into_iter();
     let mut moments: Vec<Moment> = events.map(|revision| (view.time_of(revision), Cause::Event(revision))).collect();
     let ends = view.grant_ends(environment, principal).into_iter();
     moments.extend(ends.map(|end| (end.value, Cause::Expiry { at: end.value, set_by: end.since })));
@@ -63,9 +63,9 @@ fn moments(view: &View, environment: EnvironmentId, principal: &Principal) -> Ve
 }
 
 /// What a principal holds in an environment in a view; none where one of them is not there.
-pub fn held_in(view: &View, environment: EnvironmentId, principal: &Principal) -> Option<Held> {
+pub fn held_in(view: &View, environment: EnvironmentId, principal: &Principal) -> Option<EffectiveRole> {
     view.principal(principal)?;
-    Some(held(view, &view.environment(environment)?, principal))
+    Some(effective_role(view, &view.environment(environment)?, principal))
 }
 
 /// The newest of the events up to each moment, beside it.
@@ -141,12 +141,12 @@ impl<'a> Course<'a> {
         Self { view, environment, principal, turns }
     }
 
-    fn held(&self, at: Instant, revision: Revision) -> Option<Held> {
-        held_in(&self.view.partway(revision, at), self.environment, self.principal)
+    fn held(&self, at: Instant, revision: Revision) -> Option<EffectiveRole> {
+        held_in(&self.view.mid_command(revision, at), self.environment, self.principal)
     }
 
     /// What they held after a turn.
-    fn after(&self, turn: usize) -> Option<Held> {
+    fn after(&self, turn: usize) -> Option<EffectiveRole> {
         let turn = self.turns.get(turn)?;
         self.held(turn.at, turn.happened.last()?.1)
     }
@@ -154,19 +154,20 @@ impl<'a> Course<'a> {
     /// What made the difference in a turn.
     fn cause(&self, turn: usize) -> Option<Cause> {
         let Turn { at, happened } = self.turns.get(turn)?;
-        let states: Vec<Option<Held>> = happened.iter().map(|(_, revision)| self.held(*at, *revision)).collect();
+        let states: Vec<Option<EffectiveRole>> =
+            happened.iter().map(|(_, revision)| self.held(*at, *revision)).collect();
         happened.get(first_of_the_last(&states)).map(|(cause, _)| *cause)
     }
 
     /// The tenure that begins in a turn.
-    fn opened(&self, held: Held, turn: usize) -> Option<Tenure> {
+    fn opened(&self, held: EffectiveRole, turn: usize) -> Option<Tenure> {
         let (from, opened_by) = (self.turns.get(turn)?.at, self.cause(turn)?);
         Some(Tenure { held, from, until: None, opened_by, closed_by: None })
     }
 }
 
 /// Where the last unbroken run of equal states begins.
-fn first_of_the_last(states: &[Option<Held>]) -> usize {
+fn first_of_the_last(states: &[Option<EffectiveRole>]) -> usize {
     let last = states.last();
     states.iter().rposition(|state| Some(state) != last).map_or(0, |other| other + 1)
 }
@@ -178,7 +179,7 @@ pub fn since(view: &View, environment: EnvironmentId, principal: &Principal) -> 
     let ends: Vec<(Instant, Revision)> = reached(&moments).collect();
     let each = ends.chunk_by(|one, other| one.0 == other.0).filter_map(<[_]>::last);
     let alike = |(instant, revision): &&(Instant, Revision)| {
-        held_in(&view.partway(*revision, *instant), environment, principal) == now
+        held_in(&view.mid_command(*revision, *instant), environment, principal) == now
     };
     each.rev().take_while(alike).last().map_or(Instant::EARLIEST, |(instant, _)| *instant)
 }

@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use super::Question;
 use super::diff::{Change, Diff};
-use crate::domain::rules::authorize::accepts;
 use crate::domain::model::command::Command;
 use crate::domain::model::credential::SecretDigest;
-use crate::domain::rules::decide::{Decided, Recorder, Refused, Stamp, decide_all_at, expire_at};
 use crate::domain::model::event::Event;
-use crate::domain::model::id::{CommandId, EnvironmentId, EventId, Fresh, ProxyTokenId};
+use crate::domain::model::id::{CommandId, EnvironmentId, EventId, GeneratedIds, ProxyTokenId};
 use crate::domain::model::name::{EnvironmentName, Reason};
 use crate::domain::model::principal::{Actor, Caller};
 use crate::domain::model::time::Instant;
+use crate::domain::rules::authorize::accepts;
+use crate::domain::rules::decide::{Decided, EventMetadata, EventSink, Refused, decide_all_at, expire_at};
 use crate::domain::state::view::{ProxyTokenView, View};
 use crate::domain::state::workspace::Workspace;
 
@@ -71,12 +71,17 @@ impl Counted {
         Uuid::from_u128(self.0)
     }
 
-    fn fresh(&mut self) -> Fresh {
-        Fresh { entity: self.uuid(), environment: self.uuid(), token: self.uuid(), digest: SecretDigest([0; 32]) }
+    fn generated(&mut self) -> GeneratedIds {
+        GeneratedIds {
+            entity: self.uuid(),
+            environment: self.uuid(),
+            token: self.uuid(),
+            digest: SecretDigest([0; 32]),
+        }
     }
 }
 
-impl Recorder for Counted {
+impl EventSink for Counted {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -94,7 +99,7 @@ pub fn foresee(
     clock: Instant,
 ) -> Result<Foreseen, Refused> {
     let mut counted = Counted::default();
-    let mut stamp = Stamp {
+    let mut metadata = EventMetadata {
         command: CommandId::from_uuid(Uuid::nil()),
         time: clock.max(workspace.head_time().next()),
         recorded: None,
@@ -105,16 +110,17 @@ pub fn foresee(
     let mut expired = Arc::clone(workspace);
     let is_ahead = workspace.is_ahead_of(clock);
     let judged = |time: Instant| if is_ahead { clock } else { time };
-    while expired.next_expiry().is_some_and(|end| end <= judged(stamp.time)) {
-        let instant = judged(stamp.time);
-        expire_at(&mut expired, instant, &stamp, &mut counted).map_err(|rejection| Refused { index: 0, rejection })?;
-        stamp.time = stamp.time.next();
+    while expired.next_expiry().is_some_and(|end| end <= judged(metadata.time)) {
+        let instant = judged(metadata.time);
+        expire_at(&mut expired, instant, &metadata, &mut counted)
+            .map_err(|rejection| Refused { index: 0, rejection })?;
+        metadata.time = metadata.time.next();
     }
-    let time = judged(stamp.time);
-    stamp = Stamp { actor: caller.actor(), credential: caller.credential(), reason, ..stamp };
-    let commands: Vec<_> = commands.into_iter().map(|command| (command, counted.fresh())).collect();
+    let time = judged(metadata.time);
+    metadata = EventMetadata { actor: caller.actor(), credential: caller.credential(), reason, ..metadata };
+    let commands: Vec<_> = commands.into_iter().map(|command| (command, counted.generated())).collect();
     let mut then = Arc::clone(&expired);
-    let Decided { events, .. } = decide_all_at(&mut then, time, caller, &commands, &stamp, &mut counted)?;
+    let Decided { events, .. } = decide_all_at(&mut then, time, caller, &commands, &metadata, &mut counted)?;
     Ok(Foreseen { before: View::now(expired, time), after: View::now(then, time), events })
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use crate::domain::model::time::Instant;
-use crate::log::PresentedId;
+use crate::log::CredentialId;
 
 /// The most failures in a burst; further ones are answered 429.
 pub const FAILURES_MAX: i64 = 10;
@@ -105,7 +105,7 @@ fn pair(id: &str, address: IpAddr) -> [u8; 32] {
 
 /// Returns an id as log lines show it. A text that is no id may be a misplaced secret, so it is not shown.
 fn shown(id: &str) -> &str {
-    if id == "operator" || id.parse::<PresentedId>().is_ok() { id } else { "(no id)" }
+    if id == "operator" || id.parse::<CredentialId>().is_ok() { id } else { "(no id)" }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::audit::credentials::ScopeKind;
 use crate::audit::evidence::principal_name;
-use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::model::name::{
@@ -15,6 +14,7 @@ use crate::domain::model::name::{
     WorkspaceName,
 };
 use crate::domain::model::principal::{Actor, Principal};
+use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
 use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::timeline::Since;

@@ -179,7 +179,7 @@ fn reader(caller: &Caller) -> Result<(AuditReader, Option<TokenId>), Problem> {
         Caller::Operator => Ok((AuditReader::Operator, None)),
         Caller::Principal { principal, token } => Ok((AuditReader::Principal(principal.clone()), Some(*token))),
         Caller::AccessKey { key, .. } => Ok((AuditReader::AccessKey(*key), None)),
-        Caller::Vouched(_) | Caller::Supposed(_) => Err(Problem::unauthenticated()),
+        Caller::ImportedActor(_) | Caller::SimulatedUser(_) => Err(Problem::unauthenticated()),
     }
 }
 

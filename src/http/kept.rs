@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::request::AuthenticatedRequest;
-use crate::domain::rules::decide::Decided;
-use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::event::Event;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::decide::Decided;
 use crate::domain::state::view::View;
 use crate::service::mint::Secret;
 use crate::service::submission::Accepted;
@@ -60,12 +60,7 @@ pub async fn accepted_again(request: &AuthenticatedRequest, kept: &[u8]) -> Resu
 
 /// Stands for the secret of what a command made, which was shown before.
 fn withheld(decided: &Decided, index: usize) -> Option<Secret> {
-    let made_credential = |event: &Event| {
-        matches!(
-            event.data,
-            EventData::TokenIssued(..) | EventData::ProxyTokenCreated(..) | EventData::AccessKeyIssued(..)
-        )
-    };
+    let made_credential = |event: &Event| event.data.fact().is_new_credential();
     decided.events_of(index).iter().any(|event| made_credential(event)).then(|| Secret::new(""))
 }
 

@@ -201,7 +201,7 @@ impl SearchPaging {
         let first = Paging::first_page(request, self.requested, question);
         let limit = |limit: Option<usize>| limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
         let Some(token) = page.token else {
-            let view = if first.pinned { first.view } else { first.view.settled() };
+            let view = if first.pinned { first.view } else { first.view.canonical() };
             return Ok(Paging {
                 view,
                 limit: limit(page.limit),

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::ClockError;
-use crate::domain::model::command::ShapeError;
-use crate::domain::rules::decide::Refused;
 use crate::domain::model::json::NotRead;
 use crate::domain::model::rejection::Rejection;
+use crate::domain::model::shape::ShapeError;
+use crate::domain::rules::decide::Refused;
 use crate::log::LogError;
 use crate::service::submission::SubmitError;
 

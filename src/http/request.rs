@@ -24,11 +24,11 @@ use super::connection::{ConnectionTimer, RequestContext};
 use super::if_match;
 use super::params::{Params, read_fields};
 use super::problem::Problem;
-use crate::domain::model::command::ShapeError;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::json;
 use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::role::AccessKeyRole;
+use crate::domain::model::shape::ShapeError;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
@@ -160,7 +160,7 @@ pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Resu
             };
             Ok(if administers { ReadAccess::All } else { ReadAccess::Own(principal.clone()) })
         }
-        Caller::Vouched(_) | Caller::Supposed(_) => Err(Problem::unauthenticated()),
+        Caller::ImportedActor(_) | Caller::SimulatedUser(_) => Err(Problem::unauthenticated()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::model::event::{Event, EventData, UnknownEvent};
 use crate::domain::model::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::model::name::{Reason, stored_if_given};
 use crate::domain::model::parsed::given;
-use crate::domain::model::principal::{Actor, CredentialId};
+use crate::domain::model::principal::{Actor, ActorCredential};
 use crate::domain::model::time::{Instant, Revision, WRITABLE_MICROS};
 
 const SPEC_VERSION: &str = "1.0";
@@ -71,7 +71,7 @@ struct Envelope<'a> {
     revision: Revision,
     actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
-    credential: Option<CredentialId>,
+    credential: Option<ActorCredential>,
     command: CommandId,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "stored_if_given")]
     reason: Option<Reason>,

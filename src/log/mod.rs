@@ -15,17 +15,16 @@ pub mod tiles;
 pub mod verify;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+pub use crate::domain::model::credential::CredentialId;
 use journal::{OldReads, Pruning, ReadFilter, ReadRecord, StoredRead};
 use rows::StoredRow;
 
 use crate::clock::ClockError;
 use crate::domain::model::command::Profile;
 use crate::domain::model::credential::SecretDigest;
-use crate::domain::model::id::{AccessKeyId, NotAnId, ProxyTokenId, TokenId, UserId, WorkspaceId};
+use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::name::WorkspaceName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::AccessKeyRole;
@@ -109,40 +108,6 @@ impl StoredEvent<&[u8]> {
     }
 }
 
-/// The id of a credential that someone can present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PresentedId {
-    /// An API token.
-    Token(TokenId),
-    /// A proxy token.
-    ProxyToken(ProxyTokenId),
-    /// An access key.
-    AccessKey(AccessKeyId),
-}
-
-impl FromStr for PresentedId {
-    type Err = NotAnId;
-
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        match text.split_once('_').map(|(prefix, _)| prefix) {
-            Some(TokenId::PREFIX) => text.parse().map(Self::Token),
-            Some(ProxyTokenId::PREFIX) => text.parse().map(Self::ProxyToken),
-            Some(AccessKeyId::PREFIX) => text.parse().map(Self::AccessKey),
-            _ => Err(NotAnId(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for PresentedId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(id) => fmt::Display::fmt(id, f),
-            Self::ProxyToken(id) => fmt::Display::fmt(id, f),
-            Self::AccessKey(id) => fmt::Display::fmt(id, f),
-        }
-    }
-}
-
 /// What a credential stands for. It never changes: whether the credential is still good is for the workspace to say.
 #[derive(Debug, Clone)]
 pub enum CredentialHolder {
@@ -158,7 +123,7 @@ pub enum CredentialHolder {
 #[derive(Debug, Clone)]
 pub struct CredentialRow {
     /// Its id.
-    pub id: PresentedId,
+    pub id: CredentialId,
     /// The workspace it belongs to.
     pub workspace: WorkspaceId,
     /// SHA-256 of its secret.
@@ -203,7 +168,7 @@ pub enum Note {
     /// A credential was made.
     AddCredential(CredentialRow),
     /// A credential is good for nothing any more, not even for reading the log of a deleted workspace.
-    ForgetCredential(PresentedId),
+    ForgetCredential(CredentialId),
     /// What the profile directory keeps of a person in the workspace from now on.
     SetProfile(UserId, Profile),
     /// The profile directory forgets the person in the workspace.
@@ -213,7 +178,7 @@ pub enum Note {
     /// An answer to give again.
     KeepAnswer(KeptAnswer),
     /// When a credential was last used, if that is later than what is kept.
-    Used(PresentedId, Instant),
+    Used(CredentialId, Instant),
     /// A settled clock has shown, or will soon show, this time; it replaces an earlier one.
     RaiseClockMark(Instant),
     /// The clock counts from this time on, also if it showed a later one.
@@ -378,13 +343,13 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`.
-    fn credential(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError>;
+    fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, LogError>;
 
     /// When each of these credentials was last used, where it was; in the order asked.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn last_used(&self, ids: &[PresentedId]) -> Result<Vec<Option<Instant>>, LogError>;
+    fn last_used(&self, ids: &[CredentialId]) -> Result<Vec<Option<Instant>>, LogError>;
 
     /// What the profile directory keeps of these people in a workspace, in the order asked; empty where nothing.
     ///

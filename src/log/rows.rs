@@ -6,7 +6,7 @@ use super::CredentialRow;
 use super::journal::StoredRead;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
-use crate::log::PresentedId;
+use crate::log::CredentialId;
 use crate::proof::hash::TreeHash;
 
 /// A row of a store.
@@ -21,7 +21,7 @@ pub enum StoredRow {
     /// A credential.
     Credential(CredentialRow),
     /// The last use of a credential.
-    Use(PresentedId),
+    Use(CredentialId),
     /// A profile of a person in a workspace.
     Profile(WorkspaceId, UserId),
     /// The earliest instant at which something in a workspace may expire.

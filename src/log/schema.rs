@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::model::event::{EventData, EventSchema};
 use crate::domain::model::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::model::name::Reason;
-use crate::domain::model::principal::{Actor, CredentialId};
+use crate::domain::model::principal::{Actor, ActorCredential};
 
 /// What no stored event is without.
 const REQUIRED: [&str; 10] =
@@ -66,7 +66,7 @@ fn properties(type_name: &str, subject: Value, data: &Value) -> Value {
         "recordedtime": described("When it was recorded, where that was later: an imported event.", stored_instant()),
         "revision": {"description": "Its number in that log.", "type": "integer", "minimum": 1},
         "actor": described("Who made the change.", text::<Actor>()),
-        "credential": described("What they proved themselves with.", text::<CredentialId>()),
+        "credential": described("What they proved themselves with.", text::<ActorCredential>()),
         "command": described("The command that it came from.", text::<CommandId>()),
         "reason": described("Why, in the actor's words.", text::<Reason>()),
         "data": data,

@@ -20,7 +20,7 @@ use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::Instant;
 use crate::domain::state::workspace::Workspace;
-use crate::log::{LogError, Note, PresentedId};
+use crate::log::{CredentialId, LogError, Note};
 
 /// From how many commands on a request is judged ahead.
 const JUDGED_AHEAD_MIN: usize = 17;
@@ -128,7 +128,7 @@ impl Service {
         // A task of its own, so that the key is forgotten even if the caller goes away meanwhile.
         let forgetting = tokio::spawn(async move {
             let answered = answer.await.map_err(|_| stopping())??;
-            directory.forget(PresentedId::AccessKey(key));
+            directory.forget(CredentialId::AccessKey(key));
             workspaces.wake(workspace);
             Ok(answered)
         });

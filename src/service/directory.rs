@@ -13,7 +13,7 @@ use super::Service;
 use super::mint::Secret;
 use crate::domain::model::time::Instant;
 use crate::domain::state::workspace::Workspace;
-use crate::log::{CredentialHolder, CredentialRow, EventLog, LogError, Note, PresentedId};
+use crate::log::{CredentialHolder, CredentialId, CredentialRow, EventLog, LogError, Note};
 
 /// How many rows are kept in memory.
 const ROWS_MAX: u64 = 200_000;
@@ -36,7 +36,7 @@ impl Service {
     /// As [`Self::workspace`].
     pub(super) async fn credential(
         &self,
-        id: PresentedId,
+        id: CredentialId,
         secret: Option<&Secret>,
     ) -> Result<Option<Arc<Entry>>, LogError> {
         loop {
@@ -64,14 +64,14 @@ impl Service {
 }
 
 /// The credential of an id, as the event that made it says; none if the workspace made none.
-pub(super) fn of_facts(facts: &Workspace, id: PresentedId) -> Option<CredentialRow> {
+pub(super) fn of_facts(facts: &Workspace, id: CredentialId) -> Option<CredentialRow> {
     let (sha256, holder) = match id {
-        PresentedId::Token(id) => {
+        CredentialId::Token(id) => {
             let terms = facts.token_terms(id)?;
             (terms.sha256, CredentialHolder::Principal(terms.holder.clone()))
         }
-        PresentedId::ProxyToken(id) => (facts.proxy_token_terms(id)?.sha256, CredentialHolder::ProxyToken),
-        PresentedId::AccessKey(id) => {
+        CredentialId::ProxyToken(id) => (facts.proxy_token_terms(id)?.sha256, CredentialHolder::ProxyToken),
+        CredentialId::AccessKey(id) => {
             let terms = facts.access_key_terms(id)?;
             (terms.sha256, CredentialHolder::AccessKey(terms.role))
         }
@@ -106,7 +106,7 @@ impl Entry {
 /// The credential directory.
 pub(super) struct Directory {
     log: Arc<dyn EventLog>,
-    rows: Cache<PresentedId, Arc<Entry>>,
+    rows: Cache<CredentialId, Arc<Entry>>,
     /// How many rows were forgotten: what was looked up before one of them was may be that one.
     forgotten: Mutex<u64>,
     used: Mutex<Vec<Arc<Entry>>>,
@@ -118,12 +118,12 @@ impl Directory {
     }
 
     /// What is kept in memory of an id.
-    fn known(&self, id: PresentedId) -> Option<Arc<Entry>> {
+    fn known(&self, id: CredentialId) -> Option<Arc<Entry>> {
         self.rows.get(&id)
     }
 
     /// The stored row of an id, which only says where to look.
-    async fn stored(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError> {
+    async fn stored(&self, id: CredentialId) -> Result<Option<CredentialRow>, LogError> {
         let log = Arc::clone(&self.log);
         let row = tokio::task::spawn_blocking(move || log.credential(id)).await;
         row.map_err(|_| LogError::Unavailable("the server is stopping".to_owned()))?
@@ -143,7 +143,7 @@ impl Directory {
     }
 
     /// Forgets a row that the store has forgotten.
-    pub(super) fn forget(&self, id: PresentedId) {
+    pub(super) fn forget(&self, id: CredentialId) {
         let mut forgotten = self.forgotten();
         *forgotten += 1;
         self.rows.invalidate(&id);
@@ -173,7 +173,7 @@ impl Directory {
     }
 
     /// When a credential was last used since it was looked up.
-    pub(super) fn last_used(&self, id: PresentedId) -> Option<Instant> {
+    pub(super) fn last_used(&self, id: CredentialId) -> Option<Instant> {
         let micros = self.rows.get(&id)?.last_used.load(Ordering::Relaxed);
         (micros != i64::MIN).then(|| Instant::from_micros(micros))
     }

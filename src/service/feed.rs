@@ -14,7 +14,7 @@ use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::Instant;
 use crate::domain::state::workspace::Workspace;
-use crate::log::{LogError, PresentedId, StoredEvent};
+use crate::log::{CredentialId, LogError, StoredEvent};
 
 /// How many may follow one workspace at a time.
 pub const FOLLOWERS_MAX: usize = 2_000;
@@ -120,9 +120,9 @@ impl Service {
     pub async fn standing(&self, caller: &Caller, root: &Arc<Workspace>) -> Result<Standing, LogError> {
         let id = match caller {
             Caller::Operator => return Ok(Standing::Good(None)),
-            Caller::Principal { token, .. } => PresentedId::Token(*token),
-            Caller::AccessKey { key, .. } => PresentedId::AccessKey(*key),
-            Caller::Vouched(_) | Caller::Supposed(_) => return Ok(Standing::Ended),
+            Caller::Principal { token, .. } => CredentialId::Token(*token),
+            Caller::AccessKey { key, .. } => CredentialId::AccessKey(*key),
+            Caller::ImportedActor(_) | Caller::SimulatedUser(_) => return Ok(Standing::Ended),
         };
         let entry = self.credential(id, None).await?.filter(|entry| entry.row.workspace == root.id());
         let now = self.now();

@@ -29,17 +29,18 @@ use super::recorder::StoredForms;
 use super::submission::{Accepted, Answer, Expected, KnownBy, Retry, SubmitError};
 use crate::clock::Reading;
 use crate::domain::model::command::Command;
-use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
-use crate::domain::model::event::{Event, EventData};
-use crate::domain::model::id::{Fresh, WorkspaceId};
+use crate::domain::model::event::Event;
+use crate::domain::model::fact::Fact;
+use crate::domain::model::id::{GeneratedIds, WorkspaceId};
 use crate::domain::model::name::Reason;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::{
-    Append, Appended, CredentialHolder, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome, PresentedId,
+    Append, Appended, CredentialHolder, CredentialId, CredentialRow, EventLog, KeptAnswer, LogError, Note, Outcome,
 };
 use crate::proof::frontier::TreeHead;
 
@@ -101,7 +102,7 @@ struct Ahead {
     roots: HashMap<WorkspaceId, Arc<Workspace>>,
     kept: HashMap<(String, String), KeptAnswer>,
     /// Credentials that it forgets.
-    forgotten: Vec<PresentedId>,
+    forgotten: Vec<CredentialId>,
 }
 
 /// Changes that share one commit.
@@ -113,7 +114,7 @@ pub(super) struct Group {
     kept: HashMap<(String, String), (KeptAnswer, usize)>,
     waiting: Vec<Waiting>,
     sides: Vec<side::WaitingSide>,
-    forgotten: Vec<PresentedId>,
+    forgotten: Vec<CredentialId>,
     notes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
     commands_len: usize,
     events_len: usize,
@@ -301,7 +302,7 @@ impl Group {
         expiry_before: Option<Instant>,
         clock: &Reading,
     ) -> Judged {
-        let mut notes: Vec<Note> = done.decided.events.iter().flat_map(|event| directory_notes(event)).collect();
+        let mut notes: Vec<Note> = done.decided.events.iter().filter_map(|event| directory_notes(event)).collect();
         let profiles = asked.commands.iter().filter_map(|(command, _)| command.profile());
         notes.extend(profiles.map(|(user, profile)| Note::SetProfile(user, profile)));
         if let Some(retry) = asked.retry {
@@ -401,7 +402,7 @@ impl Group {
 /// What is asked, without where the answer goes.
 struct Asked {
     caller: Caller,
-    commands: Vec<(Command, Fresh)>,
+    commands: Vec<(Command, GeneratedIds)>,
     secrets: Vec<Option<Secret>>,
     reason: Option<Reason>,
     expected: Option<Expected>,
@@ -411,9 +412,8 @@ struct Asked {
 
 fn name_taken(result: &Result<Verdict, SubmitError>) -> SubmitError {
     let name = match result {
-        Ok(Verdict::Done(done)) => done.decided.events.iter().find_map(|event| match &event.data {
-            EventData::WorkspaceCreated(_, description) => Some(description.name.to_string()),
-            _ => None,
+        Ok(Verdict::Done(done)) => done.decided.events.iter().find_map(|event| {
+            if let Fact::Workspace(name) = event.data.fact() { name.map(ToString::to_string) } else { None }
         }),
         _ => None,
     };
@@ -422,35 +422,43 @@ fn name_taken(result: &Result<Verdict, SubmitError>) -> SubmitError {
 }
 
 fn done(root: &Workspace, decided: Decided, stored: Vec<Vec<u8>>, asked: &Asked, instant: Instant) -> Done {
-    let made_credential = |index| decided.events_of(index).iter().any(|event| credential(event).is_some());
+    let made_credential = |index| decided.events_of(index).iter().any(|event| event.data.fact().is_new_credential());
     let secrets = asked.secrets.iter().enumerate();
     let secrets = secrets.map(|(index, secret)| secret.clone().filter(|_| made_credential(index))).collect();
     Done { workspace: root.id(), revision: root.head(), instant, decided, stored, secrets }
 }
 
-/// What the directories are told of an event, in the same commit.
-pub(super) fn directory_notes(event: &Event) -> Vec<Note> {
-    let name = match &event.data {
-        EventData::WorkspaceCreated(_, description) => Some(Note::ClaimName(description.name.clone())),
-        EventData::WorkspaceDeleted(..) => Some(Note::ReleaseName),
-        _ => None,
+/// Returns what the directories record of an event, in the same commit.
+pub(super) fn directory_notes(event: &Event) -> Option<Note> {
+    let add = |id, sha256, holder| {
+        Some(Note::AddCredential(CredentialRow { id, workspace: event.workspace, sha256, holder }))
     };
-    name.into_iter().chain(credential(event).map(Note::AddCredential)).collect()
-}
-
-/// The credential that an event makes.
-fn credential(event: &Event) -> Option<CredentialRow> {
-    let (id, sha256, holder) = match &event.data {
-        EventData::TokenIssued(id, terms) => {
-            (PresentedId::Token(*id), terms.sha256, CredentialHolder::Principal(terms.holder.clone()))
+    match event.data.fact() {
+        Fact::Workspace(Some(name)) => Some(Note::ClaimName(name.clone())),
+        Fact::Workspace(None) => Some(Note::ReleaseName),
+        Fact::Token(id, holder, Some(terms)) => {
+            add(CredentialId::Token(id), terms.sha256, CredentialHolder::Principal(holder.clone()))
         }
-        EventData::ProxyTokenCreated(id, terms) => {
-            (PresentedId::ProxyToken(*id), terms.sha256, CredentialHolder::ProxyToken)
+        Fact::ProxyToken(id, Some(terms)) => {
+            add(CredentialId::ProxyToken(id), terms.sha256, CredentialHolder::ProxyToken)
         }
-        EventData::AccessKeyIssued(id, terms) => {
-            (PresentedId::AccessKey(*id), terms.sha256, CredentialHolder::AccessKey(terms.role))
+        Fact::AccessKey(id, Some(terms)) => {
+            add(CredentialId::AccessKey(id), terms.sha256, CredentialHolder::AccessKey(terms.role))
         }
-        _ => return None,
-    };
-    Some(CredentialRow { id, workspace: event.workspace, sha256, holder })
+        // The row of a credential stays when it ends: its end is a fact of the workspace.
+        Fact::Token(..)
+        | Fact::ProxyToken(..)
+        | Fact::AccessKey(..)
+        | Fact::Plan
+        | Fact::Rbac
+        | Fact::Member(..)
+        | Fact::ServiceUser(..)
+        | Fact::Environment(..)
+        | Fact::EnvironmentName(..)
+        | Fact::Restriction(_)
+        | Fact::Grant(..)
+        | Fact::ProxyTokenScope(..)
+        | Fact::Placement { .. }
+        | Fact::Detail(_) => None,
+    }
 }

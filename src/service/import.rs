@@ -13,15 +13,16 @@ use super::group::directory_notes;
 use super::mint::{self, Mint, NoRandomness, command_id};
 use super::recorder::StoredForms;
 use crate::clock::Clock;
-use crate::domain::model::command::{Command, CreateWorkspace, ServiceUserRef, ShapeError};
-use crate::domain::rules::decide::{Stamp, decide_all, expire};
+use crate::domain::model::command::{Command, CreateWorkspace, ServiceUserRef};
 use crate::domain::model::event::Event;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::json;
 use crate::domain::model::name::{InvalidText, Reason, WorkspaceName};
 use crate::domain::model::principal::{Actor, Caller};
 use crate::domain::model::rejection::Rejection;
+use crate::domain::model::shape::ShapeError;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::decide::{EventMetadata, decide_all, expire};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::{Append, EventLog, LogError, Note, Outcome};
@@ -353,7 +354,7 @@ impl<'a> Import<'a> {
     ) -> Result<(), LineError> {
         let profiles = commands.iter().filter_map(Command::profile);
         let profiles = profiles.map(|(user, profile)| Note::SetProfile(user, profile)).collect();
-        let caller = Caller::Vouched(actor.clone());
+        let caller = Caller::ImportedActor(actor.clone());
         let stamp = self.stamp(time, actor, reason);
         // The secrets of what is made are dropped here: nobody ever has them.
         let fresh = |command| Ok((command, mint::fresh(self.mint)?.0));
@@ -366,14 +367,21 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> Stamp {
-        Stamp { command: command_id(self.mint), time, recorded: Some(self.now), actor, credential: None, reason }
+    fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> EventMetadata {
+        EventMetadata {
+            command: command_id(self.mint),
+            time,
+            recorded: Some(self.now),
+            actor,
+            credential: None,
+            reason,
+        }
     }
 
     /// Only what has events is a part: a part without any would be written even if those before it were not.
     fn push(&mut self, events: &[Arc<Event>], stored: Vec<Vec<u8>>, mut notes: Vec<Note>) {
         let Some(first) = events.first() else { return };
-        notes.extend(events.iter().flat_map(|event| directory_notes(event)));
+        notes.extend(events.iter().filter_map(|event| directory_notes(event)));
         let expected = Revision(first.revision.0.saturating_sub(1));
         self.parts.push(Append { workspace: self.root.id(), expected, events: stored, notes });
     }

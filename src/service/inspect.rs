@@ -13,8 +13,8 @@ use rows::{Rows, Stored};
 
 use super::witness::open_kept;
 use crate::domain::model::id::WorkspaceId;
-use crate::domain::rules::provenance;
 use crate::domain::model::time::Revision;
+use crate::domain::rules::provenance;
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
 use crate::log::{EventLog, LogError, snapshot};

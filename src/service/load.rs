@@ -157,7 +157,7 @@ impl<'a> Taken<'a> {
             let end = self.log.head(self.facts.id())?.unwrap_or_default();
             return Err(witness.missing(end, self.log, self.facts.id()));
         }
-        self.facts.settle();
+        self.facts.compact();
         Ok((head != Revision::ZERO).then(|| (self.facts, self.tree.head())))
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::model::command::Command;
 use crate::domain::model::credential::SecretDigest;
-use crate::domain::model::id::{CommandId, Fresh, ReadId, WorkspaceId};
+use crate::domain::model::id::{CommandId, GeneratedIds, ReadId, WorkspaceId};
 
 /// Makes ids and secrets. Tests give one that counts.
 pub trait Mint: Send + Sync {
@@ -126,10 +126,10 @@ pub fn request_id() -> [u8; Simple::LENGTH] {
 ///
 /// # Errors
 /// The system has no randomness to give.
-pub fn fresh(mint: &dyn Mint) -> Result<(Fresh, Secret), NoRandomness> {
+pub fn fresh(mint: &dyn Mint) -> Result<(GeneratedIds, Secret), NoRandomness> {
     let secret = Secret::make(mint)?;
     let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
-    Ok((Fresh { entity, environment, token, digest: secret.digest() }, secret))
+    Ok((GeneratedIds { entity, environment, token, digest: secret.digest() }, secret))
 }
 
 /// As [`fresh`], for a command that is known: a secret is drawn only where it makes a credential. The digest of any other is
@@ -137,10 +137,10 @@ pub fn fresh(mint: &dyn Mint) -> Result<(Fresh, Secret), NoRandomness> {
 ///
 /// # Errors
 /// The system has no randomness to give.
-pub fn fresh_for(mint: &dyn Mint, command: &Command) -> Result<(Fresh, Option<Secret>), NoRandomness> {
+pub fn fresh_for(mint: &dyn Mint, command: &Command) -> Result<(GeneratedIds, Option<Secret>), NoRandomness> {
     if command.makes_credential() {
         return fresh(mint).map(|(fresh, secret)| (fresh, Some(secret)));
     }
     let (entity, environment, token) = (mint.uuid(), mint.uuid(), mint.uuid());
-    Ok((Fresh { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
+    Ok((GeneratedIds { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
 }

@@ -59,7 +59,7 @@ use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
-use crate::log::{CredentialHolder, EventLog, LogError, PresentedId};
+use crate::log::{CredentialHolder, CredentialId, EventLog, LogError};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
@@ -351,7 +351,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub fn last_used_of(&self, id: PresentedId) -> Result<Option<Instant>, LogError> {
+    pub fn last_used_of(&self, id: CredentialId) -> Result<Option<Instant>, LogError> {
         let saved = self.log.last_used(&[id])?.pop().flatten();
         Ok(self.directory.last_used(id).max(saved))
     }
@@ -360,7 +360,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn last_used(&self, ids: Vec<PresentedId>) -> Result<Vec<Option<Instant>>, LogError> {
+    pub async fn last_used(&self, ids: Vec<CredentialId>) -> Result<Vec<Option<Instant>>, LogError> {
         let asked = ids.clone();
         let saved = self.reading(move |log| log.last_used(&asked)).await?;
         Ok(ids.into_iter().zip(saved).map(|(id, saved)| self.directory.last_used(id).max(saved)).collect())
@@ -395,7 +395,7 @@ impl Service {
     ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
         self.clock.check_possible()?;
         let Some(entry) = self.prove(presented).await? else { return Ok(None) };
-        let PresentedId::ProxyToken(id) = entry.row.id else { return Ok(None) };
+        let CredentialId::ProxyToken(id) = entry.row.id else { return Ok(None) };
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let view = View::now(root, now);
         if view.proxy_token(id).is_none() {
@@ -438,13 +438,13 @@ fn keep_house_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &t
 /// Who a proved credential makes its presenter now, if it is still good, and from when on it is not.
 fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<(Caller, Option<Instant>)> {
     match (entry.row.id, &entry.row.holder) {
-        (PresentedId::Token(token), CredentialHolder::Principal(principal)) => {
+        (CredentialId::Token(token), CredentialHolder::Principal(principal)) => {
             let view = View::now(root, now);
             view.principal(principal)?;
             let end = view.token(token)?.expires_at;
             Some((Caller::Principal { principal: principal.clone(), token }, end))
         }
-        (PresentedId::AccessKey(key), CredentialHolder::AccessKey(role)) => {
+        (CredentialId::AccessKey(key), CredentialHolder::AccessKey(role)) => {
             // A deleted workspace's log stays readable to the auditor keys that were live when it ended.
             let view = if *role == AccessKeyRole::Auditor { before_its_end(root, now)? } else { View::now(root, now) };
             view.access_key(key).map(|live| (Caller::AccessKey { key, role: *role }, live.expires_at))

@@ -92,10 +92,10 @@ impl Holders {
     /// Gives the place in which a caller's request of so many commands waits. All credentials of a principal are one holder's.
     pub(super) fn place(&self, workspace: WorkspaceId, caller: &Caller, commands: usize) -> Place {
         let holder = match caller {
-            Caller::Operator | Caller::Vouched(_) => Holder::Operator,
+            Caller::Operator | Caller::ImportedActor(_) => Holder::Operator,
             Caller::Principal { principal, .. } => self.hash(workspace, principal),
             Caller::AccessKey { key, .. } => self.hash(workspace, key),
-            Caller::Supposed(user) => self.hash(workspace, user),
+            Caller::SimulatedUser(user) => self.hash(workspace, user),
         };
         Place { workspace, holder, commands }
     }

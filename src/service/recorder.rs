@@ -3,10 +3,10 @@
 
 use super::mint::Mint;
 use super::submission::{BYTES_FOR_A_BYTE, BYTES_FOR_ANY};
-use crate::domain::rules::decide::Recorder;
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EventId;
 use crate::domain::model::rejection::Rejection;
+use crate::domain::rules::decide::EventSink;
 use crate::log::EVENT_BYTES_MAX;
 use crate::log::codec::{self, EncodeError};
 
@@ -31,7 +31,7 @@ impl Allowance {
     }
 
     fn take(&mut self, event: &Event, bytes: usize) -> Result<(), Rejection> {
-        if event.data.is_end() && !self.counts_ends {
+        if event.data.only_ends() && !self.counts_ends {
             return Ok(());
         }
         let bytes = bytes.saturating_add(directory_bytes(&event.data));
@@ -41,13 +41,8 @@ impl Allowance {
     }
 }
 
-const fn directory_bytes(data: &EventData) -> usize {
-    match data {
-        EventData::TokenIssued(..) | EventData::ProxyTokenCreated(..) | EventData::AccessKeyIssued(..) => {
-            CREDENTIAL_BYTES
-        }
-        _ => 0,
-    }
+fn directory_bytes(data: &EventData) -> usize {
+    if data.fact().is_new_credential() { CREDENTIAL_BYTES } else { 0 }
 }
 
 /// Events as they will be stored.
@@ -70,12 +65,12 @@ impl<'a> StoredForms<'a> {
     }
 }
 
-impl Recorder for StoredForms<'_> {
+impl EventSink for StoredForms<'_> {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.mint.uuid())
     }
 
-    fn take_down(&mut self, event: &Event) -> Result<(), Rejection> {
+    fn accept(&mut self, event: &Event) -> Result<(), Rejection> {
         let bytes = codec::encode(event).map_err(|error| match error {
             EncodeError::TooLarge(_) => Rejection::TooLarge { what: "bytes an event", max: EVENT_BYTES_MAX },
             error => Rejection::Invalid { field: "time", why: error.to_string() },

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::domain::model::command::Command;
-use crate::domain::rules::decide::{Decided, Refused};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::name::Reason;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::Revision;
+use crate::domain::rules::decide::{Decided, Refused};
 use crate::domain::state::view::View;
 use crate::log::LogError;
 use crate::proof::frontier::TreeHead;

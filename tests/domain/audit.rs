@@ -16,12 +16,12 @@ use tenure::audit::pairs::Pairs;
 use tenure::audit::roster::{AccessRow, Roster};
 use tenure::audit::tenure::{TenureRow, Tenures};
 use tenure::audit::what_if::{Widened, foresee};
-use tenure::domain::rules::authorize::accepts;
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind};
 use tenure::domain::model::time::{Instant, Span};
+use tenure::domain::rules::authorize::accepts;
 use tenure::domain::state::view::{At, View};
 
 use crate::support::commands::{create_service_user, create_workspace, delete_service_user};
@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn where_nothing_is_there_at_first(
-        history in histories(Mix { settled: false, workspace: 4, ..EVERYTHING }, 30..60),
+        history in histories(Mix { prepared: false, workspace: 4, ..EVERYTHING }, 30..60),
         moments in moments(4),
     ) {
         follow(&history, &moments);

@@ -1,16 +1,17 @@
-//! The golden matrix: every kind of actor, every action of the catalogue, every state of the resource, with its rule.
+//! The golden matrix: every kind of actor, every action of the catalogue, every state of the resource, with the
+//! deciding rule.
 //!
-//! It is compared with `tests/golden/matrix.txt` to the letter. A change of the rules that is meant is written there by
-//! running the test with `TENURE_BLESS=1`, and read before it is committed.
+//! It must equal `tests/golden/matrix.txt` exactly. After an intended change, run the test with `TENURE_BLESS=1` and
+//! review the difference.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use tenure::domain::rules::authorize::{AnyRole, Decision, Question, Resource, Subject, judge};
 use tenure::domain::model::resource_catalogue::{RESOURCE_TYPES, Requirement, WORKSPACE_ACTIONS};
 use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess, Viewer};
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use tenure::domain::rules::authorize::{AnyRole, Decision, Question, Resource, Subject, authorize};
 use tenure::domain::state::view::{At, View};
 
 use crate::support::commands::{
@@ -29,7 +30,7 @@ what it is called before `prod` came into its state. Then come resources of a ty
 and asked for with and without an environment; last, who may do what on the workspace.
 ";
 
-/// A workspace in which there is one of every kind of actor, with `prod` restricted; and what each is called.
+/// A workspace with every kind of actor and a restricted `prod`, and their names.
 struct Cast {
     world: World,
     actors: Vec<(&'static str, Subject)>,
@@ -120,7 +121,7 @@ fn the_matrix_of_actors_actions_and_states_is_the_golden_one() {
 }
 
 #[test]
-fn the_matrix_says_of_every_action_whether_it_is_allowed() {
+fn the_matrix_covers_every_action() {
     let actions: usize = RESOURCE_TYPES.iter().map(|(_, actions)| actions.len()).sum();
     let Cast { world, actors } = cast();
     let resources = RESOURCES.len() * GPU.len();
@@ -153,7 +154,7 @@ fn matrix() -> String {
     text
 }
 
-/// A line for each resource type and answer: the actions that are answered so.
+/// Returns a line for each resource type and answer, with the actions.
 fn in_prod(view: &View, subject: &Subject) -> String {
     let of_type = |(resource_type, actions): &(&str, &'static [(&str, Requirement)])| {
         let answers = actions.iter().map(|(action, _)| {
@@ -169,7 +170,7 @@ fn in_prod(view: &View, subject: &Subject) -> String {
 /// The actions of the workspace's own type.
 const GPU: [&str; 2] = ["read", "reserve"];
 
-/// Resources of that type, and the environment that a question names beside them.
+/// Resources of that type, with the environment that a question names.
 const RESOURCES: [(&str, Option<&str>); 6] = [
     ("not-placed", None),
     ("not-placed", Some("prod")),
@@ -179,7 +180,7 @@ const RESOURCES: [(&str, Option<&str>); 6] = [
     ("in-dev", Some("prod")),
 ];
 
-/// A line for each resource and answer: the actions that are answered so.
+/// Returns a line for each resource and answer, with the actions.
 fn on_resources(view: &View, subject: &Subject) -> String {
     let of = |(id, environment): &(&str, Option<&str>)| {
         let answers = GPU.iter().map(|action| {
@@ -202,7 +203,7 @@ fn on_workspace(view: &View, subject: &Subject) -> String {
 }
 
 fn ask(view: &View, subject: &Subject, action: &str, resource: Resource) -> Decision {
-    judge(view, &Question { subject: subject.clone(), action: action.to_owned(), resource })
+    authorize(view, &Question { subject: subject.clone(), action: action.to_owned(), resource })
 }
 
 fn by_answer<'a>(resource_type: &str, answers: impl Iterator<Item = (&'a str, Decision)>) -> String {

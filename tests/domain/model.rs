@@ -1,8 +1,8 @@
-//! The rules against a deliberately naive model of them, on random histories: every command, and every decision at random
+//! Compares the rules with a deliberately naive model, on random histories: every command, and every decision at random
 //! revisions and instants.
 //!
-//! The histories are the same on every run, so that a failure can be looked into; `PROPTEST_RNG_SEED` draws others, and
-//! `PROPTEST_CASES` more of them.
+//! The histories are the same on every run, so that a failure can be investigated. `PROPTEST_RNG_SEED` draws others,
+//! and `PROPTEST_CASES` sets their number.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,16 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
-use tenure::domain::rules::authorize::{AnyRole, Decision, Question, Rule, Subject, access, judge, judge_concealed};
 use tenure::domain::model::command::Command;
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::principal::{Actor, Caller};
 use tenure::domain::model::role::{EnvironmentRole, WorkspaceKind};
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::Revision;
+use tenure::domain::rules::authorize::{
+    AnyRole, Decision, Question, Rule, Subject, access, authorize, authorize_visible,
+};
+use tenure::domain::rules::visibility::Visibility;
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::{At, PlacementView, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
@@ -89,8 +92,8 @@ proptest! {
     #[test]
     fn a_workspace_that_begins_with_nothing_follows_the_model(
         history in prop_oneof![
-            3 => histories(Mix { settled: false, workspace: 4, ..EVERYTHING }, 40..90),
-            1 => histories(Mix { settled: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING }, 30..60),
+            3 => histories(Mix { prepared: false, workspace: 4, ..EVERYTHING }, 40..90),
+            1 => histories(Mix { prepared: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING }, 30..60),
         ],
         moments in moments(6),
     ) {
@@ -98,7 +101,7 @@ proptest! {
     }
 }
 
-/// What was met: event types, refusal codes and rules, each with how often.
+/// The counts of event types, refusal codes and rules that a run met.
 type Met = BTreeMap<&'static str, u32>;
 
 fn count(met: &mut Met, what: &'static str) {
@@ -109,7 +112,7 @@ fn count(met: &mut Met, what: &'static str) {
 fn the_histories_meet_every_event_refusal_and_rule() {
     let mut runner = TestRunner::new(config(5));
     let mut met = Met::new();
-    let personal = Mix { settled: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING };
+    let personal = Mix { prepared: false, kind: WorkspaceKind::Personal, workspace: 4, ..EVERYTHING };
     let strategy = (prop_oneof![8 => histories(EVERYTHING, 40..90), 1 => histories(personal, 30..60)], moments(6));
     for _ in 0..100 {
         let (history, moments) = strategy.new_tree(&mut runner).unwrap().current();
@@ -123,7 +126,7 @@ fn the_histories_meet_every_event_refusal_and_rule() {
     assert_eq!(missed, Vec::<&str>::new(), "of {met:#?}");
 }
 
-/// Every refusal that a history can come to; it cannot come to `too_large`.
+/// Every refusal code that a history can meet. None meets `too_large`.
 const CODES: [&str; 14] = [
     "unauthenticated",
     "forbidden",
@@ -141,14 +144,14 @@ const CODES: [&str; 14] = [
     "invalid",
 ];
 
-/// Lives through a history, command by command, and then looks back at moments of it.
+/// Runs a history, command by command, and then compares moments of its past.
 fn follow(history: &History, moments: &[Moment]) -> Met {
     let mut writer = Writer::with(ids_of_its_own());
     let mut met = Met::new();
     submit(&mut writer, &Caller::Operator, &[history.start()], &mut met);
     for (count, step) in history.steps.iter().enumerate() {
         if count % 7 == 0 {
-            Arc::make_mut(&mut writer.workspace).settle();
+            Arc::make_mut(&mut writer.workspace).compact();
         }
         writer.clock = after(writer.clock, step.clock);
         let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
@@ -171,7 +174,7 @@ fn follow(history: &History, moments: &[Moment]) -> Met {
     met
 }
 
-/// The facts hold every event exactly as it was taken in, packed or not, and know when it happened and where its command ends.
+/// Checks that the facts hold every event exactly, packed or not, with its time and the end of its command.
 fn compare_history(writer: &Writer) {
     let (workspace, events) = (&writer.workspace, &writer.events);
     let bytes = |event: &Event| codec::encode(event).unwrap();
@@ -190,7 +193,7 @@ fn compare_history(writer: &Writer) {
     }
 }
 
-/// The store that every history of this run is written to, each under ids of its own.
+/// Returns the store of all histories of this run. Each history has ids of its own.
 fn store() -> &'static SqliteLog {
     static STORE: OnceLock<(TempDir, SqliteLog)> = OnceLock::new();
     let (_, log) = STORE.get_or_init(|| {
@@ -206,9 +209,9 @@ fn ids_of_its_own() -> Counter {
     Counter::starting_at(u128::from(HISTORIES.fetch_add(1, Ordering::Relaxed)) << 64)
 }
 
-/// Writes the log to the store, opens that anew as after a restart, and goes on with the facts that the bytes give.
+/// Writes the log to the store, opens the store anew as after a restart, and continues with the loaded facts.
 ///
-/// Some of them come from a snapshot, taken anywhere.
+/// Some of the events come from a snapshot at a random revision.
 fn restart(writer: &mut Writer, drawn: u16) {
     let workspace = writer.workspace.id();
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
@@ -230,7 +233,7 @@ fn restart(writer: &mut Writer, drawn: u16) {
 }
 
 fn state(workspace: Workspace) -> String {
-    State::of(&View::at_head(Arc::new(workspace))).to_json().unwrap()
+    PermissionState::of(&View::at_head(Arc::new(workspace))).to_json().unwrap()
 }
 
 fn head(writer: &Writer) -> Facts {
@@ -238,7 +241,7 @@ fn head(writer: &Writer) -> Facts {
     facts::at_head(writer.workspace.id(), &writer.events, writer.clock.max(last))
 }
 
-/// Submits a request, and holds what it comes to against what the model says.
+/// Submits a request and compares the result with that of the model.
 fn submit(writer: &mut Writer, caller: &Caller, commands: &[Command], met: &mut Met) {
     let before = writer.events.len();
     let predicted = predict(writer.workspace.id(), &writer.events, writer.clock, caller, commands);
@@ -269,7 +272,7 @@ fn data(events: &[Arc<Event>]) -> impl Iterator<Item = &EventData> {
     events.iter().map(|event| &event.data)
 }
 
-/// Revisions have no gaps, and each command is later than the one before it.
+/// Checks that revisions have no gaps, and that each command is later than the one before it.
 fn check_envelopes<'a>(appended: &'a [Arc<Event>], mut before: Option<&'a Arc<Event>>, caller: &Caller) {
     for event in appended {
         let revision = before.map_or(Revision::ZERO, |before| before.revision);
@@ -286,7 +289,7 @@ fn check_envelopes<'a>(appended: &'a [Arc<Event>], mut before: Option<&'a Arc<Ev
     }
 }
 
-/// Asks every question at a moment of the past, in one of the ways in which a moment can be named.
+/// Asks every question at a moment of the past. The moment is named in one of the possible ways.
 fn look_back(writer: &Writer, (first, second): Moment, met: &mut Met) {
     let revisions = writer.workspace.head().0;
     let revision = u64::from(first) % (revisions + 2);
@@ -320,21 +323,21 @@ fn compare_answers(writer: &Writer, at: At, facts: &Facts, met: &mut Met) {
     compare_facts(&view, facts);
     compare_rosters(&view, facts);
     for question in questions(writer.workspace.id(), &writer.events) {
-        let decision = judge(&view, &question);
+        let decision = authorize(&view, &question);
         assert_eq!(answer(&decision), decisions::decide(facts, &question), "at {at:?}: {question:?}");
         assert!(decision.evidence.iter().all(|revision| view.event(*revision).is_some()), "{question:?}");
         assert!(!decision.allowed || !decision.evidence.is_empty(), "{question:?} is allowed for no reason");
-        compare_concealed(&view, &writer.now(), &question, &decision);
+        compare_visible(&view, &writer.now(), &question, &decision);
         count(met, decision.rule.as_str());
     }
 }
 
-/// Whoever asks about themself is allowed nothing more, and, where they have access now, is told the same.
-fn compare_concealed(view: &View, now: &View, question: &Question, decision: &Decision) {
+/// Checks that a principal who asks about itself is allowed no more and, where it has access now, gets the same decision.
+fn compare_visible(view: &View, now: &View, question: &Question, decision: &Decision) {
     let Subject::Principal(named) = &question.subject else { return };
-    let Ok(asker) = view.find_principal(named) else { return };
-    let told = judge_concealed(view, now, question, &asker);
-    assert!(decision.allowed || !told.allowed, "{question:?} is allowed to whoever asks: {told:?}");
+    let Ok(principal) = view.find_principal(named) else { return };
+    let told = authorize_visible(view, question, &Visibility::Own { principal, now: now.clone() });
+    assert!(decision.allowed || !told.allowed, "{question:?} is allowed to the subject itself: {told:?}");
     let is_now = (view.revision(), view.instant()) == (now.revision(), now.instant());
     assert!(!is_now || !decision.allowed || told == *decision, "{question:?} is not answered: {told:?}");
 }
@@ -353,7 +356,7 @@ fn compare_rosters(view: &View, facts: &Facts) {
     assert_eq!(found, expected, "who has access at revision {}, {:?}", view.revision(), view.instant());
 }
 
-/// What there is, in whatever order.
+/// Compares all entities, in any order.
 fn compare_facts(view: &View, facts: &Facts) {
     assert_eq!(view.exists(), facts.workspace.is_some());
     if view.exists() {
@@ -379,7 +382,7 @@ fn compare_facts(view: &View, facts: &Facts) {
     assert_eq!(in_order(keys), in_order(facts.access_keys.iter().map(|key| (key.id, key.expires_at))));
 }
 
-/// Types, and where resources live, by environment and by type too.
+/// Compares resource types, and placements by environment and by type.
 fn compare_resources(view: &View, facts: &Facts) {
     let types = view.resource_types().map(|found| (found.name.to_string(), found.actions.value.clone()));
     assert_eq!(in_order(types), in_order(facts.resource_types.iter().cloned()));
@@ -392,7 +395,7 @@ fn compare_resources(view: &View, facts: &Facts) {
     assert_eq!(in_order(by_type), placed);
 }
 
-/// Grants by environment, and the environments by principal.
+/// Compares grants by environment, and environments by principal.
 fn compare_grants(view: &View, facts: &Facts) {
     let mut found = Vec::new();
     for environment in view.environments() {

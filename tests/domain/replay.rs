@@ -1,8 +1,9 @@
-//! Replay: the stored form of events is what it always was, and every recorded history still comes to the same state.
+//! Replay: the stored form of events is unchanged, and every recorded history still rebuilds the same state.
 //!
-//! The files in `events/` and `snapshots/` are the truth. `TENURE_BLESS=1 cargo test --test domain replay::` writes what the code of
-//! today makes of the catalogue and of the recorded histories, and records a history that has no file yet from its script; a
-//! history that has a file is never written again. Look at the difference before you commit it: logs like these are out there.
+//! The files in `events/` and `snapshots/` are the truth. `TENURE_BLESS=1 cargo test --test domain replay::` writes the
+//! files of the catalogue and the snapshots anew. It also records each history without a file from its script. A
+//! history with a file is never written again, because such logs exist in production. Review the difference before you
+//! commit it.
 
 mod answers;
 mod catalogue;

@@ -14,8 +14,8 @@ use tenure::domain::model::command::Command;
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::{Revision, Span};
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn where_people_come_and_go(
-        history in histories(Mix { settled: false, members: 16, grants: 8, workspace: 4, ..EVERYTHING }, 30..60),
+        history in histories(Mix { prepared: false, members: 16, grants: 8, workspace: 4, ..EVERYTHING }, 30..60),
         moments in moments(60),
     ) {
         follow(&history, &moments);
@@ -123,7 +123,7 @@ fn views(writer: &Writer, drawn: u16) -> Vec<View> {
     let at = [At::Instant(instant), At::Revision(revision), At::Both(revision, now)];
     let views = at.into_iter().filter_map(|at| View::new(Arc::clone(root), at, now).ok());
     let mut restored =
-        Workspace::restore(&State::of(&View::new(Arc::clone(root), At::Revision(revision), now).unwrap()));
+        Workspace::restore(&PermissionState::of(&View::new(Arc::clone(root), At::Revision(revision), now).unwrap()));
     for event in root.events(restored.head(), root.head()) {
         restored.evolve(&event);
     }

@@ -1,4 +1,4 @@
-//! Given, when, then: for each command what it appends, each way in which it is refused, and when nothing happens.
+//! Given, when, then: for each command its events, each of its refusals, and when it changes nothing.
 
 mod access_keys;
 mod authority;

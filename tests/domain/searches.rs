@@ -10,11 +10,12 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tenure::audit::Question as _;
-use tenure::audit::search::{Asker, Found, Search, Sought};
-use tenure::domain::rules::authorize::{Question, Resource, Subject};
+use tenure::audit::search::{Found, Search, Sought};
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::time::Instant;
+use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize_visible};
+use tenure::domain::rules::visibility::Visibility;
 use tenure::domain::state::view::{At, View};
 
 use crate::support::model::decisions::decide;
@@ -109,7 +110,7 @@ fn follow(history: &History, moments: &[Moment]) {
 /// A view of now that is settled is of the same facts, also where something has expired that no event says so of yet.
 fn check_settled(writer: &Writer, clock: Instant) {
     let now = View::now(Arc::clone(&writer.workspace), clock);
-    let settled = now.clone().settled();
+    let settled = now.clone().canonical();
     let again = At::Both(settled.revision(), settled.instant());
     assert_eq!(View::new(Arc::clone(&writer.workspace), again, clock).unwrap().instant(), settled.instant());
     let state = |view: &View| {
@@ -204,16 +205,16 @@ impl Asked<'_> {
             let names = [self.universe.subjects(subject_type), &names(subject_type)].concat();
             let Some(named) = pick(&names, subject) else { continue };
             let subject = Subject::new(subject_type, named);
-            self.check_resources(&Asker::Everything, &subject, action, resource_type, place.as_deref());
-            self.check_actions(&Asker::Everything, &subject, &resource);
+            self.check_resources(&Visibility::Everything, &subject, action, resource_type, place.as_deref());
+            self.check_actions(&Visibility::Everything, &subject, &resource);
         }
         for principal in self.view.principals() {
-            let asker = Asker::Oneself { principal: principal.clone(), now: self.now.clone() };
+            let visibility = Visibility::Own { principal: principal.clone(), now: self.now.clone() };
             let (subject_type, own) = parts(&principal);
             let subject = Subject::new(subject_type, &own);
-            self.check_oneself(&asker, subject_type, &own, action, &resource);
-            self.check_resources(&asker, &subject, action, resource_type, place.as_deref());
-            self.check_actions(&asker, &subject, &resource);
+            self.check_oneself(&visibility, subject_type, &own, action, &resource);
+            self.check_resources(&visibility, &subject, action, resource_type, place.as_deref());
+            self.check_actions(&visibility, &subject, &resource);
         }
     }
 
@@ -225,17 +226,17 @@ impl Asked<'_> {
     }
 
     /// What the search finds is, of all that there ever was, what is permitted: by the model, or as the asker is told.
-    fn hold(&self, asker: &Asker, sought: &Sought, all: &[String], question: impl Fn(&str) -> Question) {
-        let search = Search::new(self.view.clone(), asker.clone(), sought.clone());
+    fn hold(&self, visibility: &Visibility, sought: &Sought, all: &[String], question: impl Fn(&str) -> Question) {
+        let search = Search::new(self.view.clone(), visibility.clone(), sought.clone());
         let found: Vec<String> =
             (0..search.candidates()).flat_map(|candidate| search.rows(candidate)).map(text).collect();
         let permitted = |candidate: &&String| {
             let question = question(candidate);
-            let told = asker.judge(&self.view, &question).allowed;
+            let told = authorize_visible(&self.view, &question, visibility).allowed;
             let modelled = decide(&self.facts, &question).allowed;
-            match asker {
-                Asker::Everything => assert_eq!(told, modelled, "{question:?}"),
-                Asker::Oneself { .. } => assert!(modelled || !told, "{question:?}"),
+            match visibility {
+                Visibility::Everything => assert_eq!(told, modelled, "{question:?}"),
+                Visibility::Own { .. } => assert!(modelled || !told, "{question:?}"),
             }
             told
         };
@@ -248,24 +249,24 @@ impl Asked<'_> {
             self.view.instant()
         );
         assert_eq!(found.len(), expected.len(), "{sought:?}: something is found twice");
-        if let Asker::Oneself { .. } = asker {
+        if let Visibility::Own { .. } = visibility {
             assert_eq!(search.candidates(), found.len(), "the length says what is hidden: {sought:?}");
         }
     }
 
     fn check_subjects(&self, subject_type: &str, action: &str, resource: &Resource) {
-        self.subjects(&Asker::Everything, subject_type, self.universe.subjects(subject_type), action, resource);
+        self.subjects(&Visibility::Everything, subject_type, self.universe.subjects(subject_type), action, resource);
     }
 
     /// A principal finds itself where it may, and nobody else.
-    fn check_oneself(&self, asker: &Asker, own_type: &str, own: &str, action: &str, resource: &Resource) {
+    fn check_oneself(&self, visibility: &Visibility, own_type: &str, own: &str, action: &str, resource: &Resource) {
         for subject_type in SUBJECT_TYPES {
             let all = if subject_type == own_type { vec![own.to_owned()] } else { Vec::new() };
-            self.subjects(asker, subject_type, &all, action, resource);
+            self.subjects(visibility, subject_type, &all, action, resource);
         }
     }
 
-    fn subjects(&self, asker: &Asker, subject_type: &str, all: &[String], action: &str, resource: &Resource) {
+    fn subjects(&self, visibility: &Visibility, subject_type: &str, all: &[String], action: &str, resource: &Resource) {
         let (action, resource) = (action.to_owned(), resource.clone());
         let question = |candidate: &str| Question {
             subject: Subject::new(subject_type, candidate),
@@ -274,12 +275,12 @@ impl Asked<'_> {
         };
         let (action, resource) = (action.clone(), resource.clone());
         let sought = Sought::Subjects { subject_type: subject_type.to_owned(), action, resource };
-        self.hold(asker, &sought, all, question);
+        self.hold(visibility, &sought, all, question);
     }
 
     fn check_resources(
         &self,
-        asker: &Asker,
+        visibility: &Visibility,
         subject: &Subject,
         action: &str,
         resource_type: &str,
@@ -292,17 +293,17 @@ impl Asked<'_> {
             resource_type: resource_type.to_owned(),
             environment: place.map(str::to_owned),
         };
-        self.hold(asker, &sought, &all, |candidate| Question {
+        self.hold(visibility, &sought, &all, |candidate| Question {
             subject: subject.clone(),
             action: action.to_owned(),
             resource: Resource::new(resource_type, candidate, place),
         });
     }
 
-    fn check_actions(&self, asker: &Asker, subject: &Subject, resource: &Resource) {
+    fn check_actions(&self, visibility: &Visibility, subject: &Subject, resource: &Resource) {
         let all: Vec<String> = ACTIONS.iter().map(ToString::to_string).collect();
         let sought = Sought::Actions { subject: subject.clone(), resource: resource.clone() };
-        self.hold(asker, &sought, &all, |candidate| Question {
+        self.hold(visibility, &sought, &all, |candidate| Question {
             subject: subject.clone(),
             action: candidate.to_owned(),
             resource: resource.clone(),

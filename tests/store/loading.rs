@@ -73,7 +73,7 @@ impl Stage {
 
 fn state(workspace: &Arc<Workspace>) -> String {
     let view = View::at_head(Arc::clone(workspace));
-    tenure::domain::state::permission_state::State::of(&view).to_json().unwrap()
+    tenure::domain::state::permission_state::PermissionState::of(&view).to_json().unwrap()
 }
 
 fn facts(events: &[Arc<Event>]) -> Workspace {

@@ -26,7 +26,7 @@ use crate::support::verify::verify_store;
 use crate::support::{START, after};
 
 const EVERYTHING: Mix = Mix {
-    settled: true,
+    prepared: true,
     kind: WorkspaceKind::Shared,
     workspace: 2,
     members: 5,

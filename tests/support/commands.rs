@@ -92,7 +92,7 @@ pub fn grant_until(principal: &str, role: EnvironmentRole, expires_at: impl Into
 
 /// Returns the expiry of a grant; without an end, the command states none.
 fn expiry(end: Option<Instant>) -> GrantExpiry {
-    end.map_or(GrantExpiry::Unsaid, GrantExpiry::At)
+    end.map_or(GrantExpiry::Unspecified, GrantExpiry::At)
 }
 
 pub fn rename(environment: &str, name: &str) -> Command {

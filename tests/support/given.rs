@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, judge, judge_concealed};
 use tenure::domain::model::command::Command;
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId};
 use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::Instant;
+use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, authorize, authorize_visible};
+use tenure::domain::rules::visibility::Visibility;
 use tenure::domain::state::view::{At, View};
 
 use super::commands::{
@@ -179,7 +180,7 @@ impl World {
 
     /// Like [`Self::asks`], at a point in time.
     pub fn asks_at(&self, at: At, subject: &str, action: &str, resource_type: &str, environment: &str) -> Decision {
-        judge(&self.view(at), &question(subject, action, resource_type, environment))
+        authorize(&self.view(at), &question(subject, action, resource_type, environment))
     }
 
     /// Decides as a member sees it who asks about themselves.
@@ -190,7 +191,8 @@ impl World {
 
     /// Decides as a member sees it who asks now about themselves at a point in time.
     pub fn decision_for_self_at(&self, at: At, user: &str, asked: &Question) -> Decision {
-        judge_concealed(&self.view(at), &self.view(At::Now), asked, &Principal::User(user.parse().unwrap()))
+        let principal = Principal::User(user.parse().unwrap());
+        authorize_visible(&self.view(at), asked, &Visibility::Own { principal, now: self.view(At::Now) })
     }
 }
 

@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use tenure::domain::model::command::Command;
 use tenure::domain::model::credential::SecretDigest;
-use tenure::domain::rules::decide::{Recorder, Refused, Stamp, decide_all, expire};
 use tenure::domain::model::event::Event;
-use tenure::domain::model::id::{CommandId, EventId, Fresh, WorkspaceId};
+use tenure::domain::model::id::{CommandId, EventId, GeneratedIds, WorkspaceId};
 use tenure::domain::model::principal::{Actor, Caller};
 use tenure::domain::model::time::Instant;
+use tenure::domain::rules::decide::{EventMetadata, EventSink, Refused, decide_all, expire};
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use uuid::Uuid;
@@ -51,15 +51,15 @@ impl Counter {
     }
 
     /// Returns the ids that one command may need.
-    pub fn fresh(&mut self) -> Fresh {
+    pub fn generated(&mut self) -> GeneratedIds {
         let [entity, environment, token, digest] = std::array::from_fn(|_| self.uuid());
         let mut bytes = [0; 32];
         bytes[16..].copy_from_slice(digest.as_bytes());
-        Fresh { entity, environment, token, digest: SecretDigest(bytes) }
+        GeneratedIds { entity, environment, token, digest: SecretDigest(bytes) }
     }
 }
 
-impl Recorder for Counter {
+impl EventSink for Counter {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -109,17 +109,17 @@ impl Writer {
         let mut time = self.clock.max(self.workspace.head_time().next());
         let mut expired = Vec::new();
         while self.workspace.next_expiry().is_some_and(|end| end <= time) {
-            let stamp = self.stamp(time, Actor::System, None);
+            let metadata = self.metadata(time, Actor::System, None);
             let events =
-                expire(&mut self.workspace, &stamp, &mut self.ids).expect("nothing is refused to be taken down");
+                expire(&mut self.workspace, &metadata, &mut self.ids).expect("nothing is refused to be taken down");
             self.events.extend(events.iter().cloned());
             expired.push(events);
             assert!(self.workspace.next_expiry().is_none_or(|end| end > time), "what is due is noted once");
             time = time.next();
         }
-        let stamp = self.stamp(time, caller.actor(), Some(caller));
-        let commands: Vec<_> = commands.iter().map(|command| (command.clone(), self.ids.fresh())).collect();
-        let outcome = decide_all(&mut self.workspace, caller, &commands, &stamp, &mut self.ids).map(|decided| {
+        let metadata = self.metadata(time, caller.actor(), Some(caller));
+        let commands: Vec<_> = commands.iter().map(|command| (command.clone(), self.ids.generated())).collect();
+        let outcome = decide_all(&mut self.workspace, caller, &commands, &metadata, &mut self.ids).map(|decided| {
             self.events.extend(decided.events.iter().cloned());
             let starts = std::iter::once(0).chain(decided.ends.iter().copied());
             starts.zip(&decided.ends).map(|(start, end)| decided.events[start..*end].to_vec()).collect()
@@ -127,8 +127,15 @@ impl Writer {
         Submitted { expired, outcome }
     }
 
-    fn stamp(&mut self, time: Instant, actor: Actor, caller: Option<&Caller>) -> Stamp {
+    fn metadata(&mut self, time: Instant, actor: Actor, caller: Option<&Caller>) -> EventMetadata {
         let command = CommandId::from_uuid(self.ids.uuid());
-        Stamp { command, time, recorded: None, actor, credential: caller.and_then(Caller::credential), reason: None }
+        EventMetadata {
+            command,
+            time,
+            recorded: None,
+            actor,
+            credential: caller.and_then(Caller::credential),
+            reason: None,
+        }
     }
 }

@@ -9,11 +9,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tenure::domain::model::command::Command;
 use tenure::domain::model::credential::SecretDigest;
-use tenure::domain::rules::decide::{self, Stamp, decide_all, expire};
 use tenure::domain::model::event::Event;
-use tenure::domain::model::id::{CommandId, EventId, Fresh, WorkspaceId};
+use tenure::domain::model::id::{CommandId, EventId, GeneratedIds, WorkspaceId};
 use tenure::domain::model::principal::{Actor, Caller, Principal};
 use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::rules::decide::{self, EventMetadata, decide_all, expire};
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::encode;
@@ -41,13 +41,13 @@ impl Ids {
         Builder::from_unix_timestamp_millis(millis, bytes.first_chunk().unwrap()).into_uuid()
     }
 
-    fn fresh(&mut self) -> Fresh {
+    fn generated(&mut self) -> GeneratedIds {
         let [entity, environment, token] = std::array::from_fn(|_| self.uuid());
-        Fresh { entity, environment, token, digest: SecretDigest(self.bytes()) }
+        GeneratedIds { entity, environment, token, digest: SecretDigest(self.bytes()) }
     }
 }
 
-impl decide::Recorder for Ids {
+impl decide::EventSink for Ids {
     fn next_event_id(&mut self) -> EventId {
         EventId::from_uuid(self.uuid())
     }
@@ -143,9 +143,9 @@ impl Recorder {
         self.pass(Instant::from_micros(instant(at).micros() + seconds));
         let caller = self.caller(by);
         self.clock = self.clock.max(self.workspace.head_time().next());
-        let stamp = self.stamp(caller.actor(), &caller, reason);
-        let commands: Vec<_> = commands.into_iter().map(|command| (command, self.ids.fresh())).collect();
-        let decided = decide_all(&mut self.workspace, &caller, &commands, &stamp, &mut self.ids)
+        let metadata = self.metadata(caller.actor(), &caller, reason);
+        let commands: Vec<_> = commands.into_iter().map(|command| (command, self.ids.generated())).collect();
+        let decided = decide_all(&mut self.workspace, &caller, &commands, &metadata, &mut self.ids)
             .unwrap_or_else(|refused| panic!("{at} {by} {commands:?}: {refused:?}"));
         assert!(!decided.events.is_empty(), "{at} {by} {commands:?} changed nothing");
         self.append(&decided.events);
@@ -156,8 +156,8 @@ impl Recorder {
             let soon = Instant::from_micros(end.micros() + EXPIRY_LAG_MICROS).min(until);
             let noted = if self.sweeping { soon } else { until };
             self.clock = noted.max(self.workspace.head_time().next());
-            let stamp = self.stamp(Actor::System, &Caller::Vouched(Actor::System), "");
-            let events = expire(&mut self.workspace, &stamp, &mut self.ids).unwrap();
+            let metadata = self.metadata(Actor::System, &Caller::ImportedActor(Actor::System), "");
+            let events = expire(&mut self.workspace, &metadata, &mut self.ids).unwrap();
             self.append(&events);
         }
         self.clock = until;
@@ -168,8 +168,8 @@ impl Recorder {
         let user = || by.parse().unwrap();
         match (by, self.recorded) {
             ("operator", None) => return Caller::Operator,
-            ("operator", Some(_)) => return Caller::Vouched(Actor::Operator),
-            (_, Some(_)) => return Caller::Vouched(Actor::User(user())),
+            ("operator", Some(_)) => return Caller::ImportedActor(Actor::Operator),
+            (_, Some(_)) => return Caller::ImportedActor(Actor::User(user())),
             (_, None) => {}
         }
         let principal = Principal::User(user());
@@ -178,9 +178,9 @@ impl Recorder {
         Caller::Principal { token: token.id, principal }
     }
 
-    fn stamp(&mut self, actor: Actor, caller: &Caller, reason: &str) -> Stamp {
+    fn metadata(&mut self, actor: Actor, caller: &Caller, reason: &str) -> EventMetadata {
         self.ids.clock = self.recorded.unwrap_or(self.clock);
-        Stamp {
+        EventMetadata {
             command: CommandId::from_uuid(self.ids.uuid()),
             time: self.clock,
             recorded: self.recorded,

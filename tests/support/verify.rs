@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::id::WorkspaceId;
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::Revision;
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
@@ -146,9 +146,9 @@ fn replay(events: &[Arc<Event>]) -> Result<(Arc<Workspace>, String), String> {
     }
     let workspace = Arc::new(workspace);
     let view = View::now(Arc::clone(&workspace), workspace.head_time());
-    let json = |state: &State| state.to_json().map_err(|error| error.to_string());
-    let state = json(&State::of(&view))?;
-    let read = State::from_json(&state).map_err(|error| format!("its state cannot be read: {error}"))?;
+    let json = |state: &PermissionState| state.to_json().map_err(|error| error.to_string());
+    let state = json(&PermissionState::of(&view))?;
+    let read = PermissionState::from_json(&state).map_err(|error| format!("its state cannot be read: {error}"))?;
     check(json(&read)? == state, || "its state is not read as it was written".to_owned())?;
     Ok((workspace, state))
 }

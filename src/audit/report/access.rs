@@ -8,12 +8,12 @@ use super::table::{Column, ENVIRONMENT, EVIDENCE, PRINCIPAL, Shown, column};
 use super::{Asked, Found, TooLarge};
 use crate::audit::evidence::{Evidence, evidence, principal_name};
 use crate::audit::roster::{AccessRow, access_row};
-use crate::domain::rules::authorize::Rule;
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::{EnvironmentRole, WorkspaceRole};
 use crate::domain::model::time::Instant;
+use crate::domain::rules::authorize::Rule;
 use crate::domain::state::view::View;
 
 /// What a principal holds in an environment, or that they hold nothing anywhere.

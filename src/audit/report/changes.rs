@@ -9,10 +9,10 @@ use crate::audit::evidence::principal_name;
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::{CommandId, EnvironmentId, EventId};
 use crate::domain::model::name::{EnvironmentName, Reason};
-use crate::domain::model::principal::{Actor, CredentialId, Principal};
+use crate::domain::model::principal::{Actor, ActorCredential, Principal};
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::View;
-use crate::domain::state::workspace::Mode;
+use crate::domain::state::workspace::RestrictionState;
 
 /// A change of access: an event, in the words of an auditor.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -47,7 +47,7 @@ pub struct ChangeRow {
     /// Who made it.
     pub actor: Actor,
     /// What they proved themselves with.
-    pub credential: Option<CredentialId>,
+    pub credential: Option<ActorCredential>,
     /// Why.
     pub reason: Option<Reason>,
     /// The event's id.
@@ -108,16 +108,16 @@ const fn expiry(data: &EventData) -> Option<Instant> {
 }
 
 fn mode(view: &View, environment: EnvironmentId) -> Option<String> {
-    match view.mode(environment) {
-        Mode::Unrestricted => Some("unrestricted".to_owned()),
-        Mode::Restricted(role) => Some(format!("restricted, {role} by default")),
-        Mode::Ended => None,
+    match view.restriction(environment) {
+        RestrictionState::Unrestricted => Some("unrestricted".to_owned()),
+        RestrictionState::Restricted(role) => Some(format!("restricted, {role} by default")),
+        RestrictionState::Ended => None,
     }
 }
 
 /// The grant that was last said to be there, expired or not.
 fn grant(view: &View, environment: EnvironmentId, principal: &Principal) -> Option<String> {
-    let grant = view.grant_trace(&view.environment(environment)?, principal)?.value?;
+    let grant = view.last_grant_change(&view.environment(environment)?, principal)?.value?;
     Some(grant.role.to_string())
 }
 
@@ -155,10 +155,10 @@ fn state(view: &View, data: &EventData) -> Option<String> {
 }
 
 fn row(view: &View, number: usize, event: &Event) -> ChangeRow {
-    let before = view.partway(Revision(event.revision.0.saturating_sub(1)), event.time);
-    let after = view.partway(event.revision, event.time);
+    let before = view.mid_command(Revision(event.revision.0.saturating_sub(1)), event.time);
+    let after = view.mid_command(event.revision, event.time);
     let environments = environments(&event.data);
-    let principal = event.data.principal();
+    let principal = event.data.fact().principal();
     ChangeRow {
         number,
         revision: event.revision,
@@ -184,7 +184,7 @@ fn row(view: &View, number: usize, event: &Event) -> ChangeRow {
 fn is_asked_for(asked: &Asked, event: &Event) -> bool {
     let facts = asked.view.workspace();
     let about = |places: &Vec<EnvironmentId>| places.iter().any(|id| facts.concerns_environment(event, *id));
-    let of = |who: &Vec<Principal>| event.data.principal().is_some_and(|principal| who.contains(&principal));
+    let of = |who: &Vec<Principal>| event.data.fact().principal().is_some_and(|principal| who.contains(&principal));
     asked.environments.as_ref().is_none_or(about) && asked.principals.as_ref().is_none_or(of)
 }
 

@@ -304,8 +304,8 @@ fn is_here(view: &View, actor: &Actor) -> bool {
 /// The event that ended the membership of whoever acted; none for one who never had any.
 fn departure(view: &View, actor: &Actor) -> Option<Revision> {
     match actor {
-        Actor::User(user) => view.member_trace(user).map(|role| role.since),
-        Actor::ServiceUser(id) => view.service_user_trace(*id).map(|alive| alive.since),
+        Actor::User(user) => view.last_member_change(user).map(|role| role.since),
+        Actor::ServiceUser(id) => view.last_service_user_change(*id).map(|alive| alive.since),
         Actor::Operator | Actor::System => None,
     }
 }

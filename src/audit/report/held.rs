@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{Asked, Found, TooLarge};
 use crate::audit::tenure::held_in;
-use crate::domain::rules::authorize::{Rule, access};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::EnvironmentRole;
 use crate::domain::model::time::Revision;
+use crate::domain::rules::authorize::{Rule, access};
 use crate::domain::state::view::View;
 
 /// A role held in a restricted environment.

@@ -13,10 +13,10 @@ use super::failure::Failure;
 use super::history::{self, UnpackArgs};
 use super::output::{Format, Output};
 use crate::clock::{Clock, SystemClock};
-use crate::domain::state::coherence::Incoherent;
 use crate::domain::model::id::WorkspaceId;
-use crate::domain::state::permission_state::State;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::coherence::Incoherent;
+use crate::domain::state::permission_state::PermissionState;
 use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::{self, StreamDecoder};
@@ -75,7 +75,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::usage("give a recorded log, or `--data` and a data folder")),
     };
     let at = args.at.at.map_or(At::Now, At::from);
-    let state = State::of(&View::new(Arc::new(workspace), at, SystemClock.now())?);
+    let state = PermissionState::of(&View::new(Arc::new(workspace), at, SystemClock.now())?);
     let mut out = Output::stdout(Format::Table);
     match args.output {
         StateFormat::Table => show::state(&mut out, &state)?,

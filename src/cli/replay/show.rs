@@ -4,13 +4,13 @@ use crate::cli::entity_columns::named;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, OutputColumn, OutputRows, columns};
 use crate::domain::model::principal::Principal;
-use crate::domain::state::permission_state::{
-    EnvironmentState, GrantState, MemberState, PlacementState, ResourceTypeState, ServiceUserState, State,
-};
 use crate::domain::model::time::Revision;
+use crate::domain::state::permission_state::{
+    EnvironmentState, GrantState, MemberState, PermissionState, PlacementState, ResourceTypeState, ServiceUserState,
+};
 
 /// Shows a state.
-pub(super) fn state(out: &mut Output, state: &State) -> Result<(), Failure> {
+pub(super) fn state(out: &mut Output, state: &PermissionState) -> Result<(), Failure> {
     summary(out, state)?;
     section(out, "members", &columns!["USER" = "user", "ROLE" = "role", "SINCE" = "since"], members(state))?;
     section(out, "service users", &columns!["NAME" = "name", "SINCE" = "since", "ID" = "id"], service_users(state))?;
@@ -32,7 +32,7 @@ pub(super) fn state(out: &mut Output, state: &State) -> Result<(), Failure> {
     section(out, "resources", &resources, resources_of(state))
 }
 
-fn summary(out: &mut Output, state: &State) -> Result<(), Failure> {
+fn summary(out: &mut Output, state: &PermissionState) -> Result<(), Failure> {
     let workspace = &state.workspace;
     let or_none = |text: Option<String>| text.unwrap_or_default();
     out.fields(&[
@@ -63,12 +63,12 @@ fn revision(since: Revision) -> String {
     format!("revision {since}")
 }
 
-fn members(state: &State) -> Vec<Vec<String>> {
+fn members(state: &PermissionState) -> Vec<Vec<String>> {
     let row = |member: &MemberState| vec![member.user.to_string(), member.role.to_string(), revision(member.since)];
     state.members.iter().map(row).collect()
 }
 
-fn service_users(state: &State) -> Vec<Vec<String>> {
+fn service_users(state: &PermissionState) -> Vec<Vec<String>> {
     let row = |found: &ServiceUserState| vec![found.name.to_string(), revision(found.since), found.id.to_string()];
     state.service_users.iter().map(row).collect()
 }
@@ -78,7 +78,7 @@ fn environment(found: &EnvironmentState) -> Vec<String> {
     vec![found.name.to_string(), role, found.grants.len().to_string(), found.id.to_string()]
 }
 
-fn grants(state: &State) -> Vec<Vec<String>> {
+fn grants(state: &PermissionState) -> Vec<Vec<String>> {
     let of = |environment: &EnvironmentState| {
         let name = environment.name.to_string();
         let row = |grant: &GrantState| {
@@ -95,7 +95,7 @@ fn resource_type(found: &ResourceTypeState) -> Vec<String> {
     vec![found.name.to_string(), actions.join(" "), revision(found.since)]
 }
 
-fn resources_of(state: &State) -> Vec<Vec<String>> {
+fn resources_of(state: &PermissionState) -> Vec<Vec<String>> {
     let row = |found: &PlacementState| {
         let place = state.environments.iter().find(|place| place.id == found.environment);
         let place = place.map_or_else(|| found.environment.to_string(), |place| place.name.to_string());
@@ -105,7 +105,7 @@ fn resources_of(state: &State) -> Vec<Vec<String>> {
 }
 
 /// Returns a principal with its name in place of the id.
-fn shown(state: &State, principal: &Principal) -> String {
+fn shown(state: &PermissionState, principal: &Principal) -> String {
     let name = match principal {
         Principal::User(user) => Some(user.to_string()),
         Principal::ServiceUser(id) => {

@@ -1,33 +1,33 @@
 //! A persistent vector that only grows.
 //!
-//! It grows with every change, so a push copies nothing: copies share their pieces, and each knows its own length. A push to a
-//! copy that another copy has outgrown copies one piece.
+//! A push copies nothing: copies share their pieces, and each knows its own length. A push to a copy that another copy
+//! has outgrown copies one piece.
 //!
-//! No crate serves: `imbl::Vector` and `rpds` copy the path to the last chunk on each push to a shared vector.
+//! No crate serves: a push to a shared `imbl::Vector` or `rpds::Vector` copies the path to the last chunk.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// How many values share a piece.
+/// The number of values in a piece.
 const PIECE_LEN: usize = 64;
 
-/// Places for values, each filled once.
+/// Slots for values. Each is filled once.
 type Piece<T> = [OnceLock<T>; PIECE_LEN];
 
 #[derive(Clone)]
-pub(in crate::domain) struct Tail<T> {
+pub(in crate::domain) struct AppendVec<T> {
     pieces: Arc<Vec<Arc<Piece<T>>>>,
     len: usize,
 }
 
-impl<T> Default for Tail<T> {
+impl<T> Default for AppendVec<T> {
     fn default() -> Self {
         Self { pieces: Arc::default(), len: 0 }
     }
 }
 
-/// Only its own values: others may be there.
-impl<T: fmt::Debug> fmt::Debug for Tail<T> {
+/// Prints the values of this copy only. A piece may hold values of other copies.
+impl<T: fmt::Debug> fmt::Debug for AppendVec<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -35,40 +35,40 @@ impl<T: fmt::Debug> fmt::Debug for Tail<T> {
 
 fn piece<T>(values: impl IntoIterator<Item = T>) -> Arc<Piece<T>> {
     let piece = [const { OnceLock::new() }; PIECE_LEN];
-    for (place, value) in piece.iter().zip(values) {
-        // Nobody else has it yet, so nobody has filled it.
-        let _ = place.set(value);
+    for (slot, value) in piece.iter().zip(values) {
+        // The piece is new, so no slot is filled.
+        let _ = slot.set(value);
     }
     Arc::new(piece)
 }
 
-impl<T> Tail<T> {
+impl<T> AppendVec<T> {
     pub(in crate::domain) const fn len(&self) -> usize {
         self.len
     }
 
-    pub(in crate::domain) fn get(&self, place: usize) -> Option<&T> {
-        let place = Some(place).filter(|place| *place < self.len)?;
-        self.pieces.get(place / PIECE_LEN)?.get(place % PIECE_LEN)?.get()
+    pub(in crate::domain) fn get(&self, index: usize) -> Option<&T> {
+        let index = Some(index).filter(|index| *index < self.len)?;
+        self.pieces.get(index / PIECE_LEN)?.get(index % PIECE_LEN)?.get()
     }
 
     pub(in crate::domain) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
-        (0..self.len).filter_map(|place| self.get(place))
+        (0..self.len).filter_map(|index| self.get(index))
     }
 }
 
-impl<T: Clone> Tail<T> {
+impl<T: Clone> AppendVec<T> {
     pub(in crate::domain) fn push(&mut self, value: T) {
         let within = self.len % PIECE_LEN;
         if within == 0 {
             Arc::make_mut(&mut self.pieces).push(piece([value]));
         } else if let Some(last) = self.pieces.last()
-            && let Some(Err(value)) = last.get(within).map(|place| place.set(value))
+            && let Some(Err(value)) = last.get(within).map(|slot| slot.set(value))
         {
             let own = last.iter().take(within).filter_map(OnceLock::get).cloned();
-            let apart = piece(own.chain([value]));
+            let copied = piece(own.chain([value]));
             if let Some(last) = Arc::make_mut(&mut self.pieces).last_mut() {
-                *last = apart;
+                *last = copied;
             }
         }
         self.len += 1;
@@ -77,20 +77,20 @@ impl<T: Clone> Tail<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PIECE_LEN, Tail};
+    use super::{AppendVec, PIECE_LEN};
 
     #[test]
-    fn a_copy_has_what_was_appended_to_it_and_nothing_that_others_got() {
-        let mut tail = Tail::default();
+    fn a_copy_has_its_own_values_and_none_of_other_copies() {
+        let mut vec = AppendVec::default();
         let mut copies = Vec::new();
         for value in 0..3 * PIECE_LEN {
-            let (mut other, before) = (tail.clone(), tail.clone());
-            // Every third time the other one comes first.
+            let (mut other, before) = (vec.clone(), vec.clone());
+            // In every third step, the other copy is pushed to first.
             if value % 3 == 0 {
                 other.push(usize::MAX);
-                tail.push(value);
+                vec.push(value);
             } else {
-                tail.push(value);
+                vec.push(value);
                 other.push(usize::MAX);
             }
             other.push(usize::MAX - 1);
@@ -101,6 +101,6 @@ mod tests {
             assert!(other.iter().copied().eq((0..len).chain([usize::MAX, usize::MAX - 1])), "{len}");
             assert_eq!((before.get(len), other.get(len)), (None, Some(&usize::MAX)));
         }
-        assert!(tail.iter().copied().eq(0..3 * PIECE_LEN));
+        assert!(vec.iter().copied().eq(0..3 * PIECE_LEN));
     }
 }

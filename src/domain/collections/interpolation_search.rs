@@ -1,20 +1,19 @@
-//! Interpolation search in a sorted row.
+//! Interpolation search in sorted rows.
 //!
-//! A binary search in a long row reads a dozen distant places, each with a wait for memory. Events come about evenly in time, so the
-//! place can be guessed, and is searched outward from the guess.
+//! A binary search in a long row reads a dozen distant positions, each with a wait for memory. Events are spread evenly
+//! in time, so the position can be guessed. The search goes outward from the guess.
 //!
-//! No crate serves: those that exist search slices of numbers, while the rows here are columns of varying width.
+//! No crate serves: the known ones search slices of numbers, and the rows here are columns of varying width.
 
-/// As much of a length as `passed` is of `whole`, and never more than it.
+/// Returns the share of a length that `passed` has in `whole`; at most the length.
 pub(crate) fn part(len: usize, passed: u64, whole: u64) -> usize {
-    // So that the product cannot overflow: a length has few bits, and a block is not so long that much is lost.
+    // Shifts both so that the product cannot overflow. A length has few bits, so little precision is lost.
     let bits = (u64::BITS - whole.leading_zeros()).saturating_sub(32);
     let product = (passed >> bits).saturating_mul(u64::try_from(len).unwrap_or(u64::MAX));
     product.checked_div(whole >> bits).and_then(|part| usize::try_from(part).ok()).map_or(len, |part| part.min(len))
 }
 
-/// How many offsets a condition holds for that holds for all before one and for none from it on. Looks near a guess first: what
-/// is looked for comes about evenly, so it is seldom further off than `near`, and little memory is read on the way.
+/// Returns the partition point of `holds`, searching outward from `guess`. The first step is `near` wide.
 pub(crate) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut before, mut after, mut step) = (0, len, near.max(1));
     let is_before = guess < len && holds(guess);
@@ -40,7 +39,7 @@ pub(crate) fn search_from(guess: usize, near: usize, len: usize, holds: impl Fn(
     search_between(before, after, holds)
 }
 
-/// As [`search_from`], by halves: for a row that is so short that a guess costs more than it saves.
+/// Returns the partition point of `holds` by binary search, for rows so short that a guess costs more than it saves.
 pub(crate) fn search(len: usize, holds: impl Fn(usize) -> bool) -> usize {
     search_between(0, len, holds)
 }
@@ -62,12 +61,12 @@ mod tests {
     use super::{part, search, search_from};
 
     #[test]
-    fn a_search_finds_the_place_from_wherever_it_begins() {
+    fn a_search_finds_the_position_from_any_guess() {
         for len in 0..40 {
-            for place in 0..=len {
-                assert_eq!(search(len, |offset| offset < place), place, "{len}");
+            for position in 0..=len {
+                assert_eq!(search(len, |offset| offset < position), position, "{len}");
                 for (guess, near) in (0..=len).flat_map(|guess| [(guess, 0), (guess, 1), (guess, 8)]) {
-                    assert_eq!(search_from(guess, near, len, |offset| offset < place), place, "{guess} of {len}");
+                    assert_eq!(search_from(guess, near, len, |offset| offset < position), position, "{guess} of {len}");
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! A block: neighbouring events of one workspace, packed.
 //!
-//! When each happened and which command it came from stand in columns of their own, so that neither has to be unpacked; the rest of
-//! each is a row beside the block's tables.
+//! The times and the commands of the events have columns of their own, so neither is unpacked. The rest of each event
+//! is a row beside the block's tables.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::BLOCK_LEN;
-use crate::domain::model::bytes::{Bytes, Column, folded, put_column, unfolded};
-use crate::domain::model::packing::{Packed, Packer, Tables, Unpacker, Users, count};
+use crate::domain::collections::interpolation_search::{part, search_from};
+use crate::domain::model::bytes::{Bytes, NumberColumn, folded, put_column, unfolded};
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::{CommandId, EventId, ServiceUserId, TokenId, WorkspaceId};
-use crate::domain::model::principal::{Actor, CredentialId};
-use crate::domain::collections::interpolation_search::{part, search_from};
+use crate::domain::model::packing::{Packed, Packer, Tables, Unpacker, Users, count};
+use crate::domain::model::principal::{Actor, ActorCredential};
 use crate::domain::model::time::{Instant, Revision};
 
-/// How many samples a block has, so that they stand in one line of a processor's cache.
+/// The number of samples in a block: they fit one cache line.
 const SAMPLES: usize = 8;
-/// Of so many events, when the first one happened stands in the samples.
+/// The distance between two samples, in events.
 const SAMPLED: usize = BLOCK_LEN / SAMPLES;
-/// How far from where it would be, did they come evenly, an event is at first looked for among so many.
+/// The first step of a search for a time, in events.
 const NEAR: usize = 4;
 
-/// What an event has or is made by: which of these bits are set says what stands in its row.
+/// The bits that say which parts the row of an event has.
 mod marks {
     pub(super) const RECORDED: u8 = 1;
     pub(super) const REASON: u8 = 2;
@@ -38,45 +38,46 @@ mod marks {
 /// Packed events.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    /// The place of its first event in the history, from 0 on.
+    /// The position of its first event in the history, from 0.
     pub(super) first: u64,
-    /// When that one happened.
+    /// The time of its first event.
     pub(super) first_time: Instant,
-    /// How many there are.
+    /// The number of its events.
     pub(super) len: usize,
-    /// How wide its column of times is, which begins its bytes: so that one place in memory is read for a time, and not two.
+    /// The width of the column of times, in bytes. It is also the first of `bytes`; this copy saves a memory read for
+    /// each time.
     time_width: u8,
-    /// How long after the first one every [`SAMPLED`]th happened, and the greatest number where there is none: what leads to a place in
-    /// the column near which the others are not read.
+    /// The time of every [`SAMPLED`]th event since the first one, in microseconds; the greatest number where there is
+    /// none. They lead a search near the wanted position of the column.
     samples: [u64; SAMPLES],
     /// The columns, the tables and the rows.
     pub(super) bytes: Arc<[u8]>,
 }
 
-/// Where the parts of a block are.
+/// The parts of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts<'a> {
     first_time: i64,
-    times: Column<'a>,
+    times: NumberColumn<'a>,
     starts: &'a [u8],
     commands: &'a [u8],
     tables: Tables<'a>,
     users: &'a Users,
-    row_ends: Column<'a>,
+    row_ends: NumberColumn<'a>,
     rows: &'a [u8],
 }
 
 impl Block {
-    /// A block of this many events, the first of which has this place and time.
+    /// Returns a block of `len` events, with the position and time of its first event.
     pub(super) fn new(first: u64, first_time: Instant, len: usize, bytes: Arc<[u8]>) -> Self {
         let time_width = bytes.first().copied().unwrap_or_default();
         let times = times_in(&bytes, time_width, len);
-        let sample = |place| times.filter(|_| place * SAMPLED < len)?.get(place * SAMPLED);
-        let samples = std::array::from_fn(|place| sample(place).unwrap_or(u64::MAX));
+        let sample = |position| times.filter(|_| position * SAMPLED < len)?.get(position * SAMPLED);
+        let samples = std::array::from_fn(|position| sample(position).unwrap_or(u64::MAX));
         Self { first, first_time, len, time_width, samples, bytes }
     }
 
-    /// Packs events, of which the first has this place in the history.
+    /// Packs events. `first` is the position of the first one in the history.
     pub(super) fn pack<'a>(first: u64, events: impl Iterator<Item = &'a Event> + Clone, users: &'a mut Users) -> Self {
         let first_time = events.clone().next().map_or(Instant::EARLIEST, |event| event.time);
         let mut packer = Packer::beside(users);
@@ -94,37 +95,37 @@ impl Block {
         Self::new(first, first_time, row_ends.len(), bytes.into())
     }
 
-    /// The place after its last event.
+    /// Returns the position after its last event.
     pub(super) fn end(&self) -> u64 {
         self.first.saturating_add(count(self.len))
     }
 
-    fn times(&self) -> Option<Column<'_>> {
+    fn times(&self) -> Option<NumberColumn<'_>> {
         times_in(&self.bytes, self.time_width, self.len)
     }
 
-    /// When its event at an offset happened.
+    /// Returns the time of its event at an offset.
     pub(super) fn time(&self, offset: usize) -> Option<Instant> {
         self.times()?.get(offset).map(|passed| later(self.first_time.micros(), passed))
     }
 
-    /// How many of its events happened at or before an instant, `end` being when the next block begins or the last event
-    /// happened.
+    /// Returns the number of its events that happened at or before an instant. `end` is the time of the next block's
+    /// first event, or of the last event.
     pub(super) fn count_until(&self, instant: Instant, end: Option<Instant>) -> usize {
         let Some(times) = self.times().filter(|_| self.first_time <= instant) else { return 0 };
         let since_first = |instant: Instant| instant.micros().wrapping_sub(self.first_time.micros()).cast_unsigned();
         let passed = since_first(instant);
         let begun = self.samples.iter().filter(|sample| **sample <= passed).count();
-        let Some(place) = begun.checked_sub(1) else { return 0 };
+        let Some(position) = begun.checked_sub(1) else { return 0 };
         let next = self.samples.get(begun).copied().unwrap_or(u64::MAX).min(end.map_or(0, since_first));
-        let (first, from) = (place * SAMPLED, self.samples.get(place).copied().unwrap_or_default());
+        let (first, from) = (position * SAMPLED, self.samples.get(position).copied().unwrap_or_default());
         let len = self.len.saturating_sub(first).min(SAMPLED);
         let guess = part(len, passed.saturating_sub(from), next.saturating_sub(from));
         let happened = |offset: usize| times.get(first + offset).is_some_and(|of_event| of_event <= passed);
         first.min(self.len) + search_from(guess, NEAR, len, happened)
     }
 
-    /// The command that its event at an offset came from.
+    /// Returns the command of its event at an offset.
     pub(super) fn command(&self, offset: usize) -> Option<CommandId> {
         let mut bytes = Bytes(&self.bytes);
         bytes.column(self.len)?;
@@ -132,7 +133,7 @@ impl Block {
         last_command(commands, commands_begun(starts, offset)?)
     }
 
-    /// Where its parts are, beside the users of its history.
+    /// Returns its parts. `users` are those of its history.
     pub(super) fn parts<'a>(&'a self, users: &'a Users) -> Option<Parts<'a>> {
         let mut bytes = Bytes(&self.bytes);
         let times = bytes.column(self.len)?;
@@ -144,7 +145,7 @@ impl Block {
     }
 }
 
-fn times_in(bytes: &[u8], width: u8, len: usize) -> Option<Column<'_>> {
+fn times_in(bytes: &[u8], width: u8, len: usize) -> Option<NumberColumn<'_>> {
     Bytes(bytes.get(1..)?).column_of(width, len)
 }
 
@@ -158,7 +159,7 @@ fn put_times<'a>(out: &mut Vec<u8>, first: Instant, events: impl Iterator<Item =
     put_column(out, &passed);
 }
 
-/// A bit for each event, set where another command begins; then each command once.
+/// Appends a bit for each event, set where another command begins, and then each command once.
 fn put_commands<'a>(out: &mut Vec<u8>, events: impl Iterator<Item = &'a Event>) {
     let mut starts = Vec::new();
     let mut commands: Vec<CommandId> = Vec::new();
@@ -189,18 +190,18 @@ fn take_commands<'a>(bytes: &mut Bytes<'a>, len: usize) -> Option<(&'a [u8], &'a
     Some((starts, bytes.take(ones(starts).checked_mul(16)?)?))
 }
 
-/// How many commands have begun at an offset.
+/// Returns the number of commands that have begun at an offset.
 fn commands_begun(starts: &[u8], offset: usize) -> Option<usize> {
     let (whole, rest) = (starts.get(..offset / 8)?, starts.get(offset / 8)?);
     Some(ones(whole) + ones(&[rest & (0xff >> (7 - offset % 8))]))
 }
 
-/// Whether the event at an offset is the first one of its command.
+/// Returns whether the event at an offset is the first one of its command.
 fn begins_command(starts: &[u8], offset: usize) -> bool {
     starts.get(offset / 8).is_some_and(|bits| bits & (1 << (offset % 8)) != 0)
 }
 
-/// The last of so many commands.
+/// Returns the command at a position, counted from 1.
 fn last_command(commands: &[u8], begun: usize) -> Option<CommandId> {
     let start = begun.checked_sub(1)?.checked_mul(16)?;
     Some(CommandId::from_uuid(Uuid::from_bytes(*commands.get(start..)?.first_chunk()?)))
@@ -218,7 +219,7 @@ fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
         Actor::ServiceUser(id) => id.pack(out),
         Actor::Operator | Actor::System => {}
     }
-    if let Some(CredentialId::Token(token)) = &event.credential {
+    if let Some(ActorCredential::Token(token)) = &event.credential {
         token.pack(out);
     }
     if let Some(reason) = &event.reason {
@@ -227,12 +228,12 @@ fn pack_row<'a>(event: &'a Event, out: &mut Packer<'a>) {
     event.data.pack(out);
 }
 
-/// What stands in an id after its millisecond.
+/// The length of an id's part after its millisecond, in bytes.
 const RANDOM_LEN: usize = 10;
 const RANDOM_BITS: u32 = 80;
 
-/// An id begins with the millisecond in which it was made (RFC 9562, section 5.7), which is near to when the event was recorded. One that
-/// does not takes some bytes more.
+/// Packs an id. It begins with the millisecond in which it was made (RFC 9562, section 5.7), which is close to the time
+/// at which the event was recorded. An id that does not takes some bytes more.
 fn pack_id(id: Uuid, made: Instant, out: &mut Packer<'_>) {
     let millis = i64::try_from(id.as_u128() >> RANDOM_BITS).unwrap_or_default();
     out.number(folded(millis.wrapping_sub(made.micros().div_euclid(1_000))));
@@ -257,8 +258,8 @@ fn marks_of(event: &Event) -> u8 {
     };
     let credential = match event.credential {
         None => 0,
-        Some(CredentialId::Operator) => marks::WITH_OPERATOR,
-        Some(CredentialId::Token(_)) => marks::WITH_TOKEN,
+        Some(ActorCredential::Operator) => marks::WITH_OPERATOR,
+        Some(ActorCredential::Token(_)) => marks::WITH_TOKEN,
     };
     let recorded = if event.recorded.is_some() { marks::RECORDED } else { 0 };
     let reason = if event.reason.is_some() { marks::REASON } else { 0 };
@@ -266,20 +267,20 @@ fn marks_of(event: &Event) -> u8 {
 }
 
 impl<'a> Parts<'a> {
-    /// The event at an offset, which stands in this workspace's log under this revision; none if there is none, or if the bytes
-    /// are not those of an event.
+    /// Returns the event at an offset, with this workspace and revision. Returns `None` if there is none, or if the
+    /// bytes are not those of an event.
     pub(super) fn event(&self, offset: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
         self.event_from(offset, commands_begun(self.starts, offset)?, workspace, revision)
     }
 
-    /// The events at some offsets, as [`event`](Self::event) gives each, of which the first has this revision.
+    /// Returns the events at some offsets. The first has this revision.
     pub(super) fn events(
         self,
         offsets: Range<usize>,
         workspace: WorkspaceId,
         first: Revision,
     ) -> impl Iterator<Item = Option<Event>> + use<'a> {
-        // Counted once, and then as they come.
+        // Counted once for the first event, and then with each event.
         let before = offsets.start.checked_sub(1).and_then(|before| commands_begun(self.starts, before));
         let mut begun = before.unwrap_or_default();
         offsets.zip(first.0..).map(move |(offset, revision)| {
@@ -288,7 +289,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The event at an offset, its command being the last of so many.
+    /// Returns the event at an offset, with the command at the position `begun`.
     fn event_from(&self, offset: usize, begun: usize, workspace: WorkspaceId, revision: Revision) -> Option<Event> {
         let time = later(self.first_time, self.times.get(offset)?);
         let row = Bytes(self.row_ends.piece(offset, self.rows)?);
@@ -323,11 +324,11 @@ fn unpack_actor(marks: u8, from: &mut Unpacker<'_>) -> Option<Actor> {
 }
 
 #[expect(clippy::option_option, reason = "an event may have no credential, and bytes may be of no event")]
-fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<CredentialId>> {
+fn unpack_credential(marks: u8, from: &mut Unpacker<'_>) -> Option<Option<ActorCredential>> {
     match marks & (marks::WITH_OPERATOR | marks::WITH_TOKEN) {
         0 => Some(None),
-        marks::WITH_OPERATOR => Some(Some(CredentialId::Operator)),
-        marks::WITH_TOKEN => TokenId::unpack(from).map(|token| Some(CredentialId::Token(token))),
+        marks::WITH_OPERATOR => Some(Some(ActorCredential::Operator)),
+        marks::WITH_TOKEN => TokenId::unpack(from).map(|token| Some(ActorCredential::Token(token))),
         _ => None,
     }
 }

@@ -1,31 +1,31 @@
-//! A whole history as bytes, for a snapshot: its blocks, one after the other.
+//! The bytes of a whole history, for a snapshot: its blocks, one after the other.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::block::Block;
-use crate::domain::model::bytes::{Bytes, put_number};
-use crate::domain::model::packing::count;
 use super::{BLOCK_LEN, History};
+use crate::domain::model::bytes::{Bytes, put_number};
 use crate::domain::model::event::Event;
 use crate::domain::model::id::{UserId, WorkspaceId};
+use crate::domain::model::packing::count;
 use crate::domain::model::time::{Instant, Revision};
 
-/// How many events are unpacked at a time: few enough that they are still in the processor's cache when they are taken in.
+/// The number of events to unpack at a time: few enough to stay in the processor's cache until they are applied.
 const PIECE_LEN: usize = 256;
 
 impl History {
-    /// Every event, from the first one of the log; what the history begins after must be nothing.
+    /// Returns every event as bytes. The history must begin at the start of the log.
     pub(in crate::domain) fn packed(&self) -> Vec<u8> {
-        let mut settled = self.clone();
-        settled.settle();
+        let mut compacted = self.clone();
+        compacted.compact();
         let mut bytes = Vec::new();
-        put_number(&mut bytes, count(settled.users.known().len()));
-        for user in settled.users.known() {
+        put_number(&mut bytes, count(compacted.users.known().len()));
+        for user in compacted.users.known() {
             put_number(&mut bytes, count(user.as_str().len()));
             bytes.extend_from_slice(user.as_str().as_bytes());
         }
-        for block in settled.blocks.iter() {
+        for block in compacted.blocks.iter() {
             put_number(&mut bytes, count(block.len));
             bytes.extend(block.first_time.micros().to_le_bytes());
             put_number(&mut bytes, count(block.bytes.len()));
@@ -34,12 +34,13 @@ impl History {
         bytes
     }
 
-    /// What [`packed`](Self::packed) gave, but for looking at its events; none if the bytes are of something else.
+    /// Reads the bytes that [`packed`](Self::packed) wrote, without looking at the events. Returns `None` if they are
+    /// of something else.
     pub(super) fn unpack(workspace: WorkspaceId, bytes: &[u8]) -> Option<Self> {
         let mut history = Self::after(workspace, Revision::ZERO);
         let mut bytes = Bytes(bytes);
         for _ in 0..bytes.number()? {
-            history.users.place(&take_user(&mut bytes)?);
+            history.users.position(&take_user(&mut bytes)?);
         }
         let mut blocks = Vec::new();
         while !bytes.0.is_empty() {
@@ -53,7 +54,7 @@ impl History {
 
     fn events_of(&self, block: &Block, offsets: Range<usize>) -> Option<Vec<Event>> {
         let first = self.revision(block.first.saturating_add(count(offsets.start))).next();
-        // A list that is collected of what may be none grows from nothing, and is copied each time.
+        // Collecting into an `Option` would grow the list step by step.
         let mut events = Vec::with_capacity(offsets.len());
         for event in block.parts(&self.users)?.events(offsets, self.workspace, first) {
             events.push(event?);
@@ -62,18 +63,19 @@ impl History {
     }
 }
 
-/// A packed history whose events nobody has looked at yet. They are unpacked piece by piece, and the pieces taken in in their order:
-/// the one can be done ahead of the other, elsewhere.
+/// A packed history whose events are not unpacked yet. One thread can unpack pieces while another applies them in
+/// order.
 #[derive(Debug)]
 pub struct PackedHistory(History);
 
 impl PackedHistory {
-    /// What [`Workspace::packed`](crate::domain::state::workspace::Workspace::packed) gave; none if the bytes are of something else.
+    /// Reads the bytes that [`Workspace::packed`](crate::domain::state::workspace::Workspace::packed) wrote. Returns
+    /// `None` if they are of something else.
     pub fn read(workspace: WorkspaceId, bytes: &[u8]) -> Option<Self> {
         History::unpack(workspace, bytes).map(Self)
     }
 
-    /// Its events, in pieces of neighbours; none in the place of a piece that holds something else.
+    /// Returns the events, in pieces of neighbours, with `None` for a piece that holds something else.
     pub fn pieces(&self) -> impl Iterator<Item = Option<Vec<Event>>> {
         self.0.blocks.iter().flat_map(move |block| {
             let starts = (0..block.len).step_by(PIECE_LEN);
@@ -81,12 +83,12 @@ impl PackedHistory {
         })
     }
 
-    /// The workspace whose history it is.
+    /// Returns the workspace that the history belongs to.
     pub(in crate::domain) const fn workspace(&self) -> WorkspaceId {
         self.0.workspace
     }
 
-    /// The history, `last_time` being when its newest event happened.
+    /// Returns the history. `last_time` is the time of its newest event.
     pub(in crate::domain) fn history(&self, last_time: Instant) -> History {
         let mut history = self.0.clone();
         history.last_time = (self.0.packed_len > 0).then_some(last_time);

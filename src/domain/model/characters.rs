@@ -33,14 +33,14 @@ const HIDDEN: [(char, char); 28] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Returns whether a character has no form of its own, or moves or splits the text around it.
+/// Returns whether a character is invisible, or moves or splits the text around it.
 pub fn is_hidden(c: char) -> bool {
-    let place = HIDDEN.partition_point(|(_, last)| *last < c);
-    HIDDEN.get(place).is_some_and(|(first, _)| *first <= c)
+    let index = HIDDEN.partition_point(|(_, last)| *last < c);
+    HIDDEN.get(index).is_some_and(|(first, _)| *first <= c)
 }
 
-/// Returns a foreign text as it may stand in a message: hidden characters are escaped, and a text of more than `chars_max`
-/// characters loses its middle.
+/// Returns a foreign text for a message: hidden characters are escaped, and a text of more than `chars_max` characters
+/// loses its middle.
 pub fn shown(text: &str, chars_max: usize) -> String {
     let escape = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
     let len = text.chars().count();
@@ -53,8 +53,8 @@ pub fn shown(text: &str, chars_max: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Returns whether a text holds a hidden character. A variation selector that chooses between the two forms of a symbol is not
-/// hidden: people see which form was chosen.
+/// Returns whether a text holds a hidden character. A variation selector that chooses between the two forms of a symbol
+/// is visible.
 pub fn hides_something(text: &str) -> bool {
     if text.is_ascii() {
         return text.bytes().any(|byte| byte.is_ascii_control());

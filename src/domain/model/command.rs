@@ -1,7 +1,7 @@
-//! What can be asked for: the commands, in the shape that callers and recorded histories write them.
+//! The commands, in the shape in which callers and recorded histories write them.
 //!
-//! What is made is named by a validated name. What is acted on is named by a reference, a name or an id, that is looked up in
-//! the view the command is judged against; a reference that cannot name anything simply names nothing.
+//! A command names a new entity by a validated name. It names an existing entity by a reference, a name or an id.
+//! References are looked up in the view in which the command is decided; a malformed reference names nothing.
 
 use std::fmt;
 
@@ -9,7 +9,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::domain::model::characters::shown;
 use crate::domain::model::id::UserId;
 use crate::domain::model::name::{
     EmailAddress, EnvironmentName, Label, PersonName, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName,
@@ -17,6 +16,7 @@ use crate::domain::model::name::{
 use crate::domain::model::object::{object, objects};
 use crate::domain::model::resource::Actions;
 use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
+use crate::domain::model::shape::ShapeError;
 use crate::domain::model::time::Instant;
 
 /// The most commands that one request may ask for.
@@ -62,54 +62,10 @@ reference! {
     ResourceTypeRef;
 }
 
-/// The longest path in an error, in characters.
-const PATH_CHARS_MAX: usize = 200;
-/// The longest message in an error, in characters.
-const MESSAGE_CHARS_MAX: usize = 1_000;
-
-/// Why a JSON value is not a command, or not the body that was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", if path.is_empty() || path == "." { String::new() } else { format!("`{path}`: ") })]
-pub struct ShapeError {
-    /// Where, as a path of fields and positions.
-    pub path: String,
-    /// Whether a value is of the wrong JSON type, rather than a wrong value or field.
-    pub wrong_type: bool,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl ShapeError {
-    /// Reads a value in a given shape.
-    ///
-    /// # Errors
-    /// The first place where the value does not fit.
-    pub fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Self> {
-        if !value.is_object() {
-            let message = "invalid type: expected an object".to_owned();
-            return Err(Self { path: String::new(), wrong_type: true, message });
-        }
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            // Both may hold names of fields that nobody has looked at yet.
-            let message = shown(&error.inner().to_string(), MESSAGE_CHARS_MAX);
-            let path = shown(&error.path().to_string(), PATH_CHARS_MAX);
-            Self { path, wrong_type: message.starts_with("invalid type"), message }
-        })
-    }
-
-    /// The same error, found at a place inside a larger value.
-    #[must_use]
-    pub fn within(mut self, place: &str) -> Self {
-        self.path =
-            if self.path.is_empty() || self.path == "." { place.to_owned() } else { format!("{place}.{}", self.path) };
-        self
-    }
-}
-
 macro_rules! commands {
     ($($(#[doc = $doc:literal])+ $variant:ident $(= $name:literal)? {
         $($(#[$fmeta:meta])* $field:ident: $ty:ty,)*
-    })*) => {
+    } => |$command:pat_param| $row:expr;)*) => {
         $($(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -117,7 +73,7 @@ macro_rules! commands {
             $($(#[$fmeta])* pub $field: $ty,)*
         })*
 
-        /// One change that is asked for.
+        /// A change to a workspace.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Command {
             $($(#[doc = $doc])+ $variant($variant),)*
@@ -142,7 +98,14 @@ macro_rules! commands {
                 }
             }
 
-            /// The JSON Schema of each command's fields beside `type`, by type.
+            /// Returns the properties of the command beside its fields.
+            fn row(&self) -> Row<'_> {
+                match self {
+                    $(Self::$variant($command) => $row,)*
+                }
+            }
+
+            /// Returns the JSON Schema of each command's fields beside `type`, by type.
             pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
                 vec![$($(($name, <$variant as JsonSchema>::json_schema(generator)),)?)*]
             }
@@ -156,26 +119,26 @@ macro_rules! commands {
     };
 }
 
-/// What the profile directory keeps of a person; it never reaches an event.
+/// The profile of a person in the profile directory. It never reaches an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// What the person is called.
+    /// The person's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
-    /// Where the person is written to.
+    /// The person's e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
 }
 
 impl Profile {
-    /// How many bytes it has.
+    /// Returns its size in bytes.
     pub fn bytes(&self) -> usize {
         let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
         name + self.email.as_ref().map_or(0, |email| email.as_str().len())
     }
 
-    /// Whether nothing is known.
+    /// Returns whether it has neither.
     pub const fn is_empty(&self) -> bool {
         self.name.is_none() && self.email.is_none()
     }
@@ -185,7 +148,7 @@ impl Profile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Owner {
-    /// Who.
+    /// The owner's user id.
     pub user: UserId,
     /// For the profile directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,13 +158,13 @@ pub struct Owner {
     pub email: Option<EmailAddress>,
 }
 
-/// The end that a grant is to have.
+/// The requested end of a grant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GrantExpiry {
-    /// Left out: no end. It does not take the place of a grant that has one.
+    /// Left out: no end. It cannot replace a grant that has an end.
     #[default]
-    Unsaid,
-    /// `null`: no end, also in place of a grant that has one.
+    Unspecified,
+    /// `null`: no end. It can replace a grant that has an end.
     Never,
     /// An end.
     At(Instant),
@@ -209,15 +172,15 @@ pub enum GrantExpiry {
 
 impl GrantExpiry {
     /// Returns whether the field is left out.
-    pub const fn is_unsaid(&self) -> bool {
-        matches!(self, Self::Unsaid)
+    pub const fn is_unspecified(&self) -> bool {
+        matches!(self, Self::Unspecified)
     }
 
-    /// Returns the instant from which on the grant gives nothing.
+    /// Returns the instant at which the grant ends.
     pub const fn instant(self) -> Option<Instant> {
         match self {
             Self::At(end) => Some(end),
-            Self::Unsaid | Self::Never => None,
+            Self::Unspecified | Self::Never => None,
         }
     }
 }
@@ -252,23 +215,23 @@ impl JsonSchema for GrantExpiry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantSpec {
-    /// To whom.
+    /// The principal that gets the grant.
     pub principal: PrincipalRef,
-    /// Which role.
+    /// The role.
     pub role: EnvironmentRole,
-    /// Until when; for good if left out or `null`. Over a grant that has an end, it cannot be left out.
-    #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+    /// The end of the grant; none if left out or `null`. It must be given if it replaces a grant that has an end.
+    #[serde(default, skip_serializing_if = "GrantExpiry::is_unspecified")]
     pub expires_at: GrantExpiry,
 }
 
-/// A resource that is placed.
+/// A resource to place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceSpec {
     /// Its type, built in or of the workspace's own.
     #[serde(rename = "type")]
     pub resource_type: ResourceTypeRef,
-    /// Which of its type.
+    /// Its id within the type.
     pub id: ResourceId,
 }
 
@@ -279,7 +242,7 @@ pub struct ResourceRef {
     /// Its type.
     #[serde(rename = "type")]
     pub resource_type: String,
-    /// Which of its type.
+    /// Its id within the type.
     pub id: String,
 }
 
@@ -289,77 +252,146 @@ impl fmt::Display for ResourceRef {
     }
 }
 
+/// The authority that a command requires of its caller. The operator has every authority.
+#[derive(Debug, Clone, Copy)]
+pub enum Authority<'a> {
+    /// The operator.
+    Operator,
+    /// An owner.
+    Owner,
+    /// An owner or a manager.
+    Administrator,
+    /// An administrator, or the member itself.
+    Removal(&'a RemoveMember),
+    /// The holder itself, an owner for another member, or an administrator for a service user.
+    Issue(&'a IssueToken),
+    /// An administrator, or the holder of the token.
+    Revocation(&'a RevokeToken),
+}
+
+/// The person whose profile a command sets.
+#[derive(Debug, Clone, Copy)]
+struct Person<'a> {
+    user: &'a UserId,
+    name: &'a Option<PersonName>,
+    email: &'a Option<EmailAddress>,
+}
+
+impl<'a> From<&'a Owner> for Person<'a> {
+    fn from(Owner { user, name, email }: &'a Owner) -> Self {
+        Self { user, name, email }
+    }
+}
+
+impl<'a> From<&'a AddMember> for Person<'a> {
+    fn from(AddMember { user, name, email, .. }: &'a AddMember) -> Self {
+        Self { user, name, email }
+    }
+}
+
+/// The properties of a command beside its fields. Each row states the authority, and whether the command only takes
+/// access away.
+#[derive(Debug, Clone, Copy)]
+struct Row<'a> {
+    authority: Authority<'a>,
+    takes_away: bool,
+    makes_credential: bool,
+    person: Option<Person<'a>>,
+}
+
+impl<'a> Row<'a> {
+    const fn new(authority: Authority<'a>, takes_away: bool) -> Self {
+        Self { authority, takes_away, makes_credential: false, person: None }
+    }
+
+    const fn gives(authority: Authority<'a>) -> Self {
+        Self::new(authority, false)
+    }
+
+    const fn takes_away(authority: Authority<'a>) -> Self {
+        Self::new(authority, true)
+    }
+
+    const fn making_credential(self) -> Self {
+        Self { makes_credential: true, ..self }
+    }
+
+    fn with_profile(self, person: impl Into<Person<'a>>) -> Self {
+        Self { person: Some(person.into()), ..self }
+    }
+}
+
 commands! {
     /// Makes a workspace with its first owner, the owner's first token, and the environment `main`.
     CreateWorkspace {
         /// Its name.
         name: WorkspaceName,
-        /// Whose it is.
+        /// Whether it is personal or shared.
         kind: WorkspaceKind,
-        /// What it subscribes to.
+        /// Its plan.
         plan: Plan,
         /// Its first owner.
         #[serde(deserialize_with = "object")]
         owner: Owner,
-    }
+    } => |command| Row::gives(Authority::Operator).making_credential().with_profile(&command.owner);
 
     /// Ends the workspace and everything in it.
-    DeleteWorkspace {}
+    DeleteWorkspace {} => |_| Row::takes_away(Authority::Owner);
 
     /// Subscribes the workspace to another plan; without RBAC in it, RBAC goes off too.
     ChangePlan = "plan.change" {
         /// The plan from now on.
         plan: Plan,
-    }
+    } => |_| Row::gives(Authority::Operator);
 
     /// Enforces restrictions, grants and scopes.
-    EnableRbac = "rbac.enable" {}
+    EnableRbac = "rbac.enable" {} => |_| Row::takes_away(Authority::Administrator);
 
     /// Stops enforcing restrictions, grants and scopes; they stay recorded.
-    DisableRbac = "rbac.disable" {}
+    DisableRbac = "rbac.disable" {} => |_| Row::gives(Authority::Administrator);
 
     /// Makes a person a member.
     AddMember = "member.add" {
-        /// Who.
+        /// The person's user id.
         user: UserId,
-        /// As what.
+        /// The person's workspace role.
         role: WorkspaceRole,
-        /// For the profile directory.
+        /// The person's name, for the profile directory.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<PersonName>,
-        /// For the profile directory.
+        /// The person's e-mail address, for the profile directory.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         email: Option<EmailAddress>,
-    }
+    } => |command| Row::gives(Authority::Administrator).with_profile(command);
 
     /// Gives a member another workspace role.
     ChangeMemberRole = "member.change_role" {
-        /// Who.
+        /// The member.
         user: UserRef,
         /// The role from now on.
         role: WorkspaceRole,
-    }
+    } => |command| Row::new(Authority::Administrator, command.role == WorkspaceRole::Member);
 
-    /// Ends a membership, with the grants and tokens of it.
+    /// Ends a membership, with its grants and tokens.
     RemoveMember = "member.remove" {
-        /// Who.
+        /// The member.
         user: UserRef,
         /// Whether to revoke each API token, proxy token and access key that the member issued and that still lives.
         #[serde(default)]
         revoke_issued: bool,
-    }
+    } => |command| Row::takes_away(Authority::Removal(command));
 
     /// Makes a service user with its first token.
     CreateServiceUser = "service_user.create" {
         /// Its name.
         name: ServiceUserName,
-    }
+    } => |_| Row::gives(Authority::Administrator).making_credential();
 
     /// Ends a service user, with its grants and tokens.
     DeleteServiceUser = "service_user.delete" {
-        /// Which.
+        /// The service user.
         service_user: ServiceUserRef,
-    }
+    } => |_| Row::takes_away(Authority::Administrator);
 
     /// Makes an API token for exactly one holder.
     IssueToken = "token.issue" {
@@ -369,196 +401,187 @@ commands! {
         /// The holder, if a service user.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service_user: Option<ServiceUserRef>,
-        /// Until when; never later than the token it is asked with, which is also what it gets if this is left out.
+        /// The end of the token. It is at most that of the token that authenticates the request, which is also the
+        /// default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
-    }
+    } => |command| Row::gives(Authority::Issue(command)).making_credential();
 
-    /// Takes an API token back.
+    /// Revokes an API token.
     RevokeToken = "token.revoke" {
-        /// Which.
+        /// The token.
         token: TokenRef,
-    }
+    } => |command| Row::takes_away(Authority::Revocation(command));
 
-    /// Makes an environment, restricted from its first moment if so asked.
+    /// Makes an environment, which can be restricted from its first moment.
     CreateEnvironment = "environment.create" {
         /// Its name.
         name: EnvironmentName,
         /// Whether it is restricted.
         #[serde(default)]
         restricted: bool,
-        /// What a restricted one gives to those without a grant; `viewer` if left out.
+        /// The role of principals without a grant in a restricted environment; `viewer` if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         default_role: Option<EnvironmentRole>,
-        /// The first grants in a restricted one.
+        /// The first grants in a restricted environment.
         #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
         grants: Vec<GrantSpec>,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
     /// Gives an environment another name.
     RenameEnvironment = "environment.rename" {
-        /// Which.
+        /// The environment.
         environment: EnvironmentRef,
         /// The name from now on.
         name: EnvironmentName,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
     /// Restricts an environment, or changes the default role of one that is restricted.
     RestrictEnvironment = "environment.restrict" {
-        /// Which.
+        /// The environment.
         environment: EnvironmentRef,
-        /// What it gives to those without a grant; `viewer`, or what it was, if left out.
+        /// The role of principals without a grant. If left out, it is kept, or `viewer` for an environment that was
+        /// unrestricted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         default_role: Option<EnvironmentRole>,
         /// Grants to add.
         #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects")]
         grants: Vec<GrantSpec>,
-    }
+    } => |command| Row::new(
+        Authority::Administrator,
+        command.grants.is_empty() && gives_nothing(command.default_role),
+    );
 
-    /// Changes what a restricted environment gives to those without a grant.
+    /// Changes the role of principals without a grant in a restricted environment.
     SetDefaultRole = "environment.set_default_role" {
-        /// Which.
+        /// The environment.
         environment: EnvironmentRef,
         /// The role from now on.
         default_role: EnvironmentRole,
-    }
+    } => |command| Row::new(Authority::Administrator, gives_nothing(Some(command.default_role)));
 
     /// Opens an environment to every principal, and ends every grant in it.
     UnrestrictEnvironment = "environment.unrestrict" {
-        /// Which.
+        /// The environment.
         environment: EnvironmentRef,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
-    /// Ends an environment, with its grants, its place in the scopes of proxy tokens, and the placements of resources in it.
+    /// Ends an environment, with its grants and the placements in it, and removes it from the scopes of proxy tokens.
     DeleteEnvironment = "environment.delete" {
-        /// Which.
+        /// The environment.
         environment: EnvironmentRef,
-    }
+    } => |_| Row::takes_away(Authority::Administrator);
 
-    /// Gives a principal a role of their own in a restricted environment, in place of the one they had there.
+    /// Grants a principal a role in a restricted environment, in place of an earlier grant there.
     SetGrant = "grant.set" {
-        /// Where.
+        /// The environment.
         environment: EnvironmentRef,
-        /// To whom.
+        /// The principal that gets the grant.
         principal: PrincipalRef,
-        /// Which role.
+        /// The role.
         role: EnvironmentRole,
-        /// Until when; for good if left out or `null`. Over a grant that has an end, it cannot be left out.
-        #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+        /// The end of the grant; none if left out or `null`. It must be given if it replaces a grant that has an end.
+        #[serde(default, skip_serializing_if = "GrantExpiry::is_unspecified")]
         expires_at: GrantExpiry,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
-    /// Takes a grant back.
+    /// Revokes a grant.
     RevokeGrant = "grant.revoke" {
-        /// Where.
+        /// The environment.
         environment: EnvironmentRef,
-        /// From whom.
+        /// The principal that loses the grant.
         principal: PrincipalRef,
-    }
+    } => |_| Row::takes_away(Authority::Administrator);
 
     /// Makes a proxy token: scoped while RBAC is on, workspace-wide while it is off.
     CreateProxyToken = "proxy_token.create" {
-        /// Where a scoped one is valid.
+        /// The environments in which a scoped token is valid.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environments: Option<Vec<EnvironmentRef>>,
-        /// Until when; never later than the token it is asked with, which is also what it gets if this is left out.
+        /// The end of the token. It is at most that of the token that authenticates the request, which is also the
+        /// default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
-    }
+    } => |_| Row::gives(Authority::Administrator).making_credential();
 
-    /// Makes a scoped proxy token valid for other environments.
+    /// Sets the environments of a scoped proxy token.
     SetProxyTokenEnvironments = "proxy_token.set_environments" {
-        /// Which.
+        /// The proxy token.
         proxy_token: ProxyTokenRef,
-        /// Where it is valid from now on; nowhere if empty.
+        /// The environments in which it is valid from now on; none of them if empty.
         environments: Vec<EnvironmentRef>,
-    }
+    } => |command| Row::new(Authority::Administrator, command.environments.is_empty());
 
-    /// Takes a proxy token back.
+    /// Revokes a proxy token.
     RevokeProxyToken = "proxy_token.revoke" {
-        /// Which.
+        /// The proxy token.
         proxy_token: ProxyTokenRef,
-    }
+    } => |_| Row::takes_away(Authority::Administrator);
 
-    /// Makes an access key, which may ask but never change.
+    /// Makes an access key, which can ask but never change.
     IssueAccessKey = "access_key.issue" {
-        /// What it may ask for.
+        /// The role of the key.
         role: AccessKeyRole,
-        /// What it is for.
+        /// The purpose of the key.
         label: Label,
-        /// Until when; never later than the token it is asked with, which is also what it gets if this is left out.
+        /// The end of the key. It is at most that of the token that authenticates the request, which is also the
+        /// default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
-    }
+    } => |_| Row::gives(Authority::Administrator).making_credential();
 
-    /// Takes an access key back.
+    /// Revokes an access key.
     RevokeAccessKey = "access_key.revoke" {
-        /// Which.
+        /// The access key.
         access_key: AccessKeyRef,
-    }
+    } => |_| Row::takes_away(Authority::Administrator);
 
-    /// Gives the workspace a resource type of its own, or one that it has other actions.
+    /// Defines a resource type of the workspace, or replaces the actions of one.
     DefineResourceType = "resource_type.define" {
         /// Its name.
         name: ResourceTypeName,
-        /// The role that each action requires; these are all its actions from now on.
+        /// The role that each action requires. They replace earlier actions.
         actions: Actions,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
-    /// Records which environment a resource lives in, in place of the one that was recorded.
+    /// Records the environment of a resource, in place of an earlier one.
     PlaceResource = "resource.place" {
-        /// Which.
+        /// The resource.
         #[serde(deserialize_with = "object")]
         resource: ResourceSpec,
-        /// Where it lives from now on.
+        /// The environment from now on.
         environment: EnvironmentRef,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 
-    /// Records no longer which environment a resource lives in.
+    /// Removes the record of a resource's environment.
     RemoveResource = "resource.remove" {
-        /// Which.
+        /// The resource.
         #[serde(deserialize_with = "object")]
         resource: ResourceRef,
-    }
+    } => |_| Row::gives(Authority::Administrator);
 }
 
 impl Command {
-    /// Whether doing it makes a credential, and so takes a secret.
-    pub const fn makes_credential(&self) -> bool {
-        matches!(
-            self,
-            Self::CreateWorkspace(_)
-                | Self::CreateServiceUser(_)
-                | Self::IssueToken(_)
-                | Self::CreateProxyToken(_)
-                | Self::IssueAccessKey(_)
-        )
+    /// Returns the authority that the command requires.
+    pub fn authority(&self) -> Authority<'_> {
+        self.row().authority
     }
 
-    /// Whether doing it only takes access away, and so is done also where hardly any room is left to write it down.
+    /// Returns whether the command makes a credential, and so needs a secret.
+    pub fn makes_credential(&self) -> bool {
+        self.row().makes_credential
+    }
+
+    /// Returns whether the command only takes access away. Such a command is accepted even if almost no disk space is
+    /// left.
     pub fn takes_away(&self) -> bool {
-        match self {
-            Self::DeleteWorkspace(_)
-            | Self::EnableRbac(_)
-            | Self::RemoveMember(_)
-            | Self::DeleteServiceUser(_)
-            | Self::RevokeToken(_)
-            | Self::DeleteEnvironment(_)
-            | Self::RevokeGrant(_)
-            | Self::RevokeProxyToken(_)
-            | Self::RevokeAccessKey(_) => true,
-            Self::ChangeMemberRole(command) => command.role == WorkspaceRole::Member,
-            Self::RestrictEnvironment(command) => command.grants.is_empty() && gives_nothing(command.default_role),
-            Self::SetDefaultRole(command) => gives_nothing(Some(command.default_role)),
-            Self::SetProxyTokenEnvironments(command) => command.environments.is_empty(),
-            _ => false,
-        }
+        self.row().takes_away
     }
 
     /// Reads `{"type": TYPE, …}`.
     ///
     /// # Errors
-    /// What is missing, unknown, of the wrong type or not accepted, and where.
+    /// The first missing, unknown or unacceptable field.
     pub fn from_value(value: Value) -> Result<Self, ShapeError> {
         let shape = |path: &str, wrong_type, message: &str| ShapeError {
             path: path.into(),
@@ -575,19 +598,15 @@ impl Command {
         }
     }
 
-    /// What the profile directory is told when the command succeeds.
+    /// Returns the person and the profile that the command sets, if it sets one.
     pub fn profile(&self) -> Option<(UserId, Profile)> {
-        let (user, name, email) = match self {
-            Self::CreateWorkspace(command) => (&command.owner.user, &command.owner.name, &command.owner.email),
-            Self::AddMember(command) => (&command.user, &command.name, &command.email),
-            _ => return None,
-        };
+        let Person { user, name, email } = self.row().person?;
         let profile = Profile { name: name.clone(), email: email.clone() };
         (!profile.is_empty()).then(|| (user.clone(), profile))
     }
 }
 
-/// Whether a default role gives nothing that there was not before.
+/// Returns whether a default role gives nobody more access.
 const fn gives_nothing(role: Option<EnvironmentRole>) -> bool {
     matches!(role, None | Some(EnvironmentRole::NoAccess))
 }

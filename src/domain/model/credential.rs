@@ -1,11 +1,48 @@
-//! The digest of a secret. Secrets themselves never reach the rules.
+//! Credentials: their ids, and the digests of their secrets. Secrets themselves never reach the rules.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::id::{AccessKeyId, NotAnId, ProxyTokenId, TokenId};
+
+/// The id of a credential of any kind that an event makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CredentialId {
+    /// An API token.
+    Token(TokenId),
+    /// A proxy token.
+    ProxyToken(ProxyTokenId),
+    /// An access key.
+    AccessKey(AccessKeyId),
+}
+
+impl FromStr for CredentialId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        match text.split_once('_').map(|(prefix, _)| prefix) {
+            Some(TokenId::PREFIX) => text.parse().map(Self::Token),
+            Some(ProxyTokenId::PREFIX) => text.parse().map(Self::ProxyToken),
+            Some(AccessKeyId::PREFIX) => text.parse().map(Self::AccessKey),
+            _ => Err(NotAnId(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(id) => fmt::Display::fmt(id, f),
+            Self::ProxyToken(id) => fmt::Display::fmt(id, f),
+            Self::AccessKey(id) => fmt::Display::fmt(id, f),
+        }
+    }
+}
 
 /// The SHA-256 (FIPS 180-4) of a secret, written in base64url without padding (RFC 4648 §5).
 ///

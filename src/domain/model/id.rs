@@ -1,8 +1,8 @@
 //! Typed identifiers.
 //!
-//! Entities are named by a `TypeID` (specification 0.3): a prefix that says what is named, an underscore, and the 128 bits
-//! of a `UUIDv7` as 26 letters of Crockford's base 32. Each kind is a type of its own, so that an environment can never be
-//! passed where a token is meant. Making an id is not possible here: it needs a clock and chance (see [`Fresh`]).
+//! An entity has a `TypeID` (specification 0.3): a prefix for its kind, an underscore, and the 128 bits of a `UUIDv7`
+//! as 26 letters of Crockford's base 32. Each kind has its own type, so an environment cannot be passed as a token. Ids
+//! are not made here, because that needs a clock and randomness (see [`GeneratedIds`]).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::domain::model::parsed::parsed;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
-/// What each byte stands for as a digit; 32 for one that is none. Every event that is read has several ids.
+/// The digit of each byte; 32 for a byte that is no digit. Decoding is hot: each event that is read has several ids.
 const DIGITS: [u8; 256] = digits();
 
 #[expect(
@@ -42,15 +42,15 @@ const fn letter_place(letter: u8) -> usize {
     letter as usize
 }
 
-/// Every prefix of an id that an event can hold. No name has the whole form of such an id, so a name is never taken for one.
+/// Every prefix of an id in an event. No name has the whole form of such an id, so a name is never taken for one.
 pub const PREFIXES: [&str; 8] = ["ws", "env", "svc", "tok", "prx", "key", "evt", "cmd"];
 
-/// A text that is no identifier of the kind that was asked for.
+/// A text that is no identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an id of this kind")]
 pub struct NotAnId(pub String);
 
-/// Writes the letters of 128 bits, without memory of their own: every event holds several ids.
+/// Writes 128 bits as letters, without an allocation.
 fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
     let mut bits = uuid.as_u128();
     let mut letters = [b'0'; SUFFIX_LEN];
@@ -62,7 +62,8 @@ fn write_suffix(f: &mut fmt::Formatter<'_>, uuid: Uuid) -> fmt::Result {
     f.write_str(std::str::from_utf8(&letters).unwrap_or_default())
 }
 
-/// Whether a text has the whole form of an id in some case: a prefix, an underscore and 26 letters of the alphabet.
+/// Returns whether a text has the whole form of an id in any case: a prefix, an underscore and 26 letters of the
+/// alphabet.
 pub(in crate::domain) fn has_id_form(text: &str) -> bool {
     let is_letter = |b: u8| DIGITS.get(usize::from(b.to_ascii_lowercase())).is_some_and(|digit| *digit < 32);
     text.split_once('_').is_some_and(|(head, letters)| {
@@ -92,15 +93,15 @@ macro_rules! typed_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What stands before the underscore.
+            /// The text before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// The id that these 128 bits are.
+            /// Returns the id with these 128 bits.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The 128 bits of this id.
+            /// Returns the 128 bits of this id.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
@@ -172,7 +173,7 @@ typed_id! {
     EventId = "evt";
     /// The command that an event came from.
     CommandId = "cmd";
-    /// A read of the audit. It stands beside the log, where no name does.
+    /// A read of the audit. It is recorded beside the log, never in it.
     ReadId = "read";
 }
 
@@ -181,13 +182,13 @@ typed_id! {
 pub struct UserId(SmolStr);
 
 impl UserId {
-    /// The id as it was given.
+    /// Returns the id as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-// INVARIANT: two ids are equal, and in order, as their texts are; both compare nothing else.
+// INVARIANT: ids compare as their texts do.
 impl Borrow<str> for UserId {
     fn borrow(&self) -> &str {
         &self.0
@@ -208,7 +209,7 @@ impl fmt::Debug for UserId {
 
 /// The longest user id, in characters.
 pub const USER_ID_CHARS_MAX: usize = 255;
-/// What a user id may be, for messages.
+/// The rule for a user id, for messages.
 const USER_ID_RULE: &str = "a user id is 1 to 255 of `A-Z a-z 0-9 . _ @ + - : | / ~ = '`, and not `.` or `..`";
 
 impl FromStr for UserId {
@@ -247,17 +248,18 @@ impl JsonSchema for UserId {
     }
 }
 
-/// The chance that one command may need, drawn before it is judged, so that judging it is a function of its arguments alone.
+/// The ids and the digest that one command may need. They are generated before it is decided, so that `decide` depends
+/// on its arguments only.
 ///
-/// A command makes at most one entity of its own, one environment and one credential that come with it.
+/// A command makes at most one entity, and with it one environment and one credential.
 #[derive(Debug, Clone)]
-pub struct Fresh {
-    /// Names the entity that the command makes.
+pub struct GeneratedIds {
+    /// The id of the new entity.
     pub entity: Uuid,
-    /// Names the environment `main` of a new workspace.
+    /// The id of the environment `main` of a new workspace.
     pub environment: Uuid,
-    /// Names the first token of what is made.
+    /// The id of the first token of a new entity.
     pub token: Uuid,
-    /// The SHA-256 of the secret of the credential that is made.
+    /// The SHA-256 of the secret of the new credential.
     pub digest: SecretDigest,
 }

@@ -1,7 +1,7 @@
-//! Reading JSON from outsiders: as plain values, and no name twice in an object.
+//! Strict reading of foreign JSON: no name occurs twice in an object.
 //!
-//! What `serde_json` reads as a value gives a meaning of its own to certain names, by which a text within a text is read as
-//! JSON, as deep as one likes. Such names are refused here, so that the limit on depth holds.
+//! `serde_json` reserves certain names, and parses a text beneath them as JSON of any depth. Such names are refused
+//! here, so that the limit on depth holds.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -10,14 +10,14 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// What the names begin with that `serde_json` keeps for itself.
+/// The prefix of the names that `serde_json` reserves.
 const RESERVED: &str = "$serde_json::private::";
 /// The most values that the JSON of a request may hold.
 pub const VALUES_MAX: usize = 50_000;
 /// The most names that an object may have.
 const NAMES_MAX: usize = 10_000;
 
-/// Why a text of a request is not read.
+/// The reason why the text of a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRead {
     /// It is no JSON, or none that is accepted.
@@ -26,22 +26,22 @@ pub enum NotRead {
     /// It holds too many values.
     #[error("the body holds more than {VALUES_MAX} values")]
     TooManyValues,
-    /// Its list has so many items, which are too many.
+    /// Its list has this many items, which is too many.
     #[error("there are {0}")]
     LongList(usize),
 }
 
-/// A list of a text that may be only so long: its name in the outermost object, and the most items.
+/// The bound of a list: its name in the outermost object, and the most items.
 pub type ListBound = (&'static str, usize);
 
-/// What a text may hold, as far as it is bounded; counted while it is read.
+/// The bounds of a text, counted down while it is read.
 struct Bounds {
     values_left: Cell<usize>,
     list: Option<ListBound>,
     list_len: Cell<usize>,
 }
 
-/// Reads a value as it is written.
+/// A reader of plain values.
 #[derive(Clone, Copy, Default)]
 struct Plain<'a> {
     bounds: Option<&'a Bounds>,
@@ -50,12 +50,12 @@ struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    /// What is within a value.
+    /// Returns the reader for the values inside a value.
     const fn within(self) -> Self {
         Self { bounds: self.bounds, is_outermost: false, items_max: None }
     }
 
-    /// What bears a name within an object.
+    /// Returns the reader for the value of a name in an object.
     fn named(self, name: &str) -> Self {
         let list = self.bounds.and_then(|bounds| bounds.list).filter(|(list, _)| self.is_outermost && *list == name);
         Self { items_max: list.map(|(_, max)| max), ..self.within() }
@@ -130,7 +130,7 @@ impl<'de> Visitor<'de> for Plain<'_> {
             let Some(value) = list.next_element_seed(self.within())? else { return Ok(Value::Array(values)) };
             values.push(value);
         }
-        // The rest is counted, and nothing is made of it.
+        // The rest is counted and dropped.
         let mut len = values.len();
         while list.next_element::<IgnoredAny>()?.is_some() {
             len = len.saturating_add(1);
@@ -156,19 +156,19 @@ fn read(text: &[u8], plain: Plain<'_>) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// The value that a JSON text is.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// It is none, is too deep, or has an object with a name twice or a reserved one.
+/// It is no JSON, is too deep, or has an object with a reserved name or with a name twice.
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {
     read(text, Plain::default())
 }
 
-/// As [`parse`], of a request: it may hold only so many values, and a list of it only so many items. Both are counted while the
-/// text is read, so what is too large costs no more than what is not.
+/// Parses the JSON of a request, with a bound on its values and on the items of a list. Both are counted while the text
+/// is read, so a text that is too large costs no more than one at the bound.
 ///
 /// # Errors
-/// It is none or too large.
+/// It is no JSON, or too large.
 pub fn parse_bounded(text: &[u8], list: Option<ListBound>) -> Result<Value, NotRead> {
     let bounds = Bounds { values_left: Cell::new(VALUES_MAX), list, list_len: Cell::new(0) };
     let read = read(text, Plain { bounds: Some(&bounds), is_outermost: true, items_max: None });
@@ -179,7 +179,7 @@ pub fn parse_bounded(text: &[u8], list: Option<ListBound>) -> Result<Value, NotR
     })
 }
 
-/// A value that is looked through, and of which nothing is kept.
+/// A value that was checked and dropped.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {
@@ -237,21 +237,22 @@ impl<'de> Visitor<'de> for Checked {
     }
 }
 
-/// Makes sure that a text is what [`parse`] accepts, and has no object with more than 10,000 names; makes nothing of it.
+/// Checks that [`parse`] accepts a text and that no object has more than 10,000 names.
 ///
 /// # Errors
-/// It is not.
+/// The text is not accepted.
 pub fn check(text: &[u8]) -> serde_json::Result<()> {
     serde_json::from_slice(text).map(|Checked| ())
 }
 
-/// The characters that JSON allows in a text as they are, and at which some readers end a line: their bytes, and their escape.
+/// The characters that JSON allows in a text and that some readers take for the end of a line: their bytes, and their
+/// escape.
 const LINE_SEPARATORS: [(&[u8], &[u8]); 3] =
     [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
 
-/// Appends a JSON text to `to` such that no reader takes it for more than one line: U+0085, U+2028 and U+2029 are escaped.
+/// Appends a JSON text to `to` on one line for every reader: U+0085, U+2028 and U+2029 are escaped.
 ///
-/// The text must be JSON on one line. It means the same after this; only its bytes may differ.
+/// The text must be JSON on one line. Its meaning is kept; only its bytes may differ.
 pub fn push_line(to: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some(start) = rest.iter().position(|byte| matches!(byte, 0xc2 | 0xe2)) {
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_through_is_what_would_be_read() {
+    fn check_accepts_what_parse_accepts() {
         for text in [
             r#"{"a":[1,-2,3.5,"b\n",true,null,{"c":{}}]}"#,
             r#"{"a":1,"a":2}"#,

@@ -1,8 +1,7 @@
 //! Validated texts: names, reasons, labels.
 //!
-//! A value of one of these types has been checked, so no rule looks at it again. What callers give holds no character that people
-//! cannot see, or that moves or splits the text around it. Logs were recorded when fewer characters were refused: what they
-//! hold is read with [`StoredText`].
+//! A value of one of these types was checked when it was made. A text of a caller holds no hidden character. Older logs
+//! were recorded when fewer characters were refused, so their texts are read with [`StoredText`].
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -27,7 +26,7 @@ pub const LABEL_CHARS_MAX: usize = 128;
 /// The longest id of a resource, in characters.
 pub const RESOURCE_ID_CHARS_MAX: usize = 256;
 
-/// What no resource type is called: these words name who acts, and what they prove themselves with.
+/// The words that no resource type has as its name: they name subjects and credentials.
 const NOT_RESOURCE_TYPES: [&str; 9] =
     ["user", "service_user", "task", "proxy_token", "token", "access_key", "member", "operator", "system"];
 
@@ -40,13 +39,13 @@ pub struct InvalidText {
 }
 
 impl InvalidText {
-    /// The refusal of `text`, of which at most 80 characters are repeated, with what is invisible made visible.
+    /// Returns the refusal of `text`. At most 80 characters of it are repeated, with hidden ones escaped.
     pub fn new(text: &str, rule: &'static str) -> Self {
         Self { text: text.chars().take(80).flat_map(char::escape_debug).collect(), rule }
     }
 }
 
-/// Whether this character was refused from the first version on, so that no log holds it.
+/// Returns whether the first version refused this character, so that no log holds it.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -82,7 +81,7 @@ fn is_resource_type(text: &str) -> bool {
     is_word(text) && !NOT_RESOURCE_TYPES.contains(&text)
 }
 
-/// A path of a URL cannot hold `.` or `..` as a segment.
+/// Returns whether a text can be a segment in the path of a URL: `.` and `..` cannot.
 fn is_resource_id(text: &str) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= RESOURCE_ID_CHARS_MAX
@@ -108,16 +107,16 @@ fn is_email_address(text: &str) -> bool {
         && text.trim_matches('@').contains('@')
 }
 
-/// A text that a log or a directory beside it may hold.
+/// A text that a log or a directory may hold.
 pub trait StoredText: Sized {
-    /// Reads a text that was accepted when it was stored, even if callers could not give it now.
+    /// Reads a text that was accepted when it was stored, even if callers may not give it now.
     ///
     /// # Errors
     /// The text was never accepted.
     fn stored(text: &str) -> Result<Self, InvalidText>;
 }
 
-/// A [`StoredText`] that was read as such.
+/// A [`StoredText`] that was read by its stored rule.
 struct Stored<T>(T);
 
 impl<T: StoredText> FromStr for Stored<T> {
@@ -151,10 +150,10 @@ macro_rules! validated_text {
         pub struct $name(SmolStr);
 
         impl $name {
-            /// What is accepted, as a sentence.
+            /// The rule, as a sentence.
             pub const RULE: &'static str = $rule;
 
-            /// The text as it was given.
+            /// Returns the text as it was given.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -231,23 +230,23 @@ validated_text! {
     ActionName: is_word,
         "an action is 1 to 64 of `a-z 0-9 _`, begins with a letter, and has not the form of an id such as `env_…`",
         {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"};
-    /// Which resource of its type, in the words of whoever runs it.
+    /// The id of a resource within its type. The caller chooses it.
     ResourceId: is_resource_id,
         "a resource id is 1 to 256 characters, not all of them blank, not `.` or `..`, none of them invisible or a line separator",
         {"type": "string", "minLength": 1, "maxLength": 256};
-    /// Why a change was made, in the words of who made it: a ticket, an approval.
+    /// The reason of a change in the actor's words: a ticket, an approval.
     Reason: is_reason,
         "a reason is at most 1,000 characters, none of them invisible or a line separator",
         {"type": "string", "maxLength": 1000};
-    /// What an access key is for, in the words of who issued it.
+    /// The purpose of an access key in the issuer's words.
     Label: is_label,
         "a label is 1 to 128 characters, not all of them blank, none of them invisible or a line separator",
         {"type": "string", "minLength": 1, "maxLength": 128};
-    /// What a person is called; kept in the profile directory only.
+    /// The name of a person; kept in the profile directory only.
     PersonName: is_person_name,
         "a person's name is at most 200 characters, none of them invisible or a line separator",
         {"type": "string", "maxLength": 200};
-    /// Where a person is written to; kept in the profile directory only.
+    /// The e-mail address of a person; kept in the profile directory only.
     EmailAddress: is_email_address,
         "an e-mail address is at most 254 bytes, holds an `@` between other characters, and no blanks or invisible characters",
         {"type": "string", "maxLength": 254};
@@ -255,7 +254,7 @@ validated_text! {
 
 macro_rules! looked_up_as_text {
     ($($name:ty),*) => {$(
-        // INVARIANT: two values are equal, and in order, as their texts are; both compare nothing else.
+        // INVARIANT: values compare as their texts do.
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -266,17 +265,17 @@ macro_rules! looked_up_as_text {
 looked_up_as_text!(ServiceUserName, ResourceTypeName, ActionName, ResourceId);
 
 impl EnvironmentName {
-    /// What the name is looked up by: two names with one key are the same name.
+    /// Returns the key of the name. Two names with one key are the same name.
     pub fn key(&self) -> SmolStr {
         self.0.to_ascii_lowercase_smolstr()
     }
 
-    /// Looks something up by the key of a text; none if the text cannot be a name. Nothing is allocated for it: every decision
+    /// Looks up the key of a text, or returns `None` if the text cannot be a name. It allocates nothing: each decision
     /// looks a name up.
     pub fn look_up<T>(text: &str, look: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut key = [0; NAME_CHARS_MAX];
         key.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        // All of it, since that takes fewer steps than to stop where the text ends.
+        // The whole array takes fewer steps than a loop that stops at the end of the text.
         key.make_ascii_lowercase();
         look(key.get(..text.len())?)
     }

@@ -1,7 +1,7 @@
-//! Reading JSON objects as objects only.
+//! JSON objects that are read as objects only.
 //!
-//! What serde derives for a struct also reads an array, its fields by their places. Nobody means that here, and a field that
-//! slips a place must not weaken a rule.
+//! The implementation that serde derives for a struct also accepts an array, with the fields by position. Nobody means
+//! that here, and a field in a wrong position must not weaken a rule.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -35,7 +35,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Reads an object.
 ///
 /// # Errors
-/// It is none, or not of this shape.
+/// It is no object, or not of this shape.
 pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Object::deserialize(deserializer).map(|object| object.0)
 }
@@ -43,7 +43,7 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
 /// Reads a list of objects.
 ///
 /// # Errors
-/// One of them is none, or not of this shape.
+/// An item is no object, or not of this shape.
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let objects: Vec<Object<T>> = Vec::deserialize(deserializer)?;
     Ok(objects.into_iter().map(|object| object.0).collect())

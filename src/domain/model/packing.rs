@@ -1,6 +1,7 @@
-//! Values as bytes beside the tables of a block: what comes up again and again is written once there and named by its place.
+//! Values as bytes beside the tables of a block. A value that repeats is written once into a table and referred to by
+//! its position.
 //!
-//! Words, among them the types of events, stand in the table as they are, so a later order of roles or types reads nothing wrongly.
+//! Words, such as the types of events, are written as texts. So the order of roles or types in the code may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,71 +9,71 @@ use foldhash::HashMap;
 use imbl::Vector;
 use uuid::Uuid;
 
-use super::bytes::{Bytes, Column, folded, put_column, put_number, unfolded};
+use super::bytes::{Bytes, NumberColumn, folded, put_column, put_number, unfolded};
+use crate::domain::collections::dense_id_map::DenseId;
+use crate::domain::collections::hash_index::HashIndex;
 use crate::domain::model::credential::SecretDigest;
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use crate::domain::collections::hash_index::Index;
 use crate::domain::model::name::{
     ActionName, EnvironmentName, Label, Reason, ResourceId, ResourceTypeName, ServiceUserName, StoredText as _,
     WorkspaceName,
 };
-use crate::domain::collections::dense_id_map::Number;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::resource::ResourceKey;
 use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use crate::domain::model::time::Instant;
 
-/// A value that can stand in a packed event.
+/// A value of a packed event.
 ///
 /// # Contract
-/// `unpack` gives what was packed, and takes the bytes that `pack` wrote and no others.
+/// `unpack` returns the value that was packed, and takes exactly the bytes that `pack` wrote.
 pub(in crate::domain) trait Packed: Sized {
     /// Appends the value.
     fn pack<'a>(&'a self, out: &mut Packer<'a>);
-    /// Takes the value off; none if it is not there.
+    /// Takes the value, or returns `None` if it is not there.
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self>;
 }
 
-/// Every user that the packed events of a workspace name, each once, whatever block names them.
+/// Every user that the packed events of a workspace name, once for all blocks.
 #[derive(Debug, Clone, Default)]
 pub(in crate::domain) struct Users {
     known: Vector<UserId>,
-    places: Index,
+    positions: HashIndex,
 }
 
 impl Users {
-    /// Every one, in the order of their places.
+    /// Returns the users in the order of their positions.
     pub(in crate::domain) const fn known(&self) -> &Vector<UserId> {
         &self.known
     }
 
-    /// The place of a user, who is known from now on.
-    pub(in crate::domain) fn place(&mut self, user: &UserId) -> u64 {
-        let is_it = |Number(place)| self.at(u64::from(place)).is_some_and(|known| known == user);
-        let place = self.places.find(user.as_str().as_bytes(), is_it).unwrap_or_else(|| {
-            let place = Number(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+    /// Returns the position of a user, and adds the user if needed.
+    pub(in crate::domain) fn position(&mut self, user: &UserId) -> u64 {
+        let is_it = |DenseId(position)| self.at(u64::from(position)).is_some_and(|known| known == user);
+        let position = self.positions.find(user.as_str().as_bytes(), is_it).unwrap_or_else(|| {
+            let position = DenseId(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
             self.known.push_back(user.clone());
-            self.places.insert(user.as_str().as_bytes(), place);
-            place
+            self.positions.insert(user.as_str().as_bytes(), position);
+            position
         });
-        u64::from(place.0)
+        u64::from(position.0)
     }
 
-    fn at(&self, place: u64) -> Option<&UserId> {
-        self.known.get(usize::try_from(place).ok()?)
+    fn at(&self, position: u64) -> Option<&UserId> {
+        self.known.get(usize::try_from(position).ok()?)
     }
 }
 
-/// Writes the values of a block.
+/// The writer of a block.
 #[derive(Debug)]
 pub(in crate::domain) struct Packer<'a> {
     /// The rows, one after the other.
     pub(in crate::domain) rows: Vec<u8>,
-    /// When the event happened whose row is being written.
+    /// The time of the event whose row is being written, in microseconds.
     pub(in crate::domain) time: i64,
     users: &'a mut Users,
-    /// The places of the users that the block has named so far.
-    user_places: HashMap<&'a str, u64>,
+    /// The positions of the users that this block names.
+    user_positions: HashMap<&'a str, u64>,
     texts: HashMap<&'a str, u64>,
     text_ends: Vec<u64>,
     text_bytes: Vec<u8>,
@@ -81,13 +82,13 @@ pub(in crate::domain) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    /// A writer of a block, beside the users that the blocks before it name.
+    /// Returns a writer of a block. `users` are those that earlier blocks name.
     pub(in crate::domain) fn beside(users: &'a mut Users) -> Self {
         Self {
             rows: Vec::new(),
             time: 0,
             users,
-            user_places: HashMap::default(),
+            user_positions: HashMap::default(),
             texts: HashMap::default(),
             text_ends: Vec::new(),
             text_bytes: Vec::new(),
@@ -96,9 +97,9 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// The place of a user among all that the history names.
-    fn user_place(&mut self, user: &'a UserId) -> u64 {
-        *self.user_places.entry(user.as_str()).or_insert_with(|| self.users.place(user))
+    /// Returns the position of a user among all that the history names.
+    fn user_position(&mut self, user: &'a UserId) -> u64 {
+        *self.user_positions.entry(user.as_str()).or_insert_with(|| self.users.position(user))
     }
 
     /// Appends a number.
@@ -106,31 +107,31 @@ impl<'a> Packer<'a> {
         put_number(&mut self.rows, number);
     }
 
-    /// The place of a text in the table.
-    pub(in crate::domain) fn text_place(&mut self, text: &'a str) -> u64 {
+    /// Returns the position of a text in the table.
+    pub(in crate::domain) fn text_position(&mut self, text: &'a str) -> u64 {
         let next = count(self.text_ends.len());
-        let place = *self.texts.entry(text).or_insert(next);
-        if place == next {
+        let position = *self.texts.entry(text).or_insert(next);
+        if position == next {
             self.text_bytes.extend_from_slice(text.as_bytes());
             self.text_ends.push(count(self.text_bytes.len()));
         }
-        place
+        position
     }
 
-    /// The place of an id in the table.
-    pub(in crate::domain) fn id_place(&mut self, id: Uuid) -> u64 {
+    /// Returns the position of an id in the table.
+    pub(in crate::domain) fn id_position(&mut self, id: Uuid) -> u64 {
         let next = count(self.ids.len());
-        let place = *self.ids.entry(id).or_insert(next);
-        if place == next {
+        let position = *self.ids.entry(id).or_insert(next);
+        if position == next {
             self.id_bytes.extend_from_slice(id.as_bytes());
         }
-        place
+        position
     }
 
     /// Appends a text.
     pub(in crate::domain) fn text(&mut self, text: &'a str) {
-        let place = self.text_place(text);
-        self.number(place);
+        let position = self.text_position(text);
+        self.number(position);
     }
 
     /// Appends both tables.
@@ -143,7 +144,7 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// A length as a number.
+/// Returns a length as a number.
 pub(in crate::domain) fn count(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
@@ -151,13 +152,13 @@ pub(in crate::domain) fn count(len: usize) -> u64 {
 /// The tables of a block.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::domain) struct Tables<'a> {
-    text_ends: Column<'a>,
+    text_ends: NumberColumn<'a>,
     texts: &'a [u8],
     ids: &'a [u8],
 }
 
 impl<'a> Tables<'a> {
-    /// What [`Packer::put_tables`] wrote.
+    /// Takes the tables that [`Packer::put_tables`] wrote.
     pub(in crate::domain) fn take(bytes: &mut Bytes<'a>) -> Option<Self> {
         let texts_len = bytes.count()?;
         let text_ends = bytes.column(texts_len)?;
@@ -168,38 +169,38 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Reads the values of one row.
+/// The reader of one row.
 #[derive(Debug)]
 pub(in crate::domain) struct Unpacker<'a> {
     pub(in crate::domain) row: Bytes<'a>,
     pub(in crate::domain) tables: Tables<'a>,
     pub(in crate::domain) users: &'a Users,
-    /// When the event happened.
+    /// The time of the event, in microseconds.
     pub(in crate::domain) time: i64,
 }
 
 impl<'a> Unpacker<'a> {
-    /// Takes a number off.
+    /// Takes a number.
     pub(in crate::domain) fn number(&mut self) -> Option<u64> {
         self.row.number()
     }
 
-    /// The text at a place in the table.
-    pub(in crate::domain) fn text_at(&self, place: u64) -> Option<&'a str> {
-        let text = self.tables.text_ends.piece(usize::try_from(place).ok()?, self.tables.texts)?;
+    /// Returns the text at a position in the table.
+    pub(in crate::domain) fn text_at(&self, position: u64) -> Option<&'a str> {
+        let text = self.tables.text_ends.piece(usize::try_from(position).ok()?, self.tables.texts)?;
         std::str::from_utf8(text).ok()
     }
 
-    /// The id at a place in the table.
-    pub(in crate::domain) fn id_at(&self, place: u64) -> Option<Uuid> {
-        let start = usize::try_from(place).ok()?.checked_mul(16)?;
+    /// Returns the id at a position in the table.
+    pub(in crate::domain) fn id_at(&self, position: u64) -> Option<Uuid> {
+        let start = usize::try_from(position).ok()?.checked_mul(16)?;
         Some(Uuid::from_bytes(*self.tables.ids.get(start..)?.first_chunk()?))
     }
 
-    /// Takes a text off.
+    /// Takes a text.
     pub(in crate::domain) fn text(&mut self) -> Option<&'a str> {
-        let place = self.number()?;
-        self.text_at(place)
+        let position = self.number()?;
+        self.text_at(position)
     }
 }
 
@@ -237,13 +238,13 @@ macro_rules! packed_ids {
     ($($id:ty),*) => {$(
         impl Packed for $id {
             fn pack<'a>(&'a self, out: &mut Packer<'a>) {
-                let place = out.id_place(self.uuid());
-                out.number(place);
+                let position = out.id_position(self.uuid());
+                out.number(position);
             }
 
             fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-                let place = from.number()?;
-                from.id_at(place).map(Self::from_uuid)
+                let position = from.number()?;
+                from.id_at(position).map(Self::from_uuid)
             }
         }
     )*};
@@ -252,30 +253,30 @@ packed_ids!(WorkspaceId, EnvironmentId, ServiceUserId, TokenId, ProxyTokenId, Ac
 
 impl Packed for UserId {
     fn pack<'a>(&'a self, out: &mut Packer<'a>) {
-        let place = out.user_place(self);
-        out.number(place);
+        let position = out.user_position(self);
+        out.number(position);
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        let place = from.number()?;
-        from.users.at(place).cloned()
+        let position = from.number()?;
+        from.users.at(position).cloned()
     }
 }
 
 impl Packed for Principal {
     fn pack<'a>(&'a self, out: &mut Packer<'a>) {
-        let place = match self {
-            Self::User(user) => out.user_place(user) << 1,
-            Self::ServiceUser(id) => (out.id_place(id.uuid()) << 1) | 1,
+        let position = match self {
+            Self::User(user) => out.user_position(user) << 1,
+            Self::ServiceUser(id) => (out.id_position(id.uuid()) << 1) | 1,
         };
-        out.number(place);
+        out.number(position);
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
-        let place = from.number()?;
-        match place & 1 {
-            0 => from.users.at(place >> 1).cloned().map(Self::User),
-            _ => from.id_at(place >> 1).map(ServiceUserId::from_uuid).map(Self::ServiceUser),
+        let position = from.number()?;
+        match position & 1 {
+            0 => from.users.at(position >> 1).cloned().map(Self::User),
+            _ => from.id_at(position >> 1).map(ServiceUserId::from_uuid).map(Self::ServiceUser),
         }
     }
 }
@@ -290,7 +291,7 @@ impl Packed for SecretDigest {
     }
 }
 
-/// Instants stand as their distance from the event's own.
+/// An instant is written as its distance from the time of its event.
 impl Packed for Instant {
     fn pack<'a>(&'a self, out: &mut Packer<'a>) {
         out.number(folded(self.micros().wrapping_sub(out.time)));

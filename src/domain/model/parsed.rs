@@ -1,4 +1,4 @@
-//! Reading single fields of JSON: texts of some form, and what may be left out.
+//! Single fields of JSON: texts of some form, and fields that may be left out.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,7 +20,7 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Parse<T> {
     }
 }
 
-/// Parses a JSON string where it stands: each text of each event passes here, and none is copied only to be parsed.
+/// Parses a JSON string in place. Each text of each event is read by this, without a copy.
 ///
 /// # Errors
 /// It is no string, or not of the type.

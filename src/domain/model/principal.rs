@@ -1,4 +1,4 @@
-//! Who acts: principals hold access, actors make changes, callers ask for them.
+//! Principals hold access, actors make changes, and callers ask for them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::domain::model::name::InvalidText;
 use crate::domain::model::parsed::parsed;
 use crate::domain::model::role::AccessKeyRole;
 
-/// Who can hold access: a member or a service user. Written `user:ID` or `service_user:svc_…`.
+/// A holder of access: a member or a service user, written `user:ID` or `service_user:svc_…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Principal {
     /// A person.
@@ -42,14 +42,14 @@ impl FromStr for Principal {
     }
 }
 
-/// Who made a change, as it stands in the event.
+/// The maker of a change, as recorded in its event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Actor {
     /// The holder of the instance's own credential.
     Operator,
     /// A member.
     User(UserId),
-    /// A service user; none may change anything today, but a log may have been recorded elsewhere.
+    /// A service user. Today none may make changes, but a log may come from elsewhere.
     ServiceUser(ServiceUserId),
     /// Tenure itself, when something expires.
     System,
@@ -81,16 +81,16 @@ impl FromStr for Actor {
     }
 }
 
-/// What an actor proved itself with, as it stands in the event.
+/// The credential that an actor proved itself with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CredentialId {
+pub enum ActorCredential {
     /// The instance's own credential.
     Operator,
     /// An API token.
     Token(TokenId),
 }
 
-impl fmt::Display for CredentialId {
+impl fmt::Display for ActorCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator => f.write_str("operator"),
@@ -99,7 +99,7 @@ impl fmt::Display for CredentialId {
     }
 }
 
-impl FromStr for CredentialId {
+impl FromStr for ActorCredential {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
@@ -114,7 +114,7 @@ impl FromStr for CredentialId {
 }
 
 macro_rules! as_text {
-    ($($name:ident: $pattern:literal;)*) => {$(
+    ($($name:ident = $schema_name:literal: $pattern:literal;)*) => {$(
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -129,7 +129,7 @@ macro_rules! as_text {
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+                $schema_name.into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -140,55 +140,55 @@ macro_rules! as_text {
 }
 
 as_text! {
-    Principal: "^(user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
-    Actor: "^(operator|system|user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
-    CredentialId: "^(operator|tok_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+    Principal = "Principal": "^(user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+    Actor = "Actor": "^(operator|system|user:[A-Za-z0-9._@+:|/~='-]{1,255}|service_user:svc_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+    ActorCredential = "CredentialId": "^(operator|tok_[0-7][0-9a-hjkmnp-tv-z]{25})$";
 }
 
-/// Who asks for a change or a decision, after they proved it. Whether they still may is judged at the head, each time.
+/// An authenticated caller that asks for a change or a decision. Its authority is checked again at the head, each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// The holder of the instance's own credential: may do anything in any workspace.
     Operator,
     /// The holder of an API token.
     Principal {
-        /// Whose token it is.
+        /// The holder of the token.
         principal: Principal,
         /// The token.
         token: TokenId,
     },
-    /// The holder of an access key: asks, never changes.
+    /// The holder of an access key, which can ask but never change.
     AccessKey {
         /// The key.
         key: AccessKeyId,
-        /// What it may ask for.
+        /// The role of the key.
         role: AccessKeyRole,
     },
-    /// The actor of a recorded change, for whose authority the importing operator vouches.
-    Vouched(Actor),
-    /// An owner that someone supposes to be, in a question of what would happen; nothing is ever submitted as one.
-    Supposed(UserId),
+    /// The actor of an imported change. The importing operator vouches for the actor's authority.
+    ImportedActor(Actor),
+    /// An owner in a simulation. Nothing is ever submitted in this role.
+    SimulatedUser(UserId),
 }
 
 impl Caller {
-    /// The actor that the caller's changes are recorded under.
+    /// Returns the actor that the caller's changes are recorded under.
     pub fn actor(&self) -> Actor {
         match self {
             Self::Operator | Self::AccessKey { .. } => Actor::Operator,
-            Self::Principal { principal: Principal::User(user), .. } | Self::Supposed(user) => {
+            Self::Principal { principal: Principal::User(user), .. } | Self::SimulatedUser(user) => {
                 Actor::User(user.clone())
             }
             Self::Principal { principal: Principal::ServiceUser(id), .. } => Actor::ServiceUser(*id),
-            Self::Vouched(actor) => actor.clone(),
+            Self::ImportedActor(actor) => actor.clone(),
         }
     }
 
-    /// The credential that the caller's changes are recorded under.
-    pub const fn credential(&self) -> Option<CredentialId> {
+    /// Returns the credential that the caller's changes are recorded under.
+    pub const fn credential(&self) -> Option<ActorCredential> {
         match self {
-            Self::Operator => Some(CredentialId::Operator),
-            Self::Principal { token, .. } => Some(CredentialId::Token(*token)),
-            Self::AccessKey { .. } | Self::Vouched(_) | Self::Supposed(_) => None,
+            Self::Operator => Some(ActorCredential::Operator),
+            Self::Principal { token, .. } => Some(ActorCredential::Token(*token)),
+            Self::AccessKey { .. } | Self::ImportedActor(_) | Self::SimulatedUser(_) => None,
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Why a command is refused.
+//! The reasons why a command is refused.
 
 use crate::domain::model::name::InvalidText;
 use crate::domain::model::time::Instant;
 
-/// A rule said no. Exhaustive: whoever asks can be told the stable code and a sentence.
+/// A refusal of a command by a rule. It has a stable code and a sentence for callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The caller's credential ended, perhaps while the command waited.
@@ -15,15 +15,15 @@ pub enum Rejection {
     /// Something named does not exist, or no longer.
     #[error("there is no {kind} `{name}`")]
     NotFound {
-        /// What kind of thing was named.
+        /// The kind of the named entity.
         kind: &'static str,
-        /// How it was named.
+        /// The name that was given.
         name: String,
     },
     /// The name, or the member, is already there.
     #[error("the {kind} `{name}` exists already")]
     AlreadyExists {
-        /// What kind of thing.
+        /// The kind of the entity.
         kind: &'static str,
         /// Its name.
         name: String,
@@ -46,16 +46,16 @@ pub enum Rejection {
     /// The environment is not restricted.
     #[error("the environment `{0}` is unrestricted: restrict it first")]
     EnvironmentUnrestricted(String),
-    /// The grant that is held has an end, and nothing is said of the end of the new one.
+    /// The current grant has an end, and the command does not say when the new one ends.
     #[error(
         "the grant of `{principal}` in `{environment}` ends at {end}: say in `expires_at` when the new one ends, or `null` for never"
     )]
     ExpiryRequired {
-        /// Who holds it.
+        /// The holder of the grant.
         principal: String,
-        /// Where.
+        /// The environment.
         environment: String,
-        /// When it ends.
+        /// The end of the current grant.
         end: Instant,
     },
     /// The role follows from the workspace role.
@@ -69,29 +69,29 @@ pub enum Rejection {
     Invalid {
         /// The field at fault.
         field: &'static str,
-        /// What is wrong with it, and what would be accepted.
+        /// The reason, and the accepted values.
         why: String,
     },
     /// A limit is reached.
     #[error("the limit of {max} {what} is reached")]
     TooLarge {
-        /// What is limited.
+        /// The things that are limited.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         max: usize,
     },
-    /// A request would make the store write far more than itself.
+    /// A request would write far more bytes than it has.
     #[error(
         "this request would write more than {max} bytes, which is too much for its size: send its commands in several requests"
     )]
     WritesTooMuch {
-        /// How many it may.
+        /// The limit in bytes.
         max: usize,
     },
 }
 
 impl Rejection {
-    /// The stable name of the refusal.
+    /// Returns the stable name of the refusal.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated => "unauthenticated",
@@ -112,12 +112,12 @@ impl Rejection {
         }
     }
 
-    /// The refusal of a name that nothing has; what is repeated of it is made visible and short.
+    /// Returns the refusal of a name that names nothing. The name is shortened, and its hidden characters are escaped.
     pub fn not_found(kind: &'static str, name: &str) -> Self {
         Self::NotFound { kind, name: name.chars().take(340).flat_map(char::escape_debug).collect() }
     }
 
-    /// The refusal of a field's text.
+    /// Returns the refusal of a field's text.
     pub fn invalid_text(field: &'static str, error: &InvalidText) -> Self {
         Self::Invalid { field, why: error.to_string() }
     }

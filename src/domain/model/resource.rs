@@ -1,4 +1,4 @@
-//! Resources: which types a workspace has beside the built-in ones, and which environment each resource lives in.
+//! Resources and the actions of their types.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::domain::model::name::{ActionName, InvalidText, ResourceId, ResourceTypeName, StoredText};
 use crate::domain::model::role::RequiredRole;
 
-/// The actions of a resource type, and the role that each requires.
+/// The actions of a resource type, with the role that each requires.
 pub type Actions = BTreeMap<ActionName, RequiredRole>;
 
-/// A resource, by its type and its id. Written `TYPE/ID`; a type holds no `/`, an id may.
+/// A resource, written `TYPE/ID`. A type holds no `/`; an id may.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceKey {
     /// The type.
     pub resource_type: ResourceTypeName,
-    /// Which of its type.
+    /// The id within the type.
     pub id: ResourceId,
 }
 

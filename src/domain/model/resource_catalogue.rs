@@ -1,8 +1,9 @@
-//! The built-in resource types, their actions, and the role that each action requires. A workspace's own types are facts of it.
+//! The built-in resource types, their actions, and the role that each action requires. Types that a workspace defines
+//! are among its facts.
 
 use crate::domain::model::role::{EnvironmentRole, WorkspaceRole};
 
-/// What an action in an environment requires.
+/// The requirement of an action in an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
     /// At least this role in the environment.
@@ -12,7 +13,7 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// The stable word for it.
+    /// Returns the stable word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Role(role) => role.as_str(),
@@ -21,7 +22,7 @@ impl Requirement {
     }
 }
 
-/// Why there is no requirement.
+/// The reason why there is no requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uncatalogued {
     /// No such resource type.
@@ -33,17 +34,17 @@ pub enum Uncatalogued {
 const VIEWER: Requirement = Requirement::Role(EnvironmentRole::Viewer);
 const CONTRIBUTOR: Requirement = Requirement::Role(EnvironmentRole::Contributor);
 
-/// The resource type that stands for the workspace itself.
+/// The type of the workspace itself.
 pub const WORKSPACE: &str = "workspace";
-/// The resource type that stands for an environment itself.
+/// The type of an environment itself.
 pub const ENVIRONMENT: &str = "environment";
 
-/// The action that proxy tokens are presented for.
+/// The action that needs a proxy token.
 pub const CALL: &str = "call";
-/// The resource type that proxy tokens are presented to.
+/// The resource type that proxy tokens call.
 pub const WEB_FUNCTION: &str = "web_function";
 
-/// Every built-in type that lives in an environment, with its actions.
+/// Every built-in type of resources in environments, with its actions.
 pub const RESOURCE_TYPES: &[(&str, &[(&str, Requirement)])] = &[
     (ENVIRONMENT, DEPLOYABLE),
     ("app", DEPLOYABLE),
@@ -71,7 +72,7 @@ const DEPLOYABLE: &[(&str, Requirement)] = &[
 
 const STORED: &[(&str, Requirement)] = &[("read", VIEWER), ("write", CONTRIBUTOR), ("delete", CONTRIBUTOR)];
 
-/// The actions on the workspace itself, and the least role for each; `None` where any principal may.
+/// The actions on the workspace itself, and the least role for each; `None` if any principal may.
 pub const WORKSPACE_ACTIONS: &[(&str, Option<WorkspaceRole>)] = &[
     ("read", None),
     ("manage_members", Some(WorkspaceRole::Manager)),
@@ -85,12 +86,12 @@ pub const WORKSPACE_ACTIONS: &[(&str, Option<WorkspaceRole>)] = &[
     ("manage_owners", Some(WorkspaceRole::Owner)),
 ];
 
-/// Whether a type is built in, and so cannot be defined by a workspace.
+/// Returns whether a type is built in. A workspace cannot define such a type.
 pub fn is_built_in(resource_type: &str) -> bool {
     resource_type == WORKSPACE || RESOURCE_TYPES.iter().any(|(name, _)| *name == resource_type)
 }
 
-/// Every action on resources of a built-in type, the workspace among them; none for a type that there is not.
+/// Returns the actions on resources of a built-in type, including the workspace; none for an unknown type.
 pub fn actions(resource_type: &str) -> Vec<&'static str> {
     if resource_type == WORKSPACE {
         return WORKSPACE_ACTIONS.iter().map(|(action, _)| *action).collect();
@@ -99,17 +100,18 @@ pub fn actions(resource_type: &str) -> Vec<&'static str> {
     found.into_iter().flat_map(|(_, actions)| actions.iter()).map(|(action, _)| *action).collect()
 }
 
-/// What an action on a resource of a built-in type requires.
+/// Returns the requirement of an action on a resource of a built-in type.
 ///
 /// # Errors
-/// That the type, or the action of the type, is not in the catalogue.
+/// The type is unknown, or has no such action.
 pub fn requirement(resource_type: &str, action: &str) -> Result<Requirement, Uncatalogued> {
     let (_, actions) =
         RESOURCE_TYPES.iter().find(|(name, _)| *name == resource_type).ok_or(Uncatalogued::ResourceType)?;
     actions.iter().find(|(name, _)| *name == action).map(|(_, required)| *required).ok_or(Uncatalogued::Action)
 }
 
-/// The least workspace role for an action on the workspace itself; `None` inside where any principal may.
+/// Returns the least workspace role for an action on the workspace: `None` for an unknown action, `Some(None)` if any
+/// principal may.
 pub fn workspace_requirement(action: &str) -> Option<Option<WorkspaceRole>> {
     WORKSPACE_ACTIONS.iter().find(|(name, _)| *name == action).map(|(_, required)| *required)
 }

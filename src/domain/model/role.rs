@@ -1,4 +1,4 @@
-//! The ordered roles, and the few closed lists that workspaces are described with.
+//! The ordered roles, and the other closed lists that describe workspaces.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use crate::domain::model::name::InvalidText;
 use crate::domain::model::parsed::parsed;
 
 macro_rules! word_list {
-    ($(#[doc = $doc:literal] $name:ident, $rule:literal { $(#[doc = $vdoc:literal] $variant:ident = $word:literal,)* })*) => {$(
-        #[doc = $doc]
+    ($($(#[$meta:meta])+ $name:ident, $rule:literal { $(#[doc = $vdoc:literal] $variant:ident = $word:literal,)* })*) => {$(
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+        $(#[$meta])+
         pub enum $name {
             $(#[doc = $vdoc] #[serde(rename = $word)] $variant,)*
         }
@@ -21,7 +21,7 @@ macro_rules! word_list {
             /// Every value, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The stored and public word for it; it never changes.
+            /// Returns the stored and public word; it never changes.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -52,7 +52,8 @@ macro_rules! word_list {
 }
 
 word_list! {
-    /// What a principal may do in an environment; each role includes those below it.
+    /// A role in an environment. Each role includes those before it.
+    #[schemars(description = "What a principal may do in an environment; each role includes those below it.")]
     EnvironmentRole, "an environment role is `no_access`, `viewer` or `contributor`" {
         /// Nothing: the environment is private to others.
         NoAccess = "no_access",
@@ -61,14 +62,16 @@ word_list! {
         /// Full read and write access.
         Contributor = "contributor",
     }
-    /// What an action on a resource of a workspace's own type requires.
+    /// The role that an action of a workspace's own resource type requires.
+    #[schemars(description = "What an action on a resource of a workspace's own type requires.")]
     RequiredRole, "the role that an action requires is `viewer` or `contributor`" {
         /// At least `viewer` in the environment of the resource.
         Viewer = "viewer",
         /// `contributor` in the environment of the resource.
         Contributor = "contributor",
     }
-    /// What a member may do in the workspace.
+    /// The role of a member in the workspace.
+    #[schemars(description = "What a member may do in the workspace.")]
     WorkspaceRole, "a workspace role is `member`, `manager` or `owner`" {
         /// Deploys and manages apps; changes no access.
         Member = "member",
@@ -77,7 +80,8 @@ word_list! {
         /// Everything.
         Owner = "owner",
     }
-    /// What an access key may ask for.
+    /// The role of an access key.
+    #[schemars(description = "What an access key may ask for.")]
     AccessKeyRole, "an access key's role is `evaluator` or `auditor`" {
         /// Asks for decisions.
         Evaluator = "evaluator",
@@ -91,7 +95,8 @@ word_list! {
         /// Many people's.
         Shared = "shared",
     }
-    /// What the workspace has subscribed to.
+    /// The plan of a workspace.
+    #[schemars(description = "What the workspace has subscribed to.")]
     Plan, "a plan is `starter`, `team` or `enterprise`" {
         /// Without RBAC.
         Starter = "starter",
@@ -112,14 +117,14 @@ impl From<RequiredRole> for EnvironmentRole {
 }
 
 impl WorkspaceRole {
-    /// Whether the role makes its holder a contributor everywhere, and lets them administer the workspace.
+    /// Returns whether the role administers the workspace, and so makes its holder a contributor everywhere.
     pub const fn administers(self) -> bool {
         matches!(self, Self::Owner | Self::Manager)
     }
 }
 
 impl Plan {
-    /// Whether the plan includes role-based access control.
+    /// Returns whether the plan includes role-based access control.
     pub const fn includes_rbac(self) -> bool {
         matches!(self, Self::Team | Self::Enterprise)
     }

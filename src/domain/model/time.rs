@@ -1,4 +1,4 @@
-//! Instants and revisions: the two ways to say when.
+//! Instants and revisions: the two ways to name a moment.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -12,11 +12,11 @@ use crate::domain::model::name::InvalidText;
 use crate::domain::model::parsed::parsed;
 
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z.
-// The number is kept from 1 up, in the same order, so that an instant that may be missing takes no more room than one that is there.
+// Stored as a number from 1, so that `Option<Instant>` has the size of an `Instant`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 
-/// What the microseconds are moved up by: the sign bit, so that the least of them is 0.
+/// The offset of the stored number: the sign bit, so that the least instant becomes 0.
 const SIGN: u64 = 1 << 63;
 
 const INSTANT_RULE: &str =
@@ -30,10 +30,10 @@ const LEAP_RULE: &str = "no minute has a second 60 there: only 27 days since 197
 pub const WRITABLE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 impl Instant {
-    /// Before everything that an RFC 3339 text can name.
+    /// The earliest instant that an RFC 3339 text can name.
     pub const EARLIEST: Self = Self::from_micros(-62_167_219_200_000_000);
 
-    /// The instant this many microseconds after the epoch; [`i64::MIN`] of them are taken for one more.
+    /// Returns the instant this many microseconds after the epoch. [`i64::MIN`] counts as one more.
     pub const fn from_micros(micros: i64) -> Self {
         match NonZeroU64::new(micros.cast_unsigned() ^ SIGN) {
             Some(number) => Self(number),
@@ -41,12 +41,12 @@ impl Instant {
         }
     }
 
-    /// Microseconds since the epoch.
+    /// Returns the microseconds since the epoch.
     pub const fn micros(self) -> i64 {
         (self.0.get() ^ SIGN).cast_signed()
     }
 
-    /// The smallest later instant.
+    /// Returns the smallest later instant.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -65,12 +65,11 @@ impl fmt::Display for Instant {
     }
 }
 
-/// A time within the years 0 to 9999 as RFC 3339 writes it. Every answer and every event holds one, so each digit is put in its
-/// place.
+/// Formats a time within the years 0 to 9999 in RFC 3339. It is hot, so each digit is written at its position.
 fn rfc_3339(time: &DateTime<Utc>) -> [u8; 27] {
     let mut text = *b"0000-00-00T00:00:00.000000Z";
     let year = time.year().unsigned_abs();
-    let places = [
+    let fields = [
         (0..4, year),
         (5..7, time.month()),
         (8..10, time.day()),
@@ -79,8 +78,8 @@ fn rfc_3339(time: &DateTime<Utc>) -> [u8; 27] {
         (17..19, time.second()),
         (20..26, time.timestamp_subsec_micros()),
     ];
-    for (place, mut number) in places {
-        for digit in text.get_mut(place).into_iter().flatten().rev() {
+    for (range, mut number) in fields {
+        for digit in text.get_mut(range).into_iter().flatten().rev() {
             *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
             number /= 10;
         }
@@ -143,9 +142,9 @@ const LEAP_SECOND_ENDS: [i64; 27] = [
     1_483_228_800,
 ];
 
-/// Returns the second after a second 60, in seconds since the epoch; none if the time is within another second.
+/// Returns the second after a leap second, in seconds since the epoch, or `None` if the time is not within one.
 ///
-/// `chrono` writes a second 60 as the second 59 with more than a second of nanoseconds.
+/// `chrono` represents second 60 as second 59 with more than a second of nanoseconds.
 fn leap_second_end<Z: TimeZone>(time: &DateTime<Z>) -> Option<i64> {
     (time.nanosecond() >= 1_000_000_000).then(|| time.timestamp().saturating_add(1))
 }
@@ -172,16 +171,16 @@ impl JsonSchema for Instant {
     }
 }
 
-/// The number of an event in its workspace's log: 1 for the first; 0 is the empty log.
+/// The number of an event in its workspace's log, from 1. 0 is the empty log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
 impl Revision {
-    /// Before the first event.
+    /// The revision before the first event.
     pub const ZERO: Self = Self(0);
 
-    /// The number of the event after this one.
+    /// Returns the next revision.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -205,11 +204,11 @@ impl FromStr for Revision {
     }
 }
 
-/// The numbers that look like a year where an instant may stand.
+/// The numbers that look like a year in a field that also accepts an instant.
 const YEARS: std::ops::RangeInclusive<u64> = 1_970..=2_100;
 
 impl Revision {
-    /// Reads a revision where an instant may stand too; none where the text is no revision.
+    /// Reads a revision in a field that also accepts an instant. Returns `None` if the text is no revision.
     ///
     /// # Errors
     /// The text is a bare number that looks like a year.
@@ -224,7 +223,7 @@ impl Revision {
     }
 }
 
-/// A span of time: from an instant on, until before another one, or without an end.
+/// A span of time: from an instant, until before another one or without an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     from: Instant,
@@ -232,13 +231,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// All of time.
+    /// The span of all time.
     pub const ALWAYS: Self = Self { from: Instant::EARLIEST, until: None };
 
-    /// The span between two instants; without the first it has no beginning, without the second no end.
+    /// Returns the span between two instants. `None` means without a beginning, or without an end.
     ///
     /// # Errors
-    /// It would end before it begins: gives both back.
+    /// The span would end before it begins; returns both instants.
     pub fn new(from: Option<Instant>, until: Option<Instant>) -> Result<Self, (Instant, Instant)> {
         let from = from.unwrap_or(Instant::EARLIEST);
         match until {
@@ -247,22 +246,22 @@ impl Span {
         }
     }
 
-    /// Its first instant.
+    /// Returns its first instant.
     pub const fn from(&self) -> Instant {
         self.from
     }
 
-    /// The first instant after it, if it ends.
+    /// Returns the first instant after it, or `None` if it has no end.
     pub const fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Whether the instant lies in it.
+    /// Returns whether an instant lies in it.
     pub fn contains(&self, instant: Instant) -> bool {
         self.overlaps(instant, Some(instant.next()))
     }
 
-    /// Whether some instant lies both in it and from one instant on until before another, or for ever.
+    /// Returns whether it shares an instant with another span.
     pub fn overlaps(&self, from: Instant, until: Option<Instant>) -> bool {
         let begins_before = |instant: Instant, end: Option<Instant>| end.is_none_or(|end| instant < end);
         let first = self.from.max(from);
@@ -311,8 +310,11 @@ mod tests {
         {
             assert_eq!(micros(text), None, "{text}");
         }
-        let said = "2026-03-01T09:30:60Z".parse::<Instant>().unwrap_err().to_string();
-        assert!(said.starts_with("`2026-03-01T09:30:60Z` is not accepted: no minute has a second 60 there"), "{said}");
+        let message = "2026-03-01T09:30:60Z".parse::<Instant>().unwrap_err().to_string();
+        assert!(
+            message.starts_with("`2026-03-01T09:30:60Z` is not accepted: no minute has a second 60 there"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,36 +1,37 @@
-//! `judge`: question × view → decision, with the evidence it rests on.
+//! `authorize`: question × view → decision, with its evidence.
 //!
-//! Deny by default: whatever does not exist in the view, is not in the catalogue or cannot be understood is denied, and the
-//! decision says which rule denied it.
+//! Deny by default: anything that is not in the view or not in the catalogue is denied, and the decision names the rule
+//! that denied it.
 
-use crate::domain::model::resource_catalogue::{self, Requirement, Uncatalogued};
 use crate::domain::model::command::{EnvironmentRef, PrincipalRef};
-use crate::domain::rules::evidence::Grounds;
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::principal::Principal;
-use crate::domain::state::registry::PrincipalFacts;
+use crate::domain::model::resource_catalogue::{self, Requirement, Uncatalogued};
 use crate::domain::model::role::{EnvironmentRole, WorkspaceRole};
 use crate::domain::model::time::Revision;
+use crate::domain::rules::evidence::EvidenceRevisions;
+use crate::domain::rules::placement::{ResourceLookup, locate};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::state::registry::PrincipalFacts;
 use crate::domain::state::timeline::Since;
-use crate::domain::state::view::{EnvironmentView, Present, ProxyTokenView, View};
-use crate::domain::rules::placement::{Knowledge, Sought, locate};
-use crate::domain::state::workspace::Mode;
+use crate::domain::state::view::{EnvironmentView, ProxyTokenView, ResolvedPrincipal, View};
+use crate::domain::state::workspace::RestrictionState;
 
-/// Who a question is about.
+/// The subject of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// A member or service user.
     Principal(PrincipalRef),
-    /// A workload, by the environment that it runs in.
+    /// A workload, identified by its environment.
     Task(EnvironmentRef),
     /// A proxy token, by its id.
     ProxyToken(String),
-    /// A type that there is not.
+    /// A subject of an unknown type.
     Unknown,
 }
 
 impl Subject {
-    /// The subject of an `AuthZEN` type and id.
+    /// Returns the subject of an `AuthZEN` type and id.
     pub fn new(subject_type: &str, id: &str) -> Self {
         match subject_type {
             "user" | "service_user" => Self::Principal(PrincipalRef([subject_type, ":", id].concat())),
@@ -41,16 +42,16 @@ impl Subject {
     }
 }
 
-/// What a question is about.
+/// The resource of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// The workspace itself, by name or id.
     Workspace(String),
-    /// Something of a built-in type, or of one of the workspace's own, in an environment.
+    /// A resource of a built-in type, or of a type that the workspace defined, in an environment.
     Within {
         /// The type.
         resource_type: String,
-        /// Which of its type; it makes a difference where a placement is recorded.
+        /// The id within the type. It matters if a placement is recorded.
         id: String,
         /// The environment, if the question names one.
         environment: Option<EnvironmentRef>,
@@ -58,8 +59,8 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The resource of an `AuthZEN` type and id, in the environment that the question names, if it names one. The workspace and
-    /// an environment are in none but themselves.
+    /// Returns the resource of an `AuthZEN` type and id, in the environment that the question names, if any. The
+    /// workspace has no environment, and an environment is its own.
     pub fn new(resource_type: &str, id: &str, environment: Option<&str>) -> Self {
         if resource_type == resource_catalogue::WORKSPACE {
             return Self::Workspace(id.to_owned());
@@ -70,14 +71,14 @@ impl Resource {
     }
 }
 
-/// May the subject do the action on the resource?
+/// The question: may the subject do the action on the resource?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Who.
+    /// The subject.
     pub subject: Subject,
-    /// Does what.
+    /// The action.
     pub action: String,
-    /// To what.
+    /// The resource.
     pub resource: Resource,
 }
 
@@ -93,14 +94,14 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &'static [Self] = &[$(Self::$rule),*];
 
-            /// The stable name.
+            /// Returns the stable name.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$rule => $name,)*
                 }
             }
 
-            /// The rule, in a sentence.
+            /// Returns the rule as a sentence.
             pub const fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$rule => $sentence,)*
@@ -117,11 +118,11 @@ rules! {
     RbacOff = "rbac_off", "RBAC is off, so restrictions, grants and scopes are recorded but not enforced";
     /// Owners and managers.
     WorkspaceRole = "workspace_role", "the workspace role decides";
-    /// A grant of one's own.
+    /// A grant of the principal.
     Grant = "grant", "the principal has a grant of their own in the environment";
-    /// No grant of one's own.
+    /// The default role of the environment, for a principal without a grant.
     DefaultRole = "default_role", "the principal has no grant in the environment, so its default role decides";
-    /// Any principal may.
+    /// Open to any principal.
     AnyPrincipal = "any_principal", "any principal of the workspace may do this";
     /// A task in its own environment.
     SameEnvironment = "same_environment", "a task may act in the environment that it runs in";
@@ -131,9 +132,9 @@ rules! {
     TokenScope = "token_scope", "a scoped proxy token is valid only for the environments in its scope";
     /// A proxy token without a scope.
     WorkspaceWide = "workspace_wide", "the proxy token is workspace-wide";
-    /// Only proxy tokens may.
+    /// Only proxy tokens are allowed.
     ProxyTokenRequired = "proxy_token_required", "a web function is called with a proxy token";
-    /// Proxy tokens may do one thing.
+    /// Proxy tokens are allowed to call web functions only.
     NotForProxyTokens = "not_for_proxy_tokens", "a proxy token is good for calling web functions only";
     /// Tasks act in environments.
     NotForTasks = "not_for_tasks", "a task acts in environments, not on the workspace";
@@ -160,7 +161,7 @@ rules! {
     PlacementDiffers = "placement_differs", "the resource is recorded in another environment than the question names";
 }
 
-/// A role that a decision found or asks for.
+/// A role that a decision found or requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyRole {
     /// In an environment.
@@ -170,7 +171,7 @@ pub enum AnyRole {
 }
 
 impl AnyRole {
-    /// The stable word for it.
+    /// Returns the stable word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Environment(role) => role.as_str(),
@@ -179,7 +180,7 @@ impl AnyRole {
     }
 }
 
-/// The answer to a question.
+/// The answer to a question, with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Whether it is allowed.
@@ -190,8 +191,8 @@ pub struct Decision {
     pub required: Option<AnyRole>,
     /// The rule that decided.
     pub rule: Rule,
-    /// The revisions of the events that the answer rests on, in order.
-    pub evidence: Grounds,
+    /// The revisions of the events that the decision rests on, in order.
+    pub evidence: EvidenceRevisions,
 }
 
 impl Decision {
@@ -203,7 +204,7 @@ impl Decision {
         Self::new(false, rule, [])
     }
 
-    /// The same, resting on one more event.
+    /// Adds an event to the evidence.
     fn resting_on(self, event: Option<Revision>) -> Self {
         match event {
             Some(event) => Self { evidence: self.evidence.and(event), ..self },
@@ -212,32 +213,29 @@ impl Decision {
     }
 }
 
-/// Answers a question in a view.
-pub fn judge(view: &View, question: &Question) -> Decision {
-    judge_knowing(view, question, Knowledge::Everything)
+/// Decides a question in a view.
+pub fn authorize(view: &View, question: &Question) -> Decision {
+    authorize_visible(view, question, &Visibility::Everything)
 }
 
-/// As [`judge`], for a principal who may not know of environments that it has no access to: whatever is asked about such an
-/// environment, or about what is recorded in it, is answered as if it never was. What it may know is judged now; of an
-/// environment that is no more, in the view. What [`judge`] denies is denied here too.
-pub fn judge_concealed(view: &View, now: &View, question: &Question, asker: &Principal) -> Decision {
-    judge_knowing(view, question, Knowledge::Own { asker, now })
-}
-
-fn judge_knowing(view: &View, question: &Question, knowledge: Knowledge<'_>) -> Decision {
+/// Decides a question for a caller with limited visibility.
+///
+/// An environment that the caller may not learn of is treated as if it never existed, with everything recorded in it. A
+/// question that [`authorize`] denies is denied here too.
+pub fn authorize_visible(view: &View, question: &Question, visibility: &Visibility) -> Decision {
     if !view.exists() {
         return Decision::new(false, Rule::NoSuchWorkspace, [view.existence().since]);
     }
     match &question.resource {
-        Resource::Workspace(reference) => judge_workspace(view, question, reference),
+        Resource::Workspace(reference) => authorize_workspace(view, question, reference),
         Resource::Within { resource_type, id, environment } => {
-            let sought = Sought { resource_type, id, environment: environment.as_ref() };
-            judge_within(view, question, sought, knowledge)
+            let lookup = ResourceLookup { resource_type, id, environment: environment.as_ref() };
+            authorize_within(view, question, lookup, visibility)
         }
     }
 }
 
-fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decision {
+fn authorize_workspace(view: &View, question: &Question, reference: &str) -> Decision {
     let named = view.description().is_some_and(|description| description.name.as_str() == reference);
     if !named && reference != view.workspace().id().to_string() {
         return Decision::denied(Rule::NoSuchWorkspace);
@@ -254,12 +252,12 @@ fn judge_workspace(view: &View, question: &Question, reference: &str) -> Decisio
     let required_role = required.map(AnyRole::Workspace);
     let decision = match find_principal(view, principal) {
         Err(decision) => decision,
-        Ok(principal) => judge_workspace_role(&principal, required),
+        Ok(principal) => authorize_workspace_role(&principal, required),
     };
     Decision { required: required_role, ..decision }
 }
 
-fn judge_workspace_role(principal: &Present<'_>, required: Option<WorkspaceRole>) -> Decision {
+fn authorize_workspace_role(principal: &ResolvedPrincipal<'_>, required: Option<WorkspaceRole>) -> Decision {
     let role = principal.role.map(|role| role.value);
     let (allowed, rule) = match required {
         None => (true, Rule::AnyPrincipal),
@@ -269,33 +267,38 @@ fn judge_workspace_role(principal: &Present<'_>, required: Option<WorkspaceRole>
     Decision { role: role.map(AnyRole::Workspace), ..decision }
 }
 
-fn judge_within(view: &View, question: &Question, sought: Sought<'_>, knowledge: Knowledge<'_>) -> Decision {
-    let (required, defined) = match view.requirement(sought.resource_type, &question.action) {
+fn authorize_within(view: &View, question: &Question, lookup: ResourceLookup<'_>, visibility: &Visibility) -> Decision {
+    let (required, defined) = match view.requirement(lookup.resource_type, &question.action) {
         Ok(found) => found,
         Err((Uncatalogued::Action, defined)) => return Decision::new(false, Rule::UnknownAction, defined),
         Err((Uncatalogued::ResourceType, _)) => return Decision::denied(Rule::UnknownResourceType),
     };
-    let decision = match locate(view, sought, knowledge) {
+    let decision = match locate(view, lookup, visibility) {
         Err(decision) => decision.requiring(required),
-        Ok(place) => match judge_in(view, question, required, &place.environment) {
-            Decision { allowed: true, .. } if place.elsewhere => {
+        Ok(placement) => match authorize_in(view, question, required, &placement.environment) {
+            Decision { allowed: true, .. } if placement.is_elsewhere => {
                 Decision::denied(Rule::PlacementDiffers).requiring(required)
             }
-            decision => decision.resting_on(place.recorded),
+            decision => decision.resting_on(placement.recorded),
         },
     };
     decision.resting_on(defined)
 }
 
-fn judge_in(view: &View, question: &Question, required: Requirement, environment: &EnvironmentView<'_>) -> Decision {
+fn authorize_in(
+    view: &View,
+    question: &Question,
+    required: Requirement,
+    environment: &EnvironmentView<'_>,
+) -> Decision {
     match (&question.subject, required) {
         (Subject::Unknown, _) => Decision::denied(Rule::UnknownSubjectType),
-        (Subject::Task(source), _) => judge_task(view, source, environment),
-        (Subject::ProxyToken(id), Requirement::ProxyToken) => judge_proxy_token(view, id, environment.id),
+        (Subject::Task(source), _) => authorize_task(view, source, environment),
+        (Subject::ProxyToken(id), Requirement::ProxyToken) => authorize_proxy_token(view, id, environment.id),
         (Subject::ProxyToken(_), Requirement::Role(_)) => Decision::denied(Rule::NotForProxyTokens).requiring(required),
         (Subject::Principal(_), Requirement::ProxyToken) => Decision::denied(Rule::ProxyTokenRequired),
         (Subject::Principal(principal), Requirement::Role(role)) => match find_principal(view, principal) {
-            Ok(principal) => judge_role(view, environment, &principal, role),
+            Ok(principal) => authorize_role(view, environment, &principal, role),
             Err(decision) => decision.requiring(required),
         },
     }
@@ -311,88 +314,94 @@ impl Decision {
     }
 }
 
-fn judge_role(
+fn authorize_role(
     view: &View,
     environment: &EnvironmentView<'_>,
-    principal: &Present<'_>,
+    principal: &ResolvedPrincipal<'_>,
     role: EnvironmentRole,
 ) -> Decision {
-    let (held, third) = first_that_applies(view, environment, Some(principal.facts), principal.role);
+    let (held, third) = resolve_role(view, environment, Some(principal.facts), principal.role);
     Decision {
         allowed: held.role >= role,
         role: Some(AnyRole::Environment(held.role)),
         required: Some(AnyRole::Environment(role)),
         rule: held.rule,
-        evidence: Grounds::of([principal.since, environment.mode.since, third.unwrap_or(Revision::ZERO)]),
+        evidence: EvidenceRevisions::of([
+            principal.since,
+            environment.restriction.since,
+            third.unwrap_or(Revision::ZERO),
+        ]),
     }
 }
 
-/// The role that a principal has in an environment, and the rule that gives it.
+/// The role of a principal in an environment, with the rule that gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct EffectiveRole {
     /// The role.
     pub role: EnvironmentRole,
     /// The rule.
     pub rule: Rule,
 }
 
-/// The role that a principal has in an environment, and why.
+/// The role of a principal in an environment, with the rule that gives it and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The role.
     pub role: EnvironmentRole,
     /// The rule that gives it.
     pub rule: Rule,
-    /// The revisions of the events that it rests on, in order.
-    pub evidence: Grounds,
+    /// The revisions of the events that the role rests on, in order.
+    pub evidence: EvidenceRevisions,
 }
 
-/// The role of a principal that exists in an environment that exists.
-pub fn held(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Held {
+/// Returns the role of an existing principal in an existing environment.
+pub fn effective_role(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> EffectiveRole {
     let facts = view.workspace().registry.principal(principal);
-    first_that_applies(view, environment, facts, facts.and_then(|facts| view.role(facts))).0
+    resolve_role(view, environment, facts, facts.and_then(|facts| view.role(facts))).0
 }
 
-/// As [`held`], with the events that it rests on.
+/// Returns the role of an existing principal in an existing environment, with its evidence.
 pub fn access(view: &View, environment: &EnvironmentView<'_>, principal: &Principal) -> Access {
     let facts = view.workspace().registry.principal(principal);
-    let found = facts.and_then(|facts| view.present_of(facts));
-    let (Held { role, rule }, third) = first_that_applies(view, environment, facts, found.and_then(|found| found.role));
-    let evidence = [found.map(|found| found.since), Some(environment.mode.since), third];
+    let found = facts.and_then(|facts| view.resolved(facts));
+    let (EffectiveRole { role, rule }, third) =
+        resolve_role(view, environment, facts, found.and_then(|found| found.role));
+    let evidence = [found.map(|found| found.since), Some(environment.restriction.since), third];
     Access { role, rule, evidence: evidence.into_iter().flatten().collect() }
 }
 
-/// The first rule that applies, and the event that it rests on beside the principal's and the environment's own.
-// A grant is looked for last: most answers do not depend on it.
-fn first_that_applies(
+/// Returns the role by the first rule that applies. With it comes the event that it rests on beside those of the
+/// principal and the environment.
+// The grant is looked up last, because most decisions do not depend on it.
+fn resolve_role(
     view: &View,
     environment: &EnvironmentView<'_>,
     principal: Option<&PrincipalFacts>,
     member: Option<Since<WorkspaceRole>>,
-) -> (Held, Option<Revision>) {
+) -> (EffectiveRole, Option<Revision>) {
     const CONTRIBUTOR: EnvironmentRole = EnvironmentRole::Contributor;
     let rbac = view.rbac();
-    let (role, rule, third) = match (environment.mode.value, rbac.value, member) {
-        (Mode::Unrestricted | Mode::Ended, ..) => (CONTRIBUTOR, Rule::Unrestricted, None),
+    let (role, rule, third) = match (environment.restriction.value, rbac.value, member) {
+        (RestrictionState::Unrestricted | RestrictionState::Ended, ..) => (CONTRIBUTOR, Rule::Unrestricted, None),
         (_, false, _) => (CONTRIBUTOR, Rule::RbacOff, Some(rbac.since)),
         (_, _, Some(member)) if member.value.administers() => (CONTRIBUTOR, Rule::WorkspaceRole, Some(rbac.since)),
-        (Mode::Restricted(default), ..) => {
-            let grant = principal.and_then(|principal| view.grant_trace_of(environment, principal));
+        (RestrictionState::Restricted(default), ..) => {
+            let grant = principal.and_then(|principal| view.last_grant_change_of(environment, principal));
             match grant.as_ref().and_then(|grant| view.live_grant(grant)) {
                 Some(live) => (live.value.role, Rule::Grant, Some(live.since)),
                 None => (default, Rule::DefaultRole, grant.map(|ended| ended.since)),
             }
         }
     };
-    (Held { role, rule }, third)
+    (EffectiveRole { role, rule }, third)
 }
 
-fn judge_task(view: &View, source: &EnvironmentRef, target: &EnvironmentView<'_>) -> Decision {
+fn authorize_task(view: &View, source: &EnvironmentRef, target: &EnvironmentView<'_>) -> Decision {
     let source = match find_environment(view, source) {
         Ok(source) => source,
         Err(decision) => return decision,
     };
-    let evidence = [source.created, target.mode.since];
+    let evidence = [source.created, target.restriction.since];
     let restricted = target.default_role().is_some();
     match (source.id == target.id, restricted, view.rbac().value) {
         (true, ..) => Decision::new(true, Rule::SameEnvironment, [source.created]),
@@ -402,15 +411,15 @@ fn judge_task(view: &View, source: &EnvironmentRef, target: &EnvironmentView<'_>
     }
 }
 
-fn judge_proxy_token(view: &View, id: &str, environment: EnvironmentId) -> Decision {
+fn authorize_proxy_token(view: &View, id: &str, environment: EnvironmentId) -> Decision {
     let Ok(id) = id.parse() else { return Decision::denied(Rule::NoSuchProxyToken) };
     match view.proxy_token(id) {
         Some(token) => accepts(view, &token, environment),
-        None => Decision::new(false, Rule::NoSuchProxyToken, view.proxy_token_trace(id)),
+        None => Decision::new(false, Rule::NoSuchProxyToken, view.proxy_token_changes(id)),
     }
 }
 
-/// Whether a live proxy token is accepted for an environment that exists.
+/// Decides whether a live proxy token is accepted in an existing environment.
 pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: EnvironmentId) -> Decision {
     let evidence = [token.issued, token.scope.since, view.rbac().since];
     match (token.scope.value, view.rbac().value) {
@@ -420,15 +429,15 @@ pub fn accepts(view: &View, token: &ProxyTokenView<'_>, environment: Environment
     }
 }
 
-fn find_principal<'a>(view: &'a View, reference: &PrincipalRef) -> Result<Present<'a>, Decision> {
-    view.present(reference).ok_or_else(|| match reference.0.split_once(':') {
+fn find_principal<'a>(view: &'a View, reference: &PrincipalRef) -> Result<ResolvedPrincipal<'a>, Decision> {
+    view.resolve_principal(reference).ok_or_else(|| match reference.0.split_once(':') {
         Some(("service_user", named)) => {
-            let trace = view.last_service_user_named(named).and_then(|id| view.service_user_trace(id));
-            Decision::new(false, Rule::NoSuchServiceUser, trace.map(|trace| trace.since))
+            let change = view.last_service_user_named(named).and_then(|id| view.last_service_user_change(id));
+            Decision::new(false, Rule::NoSuchServiceUser, change.map(|change| change.since))
         }
         Some((_, user)) => {
-            let trace = user.parse().ok().and_then(|user| view.member_trace(&user));
-            Decision::new(false, Rule::NotAMember, trace.map(|trace| trace.since))
+            let change = user.parse().ok().and_then(|user| view.last_member_change(&user));
+            Decision::new(false, Rule::NotAMember, change.map(|change| change.since))
         }
         None => Decision::denied(Rule::UnknownSubjectType),
     })
@@ -438,8 +447,8 @@ pub(in crate::domain) fn find_environment<'a>(
     view: &'a View,
     reference: &EnvironmentRef,
 ) -> Result<EnvironmentView<'a>, Decision> {
-    view.present_environment(reference).ok_or_else(|| {
-        let ended = view.last_environment_named(reference).and_then(|id| view.environment_trace(id));
+    view.resolve_environment(reference).ok_or_else(|| {
+        let ended = view.last_environment_named(reference).and_then(|id| view.last_environment_change(id));
         Decision::new(false, Rule::NoSuchEnvironment, ended.map(|ended| ended.since))
     })
 }

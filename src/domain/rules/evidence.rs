@@ -1,33 +1,33 @@
-//! `Grounds`: the events that an answer rests on.
+//! `EvidenceRevisions`: the events that a decision rests on.
 
 use std::fmt;
 use std::ops::Deref;
 
 use crate::domain::model::time::Revision;
 
-/// The most events that an answer can rest on: those of the principal, of the environment, of what decides between them, of where
-/// the resource is, and of what the action requires; and one to spare.
-const GROUNDS_MAX: usize = 6;
+/// The most events that a decision can rest on: one each for the principal, the environment, the deciding rule, the
+/// placement and the action, and one to spare.
+const EVIDENCE_MAX: usize = 6;
 
-/// The revisions of the events that an answer rests on, in order, each once. Takes no memory of its own: one is made for each
-/// decision.
+/// The revisions of the events that a decision rests on: sorted, without duplicates. It needs no allocation, because
+/// each decision makes one.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Grounds {
+pub struct EvidenceRevisions {
     len: usize,
-    // What is not used is 0, so that equal grounds are equal throughout.
-    revisions: [Revision; GROUNDS_MAX],
+    // Unused entries are 0, so that equal evidence has equal entries.
+    revisions: [Revision; EVIDENCE_MAX],
 }
 
-impl Grounds {
-    /// Adds an event; one that never was, revision 0, adds nothing.
-    // INVARIANT: no rule rests on more than `GROUNDS_MAX` events. Kept by `tests/domain/model.rs`, which meets every rule.
+impl EvidenceRevisions {
+    /// Adds an event. Revision 0, which is no event, adds nothing.
+    // INVARIANT: no rule rests on more than `EVIDENCE_MAX` events. `tests/domain/model.rs`, which meets every rule, checks it.
     #[must_use]
     pub fn and(mut self, revision: Revision) -> Self {
         self.add(revision);
         self
     }
 
-    /// These events.
+    /// Returns the evidence of these events.
     pub fn of<const N: usize>(revisions: [Revision; N]) -> Self {
         revisions.into_iter().collect()
     }
@@ -35,33 +35,33 @@ impl Grounds {
     #[inline]
     fn add(&mut self, revision: Revision) {
         let mut moved = revision;
-        for place in &mut self.revisions {
-            if moved == Revision::ZERO || *place == moved {
+        for entry in &mut self.revisions {
+            if moved == Revision::ZERO || *entry == moved {
                 return;
             }
-            if *place == Revision::ZERO {
-                *place = moved;
+            if *entry == Revision::ZERO {
+                *entry = moved;
                 self.len += 1;
                 return;
             }
-            // It stands here, and what stood here after it.
-            if moved < *place {
-                std::mem::swap(place, &mut moved);
+            // The revision belongs here, before the ones that follow.
+            if moved < *entry {
+                std::mem::swap(entry, &mut moved);
             }
         }
     }
 }
 
-impl FromIterator<Revision> for Grounds {
+impl FromIterator<Revision> for EvidenceRevisions {
     #[inline]
     fn from_iter<I: IntoIterator<Item = Revision>>(revisions: I) -> Self {
-        let mut grounds = Self::default();
-        revisions.into_iter().for_each(|revision| grounds.add(revision));
-        grounds
+        let mut evidence = Self::default();
+        revisions.into_iter().for_each(|revision| evidence.add(revision));
+        evidence
     }
 }
 
-impl Deref for Grounds {
+impl Deref for EvidenceRevisions {
     type Target = [Revision];
 
     fn deref(&self) -> &[Revision] {
@@ -69,7 +69,7 @@ impl Deref for Grounds {
     }
 }
 
-impl fmt::Debug for Grounds {
+impl fmt::Debug for EvidenceRevisions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -80,10 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grounds_are_in_order_and_each_stands_once() {
-        let grounds: Grounds = [7, 3, 0, 7, 9, 3, 1].into_iter().map(Revision).collect();
-        assert_eq!(&*grounds, [1, 3, 7, 9].map(Revision));
-        assert_eq!(grounds, [9, 7, 3, 1].into_iter().map(Revision).collect());
-        assert_eq!(Grounds::default().len(), 0);
+    fn evidence_is_sorted_without_duplicates() {
+        let evidence: EvidenceRevisions = [7, 3, 0, 7, 9, 3, 1].into_iter().map(Revision).collect();
+        assert_eq!(&*evidence, [1, 3, 7, 9].map(Revision));
+        assert_eq!(evidence, [9, 7, 3, 1].into_iter().map(Revision).collect());
+        assert_eq!(EvidenceRevisions::default().len(), 0);
     }
 }

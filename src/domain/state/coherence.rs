@@ -1,17 +1,21 @@
-//! Checks whether an event can follow the events before it in its log.
+//! Checks whether an event can follow the earlier events of its log.
 //!
-//! [`Workspace::evolve`] ignores an event about something that is not there. In a log that the rules made there is no such event,
-//! so one means that the log is damaged: a damaged restriction that was ignored would give more access than is right. A log is
-//! held to these checks wherever it is loaded, replayed or verified. They say what can follow, and never who may do it.
+//! [`Workspace::evolve`] ignores an event about something that does not exist. The rules append no such event, so one
+//! means that the log is damaged. Ignoring a damaged restriction would give too much access. So every log is checked
+//! when it is loaded, replayed or verified. These checks do not cover authority.
 
-use crate::domain::model::resource_catalogue::is_built_in;
+use std::collections::BTreeSet;
+
 use crate::domain::model::event::{Event, EventData, GrantTerms};
-use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, TokenId, WorkspaceId};
+use crate::domain::model::fact::Precondition;
+use crate::domain::model::id::{EnvironmentId, ProxyTokenId, TokenId, WorkspaceId};
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
-use crate::domain::state::registry::EnvironmentFacts;
 use crate::domain::model::resource::ResourceKey;
-use crate::domain::state::workspace::{Credential, Grant, Mode, Workspace};
+use crate::domain::model::resource_catalogue::is_built_in;
+use crate::domain::state::credential_facts::Credential;
+use crate::domain::state::registry::EnvironmentFacts;
+use crate::domain::state::workspace::{Grant, RestrictionState, Workspace};
 
 /// The reason why an event cannot follow the events before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,17 +23,17 @@ use crate::domain::state::workspace::{Credential, Grant, Mode, Workspace};
 pub struct Incoherent {
     /// The stored name of the event's type.
     pub event_type: &'static str,
-    /// The fact that is in its way.
+    /// The fact that the event contradicts.
     pub what: String,
 }
 
-/// What is in an event's way, before its type is named.
+/// The result of a check, before the type of the event is named.
 type Checked = Result<(), String>;
 
-/// Checks that an event can be the next one of a log that came to these facts.
+/// Checks that an event can be the next one after these facts.
 ///
 /// # Errors
-/// The event names what the log did not make, or repeats or ends what cannot be.
+/// The event contradicts the facts.
 pub fn check(facts: &Workspace, event: &Event) -> Result<(), Incoherent> {
     let before = Before { facts, event };
     before.check().map_err(|what| Incoherent { event_type: event.data.type_name(), what })
@@ -43,7 +47,7 @@ fn new_id(is_known: bool, id: &dyn std::fmt::Display) -> Checked {
     holds(!is_known, || format!("{id} was made before"))
 }
 
-/// The facts right before an event.
+/// The facts before an event.
 struct Before<'a> {
     facts: &'a Workspace,
     event: &'a Event,
@@ -52,59 +56,41 @@ struct Before<'a> {
 impl Before<'_> {
     fn check(&self) -> Checked {
         self.exists()?;
-        match &self.event.data {
-            EventData::WorkspaceCreated(id, _)
-            | EventData::WorkspaceDeleted(id, _)
-            | EventData::PlanChanged(id, _)
-            | EventData::RbacEnabled(id, _)
-            | EventData::RbacDisabled(id, _) => self.workspace(*id),
-            EventData::MemberAdded(user, _) => self.absent(&Principal::User(user.clone())),
-            EventData::MemberRoleChanged(user, _) | EventData::MemberRemoved(user, _) => {
-                self.present(&Principal::User(user.clone()))
-            }
-            EventData::ServiceUserCreated(id, description) => self.new_service_user(*id, description.name.as_str()),
-            EventData::ServiceUserDeleted(id, _) => self.present(&Principal::ServiceUser(*id)),
-            EventData::TokenIssued(id, terms) => self.new_token(*id, &terms.holder),
-            EventData::TokenRevoked(id, end) | EventData::TokenExpired(id, end) => self.live_token(*id, &end.holder),
-            EventData::EnvironmentCreated(id, description) => self.new_environment(*id, &description.name),
-            EventData::EnvironmentRenamed(id, description) => self.renamed(*id, &description.name),
-            EventData::EnvironmentRestricted(id, _) => self.mode(*id, false),
-            EventData::EnvironmentDefaultRoleChanged(id, _) | EventData::EnvironmentUnrestricted(id, _) => {
-                self.mode(*id, true)
-            }
-            EventData::EnvironmentDeleted(id, _) => self.environment(*id).map(drop),
-            EventData::GrantAdded(id, terms) => self.new_grant(*id, terms),
-            EventData::GrantChanged(id, terms) => self.held(*id, &terms.principal).map(drop),
-            EventData::GrantRevoked(id, end) => self.held(*id, &end.principal).map(drop),
-            EventData::GrantExpired(id, end) => self.expired_grant(*id, &end.principal),
-            _ => self.check_others(),
-        }
-    }
-
-    fn check_others(&self) -> Checked {
         let facts = self.facts;
-        match &self.event.data {
-            EventData::ProxyTokenCreated(id, terms) => {
-                new_id(facts.proxy_tokens.contains_key(id), id)?;
-                self.environments(terms.environments.iter().flatten())
+        match self.event.data.precondition() {
+            Precondition::LiveWorkspace => Ok(()),
+            Precondition::Workspace(id) => self.workspace(id),
+            Precondition::RbacOn(id) => self.rbac(id, true),
+            Precondition::RbacOff(id) => self.rbac(id, false),
+            Precondition::Member(user) => self.present(&Principal::User(user.clone())),
+            Precondition::NotMember(user) => self.absent(&Principal::User(user.clone())),
+            Precondition::ServiceUser(id) => self.present(&Principal::ServiceUser(id)),
+            Precondition::NewServiceUser(id, name) => self.new_service_user(id, name.as_str()),
+            Precondition::NewToken(id, holder) => self.new_token(id, holder),
+            Precondition::LiveToken(id, holder) => self.live_token(id, holder),
+            Precondition::Environment(id) => self.environment(id).map(drop),
+            Precondition::NewEnvironment(id, name) => self.new_environment(id, name),
+            Precondition::FreeName(id, name) => self.renamed(id, name),
+            Precondition::Restricted(id) => self.restriction(id, true),
+            Precondition::Unrestricted(id) => self.restriction(id, false),
+            Precondition::NewGrant(id, terms) => self.new_grant(id, terms),
+            Precondition::Grant(id, principal) => self.held(id, principal).map(drop),
+            Precondition::ExpiredGrant(id, principal) => self.expired_grant(id, principal),
+            Precondition::NewProxyToken(id, scope) => self.new_proxy_token(id, scope),
+            Precondition::ScopedProxyToken(id, scope) => self.scoped(id, scope.iter()),
+            Precondition::LiveProxyToken(id) => live(facts.proxy_tokens.get(&id), &id).map(drop),
+            Precondition::NewAccessKey(id) => new_id(facts.access_keys.contains_key(&id), &id),
+            Precondition::LiveAccessKey(id) => live(facts.access_keys.get(&id), &id).map(drop),
+            Precondition::NotPlaced(key, environment) => self.new_placement(key, environment),
+            Precondition::Placed(key, environment) => self.placed(key, environment),
+            Precondition::Movable(key, from, to) => {
+                self.placed(key, from)?;
+                self.environment(to).map(drop)
             }
-            EventData::ProxyTokenScoped(id, scope) => self.scoped(*id, scope.environments.iter()),
-            EventData::ProxyTokenRevoked(id, _) | EventData::ProxyTokenExpired(id, _) => {
-                live(facts.proxy_tokens.get(id), id).map(drop)
-            }
-            EventData::AccessKeyIssued(id, _) => new_id(facts.access_keys.contains_key(id), id),
-            EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => self.live_access_key(*id),
-            EventData::ResourcePlaced(key, place) => self.new_placement(key, place.environment),
-            EventData::ResourceMoved(key, moved) => {
-                self.placed(key, moved.from)?;
-                self.environment(moved.environment).map(drop)
-            }
-            EventData::ResourceRemoved(key, place) => self.placed(key, place.environment),
-            _ => Ok(()),
         }
     }
 
-    /// A log begins with the creation of its workspace, once, and ends with its deletion.
+    /// Checks that a log begins with the creation of its workspace and ends with its deletion.
     fn exists(&self) -> Checked {
         let begins = matches!(self.event.data, EventData::WorkspaceCreated(..));
         match self.facts.alive.last().map(|entry| entry.value) {
@@ -115,13 +101,13 @@ impl Before<'_> {
     }
 
     fn workspace(&self, id: WorkspaceId) -> Checked {
-        let rbac = self.facts.rbac.last().is_some_and(|entry| entry.value);
-        holds(id == self.facts.id, || format!("it is about workspace {id}"))?;
-        match self.event.data {
-            EventData::RbacEnabled(..) => holds(!rbac, || "RBAC is on already".to_owned()),
-            EventData::RbacDisabled(..) => holds(rbac, || "RBAC is off already".to_owned()),
-            _ => Ok(()),
-        }
+        holds(id == self.facts.id, || format!("it is about workspace {id}"))
+    }
+
+    fn rbac(&self, id: WorkspaceId, expected: bool) -> Checked {
+        self.workspace(id)?;
+        let is_on = self.facts.rbac.last().is_some_and(|entry| entry.value);
+        holds(is_on == expected, || format!("RBAC is {} already", if is_on { "on" } else { "off" }))
     }
 
     fn is_present(&self, principal: &Principal) -> bool {
@@ -143,8 +129,8 @@ impl Before<'_> {
         let registry = &self.facts.registry;
         let known = registry.principal(&Principal::ServiceUser(id)).and_then(|facts| facts.service_user());
         new_id(known.is_some(), &id)?;
-        let bearer = registry.service_user_names.bearers(name.as_bytes()).and_then(|bearers| bearers.last());
-        holds(bearer.is_none_or(|entry| entry.value.is_none()), || format!("another service user is called `{name}`"))
+        let owner = registry.service_user_names.owners(name.as_bytes()).and_then(|owners| owners.last());
+        holds(owner.is_none_or(|entry| entry.value.is_none()), || format!("another service user is called `{name}`"))
     }
 
     fn new_token(&self, id: TokenId, holder: &Principal) -> Checked {
@@ -157,16 +143,17 @@ impl Before<'_> {
         holds(token.terms.holder == *holder, || format!("{id} is not a token of `{holder}`"))
     }
 
-    fn live_access_key(&self, id: AccessKeyId) -> Checked {
-        live(self.facts.access_keys.get(&id), &id).map(drop)
+    fn new_proxy_token(&self, id: ProxyTokenId, scope: Option<&BTreeSet<EnvironmentId>>) -> Checked {
+        new_id(self.facts.proxy_tokens.contains_key(&id), &id)?;
+        self.environments(scope.into_iter().flatten())
     }
 
-    /// An environment that is there.
-    fn environment(&self, id: EnvironmentId) -> Result<(&EnvironmentFacts, Mode), String> {
+    /// Returns the facts of an existing environment.
+    fn environment(&self, id: EnvironmentId) -> Result<(&EnvironmentFacts, RestrictionState), String> {
         let facts = self.facts.registry.environment(id);
-        let found = facts.and_then(|facts| Some((facts, facts.mode.last()?.value)));
+        let found = facts.and_then(|facts| Some((facts, facts.restriction.last()?.value)));
         let found = found.ok_or_else(|| format!("the log made no environment {id} before it"))?;
-        if found.1 == Mode::Ended { Err(format!("environment {id} has ended")) } else { Ok(found) }
+        if found.1 == RestrictionState::Ended { Err(format!("environment {id} has ended")) } else { Ok(found) }
     }
 
     fn environments<'e>(&self, mut ids: impl Iterator<Item = &'e EnvironmentId>) -> Checked {
@@ -174,7 +161,7 @@ impl Before<'_> {
     }
 
     fn new_environment(&self, id: EnvironmentId, name: &EnvironmentName) -> Checked {
-        let known = self.facts.registry.environment(id).is_some_and(|facts| facts.mode.last().is_some());
+        let known = self.facts.registry.environment(id).is_some_and(|facts| facts.restriction.last().is_some());
         new_id(known, &id)?;
         self.name_is_free(name, None)
     }
@@ -186,15 +173,17 @@ impl Before<'_> {
 
     fn name_is_free(&self, name: &EnvironmentName, but_for: Option<EnvironmentId>) -> Checked {
         let registry = &self.facts.registry;
-        let bearer = registry.environment_names.bearers(name.key().as_bytes()).and_then(|bearers| bearers.last());
-        let bearer = bearer.and_then(|entry| registry.environment_id(entry.value?));
-        holds(bearer.is_none() || bearer == but_for, || format!("another environment is called `{name}`"))
+        let owner = registry.environment_names.owners(name.key().as_bytes()).and_then(|owners| owners.last());
+        let owner = owner.and_then(|entry| registry.environment_id(entry.value?));
+        holds(owner.is_none() || owner == but_for, || format!("another environment is called `{name}`"))
     }
 
-    fn mode(&self, id: EnvironmentId, restricted: bool) -> Checked {
-        let (_, mode) = self.environment(id)?;
+    fn restriction(&self, id: EnvironmentId, restricted: bool) -> Checked {
+        let (_, restriction) = self.environment(id)?;
         let state = if restricted { "unrestricted" } else { "restricted" };
-        holds(matches!(mode, Mode::Restricted(_)) == restricted, || format!("environment {id} is {state}"))
+        holds(matches!(restriction, RestrictionState::Restricted(_)) == restricted, || {
+            format!("environment {id} is {state}")
+        })
     }
 
     fn grant(&self, id: EnvironmentId, principal: &Principal) -> Option<Grant> {
@@ -207,7 +196,7 @@ impl Before<'_> {
     }
 
     fn new_grant(&self, id: EnvironmentId, terms: &GrantTerms) -> Checked {
-        self.mode(id, true)?;
+        self.restriction(id, true)?;
         self.present(&terms.principal)?;
         let held = self.grant(id, &terms.principal).is_some_and(|grant| grant.is_live(self.event.time));
         holds(!held, || format!("`{}` has a grant in {id} already", terms.principal))
@@ -226,7 +215,7 @@ impl Before<'_> {
     }
 
     fn placement(&self, key: &ResourceKey) -> Option<EnvironmentId> {
-        self.facts.resources.whereabouts.get(&key.resource_type)?.get(&key.id)?.last()?.value
+        self.facts.resources.placements.get(&key.resource_type)?.get(&key.id)?.last()?.value
     }
 
     fn placed(&self, key: &ResourceKey, environment: EnvironmentId) -> Checked {
@@ -242,7 +231,7 @@ impl Before<'_> {
     }
 }
 
-/// A credential that was made and has not ended.
+/// Returns a credential that exists and has not ended.
 fn live<'a, T>(
     credential: Option<&'a std::sync::Arc<Credential<T>>>,
     id: &dyn std::fmt::Display,

@@ -1,68 +1,68 @@
-//! The principals and environments that a workspace has ever heard of, each with its facts and under a number.
+//! The principals and environments that a workspace knows or ever knew. Each has a dense id and facts.
 //!
-//! What one decision asks of a principal stands together, its grants among it: a name leads to a number, a number to the facts, and
-//! an environment's number from there to the grant. The maps in the order of ids are for lists.
+//! All facts that a decision needs of a principal are stored together, including the grants. A name leads to a dense
+//! id, this to the facts, and the dense id of an environment to the grant. The maps that are ordered by id serve lists.
 
 use std::fmt;
 
 use imbl::OrdMap;
 use smol_str::SmolStr;
 
+use crate::domain::collections::dense_id_map::{DenseId, DenseIdMap};
+use crate::domain::collections::hash_index::HashIndex;
 use crate::domain::model::id::{EnvironmentId, ServiceUserId, UserId};
-use crate::domain::collections::hash_index::Index;
 use crate::domain::model::name::{EnvironmentName, ServiceUserName};
-use crate::domain::collections::dense_id_map::{Number, Numbered};
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::Revision;
 use crate::domain::state::timeline::Timeline;
-use crate::domain::state::workspace::{Grant, Mode};
+use crate::domain::state::workspace::{Grant, RestrictionState};
 
-/// A principal's grant in an environment, and those before it.
+/// The current and earlier grants of a principal in an environment.
 pub(in crate::domain) type Grants = Timeline<Option<Grant>>;
 
-/// What makes a principal one.
+/// The existence of a principal over time.
 #[derive(Debug, Clone)]
-pub(in crate::domain) enum Presence {
-    /// A user's membership, with the role.
+pub(in crate::domain) enum PrincipalLifecycle {
+    /// The roles of a user as a member.
     User(Timeline<Option<WorkspaceRole>>),
-    /// Whether a service user is there, and what it is called, if it ever was.
+    /// Whether a service user exists, and its name once it was created.
     ServiceUser(Timeline<bool>, Option<ServiceUserName>),
 }
 
 #[derive(Debug, Clone)]
 pub(in crate::domain) struct PrincipalFacts {
-    pub(in crate::domain) number: Number,
+    pub(in crate::domain) dense_id: DenseId,
     pub(in crate::domain) principal: Principal,
-    pub(in crate::domain) presence: Presence,
-    /// By the numbers of the environments.
-    pub(in crate::domain) grants: Numbered<Grants>,
-    /// How many API tokens the principal holds at the head that no event has ended.
+    pub(in crate::domain) lifecycle: PrincipalLifecycle,
+    /// The grants, by the dense ids of the environments.
+    pub(in crate::domain) grants: DenseIdMap<Grants>,
+    /// The number of live API tokens of the principal at the head.
     pub(in crate::domain) live_tokens: usize,
 }
 
 impl PrincipalFacts {
-    fn new(number: Number, principal: &Principal) -> Self {
-        let presence = match principal {
-            Principal::User(_) => Presence::User(Timeline::default()),
-            Principal::ServiceUser(_) => Presence::ServiceUser(Timeline::default(), None),
+    fn new(dense_id: DenseId, principal: &Principal) -> Self {
+        let lifecycle = match principal {
+            Principal::User(_) => PrincipalLifecycle::User(Timeline::default()),
+            Principal::ServiceUser(_) => PrincipalLifecycle::ServiceUser(Timeline::default(), None),
         };
-        Self { number, principal: principal.clone(), presence, grants: Numbered::default(), live_tokens: 0 }
+        Self { dense_id, principal: principal.clone(), lifecycle, grants: DenseIdMap::default(), live_tokens: 0 }
     }
 
-    /// The roles of a user, where it is one.
+    /// Returns the roles of a user, or `None` for a service user.
     pub(in crate::domain) fn roles(&self) -> Option<&Timeline<Option<WorkspaceRole>>> {
-        match &self.presence {
-            Presence::User(roles) => Some(roles),
-            Presence::ServiceUser(..) => None,
+        match &self.lifecycle {
+            PrincipalLifecycle::User(roles) => Some(roles),
+            PrincipalLifecycle::ServiceUser(..) => None,
         }
     }
 
-    /// When a service user was there, and its name.
+    /// Returns the existence and the name of a service user, or `None` for a user.
     pub(in crate::domain) fn service_user(&self) -> Option<(&Timeline<bool>, &ServiceUserName)> {
-        match &self.presence {
-            Presence::ServiceUser(alive, Some(name)) => Some((alive, name)),
-            Presence::ServiceUser(_, None) | Presence::User(_) => None,
+        match &self.lifecycle {
+            PrincipalLifecycle::ServiceUser(alive, Some(name)) => Some((alive, name)),
+            PrincipalLifecycle::ServiceUser(_, None) | PrincipalLifecycle::User(_) => None,
         }
     }
 
@@ -73,20 +73,20 @@ impl PrincipalFacts {
 
 #[derive(Debug, Clone)]
 pub(in crate::domain) struct EnvironmentFacts {
-    pub(in crate::domain) number: Number,
+    pub(in crate::domain) dense_id: DenseId,
     pub(in crate::domain) id: EnvironmentId,
     /// The event that made it.
     pub(in crate::domain) created: Revision,
-    pub(in crate::domain) mode: Timeline<Mode>,
+    pub(in crate::domain) restriction: Timeline<RestrictionState>,
     pub(in crate::domain) name: Timeline<EnvironmentName>,
-    /// The numbers of the principals that ever had a grant.
-    pub(in crate::domain) granted: Numbered<()>,
+    /// The dense ids of the principals that ever had a grant.
+    pub(in crate::domain) granted: DenseIdMap<()>,
     pub(in crate::domain) live_grants: usize,
 }
 
 impl EnvironmentFacts {
-    /// Takes note of a principal's grant.
-    fn count(&mut self, holder: Number, before: Option<Grant>, grant: Option<Grant>) {
+    /// Counts a change of a principal's grant.
+    fn count(&mut self, holder: DenseId, before: Option<Grant>, grant: Option<Grant>) {
         if self.granted.get(holder).is_none() {
             self.granted.insert(holder, ());
         }
@@ -95,49 +95,49 @@ impl EnvironmentFacts {
     }
 }
 
-/// Who bore which name when. Several may have, one after the other.
+/// An index from names to their owners over time.
 #[derive(Debug, Clone, Default)]
-pub(in crate::domain) struct Names {
-    index: Index,
-    bearers: Numbered<Bearers>,
-    next: Number,
+pub(in crate::domain) struct NameIndex {
+    index: HashIndex,
+    owners: DenseIdMap<NameOwners>,
+    next: DenseId,
 }
 
 #[derive(Debug, Clone)]
-struct Bearers {
+struct NameOwners {
     name: SmolStr,
-    numbers: Timeline<Option<Number>>,
+    ids: Timeline<Option<DenseId>>,
 }
 
-impl Names {
-    fn number(&self, name: &[u8]) -> Option<Number> {
-        let bears = |number| self.bearers.get(number).is_some_and(|bearers| bearers.name.as_bytes() == name);
-        self.index.find(name, bears)
+impl NameIndex {
+    fn dense_id(&self, name: &[u8]) -> Option<DenseId> {
+        let has_name = |dense_id| self.owners.get(dense_id).is_some_and(|owners| owners.name.as_bytes() == name);
+        self.index.find(name, has_name)
     }
 
-    /// Who bore a name; a text that is none was borne by nobody.
-    pub(in crate::domain) fn bearers(&self, name: &[u8]) -> Option<&Timeline<Option<Number>>> {
-        self.bearers.get(self.number(name)?).map(|bearers| &bearers.numbers)
+    /// Returns the owners of a name over time.
+    pub(in crate::domain) fn owners(&self, name: &[u8]) -> Option<&Timeline<Option<DenseId>>> {
+        self.owners.get(self.dense_id(name)?).map(|owners| &owners.ids)
     }
 
-    /// Says who bears a name from a revision on.
-    pub(in crate::domain) fn set(&mut self, at: Revision, name: &str, bearer: Option<Number>) {
-        let number = self.number(name.as_bytes()).unwrap_or_else(|| {
-            let number = self.next;
-            self.next = number.next();
-            self.index.insert(name.as_bytes(), number);
-            self.bearers.insert(number, Bearers { name: name.into(), numbers: Timeline::default() });
-            number
+    /// Sets the owner of a name from a revision on.
+    pub(in crate::domain) fn set(&mut self, at: Revision, name: &str, owner: Option<DenseId>) {
+        let dense_id = self.dense_id(name.as_bytes()).unwrap_or_else(|| {
+            let dense_id = self.next;
+            self.next = dense_id.next();
+            self.index.insert(name.as_bytes(), dense_id);
+            self.owners.insert(dense_id, NameOwners { name: name.into(), ids: Timeline::default() });
+            dense_id
         });
-        if let Some(bearers) = self.bearers.get_mut(number) {
-            bearers.numbers.set(at, bearer);
+        if let Some(owners) = self.owners.get_mut(dense_id) {
+            owners.ids.set(at, owner);
         }
     }
 
-    /// Every name, in order, and who bore it.
-    pub(in crate::domain) fn all(&self) -> Vec<(&str, &Timeline<Option<Number>>)> {
-        let all = self.bearers.values().into_iter();
-        let mut all: Vec<_> = all.map(|bearers| (bearers.name.as_str(), &bearers.numbers)).collect();
+    /// Returns every name, in order, with its owners.
+    pub(in crate::domain) fn all(&self) -> Vec<(&str, &Timeline<Option<DenseId>>)> {
+        let all = self.owners.values().into_iter();
+        let mut all: Vec<_> = all.map(|owners| (owners.name.as_str(), &owners.ids)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all
     }
@@ -146,21 +146,21 @@ impl Names {
 /// The principals and environments of a workspace.
 #[derive(Clone, Default)]
 pub(in crate::domain) struct Registry {
-    users: Index,
-    service_users: Index,
-    principals: Numbered<PrincipalFacts>,
-    pub(in crate::domain) environment_names: Names,
-    environments_by_id: Index,
-    environments: Numbered<EnvironmentFacts>,
-    pub(in crate::domain) service_user_names: Names,
-    next_principal: Number,
-    next_environment: Number,
-    user_ids: OrdMap<UserId, Number>,
-    service_user_ids: OrdMap<ServiceUserId, Number>,
-    environment_ids: OrdMap<EnvironmentId, Number>,
+    users: HashIndex,
+    service_users: HashIndex,
+    principals: DenseIdMap<PrincipalFacts>,
+    pub(in crate::domain) environment_names: NameIndex,
+    environments_by_id: HashIndex,
+    environments: DenseIdMap<EnvironmentFacts>,
+    pub(in crate::domain) service_user_names: NameIndex,
+    next_principal: DenseId,
+    next_environment: DenseId,
+    user_ids: OrdMap<UserId, DenseId>,
+    service_user_ids: OrdMap<ServiceUserId, DenseId>,
+    environment_ids: OrdMap<EnvironmentId, DenseId>,
 }
 
-/// In the order of ids: which number each has depends on how the facts came to be.
+/// Prints in the order of ids, because dense ids depend on the order of the events.
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let principals = self.users().map(|(_, facts)| facts).chain(self.service_users().map(|(_, facts)| facts));
@@ -169,73 +169,74 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// What was never heard of has no facts.
+/// An entity that the workspace never knew has no facts.
 impl Registry {
-    fn user_number(&self, id: &str) -> Option<Number> {
-        let is_it = |number| self.principals.get(number).is_some_and(|facts| facts.is_user(id));
-        self.users.find(id.as_bytes(), is_it)
+    fn user_dense_id(&self, id: &str) -> Option<DenseId> {
+        let is_match = |dense_id| self.principals.get(dense_id).is_some_and(|facts| facts.is_user(id));
+        self.users.find(id.as_bytes(), is_match)
     }
 
-    fn number(&self, principal: &Principal) -> Option<Number> {
+    fn principal_dense_id(&self, principal: &Principal) -> Option<DenseId> {
         match principal {
-            Principal::User(user) => self.user_number(user.as_str()),
+            Principal::User(user) => self.user_dense_id(user.as_str()),
             Principal::ServiceUser(id) => {
-                let is_it = |number| self.principals.get(number).is_some_and(|facts| facts.principal == *principal);
-                self.service_users.find(id.uuid().as_bytes(), is_it)
+                let is_match =
+                    |dense_id| self.principals.get(dense_id).is_some_and(|facts| facts.principal == *principal);
+                self.service_users.find(id.uuid().as_bytes(), is_match)
             }
         }
     }
 
-    /// The number of an environment that something was heard of.
-    fn number_of(&self, environment: EnvironmentId) -> Option<Number> {
-        let is_it = |number| self.environments.get(number).is_some_and(|facts| facts.id == environment);
-        self.environments_by_id.find(environment.uuid().as_bytes(), is_it)
+    /// Returns the dense id of a known environment.
+    fn environment_dense_id_of(&self, environment: EnvironmentId) -> Option<DenseId> {
+        let is_match = |dense_id| self.environments.get(dense_id).is_some_and(|facts| facts.id == environment);
+        self.environments_by_id.find(environment.uuid().as_bytes(), is_match)
     }
 
-    /// The facts of the user of an id.
+    /// Returns the facts of the user with an id.
     pub(in crate::domain) fn user(&self, id: &str) -> Option<&PrincipalFacts> {
-        self.principals.get(self.user_number(id)?)
+        self.principals.get(self.user_dense_id(id)?)
     }
 
-    /// The facts of a principal.
+    /// Returns the facts of a principal.
     pub(in crate::domain) fn principal(&self, principal: &Principal) -> Option<&PrincipalFacts> {
-        self.principals.get(self.number(principal)?)
+        self.principals.get(self.principal_dense_id(principal)?)
     }
 
-    /// The facts of a principal's number.
-    pub(in crate::domain) fn principal_of(&self, number: Number) -> Option<&PrincipalFacts> {
-        self.principals.get(number)
+    /// Returns the facts of a principal by its dense id.
+    pub(in crate::domain) fn principal_of(&self, dense_id: DenseId) -> Option<&PrincipalFacts> {
+        self.principals.get(dense_id)
     }
 
-    /// The facts of a principal, to be changed, also of one that nothing was heard of before.
+    /// Returns the facts of a principal, to be changed. An unknown principal is added.
     pub(in crate::domain) fn principal_mut(&mut self, principal: &Principal) -> Option<&mut PrincipalFacts> {
-        let number = self.number(principal).unwrap_or_else(|| self.add_principal(principal));
-        self.principals.get_mut(number)
+        let dense_id = self.principal_dense_id(principal).unwrap_or_else(|| self.add_principal(principal));
+        self.principals.get_mut(dense_id)
     }
 
-    fn add_principal(&mut self, principal: &Principal) -> Number {
-        let number = self.next_principal;
-        self.next_principal = number.next();
-        self.principals.insert(number, PrincipalFacts::new(number, principal));
+    fn add_principal(&mut self, principal: &Principal) -> DenseId {
+        let dense_id = self.next_principal;
+        self.next_principal = dense_id.next();
+        self.principals.insert(dense_id, PrincipalFacts::new(dense_id, principal));
         match principal {
             Principal::User(user) => {
-                self.users.insert(user.as_str().as_bytes(), number);
-                self.user_ids.insert(user.clone(), number);
+                self.users.insert(user.as_str().as_bytes(), dense_id);
+                self.user_ids.insert(user.clone(), dense_id);
             }
             Principal::ServiceUser(id) => {
-                self.service_users.insert(id.uuid().as_bytes(), number);
-                self.service_user_ids.insert(*id, number);
+                self.service_users.insert(id.uuid().as_bytes(), dense_id);
+                self.service_user_ids.insert(*id, dense_id);
             }
         }
-        number
+        dense_id
     }
 
-    /// The principal, by the text of its id that the facts hold already, so that they hold it once.
+    /// Returns a principal that shares the text of its id with the facts.
     pub(in crate::domain) fn known(&self, principal: &Principal) -> Principal {
         self.principal(principal).map_or(principal, |facts| &facts.principal).clone()
     }
 
-    /// As [`Self::known`].
+    /// Returns a user id that shares its text with the facts.
     pub(in crate::domain) fn known_user(&self, user: &UserId) -> UserId {
         match self.user(user.as_str()).map(|facts| &facts.principal) {
             Some(Principal::User(known)) => known.clone(),
@@ -243,77 +244,77 @@ impl Registry {
         }
     }
 
-    /// Every user, in the order of their ids.
+    /// Returns every user, in the order of their ids.
     pub(in crate::domain) fn users(&self) -> impl Iterator<Item = (&UserId, &PrincipalFacts)> {
-        self.user_ids.iter().filter_map(|(user, number)| Some((user, self.principals.get(*number)?)))
+        self.user_ids.iter().filter_map(|(user, dense_id)| Some((user, self.principals.get(*dense_id)?)))
     }
 
-    /// Every service user, in the order of their ids.
+    /// Returns every service user, in the order of their ids.
     pub(in crate::domain) fn service_users(&self) -> impl Iterator<Item = (ServiceUserId, &PrincipalFacts)> {
-        self.service_user_ids.iter().filter_map(|(id, number)| Some((*id, self.principals.get(*number)?)))
+        self.service_user_ids.iter().filter_map(|(id, dense_id)| Some((*id, self.principals.get(*dense_id)?)))
     }
 
-    /// The facts of an environment.
+    /// Returns the facts of an environment.
     pub(in crate::domain) fn environment(&self, id: EnvironmentId) -> Option<&EnvironmentFacts> {
-        self.environments.get(self.number_of(id)?)
+        self.environments.get(self.environment_dense_id_of(id)?)
     }
 
-    /// The facts of an environment's number.
-    pub(in crate::domain) fn environment_of(&self, number: Number) -> Option<&EnvironmentFacts> {
-        self.environments.get(number)
+    /// Returns the facts of an environment by its dense id.
+    pub(in crate::domain) fn environment_of(&self, dense_id: DenseId) -> Option<&EnvironmentFacts> {
+        self.environments.get(dense_id)
     }
 
-    /// The id of an environment's number.
-    pub(in crate::domain) fn environment_id(&self, number: Number) -> Option<EnvironmentId> {
-        self.environments.get(number).map(|facts| facts.id)
+    /// Returns the id of an environment by its dense id.
+    pub(in crate::domain) fn environment_id(&self, dense_id: DenseId) -> Option<EnvironmentId> {
+        self.environments.get(dense_id).map(|facts| facts.id)
     }
 
-    /// The facts of an environment, to be changed.
+    /// Returns the facts of an environment, to be changed.
     pub(in crate::domain) fn environment_mut(&mut self, id: EnvironmentId) -> Option<&mut EnvironmentFacts> {
-        self.environments.get_mut(self.number_of(id)?)
+        self.environments.get_mut(self.environment_dense_id_of(id)?)
     }
 
-    /// The number of an environment, also of one that nothing was heard of before.
-    pub(in crate::domain) fn environment_number(&mut self, id: EnvironmentId) -> Number {
-        self.number_of(id).unwrap_or_else(|| {
-            let number = self.next_environment;
-            self.next_environment = number.next();
-            self.environments_by_id.insert(id.uuid().as_bytes(), number);
-            self.environment_ids.insert(id, number);
-            let (mode, name, granted) = (Timeline::default(), Timeline::default(), Numbered::default());
+    /// Returns the dense id of an environment. An unknown environment is added.
+    pub(in crate::domain) fn environment_dense_id(&mut self, id: EnvironmentId) -> DenseId {
+        self.environment_dense_id_of(id).unwrap_or_else(|| {
+            let dense_id = self.next_environment;
+            self.next_environment = dense_id.next();
+            self.environments_by_id.insert(id.uuid().as_bytes(), dense_id);
+            self.environment_ids.insert(id, dense_id);
+            let (restriction, name, granted) = (Timeline::default(), Timeline::default(), DenseIdMap::default());
             self.environments.insert(
-                number,
-                EnvironmentFacts { number, id, created: Revision::ZERO, mode, name, granted, live_grants: 0 },
+                dense_id,
+                EnvironmentFacts { dense_id, id, created: Revision::ZERO, restriction, name, granted, live_grants: 0 },
             );
-            number
+            dense_id
         })
     }
 
-    /// Gives an environment its first name and mode.
+    /// Sets the first name and restriction of an environment.
     pub(in crate::domain) fn begin_environment(
         &mut self,
         id: EnvironmentId,
         name: Timeline<EnvironmentName>,
-        mode: Timeline<Mode>,
+        restriction: Timeline<RestrictionState>,
     ) {
-        let number = self.environment_number(id);
-        if let Some(facts) = self.environments.get_mut(number) {
-            facts.created = mode.first().map_or(Revision::ZERO, |first| first.since);
-            (facts.name, facts.mode) = (name, mode);
+        let dense_id = self.environment_dense_id(id);
+        if let Some(facts) = self.environments.get_mut(dense_id) {
+            facts.created = restriction.first().map_or(Revision::ZERO, |first| first.since);
+            (facts.name, facts.restriction) = (name, restriction);
         }
     }
 
-    /// Every environment, in the order of their ids.
+    /// Returns every environment, in the order of their ids.
     pub(in crate::domain) fn environments(&self) -> impl Iterator<Item = (EnvironmentId, &EnvironmentFacts)> {
-        self.environment_ids.iter().filter_map(|(id, number)| Some((*id, self.environments.get(*number)?)))
+        self.environment_ids.iter().filter_map(|(id, dense_id)| Some((*id, self.environments.get(*dense_id)?)))
     }
 
-    /// A principal's grants in an environment.
+    /// Returns a principal's grants in an environment.
     pub(in crate::domain) fn grants(&self, environment: EnvironmentId, principal: &Principal) -> Option<&Grants> {
-        self.principal(principal)?.grants.get(self.number_of(environment)?)
+        self.principal(principal)?.grants.get(self.environment_dense_id_of(environment)?)
     }
 
-    /// Sets a principal's grant in an environment; gives the one before. None if the environment was never heard of.
+    /// Sets a principal's grant in an environment and returns the earlier one, or `None` if the environment is unknown.
     #[expect(clippy::option_option, reason = "there may have been no grant, and there may be no environment")]
     pub(in crate::domain) fn set_grant(
         &mut self,
@@ -322,28 +323,28 @@ impl Registry {
         principal: &Principal,
         grant: Option<Grant>,
     ) -> Option<Option<Grant>> {
-        let number = self.number_of(environment)?;
+        let dense_id = self.environment_dense_id_of(environment)?;
         let facts = self.principal_mut(principal)?;
-        let holder = facts.number;
-        let before = if let Some(grants) = facts.grants.get_mut(number) {
+        let holder = facts.dense_id;
+        let before = if let Some(grants) = facts.grants.get_mut(dense_id) {
             let before = grants.last().and_then(|entry| entry.value);
             grants.set(at, grant);
             before
         } else {
-            facts.grants.insert(number, Timeline::starting(at, grant));
+            facts.grants.insert(dense_id, Timeline::starting(at, grant));
             None
         };
-        // What is not changed is not copied.
-        if before.is_some() != grant.is_some() || self.environments.get(number)?.granted.get(holder).is_none() {
-            self.environments.get_mut(number)?.count(holder, before, grant);
+        // Avoids a copy of the environment's facts if its counts stay.
+        if before.is_some() != grant.is_some() || self.environments.get(dense_id)?.granted.get(holder).is_none() {
+            self.environments.get_mut(dense_id)?.count(holder, before, grant);
         }
         Some(before)
     }
 
-    /// Every principal that ever had a grant in an environment, in order.
+    /// Returns every principal that ever had a grant in an environment, in order.
     pub(in crate::domain) fn granted(&self, environment: &EnvironmentFacts) -> Vec<&PrincipalFacts> {
-        let granted = environment.granted.numbers().into_iter();
-        let mut granted: Vec<_> = granted.filter_map(|number| self.principals.get(number)).collect();
+        let granted = environment.granted.ids().into_iter();
+        let mut granted: Vec<_> = granted.filter_map(|dense_id| self.principals.get(dense_id)).collect();
         granted.sort_unstable_by_key(|facts| &facts.principal);
         granted
     }

@@ -1,4 +1,4 @@
-//! The facts about resources: the types that a workspace has beside the built-in ones, and where each resource lives.
+//! The facts about resources: the types that a workspace defined, and the placements.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::domain::model::resource::{Actions, ResourceKey};
 use crate::domain::model::time::Revision;
 use crate::domain::state::timeline::Timeline;
 
-/// Where a resource lives: in one environment or in none that is recorded.
-pub(in crate::domain) type Whereabouts = Arc<Timeline<Option<EnvironmentId>>>;
+/// The environment of a resource over time; `None` while no placement is recorded.
+pub(in crate::domain) type PlacementTimeline = Arc<Timeline<Option<EnvironmentId>>>;
 
 /// The facts about resources.
 #[derive(Debug, Clone, Default)]
 pub(in crate::domain) struct ResourceFacts {
     pub(in crate::domain) types: OrdMap<ResourceTypeName, Arc<Timeline<Arc<Actions>>>>,
-    pub(in crate::domain) whereabouts: OrdMap<ResourceTypeName, OrdMap<ResourceId, Whereabouts>>,
-    /// What was ever placed in each environment.
+    pub(in crate::domain) placements: OrdMap<ResourceTypeName, OrdMap<ResourceId, PlacementTimeline>>,
+    /// Every resource that was ever placed in an environment.
     pub(in crate::domain) placed: OrdMap<EnvironmentId, OrdSet<ResourceKey>>,
-    /// How many resources are placed at the head, for the limit.
+    /// The number of placed resources at the head.
     pub(in crate::domain) placed_len: usize,
 }
 
@@ -30,7 +30,7 @@ impl ResourceFacts {
     }
 
     pub(in crate::domain) fn set_place(&mut self, at: Revision, key: &ResourceKey, environment: Option<EnvironmentId>) {
-        let of_type = self.whereabouts.entry(key.resource_type.clone()).or_default();
+        let of_type = self.placements.entry(key.resource_type.clone()).or_default();
         let timeline = Arc::make_mut(of_type.entry(key.id.clone()).or_default());
         let before = timeline.last().and_then(|entry| entry.value);
         timeline.set(at, environment);

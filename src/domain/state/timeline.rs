@@ -1,13 +1,13 @@
-//! `Timeline<T>`: one fact's values, each from the revision that set it until the next.
+//! `Timeline<T>`: the values of one fact, each from the revision that set it until the next.
 
 use std::sync::Arc;
 
 use crate::domain::collections::interpolation_search::{part, search, search_from};
 use crate::domain::model::time::Revision;
 
-/// How many values are kept in one piece. A copy of a timeline copies one piece at most, and pointers to the others.
+/// The number of values in a piece. A copy of a timeline copies at most one piece, and pointers to the others.
 const PIECE_LEN: usize = 32;
-/// Among how many values one is looked for by halves, without a guess where it is.
+/// The greatest length that is searched by halves, without a guess.
 const HALVED_LEN_MAX: usize = 8;
 
 /// A value and the revision that set it.
@@ -20,25 +20,25 @@ pub struct Since<T> {
 }
 
 impl<T> Since<T> {
-    /// The same moment with another value.
+    /// Returns the same revision with another value.
     pub fn with<U>(&self, value: U) -> Since<U> {
         Since { since: self.since, value }
     }
 }
 
-/// A fact's values in the order of their revisions: appended to, never changed.
+/// The values of a fact, ordered by revision. They are appended and never changed.
 ///
-/// Most facts have one value, and most questions are about the newest: it stands by itself, and takes nothing beside it.
+/// Most facts have one value, and most questions are about the newest, so it is stored apart, without an allocation.
 #[derive(Debug, Clone)]
 pub struct Timeline<T> {
     newest: Option<Since<T>>,
     earlier: Earlier<T>,
 }
 
-/// Some values; never changed, so that copies share it.
+/// A shared piece of values.
 type Piece<T> = Arc<[Since<T>]>;
 
-/// A piece, and its first revision.
+/// A piece with its first revision.
 type Dated<T> = (Revision, Piece<T>);
 
 /// The values before the newest.
@@ -46,17 +46,17 @@ type Dated<T> = (Revision, Piece<T>);
 enum Earlier<T> {
     /// None.
     None,
-    /// One, which takes no memory of its own: most facts are set once and ended once.
+    /// One value, without an allocation: most facts are set once and ended once.
     One(Since<T>),
-    /// Up to a piece.
+    /// Values that fit one piece.
     Few(Piece<T>),
-    /// Pieces, each with its first revision, of which the last one may not be whole yet.
+    /// Pieces, each with its first revision. The last one may not be full.
     Many(Arc<[Dated<T>]>),
 }
 
-/// The newest of some values that held at a revision, those having come between two others.
+/// Returns the last value that was set up to a revision. `begun` and `ended` bound the revisions of the values.
 fn last_at<T>(values: &[Since<T>], revision: Revision, begun: Revision, ended: Revision) -> Option<&Since<T>> {
-    let holds = |place: usize| values.get(place).is_some_and(|entry| entry.since <= revision);
+    let holds = |index: usize| values.get(index).is_some_and(|entry| entry.since <= revision);
     if values.len() <= HALVED_LEN_MAX {
         return values.get(search(values.len(), holds).checked_sub(1)?);
     }
@@ -65,7 +65,7 @@ fn last_at<T>(values: &[Since<T>], revision: Revision, begun: Revision, ended: R
 }
 
 impl<T: Clone> Earlier<T> {
-    /// The pieces of many values; or else, the few that there are.
+    /// Returns the pieces of many values, or else the few values.
     fn parts(&self) -> (&[Dated<T>], &[Since<T>]) {
         match self {
             Self::None => (&[], &[]),
@@ -93,12 +93,12 @@ impl<T: Clone> Earlier<T> {
         }
     }
 
-    /// The value that held at a revision that is before `newest`, the one that set the value after these.
+    /// Returns the value at a revision before `newest`, the first revision after these values.
     fn at(&self, revision: Revision, newest: Revision) -> Option<&Since<T>> {
         match self {
             Self::None => None,
             Self::One(value) => Some(value).filter(|value| value.since <= revision),
-            // Most facts that change a few times have been there almost from the start.
+            // Most facts that changed a few times were first set near the start of the log.
             Self::Few(values) => last_at(values, revision, Revision::ZERO, newest),
             Self::Many(pieces) => {
                 let begun = pieces.partition_point(|(first, _)| *first <= revision);
@@ -117,19 +117,19 @@ impl<T> Default for Timeline<T> {
 }
 
 impl<T: Clone> Timeline<T> {
-    /// A fact that begins with this value.
+    /// Returns a timeline with its first value.
     pub fn starting(since: Revision, value: T) -> Self {
         Self { newest: Some(Since { since, value }), earlier: Earlier::None }
     }
 
-    /// Gives the fact another value from `since` on, which is later than every revision before.
+    /// Appends a value from `since` on. `since` must be later than every earlier revision.
     pub fn set(&mut self, since: Revision, value: T) {
         if let Some(before) = self.newest.replace(Since { since, value }) {
             self.earlier.push(before);
         }
     }
 
-    /// The value that held at the revision, none before the first.
+    /// Returns the value at a revision, or `None` before the first.
     #[inline]
     pub fn at(&self, revision: Revision) -> Option<&Since<T>> {
         match &self.newest {
@@ -139,25 +139,26 @@ impl<T: Clone> Timeline<T> {
         }
     }
 
-    /// The newest value.
+    /// Returns the newest value.
     pub fn last(&self) -> Option<&Since<T>> {
         self.newest.as_ref()
     }
 
-    /// The oldest value.
+    /// Returns the oldest value.
     pub fn first(&self) -> Option<&Since<T>> {
         let (whole, last) = self.earlier.parts();
         whole.first().and_then(|(_, piece)| piece.first()).or(last.first()).or(self.newest.as_ref())
     }
 
-    /// The first revision of the unbroken run of values, up to a revision, for all of which a condition holds.
+    /// Returns the first revision of the unbroken run of values that fulfil a condition and end at or before a
+    /// revision.
     pub fn run_start(&self, until: Revision, holds: impl Fn(&T) -> bool) -> Option<Revision> {
         let newest_first = self.iter().rev();
         let run = newest_first.skip_while(|entry| entry.since > until).take_while(|entry| holds(&entry.value));
         run.last().map(|entry| entry.since)
     }
 
-    /// Every value, oldest first.
+    /// Returns every value, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Since<T>> {
         let (whole, last) = self.earlier.parts();
         whole.iter().flat_map(|(_, piece)| piece.iter()).chain(last).chain(&self.newest)

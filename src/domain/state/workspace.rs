@@ -1,123 +1,68 @@
-//! The facts of one workspace, each with its whole tenure, and the one way in which they change.
+//! The facts of one workspace over its whole time, and `evolve`, the only function that changes them.
 //!
-//! A [`Workspace`] is a persistent value: a copy shares everything with its original, and a change to one is never seen in the
-//! other. Every rule reads the facts through a [`View`](crate::domain::state::view::View). No index over them lives anywhere else.
+//! A [`Workspace`] is a persistent value: a copy shares everything with its original, and changes to one never affect
+//! the other. Every rule reads the facts through a [`View`](crate::domain::state::view::View). No other index over them
+//! exists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::domain::state::coherence::{self, Incoherent};
-use crate::domain::model::event::{AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
 use crate::domain::history::History;
+use crate::domain::model::credential::CredentialId;
+use crate::domain::model::event::{
+    AccessKeyTerms, Event, EventData, GrantTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription,
+};
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::model::name::{EnvironmentName, ServiceUserName};
 use crate::domain::model::principal::{Actor, Principal};
-use crate::domain::state::registry::{Presence, PrincipalFacts, Registry};
-use crate::domain::state::resource_facts::ResourceFacts;
 use crate::domain::model::role::{EnvironmentRole, Plan, WorkspaceRole};
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::coherence::{self, Incoherent};
+use crate::domain::state::credential_facts::{Credential, Expiring, ScopedTerms, end_credential};
+use crate::domain::state::registry::{PrincipalFacts, PrincipalLifecycle, Registry};
+use crate::domain::state::resource_facts::ResourceFacts;
 use crate::domain::state::timeline::{Since, Timeline};
 
-/// Raised when [`Workspace::evolve`] makes other facts of the same events: what was derived with another version is not believed.
+/// The version of [`Workspace::evolve`]. It is raised when the same events make other facts; data derived with another
+/// version is discarded.
 pub const EVOLVE_VERSION: u32 = 1;
 
-/// How far the newest event may be ahead of the clock, in microseconds, and still be taken for now: a minute.
+/// The greatest time, in microseconds, by which the newest event may be ahead of the clock and still count as now: a
+/// minute.
 const AHEAD_MICROS_MAX: i64 = 60_000_000;
 
-/// How an environment stands to those who have no grant in it.
+/// The restriction of an environment, which decides for principals without a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Open to every principal.
+pub enum RestrictionState {
+    /// Every principal is a contributor.
     Unrestricted,
-    /// Gives the default role.
+    /// Principals without a grant have the default role.
     Restricted(EnvironmentRole),
-    /// Is no more.
+    /// The environment has ended.
     Ended,
 }
 
-/// A role of one's own in a restricted environment.
+/// A principal's grant in a restricted environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     /// The role.
     pub role: EnvironmentRole,
-    /// From when on it gives nothing.
+    /// The instant at which the grant ends.
     pub expires_at: Option<Instant>,
 }
 
 impl Grant {
-    /// Whether the grant still gives something at the instant.
+    /// Returns whether the grant is live at the instant.
     pub fn is_live(&self, instant: Instant) -> bool {
         self.expires_at.is_none_or(|end| instant < end)
     }
 }
 
-/// A credential's facts that never change, and when it ended.
-#[derive(Debug, Clone)]
-pub(in crate::domain) struct Credential<T> {
-    pub(in crate::domain) terms: T,
-    pub(in crate::domain) issued: Revision,
-    pub(in crate::domain) issued_at: Instant,
-    pub(in crate::domain) issued_by: Actor,
-    pub(in crate::domain) expires_at: Option<Instant>,
-    pub(in crate::domain) ended: Option<Revision>,
-}
-
-impl<T> Credential<T> {
-    fn new(registry: &Registry, event: &Event, terms: T, expires_at: Option<Instant>) -> Arc<Self> {
-        let (issued, issued_at) = (event.revision, event.time);
-        let issued_by = match &event.actor {
-            Actor::User(user) => Actor::User(registry.known_user(user)),
-            other => other.clone(),
-        };
-        Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
-    }
-}
-
-/// The environments that a proxy token is valid for; none for a workspace-wide one.
-pub(in crate::domain) type Scope = Option<Arc<BTreeSet<EnvironmentId>>>;
-
-/// What a proxy token was made as, and its scope since.
-pub(in crate::domain) type ScopedTerms = (ProxyTokenTerms, Timeline<Scope>);
-
-/// What can pass its `expires_at`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Expiring {
-    /// A principal's grant in an environment.
-    Grant(EnvironmentId, Principal),
-    /// An API token.
-    Token(TokenId),
-    /// A proxy token.
-    ProxyToken(ProxyTokenId),
-    /// An access key.
-    AccessKey(AccessKeyId),
-}
-
-/// A credential of any kind that an event makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AnyCredentialId {
-    /// An API token.
-    Token(TokenId),
-    /// A proxy token.
-    ProxyToken(ProxyTokenId),
-    /// An access key.
-    AccessKey(AccessKeyId),
-}
-
-impl From<AnyCredentialId> for Expiring {
-    fn from(id: AnyCredentialId) -> Self {
-        match id {
-            AnyCredentialId::Token(id) => Self::Token(id),
-            AnyCredentialId::ProxyToken(id) => Self::ProxyToken(id),
-            AnyCredentialId::AccessKey(id) => Self::AccessKey(id),
-        }
-    }
-}
-
-/// How many live things there are at the head, for the limits.
+/// The counts of live things at the head, for the limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Census {
+pub(in crate::domain) struct LiveCounts {
     pub(in crate::domain) environments: usize,
     pub(in crate::domain) principals: usize,
     pub(in crate::domain) owners: usize,
@@ -128,10 +73,10 @@ pub(in crate::domain) struct Census {
 #[derive(Debug, Clone)]
 pub struct Workspace {
     pub(in crate::domain) id: WorkspaceId,
-    /// Begins after the revision that the facts were restored at.
+    /// The events after the revision at which the facts were restored.
     pub(in crate::domain) history: History,
     pub(in crate::domain) base_time: Instant,
-    /// When the events that the restored facts name happened; empty in a workspace that was not restored.
+    /// The times of the events that restored facts name. Empty unless the workspace was restored.
     pub(in crate::domain) times: OrdMap<Revision, Instant>,
     pub(in crate::domain) description: Option<Arc<WorkspaceDescription>>,
     pub(in crate::domain) alive: Timeline<bool>,
@@ -143,16 +88,16 @@ pub struct Workspace {
     pub(in crate::domain) tokens_of: OrdMap<Principal, OrdSet<TokenId>>,
     pub(in crate::domain) proxy_tokens: OrdMap<ProxyTokenId, Arc<Credential<ScopedTerms>>>,
     pub(in crate::domain) access_keys: OrdMap<AccessKeyId, Arc<Credential<AccessKeyTerms>>>,
-    /// What each user issued and no event has ended, at the head.
-    pub(in crate::domain) issued: OrdMap<UserId, OrdSet<AnyCredentialId>>,
+    /// The live credentials at the head, by issuer.
+    pub(in crate::domain) issued: OrdMap<UserId, OrdSet<CredentialId>>,
     pub(in crate::domain) resources: ResourceFacts,
-    /// What is live and has an `expires_at`, soonest first.
+    /// Everything live that has an `expires_at`, the earliest first.
     pub(in crate::domain) expiries: OrdSet<(Instant, Expiring)>,
-    pub(in crate::domain) census: Census,
+    pub(in crate::domain) live_counts: LiveCounts,
 }
 
 impl Workspace {
-    /// A workspace before its first event.
+    /// Returns a workspace before its first event.
     pub fn empty(id: WorkspaceId) -> Self {
         Self {
             id,
@@ -171,134 +116,135 @@ impl Workspace {
             issued: OrdMap::new(),
             resources: ResourceFacts::default(),
             expiries: OrdSet::new(),
-            census: Census::default(),
+            live_counts: LiveCounts::default(),
         }
     }
 
-    /// The workspace's id.
+    /// Returns the workspace's id.
     pub const fn id(&self) -> WorkspaceId {
         self.id
     }
 
-    /// The newest revision.
+    /// Returns the newest revision.
     pub fn head(&self) -> Revision {
         self.history.head()
     }
 
-    /// When the newest event happened.
+    /// Returns the time of the newest event.
     pub fn head_time(&self) -> Instant {
         self.history.last_time().unwrap_or(self.base_time)
     }
 
-    /// Returns whether the newest event is ahead of a clock by more than clocks differ by: it was written under a clock that was wrong.
+    /// Returns whether the newest event is too far ahead of a clock: it was written under a wrong clock.
     pub fn is_ahead_of(&self, clock: Instant) -> bool {
         self.head_time().micros().saturating_sub(clock.micros()) > AHEAD_MICROS_MAX
     }
 
-    /// Returns the instant at which the newest facts are judged: the later of a clock and the newest event, but the clock alone where the
-    /// event is ahead of it.
-    pub fn judged_at(&self, clock: Instant) -> Instant {
+    /// Returns the instant at which the newest facts are evaluated: the later of the clock and the newest event. If the
+    /// event is too far ahead, it is the clock.
+    pub fn evaluated_at(&self, clock: Instant) -> Instant {
         if self.is_ahead_of(clock) { clock } else { clock.max(self.head_time()) }
     }
 
-    /// The event of a revision, unless the facts were restored after it.
+    /// Returns the event of a revision, or `None` if the facts were restored after it.
     pub fn event(&self, revision: Revision) -> Option<Arc<Event>> {
         self.history.event(revision)
     }
 
-    /// When the event of a revision happened, unless it came before the facts were restored and none of them names it.
+    /// Returns the time of a revision's event, or `None` if the facts were restored after it and do not name it.
     pub(in crate::domain) fn time_of(&self, revision: Revision) -> Option<Instant> {
         self.history.time_of(revision).or_else(|| self.times.get(&revision).copied())
     }
 
-    /// The events after one revision, up to and with another.
+    /// Returns the events after one revision, up to and including another.
     pub fn events(&self, after: Revision, until: Revision) -> impl Iterator<Item = Arc<Event>> {
         self.history.events(after, until)
     }
 
-    /// The newest revision whose event happened at or before the instant.
+    /// Returns the newest revision whose event happened at or before the instant.
     pub fn revision_at(&self, instant: Instant) -> Revision {
         self.history.revision_at(instant)
     }
 
-    /// The last revision of the command that the revision belongs to.
+    /// Returns the last revision of the command that the revision belongs to.
     pub fn end_of_command(&self, revision: Revision) -> Revision {
         self.history.end_of_command(revision)
     }
 
-    /// The first revision of the command that a revision belongs to, as far as it is loaded.
+    /// Returns the first revision of the command that a revision belongs to, among those that are loaded.
     pub(in crate::domain) fn start_of_command(&self, revision: Revision) -> Revision {
         self.history.start_of_command(revision)
     }
 
-    /// Packs what of the history is not packed yet, for a workspace that is to lie still.
-    pub fn settle(&mut self) {
-        self.history.settle();
+    /// Packs the events that are not packed yet, for a workspace that will not change soon.
+    pub fn compact(&mut self) {
+        self.history.compact();
     }
 
-    /// Every event up to the head, packed for [`PackedHistory`](crate::domain::history::PackedHistory). Of facts that were restored from a state, those after it.
+    /// Returns every event up to the head, packed for [`PackedHistory`](crate::domain::history::PackedHistory). In a
+    /// restored workspace, these are the events after the restored state.
     pub fn packed(&self) -> Vec<u8> {
         self.history.packed()
     }
 
-    /// When the next thing expires.
+    /// Returns the earliest `expires_at` of anything live.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.expiries.get_min().map(|(instant, _)| *instant)
     }
 
-    /// Takes in one event. This is the only way in which facts change; it is total and cannot fail. An event about something
-    /// that is not there changes nothing but the history.
+    /// Applies an event. This is the only function that changes facts; it is total and cannot fail. An event about
+    /// something that does not exist changes only the history.
     pub fn evolve(&mut self, event: &Arc<Event>) {
         self.apply(event);
         self.history.push(event);
     }
 
-    /// Takes in one event of a log that may be damaged: an event that cannot follow those before it is refused, and changes nothing.
+    /// Applies an event of a log that may be damaged.
     ///
     /// # Errors
-    /// [`Incoherent`] says what is in its way.
+    /// The event contradicts the earlier ones. Nothing is changed.
     pub fn evolve_checked(&mut self, event: &Arc<Event>) -> Result<(), Incoherent> {
         coherence::check(self, event)?;
         self.evolve(event);
         Ok(())
     }
 
-    /// Whether an event goes on with the command of the newest event.
+    /// Returns whether an event belongs to the command of the newest event.
     pub(in crate::domain) fn is_within_command(&self, event: &Event) -> bool {
         self.history.command_of(self.head()) == Some(event.command)
     }
 
-    /// Every API token that the log made.
+    /// Returns every API token that the log made.
     pub fn token_ids(&self) -> impl Iterator<Item = TokenId> {
         self.tokens.keys().copied()
     }
 
-    /// Every proxy token that the log made.
+    /// Returns every proxy token that the log made.
     pub fn proxy_token_ids(&self) -> impl Iterator<Item = ProxyTokenId> {
         self.proxy_tokens.keys().copied()
     }
 
-    /// Every access key that the log made.
+    /// Returns every access key that the log made.
     pub fn access_key_ids(&self) -> impl Iterator<Item = AccessKeyId> {
         self.access_keys.keys().copied()
     }
 
-    /// The terms of an API token that the log made, also of one that has ended.
+    /// Returns the terms of an API token, including one that has ended.
     pub fn token_terms(&self, id: TokenId) -> Option<&TokenTerms> {
         self.tokens.get(&id).map(|token| &token.terms)
     }
 
-    /// The terms of a proxy token that the log made, also of one that has ended.
+    /// Returns the terms of a proxy token, including one that has ended.
     pub fn proxy_token_terms(&self, id: ProxyTokenId) -> Option<&ProxyTokenTerms> {
         self.proxy_tokens.get(&id).map(|token| &token.terms.0)
     }
 
-    /// The terms of an access key that the log made, also of one that has ended.
+    /// Returns the terms of an access key, including one that has ended.
     pub fn access_key_terms(&self, id: AccessKeyId) -> Option<&AccessKeyTerms> {
         self.access_keys.get(&id).map(|key| &key.terms)
     }
 
-    /// What an event changes, but for the history.
+    /// Applies an event to the facts, except the history.
     pub(in crate::domain) fn apply(&mut self, event: &Event) {
         let at = event.revision;
         match &event.data {
@@ -319,9 +265,9 @@ impl Workspace {
             EventData::EnvironmentRenamed(id, description) => self.rename_environment(at, *id, &description.name),
             EventData::EnvironmentRestricted(id, restriction)
             | EventData::EnvironmentDefaultRoleChanged(id, restriction) => {
-                self.set_mode(at, *id, Mode::Restricted(restriction.default_role));
+                self.set_restriction(at, *id, RestrictionState::Restricted(restriction.default_role));
             }
-            EventData::EnvironmentUnrestricted(id, _) => self.set_mode(at, *id, Mode::Unrestricted),
+            EventData::EnvironmentUnrestricted(id, _) => self.set_restriction(at, *id, RestrictionState::Unrestricted),
             EventData::EnvironmentDeleted(id, _) => self.end_environment(at, *id),
             EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => self.give(at, *id, terms),
             EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => {
@@ -333,7 +279,7 @@ impl Workspace {
             EventData::AccessKeyIssued(id, terms) => self.add_access_key(event, *id, terms),
             EventData::AccessKeyRevoked(id, _) | EventData::AccessKeyExpired(id, _) => self.end_access_key(at, *id),
             EventData::ResourceTypeDefined(name, terms) => self.resources.define(at, name, &terms.actions),
-            EventData::ResourcePlaced(key, place) => self.resources.set_place(at, key, Some(place.environment)),
+            EventData::ResourcePlaced(key, placement) => self.resources.set_place(at, key, Some(placement.environment)),
             EventData::ResourceMoved(key, moved) => self.resources.set_place(at, key, Some(moved.environment)),
             EventData::ResourceRemoved(key, _) => self.resources.set_place(at, key, None),
         }
@@ -349,28 +295,28 @@ impl Workspace {
     fn end(&mut self, at: Revision) {
         self.alive.set(at, false);
         self.expiries = OrdSet::new();
-        self.census = Census::default();
+        self.live_counts = LiveCounts::default();
         self.resources.placed_len = 0;
     }
 
     pub(in crate::domain) fn set_member(&mut self, at: Revision, user: &UserId, role: Option<WorkspaceRole>) {
         let principal = Principal::User(user.clone());
-        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.presence);
-        let Some(Presence::User(roles)) = facts else { return };
+        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.lifecycle);
+        let Some(PrincipalLifecycle::User(roles)) = facts else { return };
         let before = roles.last().and_then(|entry| entry.value);
         roles.set(at, role);
         let owner = |role: Option<WorkspaceRole>| usize::from(role == Some(WorkspaceRole::Owner));
         let member = |role: Option<WorkspaceRole>| usize::from(role.is_some());
-        self.census.owners = (self.census.owners + owner(role)).saturating_sub(owner(before));
-        self.census.principals = (self.census.principals + member(role)).saturating_sub(member(before));
+        self.live_counts.owners = (self.live_counts.owners + owner(role)).saturating_sub(owner(before));
+        self.live_counts.principals = (self.live_counts.principals + member(role)).saturating_sub(member(before));
     }
 
     pub(in crate::domain) fn add_service_user(&mut self, at: Revision, id: ServiceUserId, name: &ServiceUserName) {
         let Some(facts) = self.registry.principal_mut(&Principal::ServiceUser(id)) else { return };
-        facts.presence = Presence::ServiceUser(Timeline::starting(at, true), Some(name.clone()));
-        let number = facts.number;
-        self.registry.service_user_names.set(at, name.as_str(), Some(number));
-        self.census.principals += 1;
+        facts.lifecycle = PrincipalLifecycle::ServiceUser(Timeline::starting(at, true), Some(name.clone()));
+        let dense_id = facts.dense_id;
+        self.registry.service_user_names.set(at, name.as_str(), Some(dense_id));
+        self.live_counts.principals += 1;
     }
 
     pub(in crate::domain) fn end_service_user(&mut self, at: Revision, id: ServiceUserId) {
@@ -378,24 +324,29 @@ impl Workspace {
         if self.registry.principal(&principal).and_then(PrincipalFacts::service_user).is_none() {
             return;
         }
-        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.presence);
-        let Some(Presence::ServiceUser(alive, Some(name))) = facts else { return };
+        let facts = self.registry.principal_mut(&principal).map(|facts| &mut facts.lifecycle);
+        let Some(PrincipalLifecycle::ServiceUser(alive, Some(name))) = facts else { return };
         alive.set(at, false);
         let name = name.clone();
         self.registry.service_user_names.set(at, name.as_str(), None);
-        self.census.principals = self.census.principals.saturating_sub(1);
+        self.live_counts.principals = self.live_counts.principals.saturating_sub(1);
     }
 
     pub(in crate::domain) fn add_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
-        let mode = Timeline::starting(at, Mode::Unrestricted);
-        self.registry.begin_environment(id, Timeline::starting(at, name.clone()), mode);
+        let restriction = Timeline::starting(at, RestrictionState::Unrestricted);
+        self.registry.begin_environment(id, Timeline::starting(at, name.clone()), restriction);
         self.set_environment_name(at, name, Some(id));
-        self.census.environments += 1;
+        self.live_counts.environments += 1;
     }
 
-    pub(in crate::domain) fn set_environment_name(&mut self, at: Revision, name: &EnvironmentName, bearer: Option<EnvironmentId>) {
-        let number = bearer.map(|id| self.registry.environment_number(id));
-        self.registry.environment_names.set(at, &name.key(), number);
+    pub(in crate::domain) fn set_environment_name(
+        &mut self,
+        at: Revision,
+        name: &EnvironmentName,
+        owner: Option<EnvironmentId>,
+    ) {
+        let owner = owner.map(|id| self.registry.environment_dense_id(id));
+        self.registry.environment_names.set(at, &name.key(), owner);
     }
 
     fn rename_environment(&mut self, at: Revision, id: EnvironmentId, name: &EnvironmentName) {
@@ -408,19 +359,24 @@ impl Workspace {
         self.set_environment_name(at, name, Some(id));
     }
 
-    pub(in crate::domain) fn set_mode(&mut self, at: Revision, id: EnvironmentId, mode: Mode) {
+    pub(in crate::domain) fn set_restriction(
+        &mut self,
+        at: Revision,
+        id: EnvironmentId,
+        restriction: RestrictionState,
+    ) {
         if let Some(facts) = self.registry.environment_mut(id) {
-            facts.mode.set(at, mode);
+            facts.restriction.set(at, restriction);
         }
     }
 
     fn end_environment(&mut self, at: Revision, id: EnvironmentId) {
-        self.set_mode(at, id, Mode::Ended);
+        self.set_restriction(at, id, RestrictionState::Ended);
         let name = self.registry.environment(id).and_then(|facts| facts.name.last()).map(|entry| entry.value.clone());
         if let Some(name) = name {
             self.set_environment_name(at, &name, None);
         }
-        self.census.environments = self.census.environments.saturating_sub(1);
+        self.live_counts.environments = self.live_counts.environments.saturating_sub(1);
     }
 
     fn give(&mut self, at: Revision, environment: EnvironmentId, terms: &GrantTerms) {
@@ -428,7 +384,13 @@ impl Workspace {
         self.set_grant(at, environment, &terms.principal, Some(grant));
     }
 
-    pub(in crate::domain) fn set_grant(&mut self, at: Revision, id: EnvironmentId, principal: &Principal, grant: Option<Grant>) {
+    pub(in crate::domain) fn set_grant(
+        &mut self,
+        at: Revision,
+        id: EnvironmentId,
+        principal: &Principal,
+        grant: Option<Grant>,
+    ) {
         let Some(before) = self.registry.set_grant(at, id, principal, grant) else { return };
         let (before, after) = (before.and_then(|grant| grant.expires_at), grant.and_then(|grant| grant.expires_at));
         if before.is_some() || after.is_some() {
@@ -455,7 +417,7 @@ impl Workspace {
     }
 
     pub(in crate::domain) fn token_added(&mut self, id: TokenId, token: &Credential<TokenTerms>) {
-        self.credential_added(token, AnyCredentialId::Token(id));
+        self.credential_added(token, CredentialId::Token(id));
         if let Some(holder) = self.registry.principal_mut(&token.terms.holder) {
             holder.live_tokens += 1;
         }
@@ -464,27 +426,27 @@ impl Workspace {
     fn add_proxy_token(&mut self, event: &Event, id: ProxyTokenId, terms: &ProxyTokenTerms) {
         let scope = Timeline::starting(event.revision, terms.environments.clone().map(Arc::new));
         let token = Credential::new(&self.registry, event, (terms.clone(), scope), terms.expires_at);
-        self.credential_added(&token, AnyCredentialId::ProxyToken(id));
+        self.credential_added(&token, CredentialId::ProxyToken(id));
         self.proxy_tokens.insert(id, token);
     }
 
     fn add_access_key(&mut self, event: &Event, id: AccessKeyId, terms: &AccessKeyTerms) {
         let key = Credential::new(&self.registry, event, terms.clone(), terms.expires_at);
-        self.credential_added(&key, AnyCredentialId::AccessKey(id));
+        self.credential_added(&key, CredentialId::AccessKey(id));
         self.access_keys.insert(id, key);
     }
 
-    pub(in crate::domain) fn credential_added<T>(&mut self, credential: &Credential<T>, id: AnyCredentialId) {
+    pub(in crate::domain) fn credential_added<T>(&mut self, credential: &Credential<T>, id: CredentialId) {
         self.reschedule(None, credential.expires_at, id.into());
-        self.census.credentials += 1;
+        self.live_counts.credentials += 1;
         if let Actor::User(issuer) = &credential.issued_by {
             self.issued.entry(issuer.clone()).or_default().insert(id);
         }
     }
 
-    fn credential_ended<T>(&mut self, credential: &Credential<T>, id: AnyCredentialId) {
+    fn credential_ended<T>(&mut self, credential: &Credential<T>, id: CredentialId) {
         self.reschedule(credential.expires_at, None, id.into());
-        self.census.credentials = self.census.credentials.saturating_sub(1);
+        self.live_counts.credentials = self.live_counts.credentials.saturating_sub(1);
         if let Actor::User(issuer) = &credential.issued_by
             && let Some(issued) = self.issued.get_mut(issuer)
         {
@@ -494,7 +456,7 @@ impl Workspace {
 
     fn end_token(&mut self, at: Revision, id: TokenId) {
         let Some(token) = self.tokens.get_mut(&id).map(|token| end_credential(token, at)) else { return };
-        self.credential_ended(&token, AnyCredentialId::Token(id));
+        self.credential_ended(&token, CredentialId::Token(id));
         if let Some(holder) = self.registry.principal_mut(&token.terms.holder) {
             holder.live_tokens = holder.live_tokens.saturating_sub(1);
         }
@@ -502,13 +464,13 @@ impl Workspace {
 
     fn end_proxy_token(&mut self, at: Revision, id: ProxyTokenId) {
         if let Some(token) = self.proxy_tokens.get_mut(&id).map(|token| end_credential(token, at)) {
-            self.credential_ended(&token, AnyCredentialId::ProxyToken(id));
+            self.credential_ended(&token, CredentialId::ProxyToken(id));
         }
     }
 
     fn end_access_key(&mut self, at: Revision, id: AccessKeyId) {
         if let Some(key) = self.access_keys.get_mut(&id).map(|key| end_credential(key, at)) {
-            self.credential_ended(&key, AnyCredentialId::AccessKey(id));
+            self.credential_ended(&key, CredentialId::AccessKey(id));
         }
     }
 
@@ -519,13 +481,7 @@ impl Workspace {
     }
 }
 
-/// Ends a credential, and returns it.
-fn end_credential<T: Clone>(credential: &mut Arc<Credential<T>>, at: Revision) -> Arc<Credential<T>> {
-    Arc::make_mut(credential).ended = Some(at);
-    Arc::clone(credential)
-}
-
-/// The newest value of a fact, where there is one.
+/// Returns the value of a fact at a revision.
 pub(in crate::domain) fn newest<T: Clone>(timeline: &Timeline<T>, at: Revision) -> Option<Since<T>> {
     timeline.at(at).cloned()
 }

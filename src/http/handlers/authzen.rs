@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::audit::search::Asker;
-use crate::domain::rules::authorize::{Resource, Subject};
 use crate::domain::model::object::object;
 use crate::domain::model::principal::Principal;
+use crate::domain::rules::authorize::{Resource, Subject};
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::view::View;
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::problem::Problem;
@@ -171,10 +171,10 @@ pub fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8], kind: &str) -> Result
 }
 
 /// Returns what the caller may know of.
-pub fn asker(request: &WorkspaceRequest) -> Asker {
+pub fn visibility(request: &WorkspaceRequest) -> Visibility {
     match &request.access {
-        ReadAccess::All | ReadAccess::DecisionsOnly => Asker::Everything,
-        ReadAccess::Own(principal) => Asker::Oneself { principal: principal.clone(), now: request.now() },
+        ReadAccess::All | ReadAccess::DecisionsOnly => Visibility::Everything,
+        ReadAccess::Own(principal) => Visibility::Own { principal: principal.clone(), now: request.now() },
     }
 }
 
@@ -182,8 +182,8 @@ pub fn asker(request: &WorkspaceRequest) -> Asker {
 ///
 /// # Errors
 /// It may not (403).
-pub fn check_may_ask(asker: &Asker, view: &View, subject: &EntityBody) -> Result<(), Problem> {
-    let Asker::Oneself { principal, .. } = asker else { return Ok(()) };
+pub fn check_may_ask(visibility: &Visibility, view: &View, subject: &EntityBody) -> Result<(), Problem> {
+    let Visibility::Own { principal, .. } = visibility else { return Ok(()) };
     let oneself = match (principal, subject.kind.as_str()) {
         (Principal::User(user), "user") => user.as_str() == subject.id,
         (Principal::ServiceUser(id), "service_user") => {

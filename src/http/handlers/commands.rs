@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::HandlerResult;
-use crate::domain::model::command::{COMMANDS_MAX, Command, ShapeError};
+use crate::domain::model::command::{COMMANDS_MAX, Command};
 use crate::domain::model::json::{self, NotRead};
+use crate::domain::model::shape::ShapeError;
 use crate::http::body::SMALL_BODY_BYTES;
 use crate::http::change::{change, results};
 use crate::http::guard::ChangeRequest;

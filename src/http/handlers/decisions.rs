@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, ExplainQuery, IgnoredObject, asker, check_may_ask, read_question_of_any_size,
+    ActionBody, EntityBody, ExplainQuery, IgnoredObject, check_may_ask, read_question_of_any_size, visibility,
 };
 use crate::audit::evidence::Evidence;
 use crate::audit::reasons::{Actors, reasons};
-use crate::audit::search::Asker;
-use crate::domain::rules::authorize::{Decision, Question};
 use crate::domain::model::object::object;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::authorize::{Decision, Question, authorize_visible};
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::view::View;
 use crate::http::guard::EvaluatorRequest;
 use crate::http::input::{NoPath, QueryParams};
@@ -102,7 +102,7 @@ impl EvaluationBody {
 /// The context in which the questions of one request are decided.
 pub(super) struct Authorizer {
     view: View,
-    asker: Asker,
+    visibility: Visibility,
     audits: bool,
     explain: bool,
 }
@@ -110,7 +110,7 @@ pub(super) struct Authorizer {
 impl Authorizer {
     /// Returns the context of a request in a view.
     pub(super) fn of(request: &WorkspaceRequest, view: View, explain: bool) -> Self {
-        Self { view, asker: asker(request), audits: request.access == ReadAccess::All, explain }
+        Self { view, visibility: visibility(request), audits: request.access == ReadAccess::All, explain }
     }
 
     /// Returns the view of the decisions.
@@ -128,8 +128,8 @@ impl Authorizer {
     /// # Errors
     /// The caller may not ask about this subject (403).
     pub(super) fn authorize(&self, body: EvaluationBody) -> Result<DecisionBody, Problem> {
-        check_may_ask(&self.asker, &self.view, &body.subject)?;
-        let decision = self.asker.judge(&self.view, &body.question());
+        check_may_ask(&self.visibility, &self.view, &body.subject)?;
+        let decision = authorize_visible(&self.view, &body.question(), &self.visibility);
         let context = self.explain.then(|| ContextBody::Explained(Box::new(self.explanation(&decision))));
         Ok(DecisionBody { decision: decision.allowed, context })
     }

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
-use crate::domain::rules::authorize::held;
 use crate::domain::model::command::{
     Command, CreateEnvironment, DeleteEnvironment, EnvironmentRef, GrantSpec, RenameEnvironment, RestrictEnvironment,
     SetDefaultRole, SetGrant, UnrestrictEnvironment,
@@ -13,6 +12,7 @@ use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::object::objects;
 use crate::domain::model::role::EnvironmentRole;
+use crate::domain::rules::authorize::effective_role;
 use crate::http::change::{change, only_environment};
 use crate::http::entity;
 use crate::http::guard::{ChangeRequest, PrincipalRequest};
@@ -53,7 +53,7 @@ pub(super) fn may_see(request: &PrincipalRequest, environment: EnvironmentId) ->
     let Some(principal) = &request.only else { return true };
     let now = request.now();
     let found = now.environment(environment).filter(|_| now.principal(principal).is_some());
-    found.is_some_and(|found| held(&now, &found, principal).role > EnvironmentRole::NoAccess)
+    found.is_some_and(|found| effective_role(&now, &found, principal).role > EnvironmentRole::NoAccess)
 }
 
 /// Lists all environments, or those that the caller has access to.

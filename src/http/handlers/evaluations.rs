@@ -19,10 +19,10 @@ use super::authzen::{
     ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, object_given, read_object, read_question,
 };
 use super::decisions::{Authorizer, BrokenQuestion, ContextBody, DecisionBody, EvaluationBody};
-use crate::domain::model::command::ShapeError;
 use crate::domain::model::json;
 use crate::domain::model::object::{object, objects};
 use crate::domain::model::parsed::given;
+use crate::domain::model::shape::ShapeError;
 use crate::http::budget::Permit;
 use crate::http::guard::EvaluatorRequest;
 use crate::http::input::{NoPath, QueryParams};

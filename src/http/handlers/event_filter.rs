@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EnvironmentId;
-use crate::domain::model::principal::{Actor, CredentialId, Principal};
+use crate::domain::model::principal::{Actor, ActorCredential, Principal};
 use crate::domain::model::time::{Instant, Revision, Span};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
@@ -71,7 +71,7 @@ pub struct Filter {
     event_type: Option<String>,
     subject: Option<String>,
     actor: Option<Actor>,
-    credential: Option<CredentialId>,
+    credential: Option<ActorCredential>,
     environments: Option<Named<EnvironmentId>>,
     principals: Option<Named<Principal>>,
     from: Option<Instant>,
@@ -117,7 +117,7 @@ impl Filter {
         let concerns = |named: &Named<_>| {
             named.found.iter().any(|environment| workspace.concerns_environment(event, *environment))
         };
-        let about = |named: &Named<_>| event.data.principal().is_some_and(|own| named.found.contains(&own));
+        let about = |named: &Named<_>| event.data.fact().principal().is_some_and(|own| named.found.contains(&own));
         self.event_type.as_ref().is_none_or(of_type)
             && self.subject.as_ref().is_none_or(|subject| event.data.subject() == *subject)
             && self.actor.as_ref().is_none_or(|actor| event.actor == *actor)
@@ -193,10 +193,10 @@ pub(super) fn known_actor(view: &View, text: &str) -> Result<Actor, Problem> {
 }
 
 /// What an actor can prove itself with. An API token that never was is not found, nor is what nobody acts with.
-fn known_credential(now: &View, text: &str) -> Result<CredentialId, Problem> {
-    let known = |credential: &CredentialId| match credential {
-        CredentialId::Operator => true,
-        CredentialId::Token(token) => now.token_holder(*token).is_some(),
+fn known_credential(now: &View, text: &str) -> Result<ActorCredential, Problem> {
+    let known = |credential: &ActorCredential| match credential {
+        ActorCredential::Operator => true,
+        ActorCredential::Token(token) => now.token_holder(*token).is_some(),
     };
     text.parse().ok().filter(known).ok_or_else(|| Problem::not_found("credential", text))
 }

@@ -55,7 +55,7 @@ pub(super) async fn follow(request: AuditRequest, mut params: Params) -> Handler
     let position = position(&request, &query)?;
     let now = request.now();
     // The filter learns names from the log itself, so the content does not depend on when a stream was opened.
-    let filter = Filter::of(&query, &now.partway(position, now.time_of(position)), &now)?;
+    let filter = Filter::of(&query, &now.mid_command(position, now.time_of(position)), &now)?;
     let (app, caller) = (Arc::clone(&request.app), request.caller.clone());
     let follower = app.service.follow(request.root.id()).await?;
     let permit = app.streams.permit()?;

@@ -29,7 +29,7 @@ pub struct GrantBody {
     /// The role.
     pub role: EnvironmentRole,
     /// The end of the grant; none if left out or `null`. It is required to replace a grant that has an end.
-    #[serde(default, skip_serializing_if = "GrantExpiry::is_unsaid")]
+    #[serde(default, skip_serializing_if = "GrantExpiry::is_unspecified")]
     pub expires_at: GrantExpiry,
 }
 

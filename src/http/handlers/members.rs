@@ -94,7 +94,7 @@ pub fn remove(path: MemberPath, (_, QueryParams(query)): (NoBody, QueryParams<Re
 /// Returns the person whose profile is named. A person who has left is found too, so that the profile can still be erased.
 fn find_profile(request: &PrincipalRequest, named: &UserRef) -> Result<UserId, Problem> {
     let view = request.now();
-    let found = named.0.parse::<UserId>().ok().filter(|user| view.member_trace(user).is_some());
+    let found = named.0.parse::<UserId>().ok().filter(|user| view.last_member_change(user).is_some());
     match (found, &request.only) {
         (Some(user), None) => Ok(user),
         (Some(user), Some(own)) if *own == Principal::User(user.clone()) => Ok(user),

@@ -12,7 +12,7 @@ use crate::clock::ClockError;
 use crate::domain::model::id::TokenId;
 use crate::http::problem::Problem;
 use crate::http::{App, openapi, response};
-use crate::log::{LogError, PresentedId};
+use crate::log::{CredentialId, LogError};
 
 fn text(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
     let mut response = Response::new(body.into());
@@ -33,7 +33,7 @@ pub async fn healthz(State(app): State<Arc<App>>) -> HandlerResult {
 
 /// Responds 200 if the server accepts changes, can read the store and has a usable clock.
 pub async fn readyz(State(app): State<Arc<App>>) -> HandlerResult {
-    let nobody = PresentedId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
+    let nobody = CredentialId::Token(TokenId::from_uuid(uuid::Uuid::nil()));
     app.service.reading(move |log| log.credential(nobody)).await?;
     let service = &app.service;
     let clock = service.clock();

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 
 use super::HandlerResult;
-use crate::domain::rules::authorize::accepts;
 use crate::domain::model::id::ProxyTokenId;
+use crate::domain::rules::authorize::accepts;
 use crate::domain::state::view::View;
 use crate::http::App;
 use crate::http::body::respond_early;

@@ -13,7 +13,7 @@ use crate::audit::report::body::{Heading, Period, ReportQuery};
 use crate::audit::report::catalogue::{Parameter, ReportCard, ReportName, When};
 use crate::audit::report::{Asked, DAYS_DEFAULT, DAYS_MAX, Report, TooLarge, Uses, report};
 use crate::domain::model::command::{EnvironmentRef, PrincipalRef};
-use crate::domain::model::principal::CredentialId;
+use crate::domain::model::principal::ActorCredential;
 use crate::domain::model::time::{Instant, Revision, Span};
 use crate::domain::state::view::View;
 use crate::http::accept::FORMS_OF_REPORTS;
@@ -174,8 +174,8 @@ async fn uses(request: &WorkspaceRequest, view: View) -> Result<Uses, Problem> {
 fn last_acts(view: &View) -> Uses {
     let events = view.workspace().events(Revision::ZERO, view.revision());
     let acts = events.filter_map(|event| match event.credential? {
-        CredentialId::Token(token) => Some((AnyCredential::Token(token), event.time)),
-        CredentialId::Operator => None,
+        ActorCredential::Token(token) => Some((AnyCredential::Token(token), event.time)),
+        ActorCredential::Operator => None,
     });
     acts.collect()
 }

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::environments::may_see;
-use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
 use crate::domain::model::command::{
     Command, DefineResourceType, EnvironmentRef, PlaceResource, RemoveResource, ResourceRef, ResourceSpec,
     ResourceTypeRef,
 };
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::ResourceId;
+use crate::domain::model::resource_catalogue::RESOURCE_TYPES;
 use crate::domain::state::view::{PlacementView, View};
 use crate::http::entity;
 use crate::http::guard::PrincipalRequest;

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::HandlerResult;
 use super::authzen::{
-    ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, asker, check_may_ask, read_question_of_any_size,
+    ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, check_may_ask, read_question_of_any_size,
+    visibility,
 };
-use crate::audit::search::{Asker, Search, Sought, Unsifted};
+use crate::audit::search::{Search, Sought, Unsifted};
 use crate::domain::model::object::object;
 use crate::domain::model::parsed::given;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::visibility::Visibility;
 use crate::http::budget::Permit;
 use crate::http::guard::EvaluatorRequest;
 use crate::http::input::{NoPath, QueryParams};
@@ -219,15 +221,15 @@ type SearchInput = (SearchPaging, QueryParams<ExplainQuery>);
 async fn search<T: SearchBody>(request: EvaluatorRequest, (paging, QueryParams(query)): SearchInput) -> HandlerResult {
     let explain = query.explain;
     let body: T = read_question_of_any_size(&request, "search request").await?;
-    let asker = asker(&request);
-    let paging = paging.page(&request, page(body.page())?, &identity(&body, &asker)?)?;
+    let visibility = visibility(&request);
+    let paging = paging.page(&request, page(body.page())?, &identity(&body, &visibility)?)?;
     let view = paging.view.clone();
     if let Some(subject) = body.subject() {
-        check_may_ask(&asker, &view, subject)?;
+        check_may_ask(&visibility, &view, subject)?;
     }
     let permit = request.permit()?;
     let (service, looked_at, sought) = (&request.app.service, view.clone(), body.sought());
-    let unsifted = permit.run(service, move || Arc::new(Unsifted::new(looked_at, asker, sought))).await?;
+    let unsifted = permit.run(service, move || Arc::new(Unsifted::new(looked_at, visibility, sought))).await?;
     permit.grow(unsifted.bytes().saturating_mul(2))?;
     let search = sifted(service, &permit, unsifted).await?;
     let Gathered { items: results, next } =
@@ -252,12 +254,12 @@ fn page(page: &PageBody) -> Result<SearchPage, Problem> {
 }
 
 /// Returns the identity of a search, which all its pages share: the question and what the caller may know of.
-fn identity(body: &impl Serialize, asker: &Asker) -> Result<Vec<u8>, Problem> {
+fn identity(body: &impl Serialize, visibility: &Visibility) -> Result<Vec<u8>, Problem> {
     let mut identity = response::to_json(body)?;
     if identity.len() > SEARCH_BYTES_MAX {
         return Err(Problem::malformed(format!("what is searched for is over {SEARCH_BYTES_MAX} bytes")));
     }
-    if let Asker::Oneself { principal, .. } = asker {
+    if let Visibility::Own { principal, .. } = visibility {
         identity.extend(format!("\nfor {principal}").into_bytes());
     }
     Ok(identity)

@@ -15,7 +15,7 @@ use crate::http::paging::Paging;
 use crate::http::problem::Problem;
 use crate::http::request::RequestedView;
 use crate::http::response;
-use crate::log::PresentedId;
+use crate::log::CredentialId;
 
 /// The path of an API token.
 #[derive(Debug, Deserialize)]
@@ -55,7 +55,7 @@ pub async fn list(request: PrincipalRequest, _: NoPath, paging: Paging) -> Handl
     };
     let mut page = request.listing(page).await?;
     if !paging.pinned {
-        let ids = page.items.iter().map(|token| PresentedId::Token(token.id)).collect();
+        let ids = page.items.iter().map(|token| CredentialId::Token(token.id)).collect();
         let used = request.app.service.last_used(ids).await?;
         page.items.iter_mut().zip(used).for_each(|(token, used)| token.last_used_at = used);
     }
@@ -71,7 +71,7 @@ pub async fn show(request: PrincipalRequest, path: TokenPath, requested: Request
         .filter(|token| request.only.as_ref().is_none_or(|own| *own == token.holder))
         .ok_or_else(|| Problem::not_found("token", &path.tok.0))?;
     if !pinned {
-        found.last_used_at = request.app.service.last_used(vec![PresentedId::Token(id)]).await?.pop().flatten();
+        found.last_used_at = request.app.service.last_used(vec![CredentialId::Token(id)]).await?.pop().flatten();
     }
     response::for_view(&view, &found)
 }

@@ -13,7 +13,7 @@ use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::name::WorkspaceName;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{Pruning, ReadRecord};
-use crate::log::{Append, Appended, CredentialRow, KeptAnswer, LogError, Note, Outcome, PresentedId};
+use crate::log::{Append, Appended, CredentialId, CredentialRow, KeptAnswer, LogError, Note, Outcome};
 
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
 const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
@@ -247,7 +247,7 @@ fn keep_answer(connection: &Connection, answer: &KeptAnswer) -> rusqlite::Result
     execute(connection, sql, params![answer.scope, answer.key, answer.fingerprint, answer.at, answer.answer])
 }
 
-fn record_use(connection: &Connection, id: PresentedId, at: Instant) -> rusqlite::Result<()> {
+fn record_use(connection: &Connection, id: CredentialId, at: Instant) -> rusqlite::Result<()> {
     let sql = "INSERT INTO credential_uses (id, at) VALUES (?1, ?2) \
                ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > at";
     execute(connection, sql, params![id, at])

@@ -28,7 +28,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::journal::{OldReads, ReadFilter, StoredRead};
 use super::rows::StoredRow;
 use super::{
-    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
 };
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
@@ -320,11 +320,11 @@ impl EventLog for SqliteLog {
         self.ask(|connection| read::workspaces(connection, after, limit))
     }
 
-    fn credential(&self, id: PresentedId) -> Result<Option<CredentialRow>, LogError> {
+    fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, LogError> {
         self.ask(|connection| read::credential(connection, id))
     }
 
-    fn last_used(&self, ids: &[PresentedId]) -> Result<Vec<Option<Instant>>, LogError> {
+    fn last_used(&self, ids: &[CredentialId]) -> Result<Vec<Option<Instant>>, LogError> {
         self.ask(|connection| read::last_used(connection, ids))
     }
 

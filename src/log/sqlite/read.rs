@@ -8,7 +8,7 @@ use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
-use crate::log::{CredentialRow, EachEvent, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey};
+use crate::log::{CredentialId, CredentialRow, EachEvent, KeptAnswer, LogError, StoredEvent, StoredKey};
 use crate::proof::note::PublicKey;
 
 fn one<T>(
@@ -103,13 +103,13 @@ pub(super) fn workspaces(
     all(connection, sql, params![after, at_most(limit)], |row| row.get(0))
 }
 
-pub(super) fn credential(connection: &Connection, id: PresentedId) -> rusqlite::Result<Option<CredentialRow>> {
+pub(super) fn credential(connection: &Connection, id: CredentialId) -> rusqlite::Result<Option<CredentialRow>> {
     one(connection, "SELECT workspace, sha256, holder FROM credentials WHERE id = ?1", [id], |row| {
         Ok(CredentialRow { id, workspace: row.get(0)?, sha256: row.get(1)?, holder: row.get(2)? })
     })
 }
 
-pub(super) fn last_used(connection: &Connection, ids: &[PresentedId]) -> rusqlite::Result<Vec<Option<Instant>>> {
+pub(super) fn last_used(connection: &Connection, ids: &[CredentialId]) -> rusqlite::Result<Vec<Option<Instant>>> {
     let snapshot = connection.unchecked_transaction()?;
     let sql = "SELECT at FROM credential_uses WHERE id = ?1";
     ids.iter().map(|id| one(&snapshot, sql, [id], |row| row.get(0))).collect()

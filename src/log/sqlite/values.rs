@@ -13,7 +13,7 @@ use crate::domain::model::principal::Principal;
 use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader};
-use crate::log::{CredentialHolder, PresentedId};
+use crate::log::{CredentialHolder, CredentialId};
 
 const PROXY_TOKEN_HOLDER: &str = "proxy_token";
 const ACCESS_KEY_HOLDER: &str = "access_key:";
@@ -119,7 +119,7 @@ impl FromSql for SecretDigest {
     }
 }
 
-impl ToSql for PresentedId {
+impl ToSql for CredentialId {
     fn to_sql(&self) -> Bound<'_> {
         Ok(match self {
             Self::Token(id) => text(id),
@@ -129,7 +129,7 @@ impl ToSql for PresentedId {
     }
 }
 
-impl FromSql for PresentedId {
+impl FromSql for CredentialId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         parsed(value)
     }

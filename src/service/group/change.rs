@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use super::moment::Moment;
 use crate::clock::Reading;
 use crate::domain::model::command::Command;
-use crate::domain::rules::decide::{Refused, Stamp, decide_all_at, expire_at, last_due};
-use crate::domain::model::id::Fresh;
+use crate::domain::model::id::GeneratedIds;
 use crate::domain::model::name::Reason;
 use crate::domain::model::principal::{Actor, Caller};
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::decide::{EventMetadata, Refused, decide_all_at, expire_at, last_due};
 use crate::domain::state::workspace::Workspace;
 use crate::service::cache::Slot;
 use crate::service::mint::{Mint, Secret, command_id};
@@ -22,7 +22,7 @@ use crate::service::submission::{Answer, Expected, Retry, Submission, SubmitErro
 pub(in crate::service) struct Change {
     pub(in crate::service) slot: Arc<Slot>,
     pub(in crate::service) caller: Caller,
-    pub(in crate::service) commands: Vec<(Command, Fresh)>,
+    pub(in crate::service) commands: Vec<(Command, GeneratedIds)>,
     pub(in crate::service) secrets: Vec<Option<Secret>>,
     pub(in crate::service) reason: Option<Reason>,
     pub(in crate::service) expected: Option<Expected>,
@@ -35,7 +35,7 @@ impl Change {
     pub(in crate::service) fn of(
         submission: Submission,
         slot: Arc<Slot>,
-        fresh: Vec<(Fresh, Option<Secret>)>,
+        fresh: Vec<(GeneratedIds, Option<Secret>)>,
         reply: oneshot::Sender<Result<Answer, SubmitError>>,
     ) -> Self {
         let Submission { caller, commands, reason, expected, retry, bytes, .. } = submission;
@@ -71,8 +71,8 @@ impl Change {
     }
 }
 
-pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, mint: &dyn Mint, time: Instant) -> Stamp {
-    Stamp {
+pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, mint: &dyn Mint, time: Instant) -> EventMetadata {
+    EventMetadata {
         command: command_id(mint),
         time,
         recorded: None,
@@ -82,18 +82,18 @@ pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, mint: &dyn Mint, t
     }
 }
 
-pub(super) fn stamp_of_system(mint: &dyn Mint, time: Instant) -> Stamp {
+pub(super) fn stamp_of_system(mint: &dyn Mint, time: Instant) -> EventMetadata {
     let (command, actor) = (command_id(mint), Actor::System);
-    Stamp { command, time, recorded: None, actor, credential: None, reason: None }
+    EventMetadata { command, time, recorded: None, actor, credential: None, reason: None }
 }
 
 /// How much a request may write, with what goes beside its events taken off.
 pub(super) fn allowance(
     bytes: Option<usize>,
-    commands: &[(Command, Fresh)],
+    commands: &[(Command, GeneratedIds)],
     retry: Option<&Retry>,
 ) -> Option<Allowance> {
-    let profile = |(command, _): &(Command, Fresh)| command.profile().map_or(0, |(_, profile)| profile.bytes());
+    let profile = |(command, _): &(Command, GeneratedIds)| command.profile().map_or(0, |(_, profile)| profile.bytes());
     let profiles: usize = commands.iter().map(profile).sum();
     let kept = retry.map_or(0, |retry| retry.bytes(commands.len()));
     Some(Allowance::of_request(bytes?, profiles.saturating_add(kept), commands.len() == 1))

@@ -7,15 +7,15 @@ use tokio::sync::oneshot;
 
 use super::{Group, Judge, Verdict};
 use crate::domain::model::command::{Profile, UserRef};
-use crate::domain::rules::decide::{Refused, authorize_audit, authorize_profile};
 use crate::domain::model::id::AccessKeyId;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::rules::decide::{Refused, authorize_audit, authorize_profile};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::journal::ReadRecord;
-use crate::log::{Append, KeptAnswer, LogError, Note, Outcome, PresentedId};
+use crate::log::{Append, CredentialId, KeptAnswer, LogError, Note, Outcome};
 use crate::service::before_its_end;
 use crate::service::cache::Slot;
 use crate::service::submission::{Expected, Repeatable, SideAnswer, SubmitError};
@@ -134,7 +134,7 @@ impl Group {
         key: AccessKeyId,
         judge: &Judge<'_>,
     ) -> Result<(), Rejection> {
-        let id = PresentedId::AccessKey(key);
+        let id = CredentialId::AccessKey(key);
         let is_forgotten = self.forgotten.contains(&id) || self.ahead.forgotten.contains(&id);
         let is_known = !is_forgotten && matches!(judge.log.credential(id), Ok(Some(_)));
         let view = before_its_end(Arc::clone(root), judge.clock.judged).filter(|_| is_known);
@@ -149,7 +149,7 @@ impl Group {
                 Ok(if profile.is_empty() { Note::EraseProfile(user) } else { Note::SetProfile(user, profile) })
             }
             SideWrite::ForgetAccessKey(key) => {
-                let id = PresentedId::AccessKey(key);
+                let id = CredentialId::AccessKey(key);
                 let row = judge.log.credential(id)?.filter(|row| row.workspace == root.id());
                 if row.is_none() || self.forgotten.contains(&id) || self.ahead.forgotten.contains(&id) {
                     return Err(refused(Rejection::not_found("access key", &key.to_string())));
@@ -162,7 +162,12 @@ impl Group {
     }
 
     /// Adds a part without events; gives its place.
-    fn push_notes(&mut self, workspace: crate::domain::model::id::WorkspaceId, note: Note, kept: Option<KeptAnswer>) -> usize {
+    fn push_notes(
+        &mut self,
+        workspace: crate::domain::model::id::WorkspaceId,
+        note: Note,
+        kept: Option<KeptAnswer>,
+    ) -> usize {
         let part = self.parts.len();
         if let Some(kept) = &kept {
             self.kept.insert((kept.scope.clone(), kept.key.clone()), (kept.clone(), part));

@@ -9,7 +9,7 @@ use crate::domain::model::time::Revision;
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::journal::AuditReader;
-use crate::log::{CredentialHolder, CredentialRow, PresentedId};
+use crate::log::{CredentialHolder, CredentialId, CredentialRow};
 use crate::service::directory::of_facts;
 
 /// Compares the rows about a workspace with its facts, and tells what is wrong.
@@ -23,7 +23,7 @@ pub(super) fn compare(facts: &Workspace, rows: &Rows, made: &mut Made, mut wrong
     }
     compare_names(&view, rows, &mut wrong);
     compare_credentials(&view, rows, made, &mut wrong);
-    for user in rows.profiles.iter().filter(|user| view.member_trace(user).is_none()) {
+    for user in rows.profiles.iter().filter(|user| view.last_member_change(user).is_none()) {
         wrong(format!("`profiles` has `{user}`, who was never a member"));
     }
     // An earlier instant than the next expiry is looked at and replaced when it comes; a later one would be too late.
@@ -47,10 +47,10 @@ fn compare_names(view: &View, rows: &Rows, wrong: &mut impl FnMut(String)) {
 
 fn compare_credentials(view: &View, rows: &Rows, made: &mut Made, wrong: &mut impl FnMut(String)) {
     let facts = view.workspace();
-    let ids: BTreeSet<PresentedId> = credentials(facts).collect();
+    let ids: BTreeSet<CredentialId> = credentials(facts).collect();
     for id in ids.iter().filter(|id| !rows.credentials.contains_key(id)) {
         // The access keys of a workspace that was deleted are ended by forgetting them.
-        let may_be_forgotten = matches!(id, PresentedId::AccessKey(_)) && !view.exists();
+        let may_be_forgotten = matches!(id, CredentialId::AccessKey(_)) && !view.exists();
         if !may_be_forgotten {
             wrong(format!("`credentials` does not have {id}"));
         }
@@ -69,13 +69,13 @@ fn compare_credentials(view: &View, rows: &Rows, made: &mut Made, wrong: &mut im
 }
 
 /// Every credential that a log made.
-fn credentials(facts: &Workspace) -> impl Iterator<Item = PresentedId> {
-    let proxy_tokens = facts.proxy_token_ids().map(PresentedId::ProxyToken);
+fn credentials(facts: &Workspace) -> impl Iterator<Item = CredentialId> {
+    let proxy_tokens = facts.proxy_token_ids().map(CredentialId::ProxyToken);
     facts
         .token_ids()
-        .map(PresentedId::Token)
+        .map(CredentialId::Token)
         .chain(proxy_tokens)
-        .chain(facts.access_key_ids().map(PresentedId::AccessKey))
+        .chain(facts.access_key_ids().map(CredentialId::AccessKey))
 }
 
 fn differs(row: &CredentialRow, stored: &CredentialRow) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use crate::domain::model::id::{TokenId, UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::AuditReader;
 use crate::log::rows::StoredRow;
-use crate::log::{CredentialRow, PresentedId};
+use crate::log::{CredentialId, CredentialRow};
 use crate::proof::hash::TreeHash;
 
 /// What the journal says of a read.
@@ -24,7 +24,7 @@ pub(super) struct Rows {
     pub(super) head: Revision,
     pub(super) is_listed: bool,
     pub(super) names: Vec<String>,
-    pub(super) credentials: BTreeMap<PresentedId, CredentialRow>,
+    pub(super) credentials: BTreeMap<CredentialId, CredentialRow>,
     pub(super) profiles: Vec<UserId>,
     pub(super) next_expiry: Option<Instant>,
     pub(super) answers: u64,
@@ -37,7 +37,7 @@ pub(super) struct Rows {
 /// What the logs made.
 #[derive(Default)]
 pub(super) struct Made {
-    pub(super) credentials: BTreeSet<PresentedId>,
+    pub(super) credentials: BTreeSet<CredentialId>,
     /// The workspaces whose logs cannot be read.
     pub(super) unknown: BTreeSet<WorkspaceId>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Made {
 #[derive(Default)]
 pub(super) struct Stored {
     pub(super) workspaces: BTreeMap<WorkspaceId, Rows>,
-    uses: Vec<PresentedId>,
+    uses: Vec<CredentialId>,
     /// The rows that cannot be read.
     pub(super) flaws: Vec<String>,
 }

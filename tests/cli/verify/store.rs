@@ -132,7 +132,7 @@ fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
     for event in events {
         facts.evolve(event);
     }
-    facts.settle();
+    facts.compact();
     snapshot::write(&facts, &tree.root(), &LogKey::from_seed(&[0x42; 32]))
 }
 

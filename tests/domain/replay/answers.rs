@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenure::domain::rules::authorize::{Question, Resource, Subject, access, judge};
 use tenure::domain::model::command::EnvironmentRef;
-use tenure::domain::rules::decide::due;
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::id::{EnvironmentId, ProxyTokenId, TokenId};
 use tenure::domain::model::resource::ResourceKey;
 use tenure::domain::model::time::Instant;
+use tenure::domain::rules::authorize::{Question, Resource, Subject, access, authorize};
+use tenure::domain::rules::decide::due;
 use tenure::domain::state::view::View;
 
-/// Who and what a history ever knew, as a question would name them.
+/// The names of everyone and everything that a history ever knew.
 #[derive(Default)]
 pub(crate) struct Cast {
     principals: BTreeSet<String>,
@@ -27,7 +27,7 @@ impl Cast {
     pub(crate) fn of(events: &[Arc<Event>]) -> Self {
         let mut cast = Self::default();
         for event in events {
-            cast.principals.extend(event.data.principal().map(|principal| principal.to_string()));
+            cast.principals.extend(event.data.fact().principal().map(|principal| principal.to_string()));
             match &event.data {
                 EventData::EnvironmentCreated(id, description) | EventData::EnvironmentRenamed(id, description) => {
                     cast.environments.extend([id.to_string(), description.name.to_string()]);
@@ -76,7 +76,7 @@ impl Cast {
 }
 
 impl Cast {
-    /// Each resource asked about by itself, and with each environment.
+    /// Returns a question about each resource, alone and with each environment.
     fn about_resources(&self) -> Vec<Question> {
         let named = self.environments.iter().map(|name| Some(EnvironmentRef::from(name.as_str())));
         let places: Vec<_> = named.chain([None]).collect();
@@ -92,12 +92,12 @@ impl Cast {
     }
 }
 
-/// What the view answers, a line for each question.
+/// Returns the answers of the view, a line for each question.
 pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
     let judged = cast
         .questions()
         .chain(cast.about_resources())
-        .map(|question| format!("{question:?} {:?}", judge(view, &question)));
+        .map(|question| format!("{question:?} {:?}", authorize(view, &question)));
     let found = view.environments().flat_map(|environment| {
         let of =
             |principal| format!("{principal} in {} {:?}", environment.name, access(view, &environment, &principal));
@@ -112,7 +112,7 @@ pub(crate) fn answers(view: &View, cast: &Cast) -> Vec<String> {
     answers.chain(types).chain(placed).chain(ever(view, cast)).chain([owed(view)]).collect()
 }
 
-/// Whom and what each name ever meant.
+/// Returns everything that each name ever meant.
 fn ever(view: &View, cast: &Cast) -> Vec<String> {
     let principals =
         cast.principals.iter().map(|name| format!("{name} {:?}", view.principals_ever(&name.as_str().into())));
@@ -121,7 +121,7 @@ fn ever(view: &View, cast: &Cast) -> Vec<String> {
     principals.chain(environments).collect()
 }
 
-/// What the system would append, were it the end of time; and what is counted for the limits, which no view tells.
+/// Returns the events that the system would append at the end of time, and the counts for the limits.
 fn owed(view: &View) -> String {
     let facts = format!("{:?}", view.workspace());
     let (_, counted) = facts.split_once(" census: ").unwrap();

@@ -57,7 +57,7 @@ fn every_sample_decodes_and_encodes_to_itself() {
 }
 
 #[test]
-fn every_sample_is_what_its_schema_describes_and_no_other_types_schema_does() {
+fn every_sample_fits_its_own_schema_and_no_other() {
     let validators: Vec<_> = EventData::TYPES.iter().map(|name| (*name, schema_of(name))).collect();
     for type_name in EventData::TYPES {
         let sample: Value = serde_json::from_slice(&sample_of(type_name)).unwrap();
@@ -69,7 +69,7 @@ fn every_sample_is_what_its_schema_describes_and_no_other_types_schema_does() {
 }
 
 #[test]
-fn every_recorded_event_is_what_its_schema_describes() {
+fn every_recorded_event_fits_its_schema() {
     let validators: BTreeMap<_, _> = EventData::TYPES.iter().map(|name| (*name, schema_of(name))).collect();
     for history in HISTORIES.iter() {
         for (line, event) in history.lines.iter().zip(&history.events) {
@@ -81,7 +81,7 @@ fn every_recorded_event_is_what_its_schema_describes() {
 }
 
 #[test]
-fn a_schema_refuses_what_is_missing_null_or_unknown() {
+fn a_schema_refuses_missing_null_and_unknown_fields() {
     for type_name in EventData::TYPES {
         let validator = schema_of(type_name);
         let sample: Value = serde_json::from_slice(&sample_of(type_name)).unwrap();

@@ -1,4 +1,4 @@
-//! The recorded files, and how they are written when that is asked for.
+//! The recorded files, and the code that writes them on request.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use tenure::domain::model::event::Event;
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::decode;
 
 use super::scripts::{SCRIPTS, record};
 
-/// What a test says that found a difference.
+/// The hint of a test that found a difference.
 pub(crate) const BLESS: &str = "if this is meant, write it anew with `TENURE_BLESS=1 cargo test --test domain replay::`, \
      and look at the difference before you commit it";
 
@@ -46,7 +46,7 @@ pub(crate) fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The names in a folder, in order.
+/// Returns the names in a folder, in order.
 pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -54,7 +54,7 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The file's text; when blessing, after it was made what it should be.
+/// Returns the text of a file. When blessing, it is written first.
 pub(crate) fn golden(path: &str, now: &str) -> String {
     let file = root(path);
     if blessing() {
@@ -64,12 +64,12 @@ pub(crate) fn golden(path: &str, now: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}; {BLESS}"))
 }
 
-/// The facts after these events, most of which are packed.
+/// Returns the facts after these events, most of them packed.
 pub(crate) fn evolved(mut workspace: Workspace, events: &[Arc<Event>]) -> Arc<Workspace> {
     for (count, event) in events.iter().enumerate() {
         workspace.evolve(event);
         if count % 11 == 0 {
-            workspace.settle();
+            workspace.compact();
         }
     }
     Arc::new(workspace)
@@ -77,7 +77,7 @@ pub(crate) fn evolved(mut workspace: Workspace, events: &[Arc<Event>]) -> Arc<Wo
 
 pub(crate) fn state_at(workspace: &Arc<Workspace>, revision: Revision) -> String {
     let clock = Instant::EARLIEST;
-    State::of(&View::new(Arc::clone(workspace), At::Revision(revision), clock).unwrap()).to_json().unwrap()
+    PermissionState::of(&View::new(Arc::clone(workspace), At::Revision(revision), clock).unwrap()).to_json().unwrap()
 }
 
 impl History {
@@ -89,13 +89,13 @@ impl History {
         self.events.last().unwrap().revision
     }
 
-    /// The last revision of each command.
+    /// Returns the last revision of each command.
     pub(crate) fn ends_of_commands(&self) -> Vec<Revision> {
         let ends = self.events.windows(2).filter(|pair| pair[0].command != pair[1].command);
         ends.map(|pair| pair[0].revision).chain([self.head_revision()]).collect()
     }
 
-    /// The events after a revision.
+    /// Returns the events after a revision.
     pub(crate) fn after(&self, revision: Revision) -> &[Arc<Event>] {
         &self.events[usize::try_from(revision.0).unwrap()..]
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tenure::domain::model::event::{Event, EventData};
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 
@@ -21,11 +21,11 @@ fn view(workspace: &Arc<Workspace>, at: At) -> View {
 }
 
 fn restored(snapshot: &str, history: &History) -> Arc<Workspace> {
-    let state = State::from_json(snapshot).unwrap();
+    let state = PermissionState::from_json(snapshot).unwrap();
     evolved(Workspace::restore(&state), history.after(state.revision))
 }
 
-/// Reads better than a page of JSON twice over.
+/// Shorter than two pages of JSON.
 #[track_caller]
 fn assert_same(found: &str, expected: &str, what: &str) {
     let differs = found.lines().zip(expected.lines()).enumerate().find(|(_, (found, expected))| found != expected);
@@ -55,7 +55,7 @@ fn the_histories_hold_every_event_type() {
 }
 
 #[test]
-fn every_history_is_a_log_as_it_should_be() {
+fn every_history_is_a_valid_log() {
     for history in HISTORIES.iter() {
         let verified = verify(&history.lines).unwrap_or_else(|why| panic!("{}: {why}", history.name));
         assert_same(&verified.state, &history.head, &history.name);
@@ -74,7 +74,7 @@ fn every_history_rebuilds_its_snapshots_from_the_first_event() {
 }
 
 #[test]
-fn every_snapshot_was_taken_where_a_replay_of_the_events_up_to_it_ends() {
+fn every_snapshot_equals_a_replay_up_to_its_revision() {
     for history in HISTORIES.iter() {
         for (revision, snapshot) in &history.snapshots {
             let until = usize::try_from(revision.0).unwrap();
@@ -112,7 +112,7 @@ fn two_replays_of_a_history_give_the_same_bytes() {
 }
 
 #[test]
-fn facts_restored_at_any_revision_answer_everything_as_replayed_ones_do() {
+fn facts_restored_at_any_revision_answer_like_replayed_ones() {
     for history in HISTORIES.iter() {
         let (replayed, cast) = (history.replay(), Cast::of(&history.events));
         let ends = history.ends_of_commands();
@@ -124,16 +124,20 @@ fn facts_restored_at_any_revision_answer_everything_as_replayed_ones_do() {
             for later in ends.iter().filter(|end| *end >= base).step_by(9) {
                 let at = At::Revision(*later);
                 let (found, expected) = (view(&workspace, at), view(&replayed, at));
-                assert_same(&State::of(&found).to_json().unwrap(), &State::of(&expected).to_json().unwrap(), &what);
+                assert_same(
+                    &PermissionState::of(&found).to_json().unwrap(),
+                    &PermissionState::of(&expected).to_json().unwrap(),
+                    &what,
+                );
                 assert_eq!(answers(&found, &cast), answers(&expected, &cast), "{what}, at {later}");
             }
         }
     }
 }
 
-/// Between an expiry and the event that takes note of it, the facts say one thing and the clock another.
+/// Between an expiry and its event, the facts and the clock disagree.
 #[test]
-fn facts_restored_after_an_expiry_that_no_event_has_noted_still_note_it() {
+fn facts_restored_after_an_expiry_without_an_event_still_append_one() {
     let mut noted = 0;
     for history in HISTORIES.iter() {
         let (replayed, cast) = (history.replay(), Cast::of(&history.events));
@@ -142,7 +146,7 @@ fn facts_restored_after_an_expiry_that_no_event_has_noted_still_note_it() {
             let until = usize::try_from(base.0).unwrap();
             let before = evolved(Workspace::empty(replayed.id()), &history.events[..until]);
             let Some(expiry) = before.next_expiry() else { continue };
-            let expired = State::of(&view(&before, At::Both(base, expiry))).to_json().unwrap();
+            let expired = PermissionState::of(&view(&before, At::Both(base, expiry))).to_json().unwrap();
             assert_ne!(expired, state_at(&before, base), "{} at {base}: what has expired is gone", history.name);
             let workspace = restored(&expired, history);
             let what = format!("{} restored at {base}, after {expiry}", history.name);
@@ -174,14 +178,14 @@ fn views_from_before_the_revision_of_a_restored_workspace_are_refused() {
 #[test]
 fn an_empty_log_has_a_state_too() {
     let workspace = HISTORIES[0].replay();
-    let state = State::of(&view(&workspace, At::Revision(Revision::ZERO)));
+    let state = PermissionState::of(&view(&workspace, At::Revision(Revision::ZERO)));
     assert_eq!(state.time, None);
-    let again = Workspace::restore(&State::from_json(&state.to_json().unwrap()).unwrap());
+    let again = Workspace::restore(&PermissionState::from_json(&state.to_json().unwrap()).unwrap());
     let again = evolved(again, &HISTORIES[0].events);
     assert_same(&state_at(&again, HISTORIES[0].head_revision()), &HISTORIES[0].head, "restored before the first event");
 }
 
-/// A history that is read on from a snapshot is held to the same.
+/// A replay from a snapshot is checked like one from the start.
 #[test]
 fn every_event_of_every_history_can_follow_the_events_before_it() {
     for history in HISTORIES.iter() {
@@ -190,7 +194,7 @@ fn every_event_of_every_history_can_follow_the_events_before_it() {
             workspace.evolve_checked(event).unwrap_or_else(|why| panic!("{}, {}: {why}", history.name, event.revision));
         }
         for (revision, snapshot) in &history.snapshots {
-            let mut restored = Workspace::restore(&State::from_json(snapshot).unwrap());
+            let mut restored = Workspace::restore(&PermissionState::from_json(snapshot).unwrap());
             for event in history.after(*revision) {
                 let found = restored.evolve_checked(event);
                 found.unwrap_or_else(|why| panic!("{} from {revision}, {}: {why}", history.name, event.revision));
@@ -199,7 +203,7 @@ fn every_event_of_every_history_can_follow_the_events_before_it() {
     }
 }
 
-/// What can be said twice: it gives a value that may be the one before.
+/// Event types that may set the value that is already set.
 const REPEATABLE: [&str; 7] = [
     "plan.changed.v1",
     "member.role_changed.v1",
@@ -211,7 +215,7 @@ const REPEATABLE: [&str; 7] = [
 ];
 
 #[test]
-fn an_event_that_comes_twice_is_damage_and_changes_nothing() {
+fn a_repeated_event_is_refused_and_changes_nothing() {
     for history in HISTORIES.iter() {
         let mut workspace = Workspace::empty(history.events[0].workspace);
         for event in &history.events {
@@ -229,9 +233,9 @@ fn an_event_that_comes_twice_is_damage_and_changes_nothing() {
     }
 }
 
-/// Whatever names it later is refused: a restriction of an environment that was never made is no restriction.
+/// A later event about an unknown entity is refused: a restriction of an unknown environment restricts nothing.
 #[test]
-fn what_names_something_that_the_log_never_made_is_damage() {
+fn an_event_about_an_unknown_entity_is_refused() {
     let makes = |event: &Event| {
         let name = event.data.type_name();
         [".created.", ".issued.", ".added.", ".placed."].iter().any(|made| name.contains(made))
@@ -240,7 +244,7 @@ fn what_names_something_that_the_log_never_made_is_damage() {
         for (place, made) in history.events.iter().enumerate().filter(|(_, event)| makes(event)) {
             let subject = made.data.subject();
             let about = |event: &&Arc<Event>| {
-                event.data.subject() == subject && event.data.principal() == made.data.principal()
+                event.data.subject() == subject && event.data.fact().principal() == made.data.fact().principal()
             };
             let Some(next) = history.events[place + 1..].iter().find(about) else { continue };
             let mut workspace = Workspace::empty(made.workspace);

@@ -1,10 +1,10 @@
-//! What is kept of events in memory gives them back byte for byte.
+//! Packed events unpack byte for byte.
 
 use std::sync::Arc;
 
 use tenure::domain::model::event::{AccessKeyTerms, Event, EventData};
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::Revision;
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
 use tenure::log::snapshot::{self, BadSnapshot, FORMAT};
@@ -14,14 +14,14 @@ use tenure::proof::note::LogKey;
 use super::files::{BLESS, HISTORIES, blessing, evolved, names_in, root, state_at};
 use super::samples::samples;
 
-/// Packs the events, all at once or so many at a time.
+/// Packs the events, all at once or `at_a_time`.
 fn packed(events: &[Arc<Event>], at_a_time: usize) -> Workspace {
     let mut workspace = Workspace::empty(events[0].workspace);
     for events in events.chunks(at_a_time) {
         for event in events {
             workspace.evolve(event);
         }
-        workspace.settle();
+        workspace.compact();
     }
     workspace
 }
@@ -38,7 +38,7 @@ fn assert_holds(workspace: &Workspace, events: &[Arc<Event>], what: &str) {
 }
 
 #[test]
-fn every_event_type_comes_back_as_it_was_packed() {
+fn every_event_type_unpacks_to_itself() {
     let events: Vec<_> = samples().into_iter().map(Arc::new).collect();
     for at_a_time in [1, 5, events.len()] {
         assert_holds(&packed(&events, at_a_time), &events, "the samples");
@@ -46,7 +46,7 @@ fn every_event_type_comes_back_as_it_was_packed() {
 }
 
 #[test]
-fn every_history_comes_back_as_it_was_packed() {
+fn every_history_unpacks_to_itself() {
     for history in HISTORIES.iter() {
         for at_a_time in [1, 3, 64, history.events.len()] {
             assert_holds(&packed(&history.events, at_a_time), &history.events, &history.name);
@@ -54,9 +54,9 @@ fn every_history_comes_back_as_it_was_packed() {
     }
 }
 
-/// Longer than a block, so that some of it is packed by itself, and not all.
+/// More events than a block holds, so that some are packed by a push and some are not.
 #[test]
-fn a_long_history_comes_back_as_it_was_packed() {
+fn a_long_history_unpacks_to_itself() {
     let history = HISTORIES.iter().max_by_key(|history| history.events.len()).unwrap();
     let again = history.events.iter().cycle().take(5_000);
     let events: Vec<_> = (1..)
@@ -94,12 +94,12 @@ fn every_history_rebuilds_its_states_from_a_stored_snapshot_at_any_revision_and_
     }
 }
 
-/// The history that the samples of the stored formats were taken of, whole.
+/// The history of the samples of the stored formats, whole.
 const SAMPLED: &str = "a-year-at-acme";
 
-/// What an older build has left in a data folder is read as what it was, or refused; never as something else.
+/// A snapshot of an older build is read as it was written, or refused.
 #[test]
-fn the_sample_of_each_stored_format_is_read_as_it_was_or_refused() {
+fn the_sample_of_each_stored_format_is_read_or_refused() {
     let key = LogKey::from_seed(&[7; 32]);
     let history = HISTORIES.iter().find(|history| history.name == SAMPLED).unwrap();
     let (id, facts) = (history.events[0].workspace, history.replay());
@@ -122,9 +122,9 @@ fn the_sample_of_each_stored_format_is_read_as_it_was_or_refused() {
     }
 }
 
-/// Earlier versions accepted texts with characters that nobody can see.
+/// Earlier versions accepted texts with invisible characters.
 #[test]
-fn texts_that_callers_can_no_longer_give_are_read_as_an_older_log_holds_them() {
+fn texts_of_older_logs_that_callers_may_no_longer_give_are_read() {
     let (now, old) = ("HERE", "HE\u{200b}R\u{2028}E👩\u{200d}👧");
     let rewrite = |event: &Event| {
         let data = match &event.data {
@@ -152,5 +152,5 @@ fn texts_that_callers_can_no_longer_give_are_read_as_an_older_log_holds_them() {
     assert_holds(&snapshot::read(&stored, facts.id(), &key).unwrap().facts, &events, "older texts in a snapshot");
     let state = state_at(&Arc::new(facts), Revision(events.len().try_into().unwrap()));
     assert!(state.contains(old));
-    State::from_json(&state).unwrap();
+    PermissionState::from_json(&state).unwrap();
 }

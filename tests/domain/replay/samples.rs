@@ -11,7 +11,7 @@ use tenure::domain::model::event::{
 use tenure::domain::model::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
 };
-use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::principal::{Actor, ActorCredential, Principal};
 use tenure::domain::model::resource::ResourceKey;
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::{Instant, Revision};
@@ -22,7 +22,7 @@ const TIME: Instant = Instant::from_micros(1_772_357_400_000_000);
 const EXPIRY: Instant = Instant::from_micros(1_772_962_200_000_000);
 const RECORDED: Instant = Instant::from_micros(1_773_133_384_123_456);
 
-/// The id of the n-th thing, of that time.
+/// Returns the id of the n-th thing at that time.
 fn uuid(n: u8) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(1_772_357_400_000, &[0, 0, 0, 0, 0, 0, 0, 0, 0, n]).into_uuid()
 }
@@ -39,14 +39,14 @@ fn scope() -> BTreeSet<EnvironmentId> {
     [2, 3].into_iter().map(|n| EnvironmentId::from_uuid(uuid(n))).collect()
 }
 
-/// One event of each type, in the order of the catalogue.
+/// Returns one event of each type, in the order of the catalogue.
 pub(crate) fn samples() -> Vec<Event> {
     let people = about_the_workspace().into_iter().chain(about_principals());
     let places = people.chain(about_environments()).chain(about_proxy_tokens()).chain(about_keys());
     (1..).zip(places.chain(about_resources())).map(|(place, data)| event(place, data)).collect()
 }
 
-/// Every other one was imported; those of the system have neither credential nor reason.
+/// Makes an event. Every other one is imported; those of the system have neither credential nor reason.
 fn event(place: u64, data: EventData) -> Event {
     let expired = data.type_name().contains(".expired.");
     Event {
@@ -56,7 +56,7 @@ fn event(place: u64, data: EventData) -> Event {
         time: TIME,
         recorded: place.is_multiple_of(2).then_some(RECORDED),
         actor: if expired { Actor::System } else { Actor::User(alice()) },
-        credential: (!expired).then(|| CredentialId::Token(TokenId::from_uuid(uuid(5)))),
+        credential: (!expired).then(|| ActorCredential::Token(TokenId::from_uuid(uuid(5)))),
         command: CommandId::from_uuid(uuid(60)),
         reason: (!expired).then(|| "SEC-142: \"least privilege\", agreed with Zoë".parse().unwrap()),
         data,

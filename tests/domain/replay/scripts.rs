@@ -1,7 +1,7 @@
-//! The scripts that the histories were recorded from, and the words they are written in.
+//! The scripts of the recorded histories.
 //!
-//! A script is of use once: when its history is not there yet. A recording that is there is the truth, whatever the script or
-//! the rules have become since.
+//! A script runs only if its history has no file yet. A recorded history is the truth, even if the script or the rules
+//! change.
 
 mod acme;
 mod environments;
@@ -16,10 +16,10 @@ use tenure::domain::model::role::{Plan, WorkspaceKind};
 
 use crate::support::recording::{Recorder, Recording, instant};
 
-/// What happens, told to a recorder.
+/// A script that drives a recorder.
 type Script = fn(Recorder) -> Recording;
 
-/// Each history that there should be, and how it is recorded if it is not there.
+/// Every history, with the script that records it.
 pub(crate) const SCRIPTS: &[(&str, Script)] = &[
     ("leaver-and-rehire", people::leaver_and_rehire),
     ("a-pilot-that-ended", people::a_pilot_that_ended),
@@ -39,7 +39,7 @@ pub(crate) fn record(history: &'static str) -> Recording {
     script(Recorder::new(history, "2025-01-01 00:00"))
 }
 
-/// The operator makes a shared workspace.
+/// Makes a shared workspace as the operator.
 fn begin(recorder: &mut Recorder, at: &str, name: &str, plan: Plan, owner: &str) {
     begin_as(recorder, at, name, WorkspaceKind::Shared, plan, owner);
 }
@@ -99,7 +99,7 @@ fn environment(name: &str) -> Value {
     json!({"type": "environment.create", "name": name})
 }
 
-/// An environment that is restricted from its first moment.
+/// Returns a command for an environment that is restricted from its first moment.
 fn private_environment(name: &str, default_role: &str, grants: &[(&str, &str)]) -> Value {
     let grants: Vec<_> = grants.iter().map(|(principal, role)| json!({"principal": principal, "role": role})).collect();
     json!({"type": "environment.create", "name": name, "restricted": true, "default_role": default_role,

@@ -1,4 +1,4 @@
-//! Every history comes out of the store as it went in.
+//! Every history survives a round trip through the store.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tenure::service::replay;
 use super::files::{HISTORIES, History, state_at};
 use crate::support::verify::verify_store;
 
-/// A command is appended at a time, as the service does.
+/// Returns an append for each command, as the service makes them.
 fn appends(history: &History) -> Vec<Append> {
     let commands = history.events.chunk_by(|before, event| before.command == event.command);
     let append = |events: &[Arc<Event>]| {

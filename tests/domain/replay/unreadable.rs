@@ -1,4 +1,4 @@
-//! A log that this build cannot read stops where it cannot be read, and says where that is.
+//! A log that this build cannot read is read up to the unreadable event, and the error says where.
 
 use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
@@ -7,7 +7,7 @@ use tenure::proof::hash::TreeHash;
 
 use super::files::{HISTORIES, History};
 
-/// A history as stored, to be spoiled at one revision.
+/// Returns a stored history, to be damaged at one revision.
 fn stored(history: &History) -> Vec<StoredEvent> {
     let workspace = history.events[0].workspace;
     let stored = |(place, bytes): (u64, &Vec<u8>)| StoredEvent {
@@ -26,7 +26,7 @@ fn replace(stored: &mut StoredEvent, old: &str, new: &str) {
     stored.bytes = text.replacen(old, new, 1).into_bytes();
 }
 
-/// Spoils every history at the first event of a type, and sees that reading stops there with these words.
+/// Damages every history at the first event of a type, and checks that reading stops there with these words.
 #[track_caller]
 fn assert_stops(type_name: &str, spoil: impl Fn(&mut Vec<StoredEvent>, usize), why: &str) {
     let mut spoiled = 0;
@@ -70,7 +70,7 @@ fn a_gap_stops_the_replay() {
 }
 
 #[test]
-fn an_event_that_stands_twice_stops_the_replay() {
+fn a_repeated_event_stops_the_replay() {
     assert_stops("rbac.enabled.v1", |log, place| log[place] = log[place - 1].clone(), "stands in its place");
 }
 

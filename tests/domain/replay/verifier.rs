@@ -1,4 +1,4 @@
-//! The whole-log verifier finds what it is for. One that finds nothing wrong with anything would pass every other test.
+//! The whole-log verifier finds damage. Without these tests, one that finds nothing would go unnoticed.
 
 use super::files::{HISTORIES, History};
 use crate::support::verify::verify;
@@ -13,7 +13,7 @@ fn edit(line: &mut Vec<u8>, old: &str, new: &str) {
     *line = text.replacen(old, new, 1).into_bytes();
 }
 
-/// Spoils the log and sees that the verifier says so.
+/// Damages the log and checks that the verifier reports it.
 #[track_caller]
 fn assert_found(spoil: impl FnOnce(&mut Vec<Vec<u8>>), why: &str) {
     let mut lines = history().lines.clone();
@@ -30,7 +30,7 @@ fn a_missing_event_is_found() {
 }
 
 #[test]
-fn bytes_that_are_written_otherwise_are_found() {
+fn bytes_in_another_form_are_found() {
     assert_found(
         |lines| edit(&mut lines[4], "\"specversion\":", "\"specversion\": "),
         "revision 5: it is not written as",
@@ -39,7 +39,7 @@ fn bytes_that_are_written_otherwise_are_found() {
 }
 
 #[test]
-fn an_event_that_is_there_twice_is_found() {
+fn a_repeated_event_is_found() {
     let first = history().events[3].id.to_string();
     let second = history().events[4].id.to_string();
     assert_found(|lines| edit(&mut lines[4], &second, &first), "revision 5: the event id");
@@ -59,14 +59,14 @@ fn a_command_with_two_times_or_two_actors_is_found() {
 }
 
 #[test]
-fn a_command_whose_events_do_not_stand_together_is_found() {
+fn a_command_whose_events_are_not_neighbours_is_found() {
     let [first, last] = [&history().events[0], history().events.last().unwrap()];
     let (old, new) = (last.command.to_string(), first.command.to_string());
     assert_found(|lines| edit(lines.last_mut().unwrap(), &old, &new), "do not stand together");
 }
 
 #[test]
-fn time_that_stands_still_between_commands_is_found() {
+fn equal_times_of_two_commands_are_found() {
     let events = &history().events;
     let place = events.windows(2).position(|pair| pair[0].command != pair[1].command).unwrap() + 1;
     let command = events[place].command;

@@ -23,7 +23,7 @@ use crate::support::model::generate::{History, Known, Mix, histories};
 use crate::support::{Writer, after};
 
 const PEOPLE: Mix = Mix {
-    settled: true,
+    prepared: true,
     kind: WorkspaceKind::Shared,
     workspace: 2,
     members: 14,

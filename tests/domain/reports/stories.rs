@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tenure::audit::report::catalogue::ReportName;
 use tenure::audit::report::{Asked, ROWS_MAX, TooLarge, report};
 use tenure::domain::model::command::Command;
-use tenure::domain::rules::decide::Recorder as _;
 use tenure::domain::model::event::{Event, EventData, Nothing};
 use tenure::domain::model::id::EventId;
 use tenure::domain::model::principal::Caller;
 use tenure::domain::model::role::{Plan, WorkspaceKind};
 use tenure::domain::model::time::{Instant, Revision, Span};
+use tenure::domain::rules::decide::EventSink as _;
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 

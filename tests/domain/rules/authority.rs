@@ -1,5 +1,5 @@
 use tenure::domain::model::command::Command;
-use tenure::domain::model::principal::{Actor, Caller, CredentialId};
+use tenure::domain::model::principal::{Actor, ActorCredential, Caller};
 use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
 use tenure::domain::model::role::EnvironmentRole::Viewer;
 use tenure::domain::model::role::WorkspaceRole::{Manager, Member};
@@ -14,7 +14,8 @@ use crate::support::commands::{
 };
 use crate::support::given::{OPERATOR, Who, World, by, team};
 
-/// One of each command, about others than the caller; what they name need not be there, because authority comes first.
+/// Returns one of each command, about others than the caller. They may name unknown entities, because authority is
+/// checked first.
 fn one_of_each() -> Vec<Command> {
     vec![
         create_workspace("other", WorkspaceKind::Shared, Plan::Team, "ada"),
@@ -56,19 +57,19 @@ fn assert_all_refused(world: &World, who: Who, code: &str) {
 
 #[test]
 fn there_is_one_of_each_command() {
-    // Two commands belong to no batch, and so have no type: to create and to delete a workspace.
+    // The commands to create and to delete a workspace have no type, because no batch may hold them.
     assert_eq!(one_of_each().len(), Command::TYPES.len() + 2);
 }
 
 #[test]
-fn members_service_users_and_access_keys_change_nothing_of_others() {
+fn members_service_users_and_access_keys_cannot_change_others() {
     for who in [by("bob"), by("ci"), Who::Key(Evaluator), Who::Key(Auditor)] {
         assert_all_refused(&team(), who, "forbidden");
     }
 }
 
 #[test]
-fn whose_token_was_revoked_is_nobody() {
+fn a_revoked_token_is_unauthenticated() {
     for who in ["ada", "mo", "bob", "ci"] {
         let world = team();
         let world = world.clone().and([revoke_token(world.token(who))]);
@@ -77,7 +78,7 @@ fn whose_token_was_revoked_is_nobody() {
 }
 
 #[test]
-fn whose_token_expired_is_nobody_from_that_instant_on() {
+fn a_token_is_unauthenticated_from_its_expiry_on() {
     let world = team();
     let end = world.in_micros(100);
     let world = world.and([issue_token_until("user:ada", end)]);
@@ -91,7 +92,7 @@ fn whose_token_expired_is_nobody_from_that_instant_on() {
 }
 
 #[test]
-fn whoever_was_removed_is_nobody_and_comes_back_with_a_new_token_only() {
+fn a_removed_member_is_unauthenticated_and_returns_only_with_a_new_token() {
     let world = team().and([remove_member("mo"), add_member("mo", Manager)]);
     assert_all_refused(&world, by("mo"), "unauthenticated");
     let world = world.and([issue_token("user:mo")]);
@@ -99,38 +100,38 @@ fn whoever_was_removed_is_nobody_and_comes_back_with_a_new_token_only() {
 }
 
 #[test]
-fn a_deleted_service_user_is_nobody() {
+fn a_deleted_service_user_is_unauthenticated() {
     assert_all_refused(&team().and([delete_service_user("ci")]), by("ci"), "unauthenticated");
 }
 
 #[test]
-fn who_was_demoted_may_no_longer() {
+fn a_demoted_member_loses_authority() {
     let world = team().and([change_role("mo", Member)]);
     world.when(by("mo"), create_environment("dev")).refused("forbidden");
     world.when(by("mo"), issue_token("user:mo")).then(["token.issued"]);
 }
 
 #[test]
-fn authority_is_judged_before_what_is_named() {
+fn authority_is_checked_before_names() {
     team().when(by("bob"), restrict("nothing")).refused("forbidden");
     team().when(by("mo"), restrict("nothing")).refused("not_found");
 }
 
 #[test]
-fn an_event_names_its_actor_and_what_they_proved_themselves_with() {
+fn an_event_names_its_actor_and_credential() {
     let world = team();
-    let token: CredentialId = world.token("mo").parse().unwrap();
+    let token: ActorCredential = world.token("mo").parse().unwrap();
     let event = world.when(by("mo"), create_environment("dev")).events().remove(0);
     assert_eq!((&event.actor, event.credential), (&Actor::User("mo".parse().unwrap()), Some(token)));
     let event = world.when(OPERATOR, create_environment("dev")).events().remove(0);
-    assert_eq!((&event.actor, event.credential), (&Actor::Operator, Some(CredentialId::Operator)));
+    assert_eq!((&event.actor, event.credential), (&Actor::Operator, Some(ActorCredential::Operator)));
 }
 
 #[test]
 fn an_import_vouches_for_the_actors_it_names() {
     let mut writer = team().writer;
     let actor = Actor::User("long-gone".parse().unwrap());
-    let submitted = writer.submit(&Caller::Vouched(actor.clone()), &[create_environment("dev")]);
+    let submitted = writer.submit(&Caller::ImportedActor(actor.clone()), &[create_environment("dev")]);
     let event = submitted.outcome.unwrap().concat().remove(0);
     assert_eq!((&event.actor, event.credential), (&actor, None));
 }

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use tenure::domain::rules::decide::{Recorder, Stamp, decide_all};
 use tenure::domain::model::event::Event;
 use tenure::domain::model::id::{CommandId, EventId};
 use tenure::domain::model::principal::{Actor, Caller};
@@ -8,6 +7,7 @@ use tenure::domain::model::rejection::Rejection;
 use tenure::domain::model::role::EnvironmentRole::{Contributor, Viewer};
 use tenure::domain::model::role::Plan;
 use tenure::domain::model::role::WorkspaceRole::{Member, Owner};
+use tenure::domain::rules::decide::{EventMetadata, EventSink, decide_all};
 
 use crate::support::Counter;
 use crate::support::commands::{
@@ -42,7 +42,7 @@ fn a_batch_is_one_command_with_one_time() {
 }
 
 #[test]
-fn one_refusal_undoes_the_whole_batch_and_says_which_it_was() {
+fn one_refusal_refuses_the_whole_batch_and_names_the_command() {
     let world = team();
     let head = world.writer.workspace.head();
     let after = world
@@ -52,34 +52,34 @@ fn one_refusal_undoes_the_whole_batch_and_says_which_it_was() {
     assert!(after.writer.now().environment_named("dev").is_none());
 }
 
-/// Takes down so many events, and no more.
+/// A sink that accepts a limited number of events.
 struct Narrow {
     ids: Counter,
     room: usize,
 }
 
-impl Recorder for Narrow {
+impl EventSink for Narrow {
     fn next_event_id(&mut self) -> EventId {
         self.ids.next_event_id()
     }
 
-    fn take_down(&mut self, _: &Event) -> Result<(), Rejection> {
+    fn accept(&mut self, _: &Event) -> Result<(), Rejection> {
         self.room = self.room.checked_sub(1).ok_or(Rejection::TooLarge { what: "events", max: 0 })?;
         Ok(())
     }
 }
 
 #[test]
-fn what_cannot_be_taken_down_changes_nothing() {
+fn an_event_that_is_not_accepted_changes_nothing() {
     let writer = team().writer;
     let alone = [create_restricted("test", Viewer, [grant("user:bob", Contributor)])];
     let batch = [create_environment("dev"), restrict("dev"), set_grant("dev", "user:bob", Contributor)];
     for commands in [&alone[..], &batch[..]] {
         for room in 0..=3 {
-            let mut recorder = Narrow { ids: Counter::starting_at(1 << 64), room };
-            let commands: Vec<_> = commands.iter().map(|command| (command.clone(), recorder.ids.fresh())).collect();
-            let stamp = Stamp {
-                command: CommandId::from_uuid(recorder.ids.uuid()),
+            let mut sink = Narrow { ids: Counter::starting_at(1 << 64), room };
+            let commands: Vec<_> = commands.iter().map(|command| (command.clone(), sink.ids.generated())).collect();
+            let metadata = EventMetadata {
+                command: CommandId::from_uuid(sink.ids.uuid()),
                 time: writer.clock,
                 recorded: None,
                 actor: Actor::Operator,
@@ -87,7 +87,7 @@ fn what_cannot_be_taken_down_changes_nothing() {
                 reason: None,
             };
             let mut workspace = Arc::clone(&writer.workspace);
-            let decided = decide_all(&mut workspace, &Caller::Operator, &commands, &stamp, &mut recorder);
+            let decided = decide_all(&mut workspace, &Caller::Operator, &commands, &metadata, &mut sink);
             assert_eq!(decided.is_ok(), room == 3, "{room}: {decided:?}");
             assert_eq!(Arc::ptr_eq(&workspace, &writer.workspace), room < 3, "{room}");
         }
@@ -96,7 +96,7 @@ fn what_cannot_be_taken_down_changes_nothing() {
 }
 
 #[test]
-fn the_first_refusal_is_the_one_that_is_told() {
+fn the_first_refusal_is_reported() {
     team().when(by("mo"), [restrict("nowhere"), create_environment("prod")]).refused_at(0, "not_found");
     team()
         .when(by("mo"), [restrict("main"), create_environment("prod"), restrict("x")])
@@ -110,14 +110,14 @@ fn a_batch_of_nothing_changes_nothing() {
 }
 
 #[test]
-fn commands_that_change_nothing_stand_beside_those_that_do() {
+fn a_batch_can_mix_commands_that_change_something_and_commands_that_do_not() {
     let when = team().when(by("mo"), [enable_rbac(), create_environment("dev"), restrict("prod")]);
     let lengths: Vec<_> = when.submitted.outcome.as_ref().unwrap().iter().map(Vec::len).collect();
     assert_eq!(lengths, [0, 1, 0]);
 }
 
 #[test]
-fn what_a_batch_undoes_is_told_all_the_same() {
+fn a_batch_records_changes_that_it_undoes_itself() {
     team().when(by("mo"), [disable_rbac(), enable_rbac()]).then(["rbac.disabled", "rbac.enabled"]);
     team()
         .when(by("mo"), [set_grant("prod", "user:bob", Viewer), revoke_grant("prod", "user:bob")])
@@ -137,7 +137,7 @@ fn a_name_freed_in_a_batch_can_be_given_in_it() {
 }
 
 #[test]
-fn authority_that_is_lost_in_a_batch_is_lost_for_the_rest_of_it() {
+fn authority_lost_in_a_batch_is_lost_for_its_later_commands() {
     team().when(by("mo"), [change_role("mo", Member), create_environment("dev")]).refused_at(1, "forbidden");
     team().when(by("mo"), [remove_member("mo"), create_environment("dev")]).refused_at(1, "unauthenticated");
     let world = team();

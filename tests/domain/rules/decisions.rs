@@ -1,7 +1,7 @@
-use tenure::domain::rules::authorize::Decision;
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
 use tenure::domain::model::role::WorkspaceRole::{Manager, Member};
+use tenure::domain::rules::authorize::Decision;
 
 use crate::support::commands::{
     add_member, change_role, create_proxy_token, create_restricted, delete_environment, disable_rbac, remove_member,
@@ -9,7 +9,7 @@ use crate::support::commands::{
 };
 use crate::support::given::{World, team};
 
-/// What the events say that a decision rests on.
+/// Returns the types of the events that a decision rests on.
 fn evidence(world: &World, decision: &Decision) -> Vec<&'static str> {
     let name = |data: &EventData| data.type_name().trim_end_matches(".v1");
     decision.evidence.iter().map(|revision| name(&world.writer.workspace.event(*revision).unwrap().data)).collect()
@@ -24,7 +24,7 @@ fn rests_on<const N: usize>(world: &World, subject: &str, environment: &str, rul
 }
 
 #[test]
-fn an_allowed_decision_rests_on_membership_environment_and_what_gave_the_role() {
+fn an_allowed_decision_rests_on_membership_environment_and_role() {
     let world = team().and([set_grant("prod", "user:bob", Contributor)]);
     rests_on(&world, "user:bob", "main", "unrestricted", ["environment.created", "member.added"]);
     rests_on(&world, "user:bob", "prod", "grant", ["member.added", "environment.restricted", "grant.added"]);
@@ -52,7 +52,7 @@ fn a_denial_rests_on_the_restriction_the_revocation_or_the_expiry() {
 }
 
 #[test]
-fn the_absence_of_someone_or_something_rests_on_what_ended_it() {
+fn a_missing_entity_rests_on_the_event_that_ended_it() {
     let world = team().and([create_proxy_token(["prod"]), remove_member("bob"), delete_environment("prod")]);
     rests_on(&world, "user:bob", "main", "not_a_member", ["member.removed"]);
     rests_on(&world, "user:cyd", "prod", "no_such_environment", ["environment.deleted"]);
@@ -81,7 +81,7 @@ fn a_task_and_a_proxy_token_rest_on_both_ends() {
 }
 
 #[test]
-fn an_environment_without_access_can_be_answered_like_one_that_never_was() {
+fn an_environment_without_access_is_answered_like_one_that_never_existed() {
     let world = team().and([create_restricted("dev", NoAccess, [])]);
     let hidden = world.decision_for_self("bob", "read", "app", "dev");
     assert_eq!(hidden, world.asks("user:bob", "read", "app", "never-was"));

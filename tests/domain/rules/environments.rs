@@ -80,7 +80,7 @@ fn the_first_grants_keep_the_rules_of_grants() {
 }
 
 #[test]
-fn who_is_named_is_looked_up_before_any_rule_of_creation() {
+fn principals_are_looked_up_before_the_rules_of_creation() {
     rbac_off().when(by("ada"), create_restricted("dev", None, [grant("user:nobody", Viewer)])).refused("not_found");
 }
 
@@ -111,7 +111,7 @@ fn a_new_name_must_be_free_and_the_same_name_changes_nothing() {
 }
 
 #[test]
-fn an_environment_is_restricted_to_viewers_unless_told_otherwise() {
+fn a_restricted_environment_has_the_default_role_viewer_unless_another_is_given() {
     let world = team();
     let id = world.environment("main");
     world
@@ -123,7 +123,7 @@ fn an_environment_is_restricted_to_viewers_unless_told_otherwise() {
 }
 
 #[test]
-fn restricting_again_keeps_the_default_role_that_is_not_named() {
+fn restricting_again_keeps_a_default_role_that_is_left_out() {
     let world = team().and([create_restricted("dev", NoAccess, [])]);
     world.when(by("mo"), restrict("dev")).changes_nothing();
     world.when(by("mo"), restrict_with("dev", NoAccess, [])).changes_nothing();
@@ -149,7 +149,7 @@ fn an_environment_is_restricted_only_while_rbac_is_on() {
 }
 
 #[test]
-fn restricting_looks_up_whom_it_names_first() {
+fn restricting_looks_up_principals_first() {
     team().when(by("ada"), restrict("nowhere")).refused("not_found");
     rbac_off().when(by("ada"), restrict_with("dev", None, [grant("user:nobody", Viewer)])).refused("not_found");
     team().when(by("ada"), restrict_with("main", None, [grant("user:ada", Viewer)])).refused("role_implied");
@@ -159,7 +159,7 @@ fn restricting_looks_up_whom_it_names_first() {
 }
 
 #[test]
-fn a_default_role_is_changed_where_there_is_one() {
+fn only_a_restricted_environment_has_a_default_role_to_change() {
     let world = team();
     let id = world.environment("prod");
     world
@@ -196,7 +196,7 @@ fn an_environment_can_be_unrestricted_while_rbac_is_off() {
 }
 
 #[test]
-fn deleting_an_environment_ends_its_grants_and_takes_it_out_of_every_scope() {
+fn deleting_an_environment_ends_its_grants_and_removes_it_from_every_scope() {
     let world = team().and([
         create_environment("dev"),
         set_grant("prod", "user:bob", Contributor),
@@ -254,7 +254,7 @@ fn a_grant_that_expired_is_not_revoked_with_its_environment() {
 }
 
 #[test]
-fn the_plan_takes_restrictions_out_of_force_and_keeps_them_recorded() {
+fn a_plan_without_rbac_keeps_restrictions_recorded_and_does_not_enforce_them() {
     let world = team().and([change_plan(Plan::Starter)]);
     assert_eq!(world.asks("user:bob", "deploy", "app", "prod").rule.as_str(), "rbac_off");
     assert_eq!(world.asks("user:bob", "deploy", "app", "main").rule.as_str(), "unrestricted");

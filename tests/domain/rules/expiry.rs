@@ -13,7 +13,7 @@ use crate::support::commands::{
 };
 use crate::support::given::{OPERATOR, World, by, team};
 
-/// `bob` contributes to `prod` for another hundred microseconds.
+/// Returns a world in which `bob` contributes to `prod` for another hundred microseconds.
 fn bob_contributes_for_a_while() -> World {
     let world = team();
     let end = world.in_micros(100);
@@ -33,7 +33,7 @@ fn end_of_everything() -> World {
 }
 
 #[test]
-fn what_is_due_is_noted_before_the_next_command_the_soonest_first() {
+fn due_expiries_are_appended_before_the_next_command_the_earliest_first() {
     end_of_everything()
         .later(1_000)
         .when(by("mo"), create_environment("dev"))
@@ -53,7 +53,7 @@ fn an_expiry_is_a_command_of_its_own_by_the_system() {
 }
 
 #[test]
-fn what_expires_at_the_time_of_the_next_command_is_noted_too() {
+fn an_expiry_at_the_time_of_the_next_command_is_appended_too() {
     let world = team();
     let (first, second) = (world.in_micros(100), world.in_micros(101));
     let world = world
@@ -65,7 +65,7 @@ fn what_expires_at_the_time_of_the_next_command_is_noted_too() {
 }
 
 #[test]
-fn an_expiry_is_noted_even_if_the_command_is_refused() {
+fn an_expiry_is_appended_even_if_the_command_is_refused() {
     let world = bob_contributes_for_a_while().later(1_000);
     let after =
         world.when(by("mo"), create_environment("prod")).after_noting(["grant.expired"]).refused("already_exists");
@@ -73,7 +73,7 @@ fn an_expiry_is_noted_even_if_the_command_is_refused() {
 }
 
 #[test]
-fn nothing_is_noted_before_its_time_or_twice() {
+fn an_expiry_is_appended_once_and_not_early() {
     let world = bob_contributes_for_a_while();
     world.when(by("mo"), create_environment("dev")).after_noting([]).then(["environment.created"]);
     let noted = world.later(1_000).when(by("mo"), create_environment("dev")).world;
@@ -81,7 +81,7 @@ fn nothing_is_noted_before_its_time_or_twice() {
 }
 
 #[test]
-fn what_was_revoked_or_prolonged_does_not_expire() {
+fn a_revoked_or_prolonged_grant_does_not_expire() {
     let world = bob_contributes_for_a_while();
     let revoked = world.clone().and([revoke_grant("prod", "user:bob")]).later(1_000);
     revoked.when(by("mo"), create_environment("dev")).after_noting([]).then(["environment.created"]);
@@ -90,7 +90,7 @@ fn what_was_revoked_or_prolonged_does_not_expire() {
 }
 
 #[test]
-fn an_end_that_is_set_again_is_of_the_event_that_set_it_last() {
+fn an_end_that_is_set_again_belongs_to_the_last_event() {
     let world = team();
     let (end, other) = (world.in_micros(100), world.in_micros(90));
     let set = |role, end| set_grant_until("prod", "user:bob", role, end);
@@ -105,13 +105,13 @@ fn an_end_that_is_set_again_is_of_the_event_that_set_it_last() {
 }
 
 #[test]
-fn nothing_expires_in_a_workspace_that_is_gone() {
+fn nothing_expires_in_a_deleted_workspace() {
     let world = end_of_everything().and([delete_workspace()]).later(1_000);
     world.when(OPERATOR, create_environment("dev")).after_noting([]).refused("not_found");
 }
 
 #[test]
-fn what_expired_cannot_be_revoked_and_is_given_anew() {
+fn an_expired_grant_cannot_be_revoked_and_is_granted_anew() {
     let world = end_of_everything();
     let (token, proxy_token, key) = (world.token("bob"), world.proxy_token(), world.access_key(Auditor));
     let world = world.later(1_000);
@@ -145,7 +145,7 @@ fn no_decision_waits_for_the_event() {
 }
 
 #[test]
-fn a_credential_that_expired_is_gone_from_views_before_the_event() {
+fn an_expired_credential_is_in_no_view_even_without_its_event() {
     let world = end_of_everything();
     let head = world.writer.workspace.head();
     let gone = world.later(1_000);
@@ -161,7 +161,7 @@ fn a_credential_that_expired_is_gone_from_views_before_the_event() {
 }
 
 #[test]
-fn a_credential_is_there_from_its_issue_until_the_instant_of_its_expiry() {
+fn a_credential_exists_from_its_issue_until_its_expiry() {
     let world = team();
     let (issued, end) = (world.in_micros(1), world.in_micros(100));
     let world = world.and([issue_access_key_until(Auditor, end)]).later(1_000);
@@ -173,7 +173,7 @@ fn a_credential_is_there_from_its_issue_until_the_instant_of_its_expiry() {
 }
 
 #[test]
-fn whoever_loses_a_grant_by_expiry_has_the_default_role_since_that_instant() {
+fn a_principal_whose_grant_expires_has_the_default_role_from_that_instant() {
     let world = team();
     let end = world.in_micros(100);
     let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]).later(1_000);

@@ -28,7 +28,7 @@ fn a_grant_is_given_to_a_member_or_a_service_user() {
 }
 
 #[test]
-fn a_grant_takes_the_place_of_the_one_before() {
+fn a_grant_replaces_the_earlier_one() {
     let world = bob_contributes();
     let end = world.in_micros(1_000);
     world.when(by("mo"), set_grant("prod", "user:bob", NoAccess)).then(["grant.changed"]);
@@ -37,7 +37,7 @@ fn a_grant_takes_the_place_of_the_one_before() {
 }
 
 #[test]
-fn a_grant_that_ends_becomes_one_without_end_only_where_that_is_said() {
+fn a_grant_loses_its_end_only_if_the_command_says_so() {
     let world = team();
     let (end, later) = (world.in_micros(1_000), world.in_micros(2_000));
     let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]);
@@ -62,7 +62,7 @@ fn a_grant_that_ends_becomes_one_without_end_only_where_that_is_said() {
 }
 
 #[test]
-fn a_grant_that_has_ended_leaves_nothing_to_be_said_about() {
+fn a_grant_that_has_ended_needs_no_word_about_its_end() {
     let world = team();
     let end = world.in_micros(50);
     let world = world.and([set_grant_until("prod", "user:bob", Contributor, end)]);
@@ -73,7 +73,7 @@ fn a_grant_that_has_ended_leaves_nothing_to_be_said_about() {
 }
 
 #[test]
-fn what_a_command_says_of_an_end_is_told_apart() {
+fn an_end_can_be_left_out_null_or_given() {
     let read = |end: &str| {
         let text = format!(r#"{{"type":"grant.set","environment":"e","principal":"p","role":"viewer"{end}}}"#);
         match Command::from_value(serde_json::from_str(&text).unwrap()) {
@@ -83,7 +83,7 @@ fn what_a_command_says_of_an_end_is_told_apart() {
     };
     let end = "2030-01-01T00:00:00Z".parse().unwrap();
     for (text, expiry) in [
-        ("", GrantExpiry::Unsaid),
+        ("", GrantExpiry::Unspecified),
         (r#","expires_at":null"#, GrantExpiry::Never),
         (r#","expires_at":"2030-01-01T00:00:00Z""#, GrantExpiry::At(end)),
     ] {
@@ -95,16 +95,16 @@ fn what_a_command_says_of_an_end_is_told_apart() {
 }
 
 #[test]
-fn a_recorded_grant_without_an_end_takes_the_place_of_one_with_an_end() {
+fn an_imported_grant_without_an_end_replaces_one_with_an_end() {
     let world = team();
     let mut world = world.clone().and([set_grant_until("prod", "user:bob", Contributor, world.in_micros(1_000))]);
-    let vouched = Caller::Vouched("user:mo".parse().unwrap());
+    let vouched = Caller::ImportedActor("user:mo".parse().unwrap());
     let submitted = world.writer.submit(&vouched, &[set_grant("prod", "user:bob", Viewer)]);
     assert_eq!(names(&submitted.outcome.unwrap().concat()), ["grant.changed"]);
 }
 
 #[test]
-fn what_a_grant_names_must_exist() {
+fn the_environment_and_the_principal_of_a_grant_must_exist() {
     team().when(by("mo"), set_grant("nowhere", "user:bob", Viewer)).refused("not_found");
     team().when(by("mo"), set_grant("prod", "user:nobody", Viewer)).refused("not_found");
     team().when(by("mo"), set_grant("prod", "service_user:nobody", Viewer)).refused("not_found");
@@ -114,7 +114,7 @@ fn what_a_grant_names_must_exist() {
 }
 
 #[test]
-fn the_rules_of_a_grant_are_judged_from_left_to_right() {
+fn the_rules_of_a_grant_are_checked_in_the_order_of_the_table() {
     let off = team().and([disable_rbac()]);
     let now = off.in_micros(1);
     off.when(by("mo"), set_grant("prod", "user:nobody", Viewer)).refused("not_found");
@@ -151,7 +151,7 @@ fn a_grant_is_revoked_once() {
 }
 
 #[test]
-fn only_a_grant_that_is_there_is_revoked() {
+fn only_an_existing_grant_is_revoked() {
     let world = bob_contributes();
     world.when(by("mo"), revoke_grant("prod", "user:cyd")).refused("not_found");
     world.when(by("mo"), revoke_grant("main", "user:bob")).refused("not_found");
@@ -165,7 +165,7 @@ fn a_grant_can_be_revoked_while_rbac_is_off() {
 }
 
 #[test]
-fn a_grant_decides_only_where_it_was_given() {
+fn a_grant_decides_only_in_its_environment() {
     let world = bob_contributes().and([add_member("eve", Member), create_environment("dev")]);
     assert!(world.asks("user:bob", "deploy", "app", "prod").allowed);
     assert!(!world.asks("user:eve", "deploy", "app", "prod").allowed);
@@ -173,7 +173,7 @@ fn a_grant_decides_only_where_it_was_given() {
 }
 
 #[test]
-fn a_grant_of_no_access_takes_what_the_default_role_gives() {
+fn a_grant_of_no_access_overrides_the_default_role() {
     let world = team().and([set_grant("prod", "user:bob", NoAccess)]);
     let decision = world.asks("user:bob", "read", "app", "prod");
     assert_eq!((decision.allowed, decision.rule.as_str()), (false, "grant"));

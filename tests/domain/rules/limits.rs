@@ -1,14 +1,14 @@
-//! Limits are set where things are made, so that nothing that ends them can hit one.
+//! Limits apply to new things. Nothing that ends things can hit one.
 
 use tenure::domain::model::command::{Command, CreateProxyToken, DefineResourceType};
-use tenure::domain::rules::decide::{
-    ACTIONS_MAX, CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PLACEMENTS_MAX, PRINCIPALS_MAX,
-    RESOURCE_TYPES_MAX, SCOPE_MAX,
-};
 use tenure::domain::model::role::AccessKeyRole::Evaluator;
 use tenure::domain::model::role::EnvironmentRole::Viewer;
 use tenure::domain::model::role::RequiredRole;
 use tenure::domain::model::role::WorkspaceRole::Member;
+use tenure::domain::rules::decide::{
+    ACTIONS_MAX, CREDENTIALS_MAX, ENVIRONMENTS_MAX, EVENTS_MAX, GRANTS_MAX, PLACEMENTS_MAX, PRINCIPALS_MAX,
+    RESOURCE_TYPES_MAX, SCOPE_MAX,
+};
 
 use crate::support::commands::{
     add_member, create_environment, create_service_user, define_resource_type, delete_environment, disable_rbac,
@@ -31,7 +31,7 @@ fn with_members(count: usize) -> World {
 }
 
 #[test]
-fn a_workspace_has_room_for_so_many_environments() {
+fn the_environments_of_a_workspace_are_limited() {
     let full = with_environments(ENVIRONMENTS_MAX);
     full.when(by("ada"), create_environment("one-more")).refused("too_large");
     full.when(by("ada"), create_environment("main")).refused("already_exists");
@@ -40,7 +40,7 @@ fn a_workspace_has_room_for_so_many_environments() {
 }
 
 #[test]
-fn a_scope_has_room_for_so_many_environments() {
+fn the_environments_of_a_scope_are_limited() {
     let world = with_environments(SCOPE_MAX + 2);
     let scope = |count: usize| -> Command {
         let environments = Some((0..count).map(|n| format!("e{n}").into()).collect());
@@ -55,7 +55,7 @@ fn a_scope_has_room_for_so_many_environments() {
 }
 
 #[test]
-fn an_environment_has_room_for_so_many_grants() {
+fn the_grants_of_an_environment_are_limited() {
     let world = with_members(GRANTS_MAX + 1);
     let grants: Vec<_> = (0..GRANTS_MAX).map(|n| grant(&format!("user:u{n}"), Viewer)).collect();
     let mut one_more = grants.clone();
@@ -70,7 +70,7 @@ fn an_environment_has_room_for_so_many_grants() {
 }
 
 #[test]
-fn a_command_has_room_for_so_many_events() {
+fn the_events_of_a_command_are_limited() {
     let toggles = |count: usize| -> Vec<_> {
         (0..count).map(|n| if n % 2 == 0 { disable_rbac() } else { enable_rbac() }).collect()
     };
@@ -80,7 +80,7 @@ fn a_command_has_room_for_so_many_events() {
 }
 
 #[test]
-fn a_workspace_has_room_for_so_many_principals() {
+fn the_principals_of_a_workspace_are_limited() {
     let principals = team().writer.now().principals().count();
     let full = with_members(PRINCIPALS_MAX - principals);
     full.when(by("ada"), add_member("eve", Member)).refused("too_large");
@@ -90,7 +90,7 @@ fn a_workspace_has_room_for_so_many_principals() {
 }
 
 #[test]
-fn a_workspace_has_room_for_so_many_credentials() {
+fn the_credentials_of_a_workspace_are_limited() {
     let view = team().writer.now();
     let credentials = view.tokens().count() + view.proxy_tokens().count() + view.access_keys().count();
     let full = with(team(), CREDENTIALS_MAX - credentials, |_| issue_access_key(Evaluator));
@@ -103,7 +103,7 @@ fn a_workspace_has_room_for_so_many_credentials() {
 }
 
 #[test]
-fn a_workspace_has_room_for_so_many_resource_types() {
+fn the_resource_types_of_a_workspace_are_limited() {
     let full = with(team(), RESOURCE_TYPES_MAX, |n| define_resource_type(&format!("t{n}"), ["read=viewer"]));
     full.when(by("ada"), define_resource_type("one_more", ["read=viewer"])).refused("too_large");
     full.when(by("ada"), define_resource_type("app", ["read=viewer"])).refused("already_exists");
@@ -112,7 +112,7 @@ fn a_workspace_has_room_for_so_many_resource_types() {
 }
 
 #[test]
-fn a_resource_type_has_room_for_so_many_actions() {
+fn the_actions_of_a_resource_type_are_limited() {
     let define = |count: usize| -> Command {
         let actions = (0..count).map(|n| (format!("a{n}").parse().unwrap(), RequiredRole::Viewer));
         DefineResourceType { name: "gpu".parse().unwrap(), actions: actions.collect() }.into()
@@ -122,7 +122,7 @@ fn a_resource_type_has_room_for_so_many_actions() {
 }
 
 #[test]
-fn a_workspace_has_room_for_so_many_placements_and_ending_them_all_is_never_too_large() {
+fn the_placements_of_a_workspace_are_limited_and_ending_them_all_is_not() {
     let full = with(team(), PLACEMENTS_MAX, |n| place(&format!("app:a{n}"), "prod"));
     full.when(by("ada"), place("app:one-more", "prod")).refused("too_large");
     full.when(by("ada"), place("app:a1", "main")).then(["resource.moved"]);

@@ -1,9 +1,9 @@
-use tenure::domain::rules::decide::EVENTS_MAX;
 use tenure::domain::model::principal::Actor;
 use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
 use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
 use tenure::domain::model::role::WorkspaceRole::{Manager, Member, Owner};
 use tenure::domain::model::role::{Plan, WorkspaceKind};
+use tenure::domain::rules::decide::EVENTS_MAX;
 
 use crate::support::commands::{
     add_member, change_role, create_proxy_token, create_restricted, create_service_user, delete_service_user,
@@ -12,7 +12,7 @@ use crate::support::commands::{
 };
 use crate::support::given::{OPERATOR, World, by, team, workspace};
 
-/// `bob` has a grant in two environments, and two tokens.
+/// Returns a world in which `bob` has a grant in two environments, and two tokens.
 fn bob_has_grants_and_tokens() -> World {
     team().and([
         create_restricted("staging", NoAccess, []),
@@ -51,7 +51,7 @@ fn only_an_owner_or_the_operator_adds_an_owner() {
 }
 
 #[test]
-fn whoever_comes_back_has_nothing_of_what_they_had() {
+fn a_returning_member_has_no_earlier_access() {
     let world = bob_has_grants_and_tokens().and([remove_member("bob"), add_member("bob", Member)]);
     let bob = "user:bob".parse().unwrap();
     assert_eq!(world.writer.now().tokens_of(&bob).count(), 0);
@@ -67,7 +67,7 @@ fn a_members_role_is_changed() {
 }
 
 #[test]
-fn nobody_changes_the_role_of_who_is_not_a_member() {
+fn the_role_of_a_non_member_cannot_be_changed() {
     team().when(by("ada"), change_role("eve", Owner)).refused("not_found");
     team().when(by("mo"), change_role("eve", Owner)).refused("not_found");
     team().when(OPERATOR, change_role("not a user id", Member)).refused("not_found");
@@ -80,7 +80,7 @@ fn giving_a_role_that_is_held_changes_nothing() {
 }
 
 #[test]
-fn only_an_owner_or_the_operator_makes_or_unmakes_owners() {
+fn only_an_owner_or_the_operator_gives_or_takes_the_role_of_an_owner() {
     let two_owners = team().and([add_member("eve", Owner)]);
     two_owners.when(by("mo"), change_role("bob", Owner)).refused("owner_protected");
     two_owners.when(by("mo"), change_role("eve", Member)).refused("owner_protected");
@@ -108,7 +108,7 @@ fn a_promotion_ends_the_members_grants() {
 }
 
 #[test]
-fn a_demotion_brings_no_grant_back() {
+fn a_demotion_restores_no_grant() {
     let world = bob_has_grants_and_tokens().and([change_role("bob", Manager), change_role("bob", Member)]);
     let decision = world.asks("user:bob", "deploy", "app", "prod");
     assert_eq!((decision.allowed, decision.rule.as_str()), (false, "default_role"));
@@ -137,8 +137,8 @@ fn a_grant_that_expired_is_not_revoked_with_its_member() {
         .then(["token.revoked", "member.removed"]);
 }
 
-/// `mo` issued a token for `ci`, another service user with its token, a proxy token and an access key, and a token of their own;
-/// `ada` issued as much.
+/// Returns a world with credentials that `mo` issued: a token for `ci`, another service user with its token, a proxy
+/// token, an access key and an own token. `ada` issued as many.
 fn mo_issued_credentials() -> World {
     let issue = |world: World, who: &'static str, name: &str| {
         let commands = [
@@ -153,7 +153,7 @@ fn mo_issued_credentials() -> World {
     issue(issue(team(), "mo", "by-mo"), "ada", "by-ada")
 }
 
-/// How many live API tokens, proxy tokens and access keys someone issued.
+/// Returns the numbers of live API tokens, proxy tokens and access keys that someone issued.
 fn issued_by(world: &World, who: &str) -> [usize; 3] {
     let view = world.writer.now();
     let by = |actor: &Actor| actor.to_string() == who;
@@ -165,7 +165,7 @@ fn issued_by(world: &World, who: &str) -> [usize; 3] {
 }
 
 #[test]
-fn what_a_member_issued_is_revoked_with_them_where_that_is_asked_for() {
+fn a_removal_revokes_the_credentials_that_the_member_issued_on_request() {
     let world = mo_issued_credentials();
     assert_eq!(issued_by(&world, "user:mo"), [3, 1, 1]);
     for who in [by("ada"), by("mo"), OPERATOR] {
@@ -188,7 +188,7 @@ fn what_a_member_issued_is_revoked_with_them_where_that_is_asked_for() {
 }
 
 #[test]
-fn what_has_ended_already_is_not_revoked_again_with_its_issuer() {
+fn a_credential_that_has_ended_is_not_revoked_again_with_its_issuer() {
     let world = mo_issued_credentials();
     let soon = world.in_micros(50);
     let world = world.when(by("mo"), issue_access_key_until(Evaluator, soon)).world;
@@ -228,14 +228,14 @@ fn a_member_who_leaves_revokes_what_they_issued_only_as_a_manager() {
 }
 
 #[test]
-fn whoever_comes_back_is_asked_for_what_they_issued_before_too() {
+fn a_returning_members_earlier_credentials_are_revoked_on_request_too() {
     let world = mo_issued_credentials().and([remove_member("mo"), add_member("mo", Manager)]);
     let ended = world.when(by("ada"), remove_member_and_issued("mo"));
     ended.then(["token.revoked", "token.revoked", "proxy_token.revoked", "access_key.revoked", "member.removed"]);
 }
 
 #[test]
-fn a_removal_that_revokes_more_than_a_command_may_make_is_not_too_large() {
+fn a_removal_is_never_too_large() {
     let keys: Vec<_> = (0..EVENTS_MAX).map(|_| issue_access_key(Auditor)).collect();
     let world = team().when(by("mo"), keys).world.when(by("mo"), issue_access_key(Auditor)).world;
     let ended = world.when(by("ada"), remove_member_and_issued("mo"));
@@ -243,7 +243,7 @@ fn a_removal_that_revokes_more_than_a_command_may_make_is_not_too_large() {
 }
 
 #[test]
-fn any_member_removes_themself() {
+fn any_member_can_leave() {
     team().when(by("bob"), remove_member("bob")).then(["token.revoked", "member.removed"]);
     team().when(by("mo"), remove_member("mo")).then(["token.revoked", "member.removed"]);
     let two_owners = team().and([add_member("eve", Owner)]);
@@ -257,7 +257,7 @@ fn a_member_removes_nobody_else() {
 }
 
 #[test]
-fn who_is_not_a_member_cannot_be_removed() {
+fn a_non_member_cannot_be_removed() {
     team().when(by("ada"), remove_member("eve")).refused("not_found");
     team().when(OPERATOR, remove_member("")).refused("not_found");
 }

@@ -108,7 +108,7 @@ fn a_scope_is_set_only_while_rbac_is_on() {
 }
 
 #[test]
-fn what_a_scope_names_must_exist() {
+fn the_environments_of_a_scope_must_exist() {
     let world = team().and([create_proxy_token(["prod"])]);
     world.when(by("mo"), set_scope(world.proxy_token(), ["nowhere"])).refused("not_found");
     world.when(by("mo"), set_scope("prx_nothing", ["prod"])).refused("not_found");

@@ -1,9 +1,9 @@
-use tenure::domain::rules::authorize::{Decision, judge};
 use tenure::domain::model::command::{Command, DefineResourceType, PlaceResource, ResourceSpec};
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::role::AccessKeyRole::Auditor;
 use tenure::domain::model::role::EnvironmentRole::{Contributor, NoAccess};
 use tenure::domain::model::time::Revision;
+use tenure::domain::rules::authorize::{Decision, authorize};
 use tenure::domain::state::view::At;
 
 use crate::support::commands::{
@@ -14,7 +14,7 @@ use crate::support::given::{OPERATOR, Who, World, by, question_about, team};
 
 const GPU: [&str; 2] = ["read=viewer", "reserve=contributor"];
 
-/// With a type `gpu`, an open `dev`, and a `vault` that bob has no access to.
+/// Returns a world with a type `gpu`, an open `dev`, and a `vault` that bob has no access to.
 fn given() -> World {
     team().and([define_resource_type("gpu", GPU), create_environment("dev"), create_restricted("vault", NoAccess, [])])
 }
@@ -24,14 +24,14 @@ fn no_member() -> [Who; 3] {
 }
 
 fn judged(world: &World, subject: &str, action: &str, resource: &str) -> Decision {
-    judged_at(world, At::Now, subject, action, resource)
+    evaluated_at(world, At::Now, subject, action, resource)
 }
 
-fn judged_at(world: &World, at: At, subject: &str, action: &str, resource: &str) -> Decision {
-    judge(&world.view(at), &question_about(subject, action, resource))
+fn evaluated_at(world: &World, at: At, subject: &str, action: &str, resource: &str) -> Decision {
+    authorize(&world.view(at), &question_about(subject, action, resource))
 }
 
-/// What bob is told of himself.
+/// Returns the decision that bob gets about himself.
 fn told(world: &World, action: &str, resource: &str) -> Decision {
     world.decision_for_self_at(At::Now, "bob", &question_about("user:bob", action, resource))
 }
@@ -58,7 +58,7 @@ fn a_resource_type_is_defined_with_its_actions() {
 }
 
 #[test]
-fn a_type_that_is_defined_again_has_the_actions_given_last_and_no_others() {
+fn a_type_that_is_defined_again_has_only_the_latest_actions() {
     let world = given();
     world.when(by("ada"), define_resource_type("gpu", GPU)).changes_nothing();
     let before = head(&world);
@@ -66,7 +66,7 @@ fn a_type_that_is_defined_again_has_the_actions_given_last_and_no_others() {
     let world = world.when(by("mo"), define_resource_type("gpu", ["read=contributor"])).then_says(expected);
     assert_eq!(judged(&world, "user:bob", "reserve", "gpu:a100@main").rule.as_str(), "unknown_action");
     assert!(!judged(&world, "user:bob", "read", "gpu:a100@prod").allowed);
-    assert!(judged_at(&world, before, "user:bob", "read", "gpu:a100@prod").allowed);
+    assert!(evaluated_at(&world, before, "user:bob", "read", "gpu:a100@prod").allowed);
     world.when(by("mo"), define_resource_type("gpu", GPU)).then(["resource_type.defined"]);
 }
 
@@ -108,7 +108,7 @@ fn a_resource_of_a_built_in_type_is_placed_too() {
 }
 
 #[test]
-fn what_is_placed_and_where_must_be_there() {
+fn the_type_and_the_environment_of_a_placement_must_exist() {
     given().when(by("ada"), place("tpu:v5", "dev")).refused("not_found");
     given().when(by("ada"), place("user:bob", "dev")).refused("not_found");
     given().when(by("ada"), place("gpu:a100", "nowhere")).refused("not_found");
@@ -206,11 +206,14 @@ fn a_question_that_names_another_environment_than_is_recorded_is_denied() {
     let moved = world.clone().and([place("app:shop", "main")]);
     assert!(judged(&moved, "user:bob", "read", "app:shop@main").allowed);
     assert_eq!(evidence(&moved, &judged(&moved, "user:bob", "read", "app:shop@prod")), ["resource.moved"]);
-    assert_eq!(judged_at(&moved, head(&world), "user:bob", "read", "app:shop@main").rule.as_str(), "placement_differs");
+    assert_eq!(
+        evaluated_at(&moved, head(&world), "user:bob", "read", "app:shop@main").rule.as_str(),
+        "placement_differs"
+    );
 }
 
 #[test]
-fn of_what_is_placed_no_longer_the_question_says_where_it_is() {
+fn the_question_names_the_environment_of_a_resource_that_is_no_longer_placed() {
     let world = given().and([place("app:shop", "prod"), remove_resource("app:shop")]);
     let decision = judged(&world, "user:bob", "read", "app:shop");
     assert_eq!(decision.rule.as_str(), "no_environment");
@@ -225,17 +228,17 @@ fn a_type_or_placement_holds_from_its_event_on() {
     let world = world.and([define_resource_type("gpu", GPU)]);
     let defined = head(&world);
     let world = world.and([place("gpu:a100", "prod")]);
-    let rule = |at| judged_at(&world, at, "user:bob", "read", "gpu:a100").rule.as_str();
+    let rule = |at| evaluated_at(&world, at, "user:bob", "read", "gpu:a100").rule.as_str();
     assert_eq!(rule(start), "unknown_resource_type");
     assert_eq!(rule(defined), "no_environment");
     assert_eq!(rule(At::Now), "default_role");
-    assert_eq!(judged_at(&world, start, "user:bob", "read", "gpu:a100@main").rule.as_str(), "unknown_resource_type");
+    assert_eq!(evaluated_at(&world, start, "user:bob", "read", "gpu:a100@main").rule.as_str(), "unknown_resource_type");
     assert_eq!(evidence(&world, &judged(&world, "user:bob", "melt", "gpu:a100")), ["resource_type.defined"]);
     assert!(world.view(At::Revision(Revision::ZERO)).placements().next().is_none());
 }
 
 #[test]
-fn where_access_is_missing_a_placement_is_answered_as_if_it_never_was() {
+fn without_access_a_placement_is_answered_as_if_it_never_existed() {
     let world = given().and([place("app:secret-plan", "vault")]);
     for action in ["read", "deploy"] {
         for resource in ["app:secret-plan", "app:secret-plan@vault", "app:secret-plan@nowhere"] {
@@ -262,7 +265,7 @@ fn a_hidden_placement_allows_nothing_elsewhere_and_is_not_named() {
 }
 
 #[test]
-fn whoever_knows_where_a_resource_is_learns_nothing_of_an_environment_they_may_not_know() {
+fn a_known_placement_reveals_nothing_about_a_hidden_environment() {
     let world = given().and([place("app:shop", "dev")]);
     let differs = told(&world, "read", "app:shop@vault");
     assert_eq!(differs.rule.as_str(), "placement_differs");
@@ -271,7 +274,7 @@ fn whoever_knows_where_a_resource_is_learns_nothing_of_an_environment_they_may_n
 }
 
 #[test]
-fn what_is_hidden_now_was_hidden_always_and_what_was_hidden_then_stays_so() {
+fn an_environment_hidden_now_or_then_is_hidden_in_both() {
     let world = given().and([place("app:shop", "vault"), set_grant("vault", "user:bob", Contributor)]);
     let then = At::Revision(Revision(world.writer.workspace.head().0 - 1));
     let asked = question_about("user:bob", "read", "app:shop");
@@ -285,7 +288,7 @@ fn what_is_hidden_now_was_hidden_always_and_what_was_hidden_then_stays_so() {
 }
 
 #[test]
-fn in_a_workspace_that_is_no_more_nothing_is_defined_or_placed() {
+fn nothing_is_defined_or_placed_in_a_deleted_workspace() {
     let world = given().and([place("app:shop", "dev"), delete_workspace()]);
     let view = world.view(At::Now);
     assert_eq!((view.resource_types().count(), view.placements().count()), (0, 0));

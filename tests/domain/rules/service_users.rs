@@ -42,7 +42,7 @@ fn a_service_user_of_a_freed_name_is_another_and_inherits_nothing() {
 }
 
 #[test]
-fn the_first_token_lives_no_longer_than_the_one_it_is_asked_with() {
+fn the_first_token_lives_no_longer_than_the_one_that_made_it() {
     let world = team();
     let end = world.in_micros(1_000);
     let world = world.and([issue_token_until("user:mo", end)]).when(by("mo"), create_service_user("deploy")).world;
@@ -60,7 +60,7 @@ fn deleting_a_service_user_ends_its_grants_and_tokens() {
 }
 
 #[test]
-fn what_expired_is_not_revoked_with_its_service_user() {
+fn expired_tokens_are_not_revoked_with_their_service_user() {
     let world = team();
     let soon = world.in_micros(10);
     world
@@ -80,7 +80,7 @@ fn a_service_user_is_named_by_name_or_id() {
 }
 
 #[test]
-fn a_service_user_that_is_not_there_cannot_be_deleted() {
+fn an_unknown_service_user_cannot_be_deleted() {
     team().when(by("ada"), delete_service_user("deploy")).refused("not_found");
     team().when(by("ada"), delete_service_user("CI")).refused("not_found");
     team().when(by("ada"), delete_service_user("user:ada")).refused("not_found");

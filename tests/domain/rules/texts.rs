@@ -22,7 +22,7 @@ fn workspace_and_service_user_names_are_lowercase() {
 }
 
 #[test]
-fn a_service_user_is_called_anything_that_holds_a_letter_or_a_digit() {
+fn the_name_of_a_service_user_has_a_letter_or_a_digit() {
     for good in ["key_rotator", "env_sync", "_ci", "-ci", "svc_", "--0--", &format!("{}a", "_".repeat(63))] {
         assert!(accepts::<ServiceUserName>(good), "{good}");
     }
@@ -45,7 +45,7 @@ fn environment_names_may_be_of_any_case() {
 }
 
 #[test]
-fn resource_types_and_actions_are_words_and_no_word_for_who_acts() {
+fn the_names_of_resource_types_and_actions_are_words_and_name_no_subject() {
     for good in ["gpu", "gpu_2", "env_x", "environment", "users", &"a".repeat(64)] {
         assert!(accepts::<ResourceTypeName>(good) && accepts::<ActionName>(good), "{good}");
     }
@@ -58,7 +58,7 @@ fn resource_types_and_actions_are_words_and_no_word_for_who_acts() {
 }
 
 #[test]
-fn a_resource_id_is_what_its_owner_calls_it() {
+fn a_resource_id_is_free_text() {
     for good in ["a", "db/password", "a b", "s3://bucket/ü?x=1#y", "...", &"ü".repeat(256)] {
         assert!(accepts::<ResourceId>(good), "{good}");
         let key: ResourceKey = format!("gpu/{good}").parse().unwrap();
@@ -96,7 +96,7 @@ fn no_name_has_the_whole_form_of_an_id() {
 }
 
 #[test]
-fn a_user_id_is_opaque_and_has_no_room_for_tricks() {
+fn a_user_id_is_opaque_and_plain_ascii() {
     for good in [
         "a",
         "ada",
@@ -120,7 +120,7 @@ fn a_user_id_is_opaque_and_has_no_room_for_tricks() {
 }
 
 #[test]
-fn a_reason_is_limited_in_characters_and_shows_everything_it_holds() {
+fn a_reason_is_limited_in_characters_and_hides_nothing() {
     assert!(accepts::<Reason>("") && accepts::<Reason>("SEC-142: für Łukasz"));
     assert!(accepts::<Reason>(&"ü".repeat(1_000)) && !accepts::<Reason>(&"ü".repeat(1_001)));
     for hidden in
@@ -142,7 +142,7 @@ fn all_accept(text: &str) -> [bool; 5] {
 }
 
 #[test]
-fn no_text_holds_what_people_cannot_see_or_what_splits_a_line() {
+fn no_text_holds_invisible_characters_or_line_separators() {
     for hidden in [
         '\u{85}',
         '\u{ad}',

@@ -1,12 +1,12 @@
 use tenure::domain::model::command::{Command, CreateProxyToken, IssueToken};
 use tenure::domain::model::credential::SecretDigest;
-use tenure::domain::rules::decide::{TOKENS_OF_PRINCIPAL_MAX, decide};
 use tenure::domain::model::event::{Event, EventData, TokenTerms};
 use tenure::domain::model::id::TokenId;
 use tenure::domain::model::principal::Caller;
 use tenure::domain::model::role::AccessKeyRole::{Auditor, Evaluator};
 use tenure::domain::model::role::WorkspaceRole::Owner;
 use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::rules::decide::{TOKENS_OF_PRINCIPAL_MAX, decide};
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 
@@ -17,7 +17,7 @@ use crate::support::commands::{
 };
 use crate::support::given::{OPERATOR, World, by, team};
 
-/// The token that was issued last, with its holder and end.
+/// Returns the newest token, with its holder and end.
 fn issued_last(world: &World) -> String {
     let view = world.writer.now();
     let token = view.tokens().last().unwrap();
@@ -81,7 +81,7 @@ fn a_token_ends_in_the_future() {
 }
 
 #[test]
-fn a_token_lives_no_longer_than_the_one_it_was_asked_with() {
+fn a_token_lives_no_longer_than_the_one_that_made_it() {
     let world = team();
     let end = world.in_micros(100);
     let world = world.and([issue_token_until("user:mo", end)]);
@@ -95,7 +95,7 @@ fn a_token_lives_no_longer_than_the_one_it_was_asked_with() {
     world.when(OPERATOR, issue_token_until("user:mo", end.next())).then(["token.issued"]);
 }
 
-/// The end of the last credential of each kind that a world has, or of none.
+/// Returns the end of the newest credential of each kind.
 fn last_ends(world: &World) -> [Option<Instant>; 3] {
     let view = world.writer.now();
     [
@@ -106,7 +106,7 @@ fn last_ends(world: &World) -> [Option<Instant>; 3] {
 }
 
 #[test]
-fn nothing_that_an_expiring_token_makes_outlives_it_whatever_kind_it_is() {
+fn no_credential_outlives_the_expiring_token_that_made_it() {
     let world = team();
     let (end, sooner) = (world.in_micros(100), world.in_micros(50));
     let world = world.and([issue_token_until("user:mo", end)]);
@@ -155,7 +155,7 @@ fn a_token_without_end_makes_credentials_without_end() {
 }
 
 #[test]
-fn a_principal_holds_so_many_live_tokens() {
+fn the_live_tokens_of_a_principal_are_limited() {
     let issue = |world: World, holder: &str, count: usize| -> World {
         (0..count).fold(world, |world, _| world.and([issue_token(holder)]))
     };
@@ -174,7 +174,7 @@ fn a_principal_holds_so_many_live_tokens() {
 }
 
 #[test]
-fn tokens_that_have_expired_take_no_room() {
+fn expired_tokens_do_not_count_towards_the_limit() {
     let world = team();
     let end = world.in_micros(1_000);
     let full = (1..TOKENS_OF_PRINCIPAL_MAX).fold(world, |world, _| world.and([issue_token_until("user:bob", end)]));
@@ -186,7 +186,7 @@ fn tokens_that_have_expired_take_no_room() {
 }
 
 #[test]
-fn a_log_with_more_tokens_than_that_is_replayed_and_no_more_are_issued() {
+fn a_log_with_more_tokens_than_the_limit_is_replayed_and_no_more_are_issued() {
     let world = team();
     let mut events = world.writer.events.clone();
     let last = events.last().unwrap().clone();
@@ -202,12 +202,12 @@ fn a_log_with_more_tokens_than_that_is_replayed_and_no_more_are_issued() {
     }
     let view = View::now(replayed.into(), world.writer.clock);
     assert_eq!(view.tokens_of(&"user:bob".parse().unwrap()).count(), 2 * TOKENS_OF_PRINCIPAL_MAX + 1);
-    let refused = decide(&view, &Caller::Operator, &issue_token("user:bob"), &Counter::starting_at(1).fresh());
+    let refused = decide(&view, &Caller::Operator, &issue_token("user:bob"), &Counter::starting_at(1).generated());
     assert_eq!(refused.map_err(|refused| refused.code()).unwrap_err(), "too_large");
 }
 
 #[test]
-fn any_member_revokes_their_own_token_even_the_one_they_ask_with() {
+fn any_member_revokes_their_own_token_even_the_one_of_the_request() {
     for who in ["ada", "mo", "bob"] {
         let world = team();
         let token = world.token(who);
@@ -244,7 +244,7 @@ fn an_owners_token_is_revoked_by_owners_only() {
 }
 
 #[test]
-fn a_token_that_is_not_there_cannot_be_revoked() {
+fn an_unknown_token_cannot_be_revoked() {
     let world = team();
     let token = world.token("bob");
     world.when(by("mo"), revoke_token("tok_nothing")).refused("not_found");
@@ -264,7 +264,7 @@ fn ones_own_token_that_has_ended_cannot_be_revoked_again() {
 }
 
 #[test]
-fn a_token_of_an_owner_that_has_ended_is_not_found_before_owners_are_protected() {
+fn an_ended_token_of_an_owner_is_not_found_before_owners_are_protected() {
     let world = team();
     let first = world.token("ada");
     world.and([revoke_token(&first)]).when(by("mo"), revoke_token(&first)).refused("not_found");

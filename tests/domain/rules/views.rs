@@ -26,7 +26,7 @@ fn now_is_the_newest_revision_at_the_later_of_the_clock_and_its_time() {
 }
 
 #[test]
-fn a_moment_in_the_future_cannot_be_looked_at() {
+fn a_view_of_the_future_is_refused() {
     let world = team();
     let now = world.view(At::Now).instant();
     assert_eq!(refusal(&world, At::Instant(now.next())), "invalid");
@@ -35,7 +35,7 @@ fn a_moment_in_the_future_cannot_be_looked_at() {
 }
 
 #[test]
-fn a_revision_past_the_newest_cannot_be_looked_at() {
+fn a_view_of_a_revision_past_the_newest_is_refused() {
     let world = team();
     let past = world.writer.workspace.head().next();
     assert_eq!(refusal(&world, At::Revision(past)), "invalid");
@@ -43,7 +43,7 @@ fn a_revision_past_the_newest_cannot_be_looked_at() {
 }
 
 #[test]
-fn a_revision_cannot_be_looked_at_before_it_happened() {
+fn a_view_of_a_revision_before_its_time_is_refused() {
     let world = team();
     let head = world.writer.workspace.head();
     let time = world.writer.workspace.head_time();
@@ -69,7 +69,7 @@ fn an_instant_shows_the_newest_revision_at_or_before_it() {
 }
 
 #[test]
-fn before_the_first_event_there_is_nothing() {
+fn nothing_exists_before_the_first_event() {
     let world = team();
     for at in [At::Revision(Revision::ZERO), At::Instant(Instant::EARLIEST), At::Both(Revision::ZERO, START)] {
         assert_eq!(world.asks_at(at, "user:ada", "read", "app", "main").rule.as_str(), "no_such_workspace");
@@ -78,7 +78,7 @@ fn before_the_first_event_there_is_nothing() {
 }
 
 #[test]
-fn a_revision_inside_a_command_stands_for_the_commands_last_one() {
+fn a_revision_inside_a_command_means_the_last_of_the_command() {
     let world = team().when(by("mo"), create_restricted("dev", NoAccess, [grant("user:bob", Viewer)])).world;
     let last = world.writer.workspace.head();
     for inside in [last.0 - 2, last.0 - 1, last.0] {
@@ -104,7 +104,7 @@ fn a_revision_and_an_instant_together_name_a_view_that_nothing_changes() {
 }
 
 #[test]
-fn a_name_means_what_bore_it_at_the_moment_asked_about() {
+fn a_name_means_its_owner_at_the_moment_of_the_view() {
     let world = team();
     let before = At::Revision(world.writer.workspace.head());
     let world = world.and([rename("prod", "live"), create_environment("prod")]);

@@ -60,7 +60,7 @@ fn nothing_follows_the_deletion_of_a_workspace() {
 }
 
 #[test]
-fn nothing_can_be_asked_of_a_workspace_that_never_was() {
+fn an_unknown_workspace_accepts_no_command() {
     let nothing = World { writer: Writer::new() };
     nothing.when(OPERATOR, enable_rbac()).refused("not_found");
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
-use tenure::domain::rules::authorize::{Question, Resource, Subject, judge};
 use tenure::domain::model::command::Command;
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, WorkspaceRole};
+use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize};
 use tenure::domain::state::view::View;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{EventLog, LogError};
@@ -107,7 +107,7 @@ fn allowed(view: &View, name: &str, rights: &mut Rights) {
         let subject = Subject::new(kind, id);
         let mut ask = |action: &str, resource: Resource, of: &str| {
             let question = Question { subject: subject.clone(), action: action.to_owned(), resource };
-            if judge(view, &question).allowed {
+            if authorize(view, &question).allowed {
                 rights.insert(format!("{name}: {kind}:{id} {action} {of}"), "allowed".to_owned());
             }
         };

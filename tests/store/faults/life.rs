@@ -10,8 +10,8 @@ use tenure::domain::model::command::Command;
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::principal::Caller;
-use tenure::domain::state::permission_state::State;
 use tenure::domain::model::time::{Instant, Revision};
+use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::published::StoredLog;
@@ -309,7 +309,7 @@ pub(crate) fn verify_published(
 /// The state at the head, as text.
 pub(crate) fn state(workspace: &Arc<Workspace>) -> String {
     let view = View::now(Arc::clone(workspace), workspace.head_time());
-    State::of(&view).to_json().unwrap()
+    PermissionState::of(&view).to_json().unwrap()
 }
 
 /// Runs something that waits.

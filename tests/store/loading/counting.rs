@@ -11,7 +11,7 @@ use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, PresentedId, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -77,8 +77,8 @@ impl EventLog for CountingLog {
         feed(after: u64, limit: usize) -> Vec<StoredEvent>;
         workspace_named(name: &str) -> Option<WorkspaceId>;
         workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
-        credential(id: PresentedId) -> Option<CredentialRow>;
-        last_used(ids: &[PresentedId]) -> Vec<Option<Instant>>;
+        credential(id: CredentialId) -> Option<CredentialRow>;
+        last_used(ids: &[CredentialId]) -> Vec<Option<Instant>>;
         profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
         kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
         forget_answers(until: Instant) -> ();

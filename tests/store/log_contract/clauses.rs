@@ -10,7 +10,7 @@ use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, OldReads, Pruning, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, Appended, CredentialHolder, CredentialRow, EventLog, LogError, Note, Outcome, PresentedId, StoredEvent,
+    Append, Appended, CredentialHolder, CredentialId, CredentialRow, EventLog, LogError, Note, Outcome, StoredEvent,
 };
 use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
@@ -292,8 +292,8 @@ pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl S
     let log = store.open();
     let id = Uuid::from_u128(9);
     let service_user = Principal::ServiceUser(ServiceUserId::from_uuid(id));
-    let proxy_token = PresentedId::ProxyToken(ProxyTokenId::from_uuid(id));
-    let access_key = PresentedId::AccessKey(AccessKeyId::from_uuid(id));
+    let proxy_token = CredentialId::ProxyToken(ProxyTokenId::from_uuid(id));
+    let access_key = CredentialId::AccessKey(AccessKeyId::from_uuid(id));
     let holders = [
         (token(8), CredentialHolder::Principal(Principal::User(user("access_key")))),
         (token(9), CredentialHolder::Principal(service_user)),
@@ -352,7 +352,7 @@ fn found(log: &impl EventLog, stream: u128, filter: &ReadFilter) -> Vec<ReadReco
 pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl Store) {
     let log = store.open();
     let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
-    let PresentedId::Token(alices) = token(1) else { panic!() };
+    let CredentialId::Token(alices) = token(1) else { panic!() };
     let key = AccessKeyId::from_uuid(Uuid::from_u128(9)).to_string();
     let reads = [
         ReadRecord { rows: Some(u64::from(u32::MAX)), ..read(1, 1) },

@@ -11,7 +11,7 @@ use tenure::domain::model::event::{
 use tenure::domain::model::id::{
     AccessKeyId, CommandId, EnvironmentId, EventId, ProxyTokenId, ServiceUserId, TokenId, WorkspaceId,
 };
-use tenure::domain::model::principal::{Actor, CredentialId, Principal};
+use tenure::domain::model::principal::{Actor, ActorCredential, Principal};
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, RequiredRole, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::codec::{DecodeError, EncodeError, StreamDecoder, decode, encode};
@@ -92,7 +92,7 @@ fn event(data: EventData) -> Event {
         time: Instant::from_micros(1_772_357_400_000_000),
         recorded: None,
         actor: Actor::User(user("alice")),
-        credential: Some(CredentialId::Token(TokenId::from_uuid(NUMBER))),
+        credential: Some(ActorCredential::Token(TokenId::from_uuid(NUMBER))),
         command: CommandId::from_uuid(NUMBER),
         reason: Some("SEC-142".parse().unwrap()),
         data,

@@ -9,7 +9,7 @@ use tenure::domain::model::principal::Principal;
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, CredentialHolder, CredentialRow, EventLog, KeptAnswer, Note, Outcome, PresentedId, StoredEvent,
+    Append, CredentialHolder, CredentialId, CredentialRow, EventLog, KeptAnswer, Note, Outcome, StoredEvent,
 };
 use tenure::proof::frontier::TreeHead;
 use tenure::proof::hash::TreeHash;
@@ -32,8 +32,8 @@ pub(crate) fn command(number: u128) -> CommandId {
     CommandId::from_uuid(Uuid::from_u128(number))
 }
 
-pub(crate) fn token(number: u128) -> PresentedId {
-    PresentedId::Token(TokenId::from_uuid(Uuid::from_u128(number)))
+pub(crate) fn token(number: u128) -> CredentialId {
+    CredentialId::Token(TokenId::from_uuid(Uuid::from_u128(number)))
 }
 
 pub(crate) fn user(id: &str) -> UserId {

@@ -1,13 +1,13 @@
-//! Section 3 of the design's rules, said again: how a decision is made.
+//! Decisions, restated from section 3 of the design's rules.
 
-use tenure::domain::rules::authorize::{Question, Resource, Subject};
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::Principal;
 use tenure::domain::model::role::{EnvironmentRole, RequiredRole, WorkspaceRole};
+use tenure::domain::rules::authorize::{Question, Resource, Subject};
 
 use super::facts::{Environment, Facts};
 
-/// What a decision says, in the words that are public.
+/// A decision in its public words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     pub allowed: bool,
@@ -24,10 +24,10 @@ const fn denied(rule: &'static str) -> Answer {
     because(false, rule)
 }
 
-/// One who has access: principal, environment, role, rule.
+/// A row of the roster: principal, environment, role, rule.
 pub type Row = (Principal, EnvironmentId, EnvironmentRole, &'static str);
 
-/// Everyone with a role above `no_access`, in every environment.
+/// Returns everyone with a role above `no_access`, in every environment.
 pub fn roster(facts: &Facts) -> Vec<Row> {
     let mut rows = Vec::new();
     for environment in &facts.environments {
@@ -41,7 +41,7 @@ pub fn roster(facts: &Facts) -> Vec<Row> {
     rows
 }
 
-/// The environment role of a principal: the first match wins.
+/// Returns the environment role of a principal: the first match wins.
 pub fn role_in(facts: &Facts, environment: &Environment, principal: &Principal) -> (EnvironmentRole, &'static str) {
     let Some(default_role) = environment.default_role else {
         return (EnvironmentRole::Contributor, "unrestricted");
@@ -58,7 +58,7 @@ pub fn role_in(facts: &Facts, environment: &Environment, principal: &Principal) 
     (default_role, "default_role")
 }
 
-/// What an action needs: a role in the environment, or to be asked with a proxy token.
+/// The requirement of an action: a role in the environment, or a proxy token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Viewer,
@@ -66,7 +66,7 @@ enum Needs {
     ProxyToken,
 }
 
-/// The catalogue and the workspace's own types; an error names the rule that denies.
+/// Returns the requirement by the catalogue and the workspace's own types. An error names the rule that denies.
 fn needs(facts: &Facts, resource_type: &str, action: &str) -> Result<Needs, &'static str> {
     if let Some(actions) = facts.resource_type(resource_type) {
         let named = actions.iter().find(|(name, _)| name.as_str() == action);
@@ -97,13 +97,13 @@ fn needs(facts: &Facts, resource_type: &str, action: &str) -> Result<Needs, &'st
     found.ok_or("unknown_action")
 }
 
-/// Who may do an action on the workspace.
+/// The least role for an action on the workspace.
 enum Least {
     AnyPrincipal,
     Role(WorkspaceRole),
 }
 
-/// What an action on the workspace needs; `None` for one that it does not have.
+/// Returns the requirement of an action on the workspace, or `None` for an unknown action.
 fn workspace_needs(action: &str) -> Option<Least> {
     match action {
         "read" => Some(Least::AnyPrincipal),
@@ -120,7 +120,7 @@ fn workspace_needs(action: &str) -> Option<Least> {
     }
 }
 
-/// The decision.
+/// Decides a question.
 pub fn decide(facts: &Facts, question: &Question) -> Answer {
     let Some(workspace) = &facts.workspace else { return denied("no_such_workspace") };
     match &question.resource {

@@ -1,10 +1,12 @@
-//! What is the case in a workspace: found out from the first event on, again for each question, and forgotten after it.
+//! The facts of a workspace, computed from the first event on for each question.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tenure::domain::model::event::{Event, EventData};
-use tenure::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
+use tenure::domain::model::id::{
+    AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId,
+};
 use tenure::domain::model::principal::{Actor, Principal};
 use tenure::domain::model::resource::{Actions, ResourceKey};
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
@@ -15,7 +17,7 @@ use tenure::domain::model::time::Instant;
 pub struct Environment {
     pub id: EnvironmentId,
     pub name: String,
-    /// What it gives without a grant, if it is restricted.
+    /// The default role, if it is restricted.
     pub default_role: Option<EnvironmentRole>,
 }
 
@@ -42,7 +44,7 @@ pub struct Token {
 pub struct ProxyToken {
     pub id: ProxyTokenId,
     pub issued_by: Actor,
-    /// None for a workspace-wide one.
+    /// `None` for a workspace-wide one.
     pub scope: Option<BTreeSet<EnvironmentId>>,
     pub expires_at: Option<Instant>,
 }
@@ -62,14 +64,14 @@ pub struct Identity {
     pub kind: WorkspaceKind,
 }
 
-/// Everything there is at a revision and an instant. What has ended is not in it.
+/// Everything that exists at a revision and an instant.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub id: WorkspaceId,
     pub instant: Instant,
-    /// The workspace, if it is there.
+    /// The workspace, if it exists.
     pub workspace: Option<Identity>,
-    /// Whether it was ever there.
+    /// Whether it ever existed.
     pub begun: bool,
     pub plan: Plan,
     pub rbac: bool,
@@ -82,20 +84,20 @@ pub struct Facts {
     pub access_keys: Vec<AccessKey>,
     /// The workspace's own resource types.
     pub resource_types: Vec<(String, Actions)>,
-    /// Where each resource lives that is placed.
+    /// The environment of each placed resource.
     pub placements: Vec<(ResourceKey, EnvironmentId)>,
-    /// Every API token ever issued, also those that have ended.
+    /// Every API token ever issued, including those that have ended.
     pub tokens_ever: Vec<(TokenId, Principal)>,
 }
 
-/// The head that a command is judged at: every event, and an instant that is not before the last.
+/// Returns the facts at the head, where commands are decided: every event, and an instant that is not before the last.
 pub fn at_head(id: WorkspaceId, events: &[Arc<Event>], instant: Instant) -> Facts {
     let mut facts = Facts::recorded(id, events);
     facts.pass(instant);
     facts
 }
 
-/// A revision, at an instant. A revision inside a command stands for the command's last one.
+/// Returns the facts at a revision and an instant. A revision inside a command means the last of the command.
 pub fn at(id: WorkspaceId, events: &[Arc<Event>], revision: u64, instant: Instant) -> Facts {
     let mut reached: Vec<_> = events.iter().filter(|event| event.revision.0 <= revision).cloned().collect();
     if let Some(command) = reached.last().map(|event| event.command) {
@@ -104,19 +106,19 @@ pub fn at(id: WorkspaceId, events: &[Arc<Event>], revision: u64, instant: Instan
     at_head(id, &reached, instant)
 }
 
-/// When the command happened that a revision belongs to; before everything for revision 0.
+/// Returns the time of the command that a revision belongs to. Revision 0 is before everything.
 pub fn time_of(events: &[Arc<Event>], revision: u64) -> Instant {
     events.iter().find(|event| event.revision.0 == revision).map_or(Instant::EARLIEST, |event| event.time)
 }
 
-/// The newest revision at an instant, at that instant.
+/// Returns the facts at the newest revision of an instant.
 pub fn at_instant(id: WorkspaceId, events: &[Arc<Event>], instant: Instant) -> Facts {
     let reached: Vec<_> = events.iter().filter(|event| event.time <= instant).cloned().collect();
     at_head(id, &reached, instant)
 }
 
 impl Facts {
-    /// What the events say, whether or not something has expired since.
+    /// Returns the recorded facts, without regard to expiries.
     pub fn recorded(id: WorkspaceId, events: &[Arc<Event>]) -> Self {
         let mut facts = Self::nothing(id);
         for event in events {
@@ -146,7 +148,7 @@ impl Facts {
         }
     }
 
-    /// From `expires_at` on, what expired is gone, whether or not an event says so.
+    /// Removes everything that has expired, with or without an event.
     pub fn pass(&mut self, instant: Instant) {
         self.instant = instant;
         let live = |expires_at: Option<Instant>| expires_at.is_none_or(|end| instant < end);
@@ -156,7 +158,7 @@ impl Facts {
         self.access_keys.retain(|key| live(key.expires_at));
     }
 
-    /// One event's change, and who made it.
+    /// Applies one event by an actor.
     pub fn take(&mut self, data: &EventData, actor: &Actor) {
         match data {
             EventData::WorkspaceCreated(_, made) => {
@@ -266,21 +268,21 @@ impl Facts {
     }
 }
 
-/// Looking things up, by what a command or question names them.
+/// Lookups of the entities that a command or question names.
 impl Facts {
-    /// A member's role.
+    /// Returns a member's role.
     pub fn role(&self, user: &str) -> Option<WorkspaceRole> {
         self.members.iter().find(|(id, _)| id.as_str() == user).map(|(_, role)| *role)
     }
 
-    /// The service user of a name or id.
+    /// Returns the service user of a name or id.
     pub fn service_user(&self, reference: &str) -> Option<ServiceUserId> {
         let id = reference.parse().ok();
         let names = |(other, name): &&(ServiceUserId, String)| name == reference || Some(*other) == id;
         self.service_users.iter().find(names).map(|(id, _)| *id)
     }
 
-    /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
+    /// Returns the principal of `user:ID` or `service_user:NAME-OR-ID`.
     pub fn principal(&self, reference: &str) -> Option<Principal> {
         if let Some(user) = reference.strip_prefix("user:") {
             return self.role(user).map(|_| Principal::User(user.parse().expect("a member's id")));
@@ -288,35 +290,35 @@ impl Facts {
         self.service_user(reference.strip_prefix("service_user:")?).map(Principal::ServiceUser)
     }
 
-    /// Everyone who can hold access.
+    /// Returns every principal.
     pub fn principals(&self) -> Vec<Principal> {
         let users = self.members.iter().map(|(user, _)| Principal::User(user.clone()));
         users.chain(self.service_users.iter().map(|(id, _)| Principal::ServiceUser(*id))).collect()
     }
 
-    /// The environment of a name, in any case, or id.
+    /// Returns the environment of a name, in any case, or id.
     pub fn environment(&self, reference: &str) -> Option<&Environment> {
         let id = reference.parse().ok();
         self.environments.iter().find(|found| found.name.eq_ignore_ascii_case(reference) || Some(found.id) == id)
     }
 
-    /// A principal's grant in an environment.
+    /// Returns a principal's grant in an environment.
     pub fn grant(&self, environment: EnvironmentId, principal: &Principal) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.environment == environment && grant.principal == *principal)
     }
 
-    /// The actions of a resource type of the workspace's own.
+    /// Returns the actions of a resource type that the workspace defined.
     pub fn resource_type(&self, name: &str) -> Option<&Actions> {
         self.resource_types.iter().find(|(known, _)| known == name).map(|(_, actions)| actions)
     }
 
-    /// Where a resource lives, if it is placed.
+    /// Returns the environment of a placed resource.
     pub fn placement(&self, resource_type: &str, id: &str) -> Option<EnvironmentId> {
         let named = |(key, _): &&(ResourceKey, _)| key.resource_type.as_str() == resource_type && key.id.as_str() == id;
         self.placements.iter().find(named).map(|(_, environment)| *environment)
     }
 
-    /// Whether the principal is a contributor everywhere by workspace role.
+    /// Returns whether the principal is a contributor everywhere by workspace role.
     pub fn administers(&self, principal: &Principal) -> bool {
         match principal {
             Principal::User(user) => {

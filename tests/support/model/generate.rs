@@ -1,8 +1,10 @@
-//! Random histories. Few names, so that they collide, are freed and used again; a clock that stands, runs and steps back, so
-//! that things expire; callers of every kind, with credentials that live or have ended.
+//! Random histories.
 //!
-//! A history is drawn before anything happens, so a request names things by their place: `Live(3)` is the third of what is
-//! there when its turn comes. [`Step::resolve`] says what that is.
+//! There are few names, so they collide, are freed and reused. The clock stands, runs and steps back, so things expire.
+//! There are callers of every kind, with credentials that are live or have ended.
+//!
+//! A history is drawn before it runs, so requests name things by position: `Live(3)` is the third live thing when the
+//! request runs. [`Step::resolve`] looks it up.
 
 use std::sync::Arc;
 
@@ -23,70 +25,70 @@ use tenure::domain::model::time::Instant;
 use super::facts::{Facts, at_head};
 use crate::support::after;
 
-/// Everyone who is ever a member; the first is the first owner.
+/// Every user who can become a member. The first is the first owner.
 pub const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "repo:acme/app:ref|1"];
-/// Every name that an environment is ever given; two are the same but for case.
+/// Every name of an environment. Two are equal except in case.
 pub const ENVIRONMENTS: [&str; 6] = ["main", "dev", "prod", "PROD", "Staging", "staging"];
-/// Every name that a service user is ever given.
+/// Every name of a service user.
 pub const SERVICE_USERS: [&str; 3] = ["ci", "bot", "_env_sync"];
-/// Every type that a resource is ever given; the last but one is nobody's, and of the last nothing can be placed.
+/// Every resource type. The last but one is undefined, and resources of the last cannot be placed.
 pub const RESOURCE_TYPES: [&str; 7] = ["gpu", "robot", "app", "queue", "web_function", "ghost", "environment"];
-/// Every id that a resource is ever given.
+/// Every id of a resource.
 pub const RESOURCE_IDS: [&str; 2] = ["one", "two/2"];
-/// What actions a type is ever given.
+/// The possible actions of a type.
 const ACTIONS: [&[(&str, RequiredRole)]; 4] = [
     &[("read", RequiredRole::Viewer), ("reserve", RequiredRole::Contributor)],
     &[("read", RequiredRole::Contributor)],
     &[("reserve", RequiredRole::Viewer)],
     &[],
 ];
-/// What never names anything.
+/// References that name nothing.
 pub const NOTHING: [&str; 6] =
     ["nowhere", "", "env_", "nobody@example.com", "not a name", "svc_00000000000000000000000000"];
 /// The workspace's name.
 pub const WORKSPACE: &str = "acme";
 
-/// What something is named by.
+/// A reference to something.
 #[derive(Debug, Clone, Copy)]
 pub enum Pick {
-    /// A name of those that are in use.
+    /// A name in use.
     Name(u8),
-    /// The id of something that is there.
+    /// The id of a live thing.
     Live(u8),
-    /// The id of something that is there or was.
+    /// The id of a live or ended thing.
     Ever(u8),
     /// Nothing.
     Bogus(u8),
 }
 
-/// Who asks.
+/// The caller of a step.
 #[derive(Debug, Clone, Copy)]
-pub enum Asker {
+pub enum CallerKind {
     Operator,
-    Vouched(u8),
+    ImportedActor(u8),
     /// An owner or manager with a live token.
     Administrator(u8),
     /// Anyone with a live token.
     Anyone(u8),
     /// Anyone who ever had a token, with that token.
     Formerly(u8),
-    /// Whoever holds an access key, live or not.
+    /// The holder of an access key, live or not.
     Key(u8),
 }
 
-/// A grant that comes with an environment: to whom, which, and until when.
+/// A grant for an environment: the principal, the role and the end.
 pub type GrantDraft = (Pick, EnvironmentRole, EndDraft);
 
-/// What is said of a grant's end.
+/// The requested end of a grant.
 #[derive(Debug, Clone, Copy)]
 pub enum EndDraft {
-    Unsaid,
+    Unspecified,
     Never,
-    /// So many microseconds from now.
+    /// This many microseconds from now.
     In(i64),
 }
 
-/// A command whose names are still to be found.
+/// A command with references to resolve.
 #[derive(Debug, Clone)]
 pub enum Draft {
     DeleteWorkspace,
@@ -95,7 +97,7 @@ pub enum Draft {
     DisableRbac,
     AddMember(u8, WorkspaceRole),
     ChangeRole(Pick, WorkspaceRole),
-    /// Whom, and whether with what they issued.
+    /// The member, and whether to revoke the credentials that the member issued.
     RemoveMember(Pick, bool),
     RemoveOneself(bool),
     CreateServiceUser(u8),
@@ -125,22 +127,22 @@ pub enum Draft {
     RevokeProxyToken(Pick),
     IssueKey(AccessKeyRole, Option<i64>),
     RevokeKey(Pick),
-    /// Which type, and which actions.
+    /// The type and its actions.
     DefineType(u8, u8),
-    /// Which type, which id, and where.
+    /// The type, the id and the environment.
     Place(u8, u8, Pick),
     RemoveResource(u8, u8),
 }
 
-/// One request: how far the clock moves first, who asks, and for what.
+/// One request: the movement of the clock before it, the caller and the commands.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub clock: i64,
-    pub asker: Asker,
+    pub caller: CallerKind,
     pub drafts: Vec<Draft>,
 }
 
-/// A workspace's whole life.
+/// The whole life of a workspace.
 #[derive(Debug, Clone)]
 pub struct History {
     pub kind: WorkspaceKind,
@@ -149,7 +151,7 @@ pub struct History {
 }
 
 impl History {
-    /// The command that it begins with, by the operator.
+    /// Returns the first command, by the operator.
     pub fn start(&self) -> Command {
         let owner = Owner { user: USERS[0].parse().unwrap(), name: None, email: None };
         let (kind, plan) = (self.kind, self.plan);
@@ -157,7 +159,7 @@ impl History {
     }
 }
 
-/// What there is to be named: now, and ever.
+/// Everything that can be named: live, and ever.
 #[derive(Debug)]
 pub struct Known {
     pub facts: Facts,
@@ -169,7 +171,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// What a log names, as it stands at an instant.
+    /// Returns everything that a log names at an instant.
     pub fn of(id: WorkspaceId, events: &[Arc<Event>], now: Instant) -> Self {
         let mut known = Self {
             facts: at_head(id, events, now),
@@ -235,18 +237,20 @@ impl Known {
         choose(pick, &[], &live, &ever)
     }
 
-    fn caller(&self, asker: Asker) -> Caller {
+    fn caller(&self, caller: CallerKind) -> Caller {
         let live = self.facts.tokens.iter().map(|token| (token.id, token.holder.clone()));
-        let (index, tokens): (_, Vec<_>) = match asker {
-            Asker::Operator => return Caller::Operator,
-            Asker::Vouched(n) => return Caller::Vouched(Actor::User(nth(&USERS, n).unwrap().parse().unwrap())),
-            Asker::Key(n) => {
+        let (index, tokens): (_, Vec<_>) = match caller {
+            CallerKind::Operator => return Caller::Operator,
+            CallerKind::ImportedActor(n) => {
+                return Caller::ImportedActor(Actor::User(nth(&USERS, n).unwrap().parse().unwrap()));
+            }
+            CallerKind::Key(n) => {
                 let (key, role) = nth(&self.access_keys, n).copied().unwrap_or((nothing(), AccessKeyRole::Auditor));
                 return Caller::AccessKey { key, role };
             }
-            Asker::Administrator(n) => (n, live.filter(|(_, holder)| self.facts.administers(holder)).collect()),
-            Asker::Anyone(n) => (n, live.collect()),
-            Asker::Formerly(n) => (n, self.tokens.clone()),
+            CallerKind::Administrator(n) => (n, live.filter(|(_, holder)| self.facts.administers(holder)).collect()),
+            CallerKind::Anyone(n) => (n, live.collect()),
+            CallerKind::Formerly(n) => (n, self.tokens.clone()),
         };
         nth(&tokens, index).map_or(Caller::Operator, |(token, principal)| Caller::Principal {
             principal: principal.clone(),
@@ -274,9 +278,9 @@ fn choose<T: ToString>(pick: Pick, names: &[&str], live: &[T], ever: &[T]) -> St
 }
 
 impl Step {
-    /// Who asks for what, given what there is.
+    /// Resolves the caller and the commands of the step.
     pub fn resolve(&self, known: &Known, now: Instant) -> (Caller, Vec<Command>) {
-        let caller = known.caller(self.asker);
+        let caller = known.caller(self.caller);
         let commands = self.drafts.iter().map(|draft| command(draft, known, &caller, now)).collect();
         (caller, commands)
     }
@@ -360,7 +364,7 @@ fn environment_command(draft: &Draft, known: &Known, now: Instant) -> Command {
         principal: known.principal(*principal),
         role: *role,
         expires_at: match expiry {
-            EndDraft::Unsaid => GrantExpiry::Unsaid,
+            EndDraft::Unspecified => GrantExpiry::Unspecified,
             EndDraft::Never => GrantExpiry::Never,
             EndDraft::In(micros) => GrantExpiry::At(after(now, *micros)),
         },

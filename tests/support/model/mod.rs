@@ -1,11 +1,11 @@
-//! The rules of the design, said a second time and as plainly as can be, to hold the real ones against.
+//! A second, plain implementation of the design's rules, to compare the real one with.
 //!
-//! Nothing here is fast, remembered or shared with the rules under test but the types of commands, questions and events.
-//! Whatever is asked is answered from the first event on.
+//! It is slow and stateless: everything is computed from the first event on. It shares only the types of commands,
+//! questions and events with the rules under test.
 //!
-//! - [`generate`] makes random histories of requests, which any writer of a workspace can be driven with;
-//! - [`predict`] says what a request comes to: the expiries noted first, and then the events, or the refusal;
-//! - [`facts`] and [`decisions`] say who could do what, at any revision and instant.
+//! - [`generate`] makes random histories of requests, for any writer of a workspace;
+//! - [`predict`] returns the result of a request: the expiries before it, and then the events or the refusal;
+//! - [`facts`] and [`decisions`] compute access at any revision and instant.
 
 pub mod authority;
 pub mod decisions;
@@ -27,16 +27,16 @@ use tenure::domain::model::time::Instant;
 use crate::support::Counter;
 use facts::Facts;
 
-/// What a request comes to.
+/// The predicted result of a request.
 #[derive(Debug, Clone)]
 pub struct Prediction {
-    /// The expiries that are noted first, a command of the system each.
+    /// The events of the expiries before it, each a command of the system.
     pub expired: Vec<Vec<EventData>>,
-    /// For each command its events; or which is refused, with its code.
+    /// The events of each command, or the refused command with its code.
     pub outcome: Result<Vec<Vec<EventData>>, (usize, &'static str)>,
 }
 
-/// What a batch of commands comes to when it is judged at the head, at the clock's time or just after the last event.
+/// Predicts the result of a batch of commands at the head, at the clock's time or just after the last event.
 pub fn predict(
     id: WorkspaceId,
     events: &[Arc<Event>],
@@ -70,7 +70,7 @@ fn batch(
     let mut ids = Counter::starting_at(u128::MAX / 2);
     let mut all = Vec::new();
     for (index, command) in commands.iter().enumerate() {
-        let events = rules::judge(&facts, caller, command, &ids.fresh()).map_err(|code| (index, code))?;
+        let events = rules::decide(&facts, caller, command, &ids.generated()).map_err(|code| (index, code))?;
         for data in &events {
             facts.take(data, &caller.actor());
         }
@@ -79,7 +79,7 @@ fn batch(
     Ok(all)
 }
 
-/// Everything that has passed its expiry by an instant.
+/// Returns everything that has passed its expiry by an instant.
 fn due(facts: &Facts, time: Instant) -> Vec<EventData> {
     let over = |expires_at: Option<Instant>| expires_at.is_some_and(|end| end <= time);
     let grants = facts.grants.iter().filter(|grant| over(grant.expires_at));
@@ -93,13 +93,13 @@ fn due(facts: &Facts, time: Instant) -> Vec<EventData> {
     grants.chain(tokens).chain(proxy_tokens).chain(keys).collect()
 }
 
-/// The stored names of events, in order.
+/// Returns the stored names of events, in order.
 pub fn types<'a>(events: impl IntoIterator<Item = &'a EventData>) -> Vec<&'static str> {
     events.into_iter().map(EventData::type_name).collect()
 }
 
-/// Everything that events say but the digests of secrets, a line each, in the order of the lines: what is new in them is
-/// called `new`, because a prediction cannot know which id it gets.
+/// Returns the content of events as sorted lines, without digests of secrets. New ids are replaced by `new`, because a
+/// prediction cannot know them.
 pub fn lines<'a>(events: impl IntoIterator<Item = &'a EventData>, known: &BTreeSet<String>) -> Vec<String> {
     let mut lines: Vec<_> = events.into_iter().map(|data| line(data, known)).collect();
     lines.sort();
@@ -119,7 +119,7 @@ fn rename_new(piece: &str, word: &str, known: &BTreeSet<String>) -> String {
     if is_id && !known.contains(word) { piece.replace(word, "new") } else { piece.to_owned() }
 }
 
-/// The id of everything that the events have named so far.
+/// Returns every id that the events name.
 pub fn known_ids(events: &[Arc<Event>]) -> BTreeSet<String> {
     events.iter().map(|event| event.data.subject()).collect()
 }

@@ -1,14 +1,14 @@
-//! The questions that are asked of every view: everyone and everything that was ever named, by name and by id.
+//! The questions for every view: about everyone and everything ever named, by name and by id.
 
 use std::sync::Arc;
 
-use tenure::domain::rules::authorize::{Question, Resource, Subject};
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::id::WorkspaceId;
+use tenure::domain::rules::authorize::{Question, Resource, Subject};
 
 use super::generate::{ENVIRONMENTS, NOTHING, RESOURCE_IDS, SERVICE_USERS, USERS, WORKSPACE};
 
-/// Types and actions, in the catalogue and beside it.
+/// Types and actions, known and unknown.
 const ACTIONS: [(&str, &str); 17] = [
     ("environment", "read"),
     ("secret", "use"),
@@ -29,12 +29,13 @@ const ACTIONS: [(&str, &str); 17] = [
     ("queue", "write"),
 ];
 
-/// How many of [`ACTIONS`] are asked about for each subject and environment.
+/// The number of [`ACTIONS`] for each subject and environment.
 const SAMPLE_LEN: usize = 3;
 
 const WORKSPACE_ACTIONS: [&str; 4] = ["read", "manage_grants", "manage_owners", "manage_weather"];
 
-/// Every question about every subject and environment that the log ever named; each pair with a few actions, in turn.
+/// Returns every question about every subject and environment that the log ever named, each pair with a few actions in
+/// turn.
 pub fn questions(id: WorkspaceId, events: &[Arc<Event>]) -> Vec<Question> {
     let environments = environments(events);
     let mut turn = 0;

@@ -1,7 +1,7 @@
-//! The table of section 2, said again: for each command the refusal, or what it appends.
+//! The table of section 2, restated: the refusal or the events of each command.
 //!
-//! A refusal is its stable code. What is appended is written with made-up ids where something new is named. The limits on
-//! how much there may be are left out: no history here comes near them.
+//! A refusal is its stable code. Events that name something new have made-up ids. The limits on counts are left out,
+//! because no history here gets near them.
 
 use std::collections::BTreeSet;
 
@@ -15,28 +15,28 @@ use tenure::domain::model::event::{
     PlanChange, ProxyTokenScope, ProxyTokenTerms, ResourceTypeTerms, Restriction, ServiceUserDescription, TokenEnd,
     TokenTerms, WorkspaceDescription,
 };
-use tenure::domain::model::id::{AccessKeyId, EnvironmentId, Fresh, ProxyTokenId, ServiceUserId, TokenId};
+use tenure::domain::model::id::{AccessKeyId, EnvironmentId, GeneratedIds, ProxyTokenId, ServiceUserId, TokenId};
 use tenure::domain::model::principal::{Actor, Caller, Principal};
 use tenure::domain::model::resource::ResourceKey;
 use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::Instant;
 
-use super::authority::{Rank, Standing, may_ask, standing};
+use super::authority::{CallerRole, Rank, caller_role, has_authority};
 use super::facts::{Environment, Facts, Token};
 
-/// What a command comes to.
+/// The events of a command, or the code of its refusal.
 pub type Outcome = Result<Vec<EventData>, &'static str>;
 
 const NOT_FOUND: &str = "not_found";
 
-/// Judges one command: authority, then what is named, then the rules of its row.
-pub fn judge(facts: &Facts, caller: &Caller, command: &Command, fresh: &Fresh) -> Outcome {
-    let standing = standing(facts, caller)?;
-    if !may_ask(facts, &standing, command) {
+/// Decides one command: authority, then references, then the rules of its row.
+pub fn decide(facts: &Facts, caller: &Caller, command: &Command, generated: &GeneratedIds) -> Outcome {
+    let caller_role = caller_role(facts, caller)?;
+    if !has_authority(facts, &caller_role, command) {
         return Err("forbidden");
     }
     if let Command::CreateWorkspace(command) = command {
-        return create_workspace(facts, command, fresh);
+        return create_workspace(facts, command, generated);
     }
     if facts.workspace.is_none() {
         return Err(NOT_FOUND);
@@ -49,14 +49,14 @@ pub fn judge(facts: &Facts, caller: &Caller, command: &Command, fresh: &Fresh) -
         Command::EnableRbac(_) if facts.rbac => Ok(vec![]),
         Command::EnableRbac(_) => Ok(vec![EventData::RbacEnabled(facts.id, Nothing {})]),
         Command::DisableRbac(_) => Ok(disable_rbac(facts)),
-        Command::AddMember(command) => add_member(facts, &standing, command),
-        Command::ChangeMemberRole(command) => change_role(facts, &standing, command),
-        Command::RemoveMember(command) => remove_member(facts, &standing, &command.user.0, command.revoke_issued),
-        Command::CreateServiceUser(command) => create_service_user(facts, caller, command, fresh),
+        Command::AddMember(command) => add_member(facts, &caller_role, command),
+        Command::ChangeMemberRole(command) => change_role(facts, &caller_role, command),
+        Command::RemoveMember(command) => remove_member(facts, &caller_role, &command.user.0, command.revoke_issued),
+        Command::CreateServiceUser(command) => create_service_user(facts, caller, command, generated),
         Command::DeleteServiceUser(command) => delete_service_user(facts, &command.service_user.0),
-        Command::IssueToken(command) => issue_token(facts, caller, command, fresh),
-        Command::RevokeToken(command) => revoke_token(facts, &standing, &command.token.0),
-        Command::CreateEnvironment(command) => create_environment(facts, caller, command, fresh),
+        Command::IssueToken(command) => issue_token(facts, caller, command, generated),
+        Command::RevokeToken(command) => revoke_token(facts, &caller_role, &command.token.0),
+        Command::CreateEnvironment(command) => create_environment(facts, caller, command, generated),
         Command::RenameEnvironment(command) => rename(facts, command),
         Command::RestrictEnvironment(command) => restrict(facts, caller, command),
         Command::SetDefaultRole(command) => set_default_role(named(facts, &command.environment)?, command.default_role),
@@ -69,13 +69,13 @@ pub fn judge(facts: &Facts, caller: &Caller, command: &Command, fresh: &Fresh) -
             facts.grant(environment.id, &principal).ok_or(NOT_FOUND)?;
             Ok(vec![revoked(environment.id, &principal)])
         }
-        Command::CreateProxyToken(command) => create_proxy_token(facts, caller, command, fresh),
+        Command::CreateProxyToken(command) => create_proxy_token(facts, caller, command, generated),
         Command::SetProxyTokenEnvironments(command) => set_scope(facts, command),
         Command::RevokeProxyToken(command) => {
             let id = facts.proxy_tokens.iter().map(|token| token.id).find(|id| id.to_string() == command.proxy_token.0);
             Ok(vec![EventData::ProxyTokenRevoked(id.ok_or(NOT_FOUND)?, Nothing {})])
         }
-        Command::IssueAccessKey(command) => issue_access_key(facts, caller, command, fresh),
+        Command::IssueAccessKey(command) => issue_access_key(facts, caller, command, generated),
         Command::RevokeAccessKey(command) => {
             let id = facts.access_keys.iter().map(|key| key.id).find(|id| id.to_string() == command.access_key.0);
             Ok(vec![EventData::AccessKeyRevoked(id.ok_or(NOT_FOUND)?, Nothing {})])
@@ -108,7 +108,7 @@ fn check_shared(facts: &Facts) -> Result<(), &'static str> {
     rule(!personal, "personal_workspace")
 }
 
-fn create_workspace(facts: &Facts, command: &CreateWorkspace, fresh: &Fresh) -> Outcome {
+fn create_workspace(facts: &Facts, command: &CreateWorkspace, generated: &GeneratedIds) -> Outcome {
     rule(!facts.begun, "already_exists")?;
     let CreateWorkspace { name, kind, plan, owner } = command;
     let holder = Principal::User(owner.user.clone());
@@ -116,8 +116,8 @@ fn create_workspace(facts: &Facts, command: &CreateWorkspace, fresh: &Fresh) -> 
     Ok(vec![
         EventData::WorkspaceCreated(facts.id, WorkspaceDescription { name: name.clone(), kind: *kind, plan: *plan }),
         EventData::MemberAdded(owner.user.clone(), Membership { role: WorkspaceRole::Owner }),
-        EventData::EnvironmentCreated(EnvironmentId::from_uuid(fresh.environment), main),
-        token_issued(holder, None, fresh),
+        EventData::EnvironmentCreated(EnvironmentId::from_uuid(generated.environment), main),
+        token_issued(holder, None, generated),
     ])
 }
 
@@ -136,30 +136,30 @@ fn disable_rbac(facts: &Facts) -> Vec<EventData> {
     if facts.rbac { vec![EventData::RbacDisabled(facts.id, Nothing {})] } else { vec![] }
 }
 
-fn add_member(facts: &Facts, standing: &Standing, command: &AddMember) -> Outcome {
+fn add_member(facts: &Facts, caller_role: &CallerRole, command: &AddMember) -> Outcome {
     check_shared(facts)?;
     rule(facts.role(command.user.as_str()).is_none(), "already_exists")?;
-    rule(command.role != WorkspaceRole::Owner || standing.rank >= Rank::Owner, "owner_protected")?;
+    rule(command.role != WorkspaceRole::Owner || caller_role.rank >= Rank::Owner, "owner_protected")?;
     Ok(vec![EventData::MemberAdded(command.user.clone(), Membership { role: command.role })])
 }
 
-/// That the caller may end this member's ownership, if they are an owner, and that one is left.
-fn check_owner(facts: &Facts, standing: &Standing, held: WorkspaceRole) -> Result<(), &'static str> {
+/// Checks that the caller may end this member's ownership, and that another owner is left.
+fn check_owner(facts: &Facts, caller_role: &CallerRole, held: WorkspaceRole) -> Result<(), &'static str> {
     if held != WorkspaceRole::Owner {
         return Ok(());
     }
-    rule(standing.rank >= Rank::Owner, "owner_protected")?;
+    rule(caller_role.rank >= Rank::Owner, "owner_protected")?;
     let owners = facts.members.iter().filter(|(_, role)| *role == WorkspaceRole::Owner).count();
     rule(owners > 1, "last_owner")
 }
 
-fn change_role(facts: &Facts, standing: &Standing, command: &ChangeMemberRole) -> Outcome {
+fn change_role(facts: &Facts, caller_role: &CallerRole, command: &ChangeMemberRole) -> Outcome {
     let held = facts.role(&command.user.0).ok_or(NOT_FOUND)?;
     if held == command.role {
         return Ok(vec![]);
     }
-    rule(command.role != WorkspaceRole::Owner || standing.rank >= Rank::Owner, "owner_protected")?;
-    check_owner(facts, standing, held)?;
+    rule(command.role != WorkspaceRole::Owner || caller_role.rank >= Rank::Owner, "owner_protected")?;
+    check_owner(facts, caller_role, held)?;
     let user = command.user.0.parse().expect("a member's id");
     let mut events = Vec::new();
     if command.role != WorkspaceRole::Member {
@@ -170,25 +170,25 @@ fn change_role(facts: &Facts, standing: &Standing, command: &ChangeMemberRole) -
     Ok(events)
 }
 
-fn remove_member(facts: &Facts, standing: &Standing, user: &str, revoke_issued: bool) -> Outcome {
+fn remove_member(facts: &Facts, caller_role: &CallerRole, user: &str, revoke_issued: bool) -> Outcome {
     let held = facts.role(user).ok_or(NOT_FOUND)?;
-    check_owner(facts, standing, held)?;
+    check_owner(facts, caller_role, held)?;
     let principal = Principal::User(user.parse().expect("a member's id"));
     let mut events = revoke_grants_of(facts, &principal);
     events.extend(revoke_tokens_of(facts, &principal));
     if revoke_issued {
-        events.extend(revoke_all_issued_by(facts, standing, &principal)?);
+        events.extend(revoke_all_issued_by(facts, caller_role, &principal)?);
     }
     events.push(EventData::MemberRemoved(user.parse().expect("a member's id"), Nothing {}));
     Ok(events)
 }
 
-/// Every credential that a member issued but for the tokens that they hold, each as its own command would revoke it.
-fn revoke_all_issued_by(facts: &Facts, standing: &Standing, issuer: &Principal) -> Outcome {
+/// Returns the events that revoke every credential that a member issued, except the member's own tokens.
+fn revoke_all_issued_by(facts: &Facts, caller_role: &CallerRole, issuer: &Principal) -> Outcome {
     let by_issuer = |actor: &Actor| actor.to_string() == issuer.to_string();
     let mut events = Vec::new();
     for token in facts.tokens.iter().filter(|token| by_issuer(&token.issued_by) && token.holder != *issuer) {
-        events.extend(revoke_token(facts, standing, &token.id.to_string())?);
+        events.extend(revoke_token(facts, caller_role, &token.id.to_string())?);
     }
     let proxy_tokens = facts.proxy_tokens.iter().filter(|token| by_issuer(&token.issued_by));
     events.extend(proxy_tokens.map(|token| EventData::ProxyTokenRevoked(token.id, Nothing {})));
@@ -197,12 +197,17 @@ fn revoke_all_issued_by(facts: &Facts, standing: &Standing, issuer: &Principal) 
     Ok(events)
 }
 
-fn create_service_user(facts: &Facts, caller: &Caller, command: &CreateServiceUser, fresh: &Fresh) -> Outcome {
+fn create_service_user(
+    facts: &Facts,
+    caller: &Caller,
+    command: &CreateServiceUser,
+    generated: &GeneratedIds,
+) -> Outcome {
     check_shared(facts)?;
     rule(!facts.service_users.iter().any(|(_, name)| name == command.name.as_str()), "already_exists")?;
-    let id = ServiceUserId::from_uuid(fresh.entity);
+    let id = ServiceUserId::from_uuid(generated.entity);
     let made = EventData::ServiceUserCreated(id, ServiceUserDescription { name: command.name.clone() });
-    Ok(vec![made, token_issued(Principal::ServiceUser(id), callers_expiry(facts, caller), fresh)])
+    Ok(vec![made, token_issued(Principal::ServiceUser(id), callers_expiry(facts, caller), generated)])
 }
 
 fn delete_service_user(facts: &Facts, reference: &str) -> Outcome {
@@ -214,27 +219,30 @@ fn delete_service_user(facts: &Facts, reference: &str) -> Outcome {
     Ok(events)
 }
 
-/// When the token that the caller asks with expires.
+/// Returns the expiry of the token that the caller uses.
 fn callers_expiry(facts: &Facts, caller: &Caller) -> Option<Instant> {
     let Caller::Principal { token, .. } = caller else { return None };
     facts.tokens.iter().find(|found| found.id == *token)?.expires_at
 }
 
-fn token_issued(holder: Principal, expires_at: Option<Instant>, fresh: &Fresh) -> EventData {
-    EventData::TokenIssued(TokenId::from_uuid(fresh.token), TokenTerms { holder, sha256: fresh.digest, expires_at })
+fn token_issued(holder: Principal, expires_at: Option<Instant>, generated: &GeneratedIds) -> EventData {
+    EventData::TokenIssued(
+        TokenId::from_uuid(generated.token),
+        TokenTerms { holder, sha256: generated.digest, expires_at },
+    )
 }
 
-fn issue_token(facts: &Facts, caller: &Caller, command: &IssueToken, fresh: &Fresh) -> Outcome {
+fn issue_token(facts: &Facts, caller: &Caller, command: &IssueToken, generated: &GeneratedIds) -> Outcome {
     let holder = match (&command.user, &command.service_user) {
         (Some(user), None) => facts.principal(&format!("user:{user}")).ok_or(NOT_FOUND)?,
         (None, Some(reference)) => Principal::ServiceUser(facts.service_user(&reference.0).ok_or(NOT_FOUND)?),
         _ => return Err("invalid"),
     };
     let expires_at = end_of_credential(facts, caller, command.expires_at)?;
-    Ok(vec![token_issued(holder, expires_at, fresh)])
+    Ok(vec![token_issued(holder, expires_at, generated)])
 }
 
-/// Until when a credential is good that is made until an instant, if one was given: the caller's own end is the latest.
+/// Returns the end of a new credential: the requested one, at most the caller's own.
 fn end_of_credential(facts: &Facts, caller: &Caller, asked: Option<Instant>) -> Result<Option<Instant>, &'static str> {
     check_future(facts, asked)?;
     match (asked, callers_expiry(facts, caller)) {
@@ -243,11 +251,11 @@ fn end_of_credential(facts: &Facts, caller: &Caller, asked: Option<Instant>) -> 
     }
 }
 
-fn revoke_token(facts: &Facts, standing: &Standing, reference: &str) -> Outcome {
+fn revoke_token(facts: &Facts, caller_role: &CallerRole, reference: &str) -> Outcome {
     let token = facts.tokens.iter().find(|token| token.id.to_string() == reference).ok_or(NOT_FOUND)?;
     let owners = matches!(&token.holder, Principal::User(user)
         if facts.role(user.as_str()) == Some(WorkspaceRole::Owner));
-    rule(!owners || standing.rank >= Rank::Owner, "owner_protected")?;
+    rule(!owners || caller_role.rank >= Rank::Owner, "owner_protected")?;
     Ok(vec![token_revoked(token)])
 }
 
@@ -281,13 +289,18 @@ fn default_role_changed(id: EnvironmentId, default_role: EnvironmentRole) -> Eve
     EventData::EnvironmentDefaultRoleChanged(id, Restriction { default_role })
 }
 
-fn create_environment(facts: &Facts, caller: &Caller, command: &CreateEnvironment, fresh: &Fresh) -> Outcome {
+fn create_environment(
+    facts: &Facts,
+    caller: &Caller,
+    command: &CreateEnvironment,
+    generated: &GeneratedIds,
+) -> Outcome {
     let CreateEnvironment { name, restricted: asked, default_role, grants } = command;
     let principals = find_principals(facts, grants)?;
     rule(!asked || facts.rbac, "rbac_disabled")?;
     rule(!name_is_taken(facts, name.as_str()), "already_exists")?;
     rule(*asked || (default_role.is_none() && grants.is_empty()), "environment_unrestricted")?;
-    let id = EnvironmentId::from_uuid(fresh.entity);
+    let id = EnvironmentId::from_uuid(generated.entity);
     let given = give(facts, caller, id, &principals, grants)?;
     let mut events = vec![EventData::EnvironmentCreated(id, EnvironmentDescription { name: name.clone() })];
     if *asked {
@@ -374,19 +387,19 @@ fn find_principals(facts: &Facts, grants: &[GrantSpec]) -> Result<Vec<Principal>
     grants.iter().map(|grant| facts.principal(&grant.principal.0).ok_or(NOT_FOUND)).collect()
 }
 
-/// What giving grants appends: nothing for one that is held alike.
+/// Returns the events that give grants. A grant that is held already needs none.
 fn give(facts: &Facts, caller: &Caller, id: EnvironmentId, principals: &[Principal], grants: &[GrantSpec]) -> Outcome {
     let mut events = Vec::new();
     for (index, (principal, asked)) in principals.iter().zip(grants).enumerate() {
         rule(!facts.administers(principal), "role_implied")?;
         let expires_at = match asked.expires_at {
             GrantExpiry::At(end) => Some(end),
-            GrantExpiry::Unsaid | GrantExpiry::Never => None,
+            GrantExpiry::Unspecified | GrantExpiry::Never => None,
         };
         check_future(facts, expires_at)?;
         rule(!principals[..index].contains(principal), "invalid")?;
-        let is_recorded = matches!(caller, Caller::Vouched(_));
-        if asked.expires_at == GrantExpiry::Unsaid && !is_recorded {
+        let is_recorded = matches!(caller, Caller::ImportedActor(_));
+        if asked.expires_at == GrantExpiry::Unspecified && !is_recorded {
             let has_end = facts.grant(id, principal).is_some_and(|held| held.expires_at.is_some());
             rule(!has_end, "expiry_required")?;
         }
@@ -404,7 +417,7 @@ fn find_scope(facts: &Facts, references: &[EnvironmentRef]) -> Result<BTreeSet<E
     references.iter().map(|reference| named(facts, reference).map(|found| found.id)).collect()
 }
 
-fn create_proxy_token(facts: &Facts, caller: &Caller, command: &CreateProxyToken, fresh: &Fresh) -> Outcome {
+fn create_proxy_token(facts: &Facts, caller: &Caller, command: &CreateProxyToken, generated: &GeneratedIds) -> Outcome {
     let CreateProxyToken { environments, expires_at } = command;
     let environments = environments.as_deref().map(|references| find_scope(facts, references)).transpose()?;
     if facts.rbac {
@@ -413,8 +426,8 @@ fn create_proxy_token(facts: &Facts, caller: &Caller, command: &CreateProxyToken
         rule(environments.is_none(), "rbac_disabled")?;
     }
     let expires_at = end_of_credential(facts, caller, *expires_at)?;
-    let terms = ProxyTokenTerms { environments, sha256: fresh.digest, expires_at };
-    Ok(vec![EventData::ProxyTokenCreated(ProxyTokenId::from_uuid(fresh.entity), terms)])
+    let terms = ProxyTokenTerms { environments, sha256: generated.digest, expires_at };
+    Ok(vec![EventData::ProxyTokenCreated(ProxyTokenId::from_uuid(generated.entity), terms)])
 }
 
 fn set_scope(facts: &Facts, command: &SetProxyTokenEnvironments) -> Outcome {
@@ -429,11 +442,11 @@ fn set_scope(facts: &Facts, command: &SetProxyTokenEnvironments) -> Outcome {
     Ok(vec![EventData::ProxyTokenScoped(token.id, ProxyTokenScope { environments })])
 }
 
-fn issue_access_key(facts: &Facts, caller: &Caller, command: &IssueAccessKey, fresh: &Fresh) -> Outcome {
+fn issue_access_key(facts: &Facts, caller: &Caller, command: &IssueAccessKey, generated: &GeneratedIds) -> Outcome {
     let IssueAccessKey { role, label, expires_at } = command;
     let expires_at = end_of_credential(facts, caller, *expires_at)?;
-    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: fresh.digest, expires_at };
-    Ok(vec![EventData::AccessKeyIssued(AccessKeyId::from_uuid(fresh.entity), terms)])
+    let terms = AccessKeyTerms { role: *role, label: label.clone(), sha256: generated.digest, expires_at };
+    Ok(vec![EventData::AccessKeyIssued(AccessKeyId::from_uuid(generated.entity), terms)])
 }
 
 const BUILT_IN: [&str; 9] =

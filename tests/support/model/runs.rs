@@ -1,4 +1,4 @@
-//! What runs over random histories have in common: how they are configured, and which moments of a history they look at.
+//! The common parts of tests over random histories: their configuration, and the moments to compare.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,9 +10,9 @@ use tenure::domain::model::time::Instant;
 use super::generate::Mix;
 use crate::support::{Writer, after};
 
-/// A history in which a bit of everything happens.
+/// A history with a bit of everything.
 pub const EVERYTHING: Mix = Mix {
-    settled: true,
+    prepared: true,
     kind: WorkspaceKind::Shared,
     workspace: 2,
     members: 5,
@@ -23,22 +23,22 @@ pub const EVERYTHING: Mix = Mix {
     resources: 4,
 };
 
-/// Two numbers that a moment to look at is chosen with, whatever the history will be.
+/// Two numbers that choose a moment of any history.
 pub type Moment = (u16, u16);
 
-/// Some moments.
+/// Returns some moments.
 pub fn moments(count: usize) -> impl Strategy<Value = Vec<Moment>> {
     vec(any::<Moment>(), count)
 }
 
-/// Runs of this seed, unless the environment gives another.
+/// Returns a configuration with this seed, unless the environment gives another.
 pub fn config(seed: u64) -> Config {
     let config = Config { failure_persistence: None, ..Config::default() };
     let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(seed) } else { config.rng_seed };
     Config { rng_seed, ..config }
 }
 
-/// An instant at which something happens or expires, or just before or after it.
+/// Returns an instant at which something happens or expires, or just before or after it.
 pub fn instant(writer: &Writer, choice: u16) -> Instant {
     let expiries = writer.events.iter().filter_map(|event| match &event.data {
         EventData::GrantAdded(_, terms) | EventData::GrantChanged(_, terms) => terms.expires_at,

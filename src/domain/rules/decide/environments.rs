@@ -2,25 +2,30 @@
 
 use super::grants::{check_all, check_rbac, find_all, give_all, revoke_all_in};
 use super::resources::remove_all_in;
-use super::{Decision, ENVIRONMENTS_MAX};
+use super::{CommandResult, ENVIRONMENTS_MAX};
 use crate::domain::model::command::{
     CreateEnvironment, DeleteEnvironment, RenameEnvironment, RestrictEnvironment, SetDefaultRole, UnrestrictEnvironment,
 };
 use crate::domain::model::event::{EnvironmentDescription, EventData, Nothing, ProxyTokenScope, Restriction};
-use crate::domain::model::id::{EnvironmentId, Fresh};
+use crate::domain::model::id::{EnvironmentId, GeneratedIds};
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::role::EnvironmentRole;
 use crate::domain::state::view::View;
 
-/// What the reference documents give everyone in a restricted environment.
+/// The default role of the reference documents.
 const DEFAULT_ROLE: EnvironmentRole = EnvironmentRole::Viewer;
 
 const RESTRICTING: &str = "enable it before restricting environments";
 
-/// An environment that is made restricted is never open for a moment: its restriction and grants come with it.
-pub(super) fn create(view: &View, caller: &Caller, command: &CreateEnvironment, fresh: &Fresh) -> Decision {
+/// Makes an environment. A restricted one is never open: its restriction and grants are part of the same command.
+pub(super) fn create(
+    view: &View,
+    caller: &Caller,
+    command: &CreateEnvironment,
+    generated: &GeneratedIds,
+) -> CommandResult {
     let CreateEnvironment { name, restricted, default_role, grants } = command;
     let given = find_all(view, caller, grants)?;
     if *restricted {
@@ -31,10 +36,10 @@ pub(super) fn create(view: &View, caller: &Caller, command: &CreateEnvironment, 
         return Err(Rejection::EnvironmentUnrestricted(name.to_string()));
     }
     check_all(view, None, &given)?;
-    if view.workspace().census.environments >= ENVIRONMENTS_MAX {
+    if view.workspace().live_counts.environments >= ENVIRONMENTS_MAX {
         return Err(Rejection::TooLarge { what: "environments a workspace", max: ENVIRONMENTS_MAX });
     }
-    let id = EnvironmentId::from_uuid(fresh.entity);
+    let id = EnvironmentId::from_uuid(generated.entity);
     let mut events = vec![EventData::EnvironmentCreated(id, EnvironmentDescription { name: name.clone() })];
     if *restricted {
         events.push(EventData::EnvironmentRestricted(id, restriction(default_role.unwrap_or(DEFAULT_ROLE))));
@@ -43,7 +48,7 @@ pub(super) fn create(view: &View, caller: &Caller, command: &CreateEnvironment, 
     Ok(events)
 }
 
-pub(super) fn rename(view: &View, command: &RenameEnvironment) -> Decision {
+pub(super) fn rename(view: &View, command: &RenameEnvironment) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     if *environment.name == command.name {
         return Ok(Vec::new());
@@ -54,17 +59,17 @@ pub(super) fn rename(view: &View, command: &RenameEnvironment) -> Decision {
     Ok(vec![EventData::EnvironmentRenamed(environment.id, EnvironmentDescription { name: command.name.clone() })])
 }
 
-/// On one that is restricted already, a default role that is left out is kept.
-pub(super) fn restrict(view: &View, caller: &Caller, command: &RestrictEnvironment) -> Decision {
+/// Restricts an environment. If it is restricted already, a default role that is left out is kept.
+pub(super) fn restrict(view: &View, caller: &Caller, command: &RestrictEnvironment) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     let given = find_all(view, caller, &command.grants)?;
     check_rbac(view, RESTRICTING)?;
     check_all(view, Some(&environment), &given)?;
     let id = environment.id;
     let mut events = match (environment.default_role(), command.default_role) {
-        (None, asked) => vec![EventData::EnvironmentRestricted(id, restriction(asked.unwrap_or(DEFAULT_ROLE)))],
-        (Some(held), Some(asked)) if held != asked => {
-            vec![EventData::EnvironmentDefaultRoleChanged(id, restriction(asked))]
+        (None, requested) => vec![EventData::EnvironmentRestricted(id, restriction(requested.unwrap_or(DEFAULT_ROLE)))],
+        (Some(held), Some(requested)) if held != requested => {
+            vec![EventData::EnvironmentDefaultRoleChanged(id, restriction(requested))]
         }
         (Some(_), _) => Vec::new(),
     };
@@ -72,7 +77,7 @@ pub(super) fn restrict(view: &View, caller: &Caller, command: &RestrictEnvironme
     Ok(events)
 }
 
-pub(super) fn set_default_role(view: &View, command: &SetDefaultRole) -> Decision {
+pub(super) fn set_default_role(view: &View, command: &SetDefaultRole) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     let changed = EventData::EnvironmentDefaultRoleChanged(environment.id, restriction(command.default_role));
     match environment.default_role() {
@@ -82,8 +87,8 @@ pub(super) fn set_default_role(view: &View, command: &SetDefaultRole) -> Decisio
     }
 }
 
-/// No grant sleeps in an environment that anyone may enter.
-pub(super) fn unrestrict(view: &View, command: &UnrestrictEnvironment) -> Decision {
+/// Opens an environment to everyone and revokes its grants, so that none is left without effect.
+pub(super) fn unrestrict(view: &View, command: &UnrestrictEnvironment) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     if environment.default_role().is_none() {
         return Ok(Vec::new());
@@ -93,7 +98,7 @@ pub(super) fn unrestrict(view: &View, command: &UnrestrictEnvironment) -> Decisi
     Ok(events)
 }
 
-pub(super) fn delete(view: &View, command: &DeleteEnvironment) -> Decision {
+pub(super) fn delete(view: &View, command: &DeleteEnvironment) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     let mut events = revoke_all_in(view, &environment);
     events.extend(leave_scopes(view, environment.id));
@@ -102,7 +107,7 @@ pub(super) fn delete(view: &View, command: &DeleteEnvironment) -> Decision {
     Ok(events)
 }
 
-/// Takes an environment out of every proxy token's scope. A scope that is left empty is valid nowhere.
+/// Removes an environment from the scope of each proxy token. A token with an empty scope is valid nowhere.
 fn leave_scopes(view: &View, environment: EnvironmentId) -> impl Iterator<Item = EventData> {
     view.proxy_tokens().filter_map(move |token| {
         let scope = token.scope.value.filter(|scope| scope.contains(&environment))?;

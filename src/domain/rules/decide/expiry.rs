@@ -1,16 +1,17 @@
-//! What the system appends when something passes its `expires_at`.
+//! The events that the system appends when something passes its `expires_at`.
 
 use crate::domain::model::event::{EventData, GrantEnd, Nothing, TokenEnd};
 use crate::domain::model::time::Instant;
-use crate::domain::state::workspace::{Expiring, Workspace};
+use crate::domain::state::credential_facts::Expiring;
+use crate::domain::state::workspace::Workspace;
 
-/// The events that take note of what has expired by an instant, the soonest first.
+/// Returns an event for everything that has expired by an instant, the earliest first.
 pub fn due(workspace: &Workspace, now: Instant) -> Vec<EventData> {
     let expired = workspace.expiries.iter().take_while(|(end, _)| *end <= now);
     expired.filter_map(|(_, expiring)| event(workspace, expiring)).collect()
 }
 
-/// Returns the newest end that something has passed by an instant, if no event says so yet.
+/// Returns the latest end that was passed by an instant without an event.
 pub fn last_due(workspace: &Workspace, now: Instant) -> Option<Instant> {
     workspace.expiries.iter().map(|(end, _)| *end).take_while(|end| *end <= now).last()
 }

@@ -1,8 +1,8 @@
-//! Commands about grants, and the grants that come and go with other commands.
+//! Commands about grants, and the grants that other commands make or end.
 
 use std::collections::BTreeSet;
 
-use super::{Decision, GRANTS_MAX, check_expiry};
+use super::{CommandResult, GRANTS_MAX, check_expiry};
 use crate::domain::model::command::{GrantExpiry, GrantSpec, RevokeGrant, SetGrant};
 use crate::domain::model::event::{EventData, GrantEnd, GrantTerms};
 use crate::domain::model::id::EnvironmentId;
@@ -13,7 +13,7 @@ use crate::domain::state::timeline::Since;
 use crate::domain::state::view::{EnvironmentView, View};
 use crate::domain::state::workspace::Grant;
 
-/// A grant that is asked for, its principal found.
+/// A requested grant of a known principal.
 pub(super) struct Given {
     principal: Principal,
     role: EnvironmentRole,
@@ -22,8 +22,8 @@ pub(super) struct Given {
 
 impl Given {
     fn new(caller: &Caller, principal: Principal, role: EnvironmentRole, expiry: GrantExpiry) -> Self {
-        // A recorded change was made when a grant without an end could be given by leaving the field out.
-        let vouched = matches!(caller, Caller::Vouched(_)) && expiry.is_unsaid();
+        // When the imported change was made, the field could be left out to give a grant without an end.
+        let vouched = matches!(caller, Caller::ImportedActor(_)) && expiry.is_unspecified();
         Self { principal, role, expiry: if vouched { GrantExpiry::Never } else { expiry } }
     }
 
@@ -32,7 +32,7 @@ impl Given {
     }
 }
 
-pub(super) fn set(view: &View, caller: &Caller, command: &SetGrant) -> Decision {
+pub(super) fn set(view: &View, caller: &Caller, command: &SetGrant) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     let principal = view.find_principal(&command.principal)?;
     check_rbac(view, "enable it before giving grants")?;
@@ -44,7 +44,7 @@ pub(super) fn set(view: &View, caller: &Caller, command: &SetGrant) -> Decision 
     Ok(give_all(view, environment.id, Some(&environment), &given))
 }
 
-pub(super) fn revoke(view: &View, command: &RevokeGrant) -> Decision {
+pub(super) fn revoke(view: &View, command: &RevokeGrant) -> CommandResult {
     let environment = view.find_environment(&command.environment)?;
     let principal = view.find_principal(&command.principal)?;
     let held = view.grant(&environment, &principal);
@@ -52,7 +52,7 @@ pub(super) fn revoke(view: &View, command: &RevokeGrant) -> Decision {
     Ok(vec![revoked(environment.id, principal)])
 }
 
-/// Finds the principals of grants that come with an environment.
+/// Finds the principals of the grants for an environment.
 pub(super) fn find_all(view: &View, caller: &Caller, specs: &[GrantSpec]) -> Result<Vec<Given>, Rejection> {
     let given = |spec: &GrantSpec| {
         let principal = view.find_principal(&spec.principal)?;
@@ -61,7 +61,7 @@ pub(super) fn find_all(view: &View, caller: &Caller, specs: &[GrantSpec]) -> Res
     specs.iter().map(given).collect()
 }
 
-/// Judges grants to be given in an environment, or in one that is just being made.
+/// Checks the grants for an environment, which may be new.
 pub(super) fn check_all(
     view: &View,
     environment: Option<&EnvironmentView<'_>>,
@@ -75,7 +75,7 @@ pub(super) fn check_all(
         if !seen.insert(principal) {
             return Err(Rejection::Invalid { field: "grants", why: format!("`{principal}` is named twice") });
         }
-        check_end_is_said(view, environment, given)?;
+        check_end_is_given(view, environment, given)?;
     }
     let added = given.iter().filter(|given| held(view, environment, &given.principal).is_none()).count();
     if added + environment.map_or(0, View::grants_len) > GRANTS_MAX {
@@ -84,19 +84,19 @@ pub(super) fn check_all(
     Ok(())
 }
 
-/// Refuses to make a grant without an end of one that has an end, unless that is said.
-fn check_end_is_said(view: &View, environment: Option<&EnvironmentView<'_>>, given: &Given) -> Result<(), Rejection> {
-    let (Some(place), GrantExpiry::Unsaid) = (environment, given.expiry) else { return Ok(()) };
-    match view.grant(place, &given.principal).and_then(|held| held.value.expires_at) {
+/// Refuses to replace a grant that has an end, if the command does not say when the new one ends.
+fn check_end_is_given(view: &View, environment: Option<&EnvironmentView<'_>>, given: &Given) -> Result<(), Rejection> {
+    let (Some(environment), GrantExpiry::Unspecified) = (environment, given.expiry) else { return Ok(()) };
+    match view.grant(environment, &given.principal).and_then(|held| held.value.expires_at) {
         None => Ok(()),
         Some(end) => {
-            let (principal, environment) = (given.principal.to_string(), place.name.to_string());
+            let (principal, environment) = (given.principal.to_string(), environment.name.to_string());
             Err(Rejection::ExpiryRequired { principal, environment, end })
         }
     }
 }
 
-/// The events of giving grants in an environment; those of other principals stay as they are.
+/// Returns the events that give grants in an environment. Grants of other principals stay.
 pub(super) fn give_all(
     view: &View,
     id: EnvironmentId,
@@ -119,12 +119,12 @@ fn held(view: &View, environment: Option<&EnvironmentView<'_>>, principal: &Prin
     view.grant(environment?, principal)
 }
 
-/// The end of every grant that a principal has.
+/// Returns an event that revokes each grant of a principal.
 pub(super) fn revoke_all_of(view: &View, principal: &Principal) -> Vec<EventData> {
     view.granted(principal).into_iter().map(|environment| revoked(environment, principal.clone())).collect()
 }
 
-/// The end of every grant in an environment.
+/// Returns an event that revokes each grant in an environment.
 pub(super) fn revoke_all_in(view: &View, environment: &EnvironmentView<'_>) -> Vec<EventData> {
     view.grants(environment).map(|(principal, _)| revoked(environment.id, principal.clone())).collect()
 }

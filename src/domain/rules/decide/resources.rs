@@ -1,16 +1,16 @@
-//! Commands about resource types, and about where resources live.
+//! Commands about resource types and the placements of resources.
 
-use super::{ACTIONS_MAX, Decision, PLACEMENTS_MAX, RESOURCE_TYPES_MAX};
-use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE, is_built_in};
+use super::{ACTIONS_MAX, CommandResult, PLACEMENTS_MAX, RESOURCE_TYPES_MAX};
 use crate::domain::model::command::{DefineResourceType, PlaceResource, RemoveResource};
 use crate::domain::model::event::{EventData, Move, Placement, ResourceTypeTerms};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::resource::{Actions, ResourceKey};
+use crate::domain::model::resource_catalogue::{ENVIRONMENT, WORKSPACE, is_built_in};
 use crate::domain::state::view::{PlacementView, View};
 
-/// A type that the workspace has already gets other actions. Its resources stay where they are.
-pub(super) fn define(view: &View, command: &DefineResourceType) -> Decision {
+/// Defines a resource type, or replaces the actions of one. Placements of its resources stay.
+pub(super) fn define(view: &View, command: &DefineResourceType) -> CommandResult {
     let DefineResourceType { name, actions } = command;
     if is_built_in(name.as_str()) {
         return Err(Rejection::AlreadyExists { kind: "built-in resource type", name: name.to_string() });
@@ -38,7 +38,7 @@ fn check_actions(actions: &Actions) -> Result<(), Rejection> {
     Ok(())
 }
 
-pub(super) fn place(view: &View, command: &PlaceResource) -> Decision {
+pub(super) fn place(view: &View, command: &PlaceResource) -> CommandResult {
     let resource_type = view.find_resource_type(&command.resource.resource_type)?;
     let environment = view.find_environment(&command.environment)?.id;
     if [ENVIRONMENT, WORKSPACE].contains(&resource_type.as_str()) {
@@ -56,12 +56,12 @@ pub(super) fn place(view: &View, command: &PlaceResource) -> Decision {
     }
 }
 
-pub(super) fn remove(view: &View, command: &RemoveResource) -> Decision {
+pub(super) fn remove(view: &View, command: &RemoveResource) -> CommandResult {
     let placement = view.find_placement(&command.resource)?;
     Ok(vec![removed(&placement)])
 }
 
-/// The end of every placement in an environment.
+/// Returns an event that ends each placement in an environment.
 pub(super) fn remove_all_in(view: &View, environment: EnvironmentId) -> impl Iterator<Item = EventData> {
     view.placements_in(environment).map(|placement| removed(&placement))
 }

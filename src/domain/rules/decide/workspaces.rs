@@ -1,39 +1,40 @@
 //! Commands about the workspace as a whole.
 
-use super::Decision;
+use super::CommandResult;
 use crate::domain::model::command::{ChangePlan, CreateWorkspace};
 use crate::domain::model::event::{
     EnvironmentDescription, EventData, Membership, Nothing, PlanChange, TokenTerms, WorkspaceDescription,
 };
-use crate::domain::model::id::{EnvironmentId, Fresh, TokenId};
+use crate::domain::model::id::{EnvironmentId, GeneratedIds, TokenId};
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::role::WorkspaceRole;
 use crate::domain::state::view::View;
 
-/// The environment that every workspace begins with.
+/// The first environment of every workspace.
 const FIRST_ENVIRONMENT: &str = "main";
 
-/// A workspace comes with its owner, an unrestricted environment and the owner's first token. That no other live workspace
-/// has the name is for the store to say: no workspace knows of the others.
-pub(super) fn create(view: &View, command: &CreateWorkspace, fresh: &Fresh) -> Decision {
+/// Makes a workspace with its owner, the owner's first token and an unrestricted environment.
+///
+/// The store checks that no other live workspace has the name, because a workspace does not know the others.
+pub(super) fn create(view: &View, command: &CreateWorkspace, generated: &GeneratedIds) -> CommandResult {
     let CreateWorkspace { name, kind, plan, owner } = command;
     if view.existence().since != crate::domain::model::time::Revision::ZERO {
         return Err(Rejection::AlreadyExists { kind: "workspace", name: name.to_string() });
     }
     let main: EnvironmentName =
         FIRST_ENVIRONMENT.parse().map_err(|error| Rejection::invalid_text("environment", &error))?;
-    let token = TokenTerms { holder: Principal::User(owner.user.clone()), sha256: fresh.digest, expires_at: None };
+    let token = TokenTerms { holder: Principal::User(owner.user.clone()), sha256: generated.digest, expires_at: None };
     let description = WorkspaceDescription { name: name.clone(), kind: *kind, plan: *plan };
     Ok(vec![
         EventData::WorkspaceCreated(view.workspace().id(), description),
         EventData::MemberAdded(owner.user.clone(), Membership { role: WorkspaceRole::Owner }),
         EventData::EnvironmentCreated(
-            EnvironmentId::from_uuid(fresh.environment),
+            EnvironmentId::from_uuid(generated.environment),
             EnvironmentDescription { name: main },
         ),
-        EventData::TokenIssued(TokenId::from_uuid(fresh.token), token),
+        EventData::TokenIssued(TokenId::from_uuid(generated.token), token),
     ])
 }
 
@@ -41,7 +42,7 @@ pub(super) fn delete(view: &View) -> Vec<EventData> {
     vec![EventData::WorkspaceDeleted(view.workspace().id(), Nothing {})]
 }
 
-/// A plan without RBAC takes RBAC with it.
+/// Changes the plan. A plan without RBAC disables RBAC.
 pub(super) fn change_plan(view: &View, command: &ChangePlan) -> Vec<EventData> {
     let id = view.workspace().id();
     let mut events = Vec::new();
@@ -54,7 +55,7 @@ pub(super) fn change_plan(view: &View, command: &ChangePlan) -> Vec<EventData> {
     events
 }
 
-pub(super) fn enable_rbac(view: &View) -> Decision {
+pub(super) fn enable_rbac(view: &View) -> CommandResult {
     let plan = view.plan().value;
     if !plan.includes_rbac() {
         return Err(Rejection::PlanRequired(plan));

@@ -1,9 +1,11 @@
-//! `State`: the permission state of a view, to be read by people, compared byte for byte, and restored.
+//! The permission state of a view, to be read, compared byte for byte, and restored.
 //!
-//! The lists at the top hold what is live in the view, in the order of ids and names. What is no more stands apart, in
-//! [`Past`]: nothing in it gives access, but a denial names the event that ended what was there, and an expiry that no event
-//! has taken note of yet is still to be noted. Two views of equal facts give the same bytes, however the facts came to be:
-//! replayed from the first event, or restored ([`Workspace::restore`](crate::domain::state::workspace::Workspace::restore)) and replayed from there.
+//! The lists at the top hold everything that is live in the view, in the order of ids and names. Everything that ended
+//! is in [`Past`]. It gives no access, but a denial names the event that ended something, and an expiry without an
+//! event is still due.
+//!
+//! Two views of equal facts give the same bytes. It does not matter whether the facts were replayed from the first
+//! event or restored by [`Workspace::restore`](crate::domain::state::workspace::Workspace::restore).
 
 mod read;
 mod resources;
@@ -15,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::model::credential::SecretDigest;
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
-use crate::domain::model::name::{EnvironmentName, Label, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName, stored};
+use crate::domain::model::name::{
+    EnvironmentName, Label, ResourceId, ResourceTypeName, ServiceUserName, WorkspaceName, stored,
+};
 use crate::domain::model::principal::{Actor, Principal};
 use crate::domain::model::resource::Actions;
 use crate::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
@@ -35,10 +39,10 @@ macro_rules! records {
 
 records! {
     /// The permission state of a workspace as of a revision.
-    State {
+    PermissionState {
         /// The revision, the last one of its command.
         revision: Revision,
-        /// When the event of that revision happened; none before the first.
+        /// The time of that revision's event; `None` before the first.
         time: Option<Instant>,
         /// The workspace itself.
         workspace: WorkspaceState,
@@ -54,35 +58,35 @@ records! {
         proxy_tokens: Vec<ProxyTokenState>,
         /// Its access keys, by id.
         access_keys: Vec<AccessKeyState>,
-        /// The resource types of its own, by name.
+        /// The resource types that it defined, by name.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         resource_types: Vec<ResourceTypeState>,
-        /// Where resources live, by type and id.
+        /// Its placed resources, by type and id.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         resources: Vec<PlacementState>,
-        /// What is no more.
+        /// Everything that ended.
         past: Past,
-        /// When the events happened whose revisions stand above without a time beside them.
+        /// The times of the revisions above that have no time beside them.
         times: BTreeMap<Revision, Instant>,
     }
 
-    /// A workspace, but for what is in it.
+    /// A workspace, without its contents.
     WorkspaceState {
         /// Its id.
         id: WorkspaceId,
         /// Its name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<WorkspaceName>,
-        /// Whose it is.
+        /// Whether it is personal or shared.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kind: Option<WorkspaceKind>,
-        /// What it subscribes to.
+        /// Its plan.
         plan: Plan,
-        /// The event that said so.
+        /// The event that set the plan.
         plan_since: Revision,
         /// Whether restrictions, grants and scopes are enforced.
         rbac: bool,
-        /// The event that said so.
+        /// The event that set it.
         rbac_since: Revision,
         /// The event that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +98,7 @@ records! {
 
     /// A membership.
     MemberState {
-        /// Whose.
+        /// The member.
         user: UserId,
         /// The role in the workspace.
         role: WorkspaceRole,
@@ -139,9 +143,9 @@ records! {
         named: Revision,
         /// The event that made it.
         created: Revision,
-        /// What a restricted one gives to those without a grant; null for one that is open to every principal.
+        /// The default role of a restricted environment; null for an unrestricted one.
         default_role: Option<EnvironmentRole>,
-        /// The event that said so.
+        /// The event that set it.
         since: Revision,
         /// The default roles before it, since the environment was restricted.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,13 +165,13 @@ records! {
         since: Revision,
     }
 
-    /// A principal's own role in a restricted environment.
+    /// A principal's grant in a restricted environment.
     GrantState {
-        /// Whose.
+        /// The holder.
         principal: Principal,
         /// The role.
         role: EnvironmentRole,
-        /// From when on it gives nothing.
+        /// The instant at which it expires.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
         /// The event that gave it, or that moved its expiry.
@@ -182,7 +186,7 @@ records! {
 
     /// A grant of the same role with another expiry.
     GrantBefore {
-        /// From when on it would have given nothing.
+        /// The instant at which it would have expired.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
         /// The event that gave it.
@@ -193,17 +197,17 @@ records! {
     TokenState {
         /// Its id.
         id: TokenId,
-        /// Whom it authenticates.
+        /// The holder.
         holder: Principal,
         /// SHA-256 of its secret.
         sha256: SecretDigest,
-        /// Who made it.
+        /// The actor that made it.
         issued_by: Actor,
-        /// When it was made.
+        /// The time at which it was made.
         issued_at: Instant,
         /// The event that made it.
         issued: Revision,
-        /// From when on it is worth nothing.
+        /// The instant at which it expires.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
         /// The event that ended it.
@@ -217,17 +221,17 @@ records! {
         id: ProxyTokenId,
         /// The environments that it is valid for; null for a workspace-wide one.
         scope: Option<BTreeSet<EnvironmentId>>,
-        /// The event that said so.
+        /// The event that set them.
         since: Revision,
         /// SHA-256 of its secret.
         sha256: SecretDigest,
-        /// Who made it.
+        /// The actor that made it.
         issued_by: Actor,
-        /// When it was made.
+        /// The time at which it was made.
         issued_at: Instant,
         /// The event that made it.
         issued: Revision,
-        /// From when on it is worth nothing.
+        /// The instant at which it expires.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
         /// The event that ended it.
@@ -239,20 +243,20 @@ records! {
     AccessKeyState {
         /// Its id.
         id: AccessKeyId,
-        /// What it may ask for.
+        /// The role of the key.
         role: AccessKeyRole,
-        /// What it is for.
+        /// The purpose of the key.
         #[serde(deserialize_with = "stored")]
         label: Label,
         /// SHA-256 of its secret.
         sha256: SecretDigest,
-        /// Who made it.
+        /// The actor that made it.
         issued_by: Actor,
-        /// When it was made.
+        /// The time at which it was made.
         issued_at: Instant,
         /// The event that made it.
         issued: Revision,
-        /// From when on it is worth nothing.
+        /// The instant at which it expires.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Instant>,
         /// The event that ended it.
@@ -260,39 +264,38 @@ records! {
         ended: Option<Revision>,
     }
 
-    /// A resource type of the workspace's own.
+    /// A resource type that the workspace defined.
     ResourceTypeState {
         /// Its name.
         name: ResourceTypeName,
         /// The role that each action requires.
         actions: Actions,
-        /// The event that said so.
+        /// The event that set them.
         since: Revision,
         /// The event that defined the type first.
         defined: Revision,
     }
 
-    /// Where a resource lives.
+    /// The placement of a resource.
     PlacementState {
         /// The resource's type.
         #[serde(rename = "type")]
         resource_type: ResourceTypeName,
-        /// Which of its type.
+        /// Its id within the type.
         #[serde(deserialize_with = "stored")]
         id: ResourceId,
         /// The environment.
         environment: EnvironmentId,
-        /// The event that said so.
+        /// The event that recorded it.
         since: Revision,
-        /// The event since which it is no longer recorded.
+        /// The event that removed the record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ended: Option<Revision>,
     }
 
-    /// What is no more: ended by an event, or by an expiry that no event has taken note of yet (then without `ended`), or with
-    /// the workspace.
+    /// Everything that ended: by an event, with the workspace, or by an expiry without an event (then without `ended`).
     Past {
-        /// The last membership of each user who is a member no longer.
+        /// The last membership of each former member.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         members: Vec<MemberState>,
         /// Service users.
@@ -301,10 +304,10 @@ records! {
         /// Environments.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         environments: Vec<EnvironmentState>,
-        /// The names that environments no longer have, by name and in the order of time.
+        /// The names that environments no longer have, by name and then by time.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         environment_names: Vec<FormerName>,
-        /// The last grant of each principal who has none, in the environments that have not ended.
+        /// The last grant of each principal without one, in the environments that have not ended.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         grants: Vec<FormerGrant>,
         /// API tokens.
@@ -319,7 +322,7 @@ records! {
         /// Resource types.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         resource_types: Vec<ResourceTypeState>,
-        /// Where each resource lived last that is no longer recorded.
+        /// The last placement of each resource that is no longer placed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         resources: Vec<PlacementState>,
     }
@@ -336,33 +339,33 @@ records! {
         until: Revision,
     }
 
-    /// A grant that is no more.
+    /// A grant that ended.
     FormerGrant {
-        /// Where.
+        /// The environment.
         environment: EnvironmentId,
-        /// What it was.
+        /// The grant.
         grant: GrantState,
     }
 }
 
-impl State {
-    /// The state of a view. What has expired by the view's instant is in [`Past`].
+impl PermissionState {
+    /// Returns the state of a view. Anything that has expired by the view's instant is in [`Past`].
     pub fn of(view: &View) -> Self {
         read::state(view)
     }
 
-    /// The one way in which the state is written: JSON in lines, two blanks a step, a newline at the end.
+    /// Returns the state as JSON in lines, with two blanks a level and a newline at the end.
     ///
     /// # Errors
-    /// None that can arise with these shapes; serialisation is fallible by type.
+    /// None with these shapes; serialisation is fallible by type.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// Reads what [`Self::to_json`] wrote.
+    /// Reads the JSON that [`Self::to_json`] wrote.
     ///
     /// # Errors
-    /// What does not have the shape of a state, and where.
+    /// The first error in the JSON.
     pub fn from_json(json: &str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -1,29 +1,30 @@
-//! From facts to a state.
+//! The permission state of facts.
 //!
-//! Every fact is read as a [`Tenure`]: what is held, what led to it without a break, and what ended it. Whether a tenure is live
-//! in the view decides in which list it stands, never what is said of it.
+//! Every fact is read as a [`LastTenure`]: its value, the values before it without a break, and its end. Whether the
+//! tenure is live decides only the list to put it in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AccessKeyState, DefaultRoleBefore, EnvironmentState, FormerGrant, FormerName, GrantBefore, GrantState, MemberState,
-    Past, ProxyTokenState, RoleBefore, ServiceUserState, State, TokenState, WorkspaceState,
+    Past, PermissionState, ProxyTokenState, RoleBefore, ServiceUserState, TokenState, WorkspaceState,
 };
+use crate::domain::collections::dense_id_map::DenseId;
 use crate::domain::model::id::EnvironmentId;
-use crate::domain::collections::dense_id_map::Number;
 use crate::domain::model::principal::Principal;
-use crate::domain::state::registry::EnvironmentFacts;
 use crate::domain::model::role::EnvironmentRole;
 use crate::domain::model::time::{Instant, Revision};
+use crate::domain::state::credential_facts::Credential;
+use crate::domain::state::registry::EnvironmentFacts;
 use crate::domain::state::timeline::{Since, Timeline};
 use crate::domain::state::view::View;
-use crate::domain::state::workspace::{Credential, Grant, Mode, Workspace};
+use crate::domain::state::workspace::{Grant, RestrictionState, Workspace};
 
 /// A record, and whether it is live in the view.
-pub(super) type Found<T> = (bool, T);
+pub(super) type WithLiveness<T> = (bool, T);
 
-pub(super) fn state(view: &View) -> State {
-    let reader = Reader { workspace: view.workspace(), revision: view.revision(), instant: view.instant(), view };
+pub(super) fn state(view: &View) -> PermissionState {
+    let reader = StateReader { workspace: view.workspace(), revision: view.revision(), instant: view.instant(), view };
     let (members, past_members) = split(reader.members());
     let (service_users, past_service_users) = split(reader.service_users());
     let (environments, past_environments) = split(reader.environments());
@@ -44,7 +45,7 @@ pub(super) fn state(view: &View) -> State {
         resource_types: past_resource_types,
         resources: past_resources,
     };
-    let state = State {
+    let state = PermissionState {
         revision: reader.revision,
         time: reader.workspace.time_of(reader.revision),
         workspace: reader.about(),
@@ -59,55 +60,55 @@ pub(super) fn state(view: &View) -> State {
         past,
         times: BTreeMap::new(),
     };
-    State { times: reader.times(&state), ..state }
+    PermissionState { times: reader.times(&state), ..state }
 }
 
-fn split<T>(found: impl Iterator<Item = Found<T>>) -> (Vec<T>, Vec<T>) {
+fn split<T>(found: impl Iterator<Item = WithLiveness<T>>) -> (Vec<T>, Vec<T>) {
     let (live, past): (Vec<_>, Vec<_>) = found.partition(|(live, _)| *live);
-    let records = |found: Vec<Found<T>>| found.into_iter().map(|(_, record)| record).collect();
+    let records = |found: Vec<WithLiveness<T>>| found.into_iter().map(|(_, record)| record).collect();
     (records(live), records(past))
 }
 
-/// One unbroken holding of something.
-pub(super) struct Tenure<T> {
+/// The last unbroken time in which a fact had a value.
+pub(super) struct LastTenure<T> {
     pub(super) held: Since<T>,
-    /// What was held before it without a break, oldest first; not looked at if the tenure has ended.
+    /// The values before it without a break, oldest first; not read if the tenure has ended.
     before: Vec<Since<T>>,
     pub(super) ended: Option<Revision>,
 }
 
-/// The newest tenure that began by a revision. `value` says what an entry holds, if anything; `same` whether a change from one
-/// value to another is no break.
-pub(super) fn tenure<T: Clone, U: Clone>(
+/// Returns the last tenure that began up to a revision. `value` returns the value of an entry, if it has one. `same`
+/// says whether two values follow each other without a break.
+pub(super) fn last_tenure<T: Clone, U: Clone>(
     timeline: &Timeline<T>,
     until: Revision,
     value: impl Fn(&T) -> Option<U>,
     same: impl Fn(&U, &U) -> bool,
-) -> Option<Tenure<U>> {
+) -> Option<LastTenure<U>> {
     let held = |entry: &Since<T>| value(&entry.value).map(|value| entry.with(value));
     let mut newest_first = timeline.iter().rev().skip_while(|entry| entry.since > until);
     let last = newest_first.next()?;
     let Some(now) = held(last) else {
         let held = held(newest_first.next()?)?;
-        return Some(Tenure { held, before: Vec::new(), ended: Some(last.since) });
+        return Some(LastTenure { held, before: Vec::new(), ended: Some(last.since) });
     };
     let run = newest_first.map_while(held).take_while(|before| same(&before.value, &now.value));
     let mut before: Vec<_> = run.collect();
     before.reverse();
-    Some(Tenure { held: now, before, ended: None })
+    Some(LastTenure { held: now, before, ended: None })
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct StateReader<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) revision: Revision,
     instant: Instant,
     view: &'a View,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> StateReader<'a> {
     fn about(&self) -> WorkspaceState {
         let (plan, rbac) = (self.view.plan(), self.view.rbac());
-        let existence = tenure(&self.workspace.alive, self.revision, |alive| alive.then_some(()), |(), ()| true);
+        let existence = last_tenure(&self.workspace.alive, self.revision, |alive| alive.then_some(()), |(), ()| true);
         let description = self.workspace.description.as_deref().filter(|_| existence.is_some());
         WorkspaceState {
             id: self.workspace.id,
@@ -122,14 +123,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether something is live that an event may have ended and that may have an expiry.
+    /// Returns whether something is live that has perhaps an end and perhaps an expiry.
     pub(super) fn is_live(&self, ended: Option<Revision>, expires_at: Option<Instant>) -> bool {
         self.view.exists() && ended.is_none() && expires_at.is_none_or(|end| self.instant < end)
     }
 
-    fn members(&self) -> impl Iterator<Item = Found<MemberState>> {
+    fn members(&self) -> impl Iterator<Item = WithLiveness<MemberState>> {
         self.workspace.registry.users().filter_map(|(user, facts)| {
-            let Tenure { held, before, ended } = tenure(facts.roles()?, self.revision, |role| *role, |_, _| true)?;
+            let LastTenure { held, before, ended } =
+                last_tenure(facts.roles()?, self.revision, |role| *role, |_, _| true)?;
             let before =
                 before.into_iter().map(|before| RoleBefore { role: before.value, since: before.since }).collect();
             let member = MemberState { user: user.clone(), role: held.value, since: held.since, before, ended };
@@ -137,17 +139,17 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn service_users(&self) -> impl Iterator<Item = Found<ServiceUserState>> {
+    fn service_users(&self) -> impl Iterator<Item = WithLiveness<ServiceUserState>> {
         self.workspace.registry.service_users().filter_map(|(id, facts)| {
             let (alive, name) = facts.service_user()?;
-            let alive = tenure(alive, self.revision, |alive| alive.then_some(()), |(), ()| true)?;
+            let alive = last_tenure(alive, self.revision, |alive| alive.then_some(()), |(), ()| true)?;
             let (since, ended) = (alive.held.since, alive.ended);
             let service_user = ServiceUserState { id, name: name.clone(), since, ended };
             Some((self.is_live(ended, None), service_user))
         })
     }
 
-    fn environments(&self) -> impl Iterator<Item = Found<EnvironmentState>> {
+    fn environments(&self) -> impl Iterator<Item = WithLiveness<EnvironmentState>> {
         self.workspace.registry.environments().filter_map(|(id, facts)| {
             let environment = self.environment(id, facts)?;
             Some((self.is_live(environment.ended, None), environment))
@@ -155,9 +157,11 @@ impl<'a> Reader<'a> {
     }
 
     fn environment(&self, id: EnvironmentId, facts: &EnvironmentFacts) -> Option<EnvironmentState> {
-        let there = |mode: &Mode| (*mode != Mode::Ended).then_some(*mode);
-        let both_restricted = |before: &Mode, now: &Mode| default_role(*before).and(default_role(*now)).is_some();
-        let Tenure { held, before, ended } = tenure(&facts.mode, self.revision, there, both_restricted)?;
+        let there = |restriction: &RestrictionState| (*restriction != RestrictionState::Ended).then_some(*restriction);
+        let both_restricted =
+            |before: &RestrictionState, now: &RestrictionState| default_role(*before).and(default_role(*now)).is_some();
+        let LastTenure { held, before, ended } =
+            last_tenure(&facts.restriction, self.revision, there, both_restricted)?;
         let before = before.iter().filter_map(|before| {
             Some(DefaultRoleBefore { default_role: default_role(before.value)?, since: before.since })
         });
@@ -166,7 +170,7 @@ impl<'a> Reader<'a> {
             id,
             name: name.value.clone(),
             named: name.since,
-            created: facts.mode.iter().next()?.since,
+            created: facts.restriction.iter().next()?.since,
             default_role: default_role(held.value),
             since: held.since,
             before: before.collect(),
@@ -175,16 +179,16 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn grants(&self, facts: &'a EnvironmentFacts) -> impl Iterator<Item = Found<GrantState>> {
+    fn grants(&self, facts: &'a EnvironmentFacts) -> impl Iterator<Item = WithLiveness<GrantState>> {
         self.workspace.registry.granted(facts).into_iter().filter_map(|holder| {
-            let grant = self.grant(&holder.principal, holder.grants.get(facts.number)?)?;
+            let grant = self.grant(&holder.principal, holder.grants.get(facts.dense_id)?)?;
             Some((self.is_live(grant.ended, grant.expires_at), grant))
         })
     }
 
     fn grant(&self, principal: &Principal, timeline: &Timeline<Option<Grant>>) -> Option<GrantState> {
-        let Tenure { held, before, ended } =
-            tenure(timeline, self.revision, |grant| *grant, |before, now| before.role == now.role)?;
+        let LastTenure { held, before, ended } =
+            last_tenure(timeline, self.revision, |grant| *grant, |before, now| before.role == now.role)?;
         let before = before.into_iter();
         Some(GrantState {
             principal: principal.clone(),
@@ -199,8 +203,9 @@ impl<'a> Reader<'a> {
     }
 
     fn former_grants(&self) -> Vec<FormerGrant> {
-        let ended =
-            |facts: &EnvironmentFacts| facts.mode.at(self.revision).is_none_or(|mode| mode.value == Mode::Ended);
+        let ended = |facts: &EnvironmentFacts| {
+            facts.restriction.at(self.revision).is_none_or(|restriction| restriction.value == RestrictionState::Ended)
+        };
         let environments = self.workspace.registry.environments().filter(|(_, facts)| !ended(facts));
         let grants = environments.flat_map(|(id, facts)| self.grants(facts).map(move |found| (id, found)));
         let former = grants.filter(|(_, (live, _))| !live);
@@ -209,28 +214,28 @@ impl<'a> Reader<'a> {
 
     fn former_names(&self) -> Vec<FormerName> {
         let names = self.workspace.registry.environment_names.all().into_iter();
-        names.flat_map(|(key, timeline)| self.former_bearers(key, timeline)).collect()
+        names.flat_map(|(key, timeline)| self.former_owners(key, timeline)).collect()
     }
 
-    fn former_bearers(&self, key: &str, timeline: &Timeline<Option<Number>>) -> Vec<FormerName> {
+    fn former_owners(&self, key: &str, timeline: &Timeline<Option<DenseId>>) -> Vec<FormerName> {
         let entries: Vec<_> = timeline.iter().take_while(|entry| entry.since <= self.revision).collect();
         let former = entries.windows(2).filter_map(|pair| match pair {
-            [bearer, next] if bearer.value != next.value => {
-                let (name, environment) = (key.parse().ok()?, self.workspace.registry.environment_id(bearer.value?)?);
-                Some(FormerName { name, environment, since: bearer.since, until: next.since })
+            [owner, next] if owner.value != next.value => {
+                let (name, environment) = (key.parse().ok()?, self.workspace.registry.environment_id(owner.value?)?);
+                Some(FormerName { name, environment, since: owner.since, until: next.since })
             }
             _ => None,
         });
         former.collect()
     }
 
-    /// When and whether a credential ended, if it was there by the view's revision; and whether it is live.
-    fn credential<T>(&self, credential: &Credential<T>) -> Option<Found<Option<Revision>>> {
+    /// Returns the end of a credential up to the view's revision, and whether it is live.
+    fn credential<T>(&self, credential: &Credential<T>) -> Option<WithLiveness<Option<Revision>>> {
         let ended = credential.ended.filter(|ended| *ended <= self.revision);
         (credential.issued <= self.revision).then_some((self.is_live(ended, credential.expires_at), ended))
     }
 
-    fn tokens(&self) -> impl Iterator<Item = Found<TokenState>> {
+    fn tokens(&self) -> impl Iterator<Item = WithLiveness<TokenState>> {
         self.workspace.tokens.iter().filter_map(|(id, credential)| {
             let (live, ended) = self.credential(credential)?;
             let Credential { terms, issued, issued_at, issued_by, expires_at, .. } = credential.as_ref();
@@ -248,7 +253,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn proxy_tokens(&self) -> impl Iterator<Item = Found<ProxyTokenState>> {
+    fn proxy_tokens(&self) -> impl Iterator<Item = WithLiveness<ProxyTokenState>> {
         self.workspace.proxy_tokens.iter().filter_map(|(id, credential)| {
             let (live, ended) = self.credential(credential)?;
             let Credential { terms: (terms, scope), issued, issued_at, issued_by, expires_at, .. } =
@@ -269,7 +274,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn access_keys(&self) -> impl Iterator<Item = Found<AccessKeyState>> {
+    fn access_keys(&self) -> impl Iterator<Item = WithLiveness<AccessKeyState>> {
         self.workspace.access_keys.iter().filter_map(|(id, credential)| {
             let (live, ended) = self.credential(credential)?;
             let Credential { terms, issued, issued_at, issued_by, expires_at, .. } = credential.as_ref();
@@ -288,23 +293,23 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn times(&self, state: &State) -> BTreeMap<Revision, Instant> {
+    fn times(&self, state: &PermissionState) -> BTreeMap<Revision, Instant> {
         let mut named = BTreeSet::new();
         state.name_revisions(&mut named);
         named.into_iter().filter_map(|revision| Some((revision, self.workspace.time_of(revision)?))).collect()
     }
 }
 
-/// The default role, if an environment is restricted.
-const fn default_role(mode: Mode) -> Option<EnvironmentRole> {
-    match mode {
-        Mode::Restricted(role) => Some(role),
-        Mode::Unrestricted | Mode::Ended => None,
+/// Returns the default role, if an environment is restricted.
+const fn default_role(restriction: RestrictionState) -> Option<EnvironmentRole> {
+    match restriction {
+        RestrictionState::Restricted(role) => Some(role),
+        RestrictionState::Unrestricted | RestrictionState::Ended => None,
     }
 }
 
-/// The revisions that stand in a state without a time beside them.
-impl State {
+/// Lists the revisions in a state that have no time beside them.
+impl PermissionState {
     fn name_revisions(&self, named: &mut BTreeSet<Revision>) {
         let about = &self.workspace;
         named.extend([about.plan_since, about.rbac_since].into_iter().chain(about.created).chain(about.deleted));

@@ -1,14 +1,14 @@
-//! Resource types and placements: from facts to a state, and back.
+//! The permission state of resource types and placements.
 
-use super::read::{Found, Reader, Tenure, tenure};
-use super::{PlacementState, ResourceTypeState, State};
+use super::read::{LastTenure, StateReader, WithLiveness, last_tenure};
+use super::{PermissionState, PlacementState, ResourceTypeState};
 use crate::domain::model::resource::ResourceKey;
-use crate::domain::state::resource_facts::Whereabouts;
 use crate::domain::model::time::Revision;
+use crate::domain::state::resource_facts::PlacementTimeline;
 use crate::domain::state::workspace::Workspace;
 
-impl Reader<'_> {
-    pub(super) fn resource_types(&self) -> impl Iterator<Item = Found<ResourceTypeState>> {
+impl StateReader<'_> {
+    pub(super) fn resource_types(&self) -> impl Iterator<Item = WithLiveness<ResourceTypeState>> {
         self.workspace.resources.types.iter().filter_map(|(name, timeline)| {
             let actions = timeline.at(self.revision)?;
             let defined = timeline.iter().next()?.since;
@@ -17,23 +17,24 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn resources(&self) -> impl Iterator<Item = Found<PlacementState>> {
-        let all = self.workspace.resources.whereabouts.iter();
+    pub(super) fn resources(&self) -> impl Iterator<Item = WithLiveness<PlacementState>> {
+        let all = self.workspace.resources.placements.iter();
         let all = all.flat_map(|(name, of_type)| of_type.iter().map(move |(id, timeline)| (name, id, timeline)));
         all.filter_map(|(resource_type, id, timeline)| {
             self.placement(ResourceKey { resource_type: resource_type.clone(), id: id.clone() }, timeline)
         })
     }
 
-    fn placement(&self, resource: ResourceKey, timeline: &Whereabouts) -> Option<Found<PlacementState>> {
-        let Tenure { held, ended, .. } = tenure(timeline, self.revision, |environment| *environment, |_, _| false)?;
+    fn placement(&self, resource: ResourceKey, timeline: &PlacementTimeline) -> Option<WithLiveness<PlacementState>> {
+        let LastTenure { held, ended, .. } =
+            last_tenure(timeline, self.revision, |environment| *environment, |_, _| false)?;
         let ResourceKey { resource_type, id } = resource;
         let (environment, since) = (held.value, held.since);
         Some((self.is_live(ended, None), PlacementState { resource_type, id, environment, since, ended }))
     }
 }
 
-impl State {
+impl PermissionState {
     pub(super) fn resource_revisions(&self) -> impl Iterator<Item = Revision> {
         let types = self.resource_types.iter().chain(&self.past.resource_types);
         let placements = self.resources.iter().chain(&self.past.resources);
@@ -43,7 +44,7 @@ impl State {
 }
 
 impl Workspace {
-    pub(super) fn restore_resources(&mut self, state: &State) {
+    pub(super) fn restore_resources(&mut self, state: &PermissionState) {
         for found in state.past.resource_types.iter().chain(&state.resource_types) {
             let ResourceTypeState { name, actions, since, defined } = found;
             if defined < since {

@@ -1,32 +1,34 @@
-//! From a state back to facts.
+//! Facts from a permission state.
 //!
-//! What comes out answers every question from the state's revision on as the facts did that the state was read from: the
-//! same roles, by the same rules, since the same instants, for the same events. Of the time before, it says nothing, and a
-//! [`View`](crate::domain::state::view::View) of it is refused.
+//! From the state's revision on, restored facts answer every question like the original facts: the same roles, rules,
+//! instants and events. They say nothing about the time before, so a [`View`](crate::domain::state::view::View) of it
+//! is refused.
 
 use std::sync::Arc;
 
 use imbl::OrdSet;
 
 use super::{
-    AccessKeyState, EnvironmentState, FormerName, GrantState, MemberState, ProxyTokenState, ServiceUserState, State,
-    TokenState, WorkspaceState,
+    AccessKeyState, EnvironmentState, FormerName, GrantState, MemberState, PermissionState, ProxyTokenState,
+    ServiceUserState, TokenState, WorkspaceState,
 };
-use crate::domain::model::event::{AccessKeyTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
 use crate::domain::history::History;
+use crate::domain::model::credential::CredentialId;
+use crate::domain::model::event::{AccessKeyTerms, ProxyTokenTerms, TokenTerms, WorkspaceDescription};
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::time::Instant;
+use crate::domain::state::credential_facts::Credential;
 use crate::domain::state::timeline::Timeline;
-use crate::domain::state::workspace::{AnyCredentialId, Census, Credential, Grant, Mode, Workspace};
+use crate::domain::state::workspace::{Grant, LiveCounts, RestrictionState, Workspace};
 
 impl Workspace {
-    /// The facts as of a state's revision, from which [`evolve`](Self::evolve) goes on with the events after it. Total: a state
-    /// that was never read from facts gives facts that say what it says.
+    /// Returns the facts at a state's revision, on which [`evolve`](Self::evolve) applies the events after it. It is
+    /// total: any state can be restored.
     ///
     /// A view of the time before is refused.
     // INVARIANT: restored at any revision and evolved to the head, the facts have the state, and give the answers, that they
     // do when they are replayed from the first event. Kept by `tests/replay`.
-    pub fn restore(state: &State) -> Self {
+    pub fn restore(state: &PermissionState) -> Self {
         let mut workspace = Self::empty(state.workspace.id);
         workspace.history = History::after(state.workspace.id, state.revision);
         workspace.base_time = state.time.unwrap_or(Instant::EARLIEST);
@@ -43,11 +45,11 @@ impl Workspace {
         workspace
     }
 
-    fn restore_principals(&mut self, state: &State) {
+    fn restore_principals(&mut self, state: &PermissionState) {
         for member in state.past.members.iter().chain(&state.members) {
             self.restore_member(member);
         }
-        // In the order of time, since several may have borne a name; who bears it now came last.
+        // By time, because several may have had the same name. The current owner of the name is last.
         let mut past: Vec<&ServiceUserState> = state.past.service_users.iter().collect();
         past.sort_by_key(|service_user| service_user.since);
         for service_user in past.into_iter().chain(&state.service_users) {
@@ -55,8 +57,8 @@ impl Workspace {
         }
     }
 
-    /// The names that environments had come first: whoever has one now took it later.
-    fn restore_environments(&mut self, state: &State) {
+    /// Restores former names first, because the current owner of a name took it later.
+    fn restore_environments(&mut self, state: &PermissionState) {
         for former in &state.past.environment_names {
             self.restore_former_name(former);
         }
@@ -68,7 +70,7 @@ impl Workspace {
         }
     }
 
-    fn restore_credentials(&mut self, state: &State) {
+    fn restore_credentials(&mut self, state: &PermissionState) {
         for token in state.past.tokens.iter().chain(&state.tokens) {
             self.restore_token(token);
         }
@@ -80,10 +82,10 @@ impl Workspace {
         }
     }
 
-    /// In a workspace that has ended, nothing is counted and nothing is still to expire.
+    /// Clears the counts and expiries of a workspace that has ended.
     fn forget_limits(&mut self) {
         self.expiries = OrdSet::new();
-        self.census = Census::default();
+        self.live_counts = LiveCounts::default();
         self.resources.placed_len = 0;
     }
 
@@ -125,11 +127,11 @@ impl Workspace {
 
     fn restore_environment(&mut self, environment: &EnvironmentState) {
         let EnvironmentState { id, name, named, ended, .. } = environment;
-        let bears = Timeline::starting(*named, name.clone());
-        self.registry.begin_environment(*id, bears, restored_mode(environment));
+        let names = Timeline::starting(*named, name.clone());
+        self.registry.begin_environment(*id, names, restored_restriction(environment));
         if ended.is_none() {
             self.set_environment_name(*named, name, Some(*id));
-            self.census.environments += 1;
+            self.live_counts.environments += 1;
         }
         for grant in &environment.grants {
             self.restore_grant(*id, grant);
@@ -165,7 +167,7 @@ impl Workspace {
         let terms = (ProxyTokenTerms { environments: scope, sha256, expires_at }, timeline);
         let token = Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended });
         if ended.is_none() {
-            self.credential_added(&token, AnyCredentialId::ProxyToken(id));
+            self.credential_added(&token, CredentialId::ProxyToken(id));
         }
         self.proxy_tokens.insert(id, token);
     }
@@ -175,25 +177,28 @@ impl Workspace {
         let terms = AccessKeyTerms { role, label, sha256, expires_at };
         let key = Arc::new(Credential { terms, issued, issued_at, issued_by, expires_at, ended });
         if ended.is_none() {
-            self.credential_added(&key, AnyCredentialId::AccessKey(id));
+            self.credential_added(&key, CredentialId::AccessKey(id));
         }
         self.access_keys.insert(id, key);
     }
 }
 
-fn restored_mode(environment: &EnvironmentState) -> Timeline<Mode> {
-    let mut mode = Timeline::default();
-    // An environment begins unrestricted, and its first entry says when it was made.
+fn restored_restriction(environment: &EnvironmentState) -> Timeline<RestrictionState> {
+    let mut restriction = Timeline::default();
+    // An environment begins unrestricted, and its first entry has the event that made it.
     let first = environment.before.first().map_or(environment.since, |before| before.since);
     if environment.created < first {
-        mode.set(environment.created, Mode::Unrestricted);
+        restriction.set(environment.created, RestrictionState::Unrestricted);
     }
     for before in &environment.before {
-        mode.set(before.since, Mode::Restricted(before.default_role));
+        restriction.set(before.since, RestrictionState::Restricted(before.default_role));
     }
-    mode.set(environment.since, environment.default_role.map_or(Mode::Unrestricted, Mode::Restricted));
+    restriction.set(
+        environment.since,
+        environment.default_role.map_or(RestrictionState::Unrestricted, RestrictionState::Restricted),
+    );
     if let Some(ended) = environment.ended {
-        mode.set(ended, Mode::Ended);
+        restriction.set(ended, RestrictionState::Ended);
     }
-    mode
+    restriction
 }

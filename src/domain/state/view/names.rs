@@ -1,34 +1,34 @@
-//! Looking up what a command or question names, in a view: by name as it was borne then, or by id.
+//! Lookups of entities by the name that they had in the view, or by id.
 
 use super::{CredentialView, EnvironmentView, ProxyTokenView, ServiceUserView, View};
+use crate::domain::collections::dense_id_map::DenseId;
 use crate::domain::model::command::{
     AccessKeyRef, EnvironmentRef, PrincipalRef, ProxyTokenRef, ServiceUserRef, TokenRef, UserRef,
 };
 use crate::domain::model::event::{AccessKeyTerms, TokenTerms};
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ServiceUserId, TokenId, UserId};
 use crate::domain::model::name::EnvironmentName;
-use crate::domain::collections::dense_id_map::Number;
 use crate::domain::model::principal::Principal;
-use crate::domain::state::registry::PrincipalFacts;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::{Revision, Span};
+use crate::domain::state::registry::PrincipalFacts;
 use crate::domain::state::timeline::{Since, Timeline};
 
-/// A principal that is there.
+/// A principal that exists in the view.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::domain) struct Present<'a> {
-    /// Who, and all that is known of it.
+pub(in crate::domain) struct ResolvedPrincipal<'a> {
+    /// The facts of the principal.
     pub(in crate::domain) facts: &'a PrincipalFacts,
-    /// The event that its being there rests on.
+    /// The event that its existence rests on.
     pub(in crate::domain) since: Revision,
-    /// A member's role.
+    /// The role, if it is a member.
     pub(in crate::domain) role: Option<Since<WorkspaceRole>>,
 }
 
-/// What does not parse names nothing.
+/// A malformed reference names nothing.
 impl View {
-    /// The member of a user id.
+    /// Returns the member of a user id.
     ///
     /// # Errors
     /// `not_found`.
@@ -40,7 +40,7 @@ impl View {
         found.ok_or_else(|| Rejection::not_found("member", &user.0))
     }
 
-    /// The service user of a name or id.
+    /// Returns the service user of a name or id.
     ///
     /// # Errors
     /// `not_found`.
@@ -59,101 +59,101 @@ impl View {
 
     fn service_user_facts(&self, reference: &str) -> Option<&PrincipalFacts> {
         let registry = &self.workspace.registry;
-        let bearers = registry.service_user_names.bearers(reference.as_bytes());
-        match bearers.and_then(|bearers| bearers.at(self.revision)?.value) {
-            Some(number) => registry.principal_of(number),
+        let owners = registry.service_user_names.owners(reference.as_bytes());
+        match owners.and_then(|owners| owners.at(self.revision)?.value) {
+            Some(dense_id) => registry.principal_of(dense_id),
             None => registry.principal(&Principal::ServiceUser(reference.parse().ok()?)),
         }
     }
 
-    /// The service user that an id names or that bore a name last, also one that is gone.
+    /// Returns the service user that an id names or that had a name last, including one that was deleted.
     pub(in crate::domain) fn last_service_user_named(&self, named: &str) -> Option<ServiceUserId> {
         let registry = &self.workspace.registry;
-        let bearers = registry.service_user_names.bearers(named.as_bytes()).into_iter().flat_map(Timeline::iter);
-        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
-        match last.and_then(|number| registry.principal_of(number)).map(|facts| &facts.principal) {
+        let owners = registry.service_user_names.owners(named.as_bytes()).into_iter().flat_map(Timeline::iter);
+        let last = owners.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
+        match last.and_then(|dense_id| registry.principal_of(dense_id)).map(|facts| &facts.principal) {
             Some(Principal::ServiceUser(id)) => Some(*id),
             _ => named.parse().ok(),
         }
     }
 
-    /// The principal of `user:ID` or `service_user:NAME-OR-ID`.
+    /// Returns the principal of `user:ID` or `service_user:NAME-OR-ID`.
     ///
     /// # Errors
     /// `not_found`.
     pub fn find_principal(&self, reference: &PrincipalRef) -> Result<Principal, Rejection> {
-        let found = self.present(reference).map(|found| found.facts.principal.clone());
+        let found = self.resolve_principal(reference).map(|found| found.facts.principal.clone());
         found.ok_or_else(|| Rejection::not_found("principal", &reference.0))
     }
 
-    /// The principal of `user:ID` or `service_user:NAME-OR-ID`, with what makes it one.
-    pub(in crate::domain) fn present(&self, reference: &PrincipalRef) -> Option<Present<'_>> {
+    /// Returns the principal of `user:ID` or `service_user:NAME-OR-ID`, with its facts.
+    pub(in crate::domain) fn resolve_principal(&self, reference: &PrincipalRef) -> Option<ResolvedPrincipal<'_>> {
         let facts = match reference.0.strip_prefix("user:") {
             Some(user) => self.workspace.registry.user(user)?,
             None => self.service_user_facts(reference.0.strip_prefix("service_user:")?)?,
         };
-        self.present_of(facts)
+        self.resolved(facts)
     }
 
-    /// The environment of a name, in any case, or id.
+    /// Returns the environment of a name, in any case, or id.
     ///
     /// # Errors
     /// `not_found`.
     pub fn find_environment(&self, reference: &EnvironmentRef) -> Result<EnvironmentView<'_>, Rejection> {
-        self.present_environment(reference).ok_or_else(|| Rejection::not_found("environment", &reference.0))
+        self.resolve_environment(reference).ok_or_else(|| Rejection::not_found("environment", &reference.0))
     }
 
-    /// As [`Self::find_environment`], for whoever has no use for a rejection.
-    pub(in crate::domain) fn present_environment(&self, reference: &EnvironmentRef) -> Option<EnvironmentView<'_>> {
+    /// Returns the environment of a name, in any case, or id.
+    pub(in crate::domain) fn resolve_environment(&self, reference: &EnvironmentRef) -> Option<EnvironmentView<'_>> {
         let registry = &self.workspace.registry;
-        let facts = match self.environment_number(&reference.0) {
-            Some(number) => registry.environment_of(number)?,
+        let facts = match self.environment_dense_id(&reference.0) {
+            Some(dense_id) => registry.environment_of(dense_id)?,
             None => registry.environment(reference.0.parse().ok()?)?,
         };
         self.environment_view(facts)
     }
 
-    /// The numbers of the environments that bore a name, in any case.
-    fn bearers(&self, name: &str) -> Option<&Timeline<Option<Number>>> {
-        EnvironmentName::look_up(name, |key| self.workspace.registry.environment_names.bearers(key))
+    /// Returns the environments that had a name, in any case, over time.
+    fn owners(&self, name: &str) -> Option<&Timeline<Option<DenseId>>> {
+        EnvironmentName::look_up(name, |key| self.workspace.registry.environment_names.owners(key))
     }
 
-    fn environment_number(&self, name: &str) -> Option<Number> {
-        self.bearers(name)?.at(self.revision)?.value
+    fn environment_dense_id(&self, name: &str) -> Option<DenseId> {
+        self.owners(name)?.at(self.revision)?.value
     }
 
-    fn environment_id(&self, number: Number) -> Option<EnvironmentId> {
-        self.workspace.registry.environment_id(number)
+    fn environment_id(&self, dense_id: DenseId) -> Option<EnvironmentId> {
+        self.workspace.registry.environment_id(dense_id)
     }
 
-    /// The live environment that bears a name.
+    /// Returns the live environment with a name.
     pub fn environment_named(&self, name: &str) -> Option<EnvironmentId> {
-        self.environment_id(self.environment_number(name)?)
+        self.environment_id(self.environment_dense_id(name)?)
     }
 
-    /// Every environment that an id names or that ever bore a name, as far as the view reaches.
+    /// Returns every environment that an id names or that ever had a name, up to the view's revision.
     pub fn environments_ever(&self, reference: &EnvironmentRef) -> Vec<EnvironmentId> {
-        let names = self.bearers(&reference.0);
-        let bearers = names.into_iter().flat_map(Timeline::iter);
-        let known = bearers.filter(|entry| entry.since <= self.revision);
+        let timeline = self.owners(&reference.0);
+        let owners = timeline.into_iter().flat_map(Timeline::iter);
+        let known = owners.filter(|entry| entry.since <= self.revision);
         let named = known.filter_map(|entry| self.environment_id(entry.value?));
-        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
+        let by_id = reference.0.parse().ok().filter(|id| self.last_environment_change(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    /// Whether an environment of this name or id ever was, as far as the view reaches.
+    /// Returns whether an environment ever had this name or id, up to the view's revision.
     pub fn environment_ever(&self, reference: &EnvironmentRef) -> bool {
         !self.environments_ever(reference).is_empty()
     }
 
-    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` ever named, as far as the view reaches.
+    /// Returns every principal that `user:ID` or `service_user:NAME-OR-ID` ever named, up to the view's revision.
     pub fn principals_ever(&self, reference: &PrincipalRef) -> Vec<Principal> {
         match reference.0.split_once(':') {
             Some(("user", user)) => {
-                let user = user.parse().ok().filter(|user| self.member_trace(user).is_some());
+                let user = user.parse().ok().filter(|user| self.last_member_change(user).is_some());
                 user.map(Principal::User).into_iter().collect()
             }
             Some(("service_user", named)) => {
@@ -169,19 +169,19 @@ impl View {
         }
     }
 
-    /// Every environment that an id names or that bore a name at some instant of a span.
+    /// Returns every environment that an id names or that had a name at some instant of a span.
     pub fn environments_within(&self, reference: &EnvironmentRef, span: &Span) -> Vec<EnvironmentId> {
-        let names = self.bearers(&reference.0);
-        let named = names.into_iter().flat_map(|timeline| self.within(timeline, span)).flatten();
-        let named = named.filter_map(|number| self.environment_id(number));
-        let by_id = reference.0.parse().ok().filter(|id| self.environment_trace(*id).is_some());
+        let timeline = self.owners(&reference.0);
+        let named = timeline.into_iter().flat_map(|timeline| self.within(timeline, span)).flatten();
+        let named = named.filter_map(|dense_id| self.environment_id(dense_id));
+        let by_id = reference.0.parse().ok().filter(|id| self.last_environment_change(*id).is_some());
         let mut found: Vec<_> = named.chain(by_id).collect();
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    /// Every principal that `user:ID` or `service_user:NAME-OR-ID` named at some instant of a span.
+    /// Returns every principal that `user:ID` or `service_user:NAME-OR-ID` named at some instant of a span.
     pub fn principals_within(&self, reference: &PrincipalRef, span: &Span) -> Vec<Principal> {
         let mut found = self.principals_ever(reference);
         found.retain(|principal| match principal {
@@ -194,7 +194,7 @@ impl View {
         found
     }
 
-    /// The values that a fact had at some instant of a span, as far as the view reaches.
+    /// Returns the values of a fact at the instants of a span, up to the view's revision.
     fn within<T: Clone>(&self, timeline: &Timeline<T>, span: &Span) -> Vec<T> {
         let known: Vec<_> = timeline.iter().take_while(|entry| entry.since <= self.revision).collect();
         let ends = known.iter().skip(1).map(|next| Some(self.time_of(next.since))).chain([None]);
@@ -202,15 +202,15 @@ impl View {
         held.map(|(entry, _)| entry.value.clone()).collect()
     }
 
-    /// The environment that an id names or that bore a name last, also one that has ended.
+    /// Returns the environment that an id names or that had a name last, including one that has ended.
     pub(in crate::domain) fn last_environment_named(&self, reference: &EnvironmentRef) -> Option<EnvironmentId> {
-        let names = self.bearers(&reference.0);
-        let bearers = names.into_iter().flat_map(Timeline::iter);
-        let last = bearers.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
-        last.and_then(|number| self.environment_id(number)).or_else(|| reference.0.parse().ok())
+        let timeline = self.owners(&reference.0);
+        let owners = timeline.into_iter().flat_map(Timeline::iter);
+        let last = owners.filter(|entry| entry.since <= self.revision).filter_map(|entry| entry.value).next_back();
+        last.and_then(|dense_id| self.environment_id(dense_id)).or_else(|| reference.0.parse().ok())
     }
 
-    /// The API token of an id.
+    /// Returns the API token of an id.
     ///
     /// # Errors
     /// `not_found`.
@@ -219,7 +219,7 @@ impl View {
         found.ok_or_else(|| Rejection::not_found("token", &reference.0))
     }
 
-    /// The proxy token of an id.
+    /// Returns the proxy token of an id.
     ///
     /// # Errors
     /// `not_found`.
@@ -228,7 +228,7 @@ impl View {
         found.ok_or_else(|| Rejection::not_found("proxy token", &reference.0))
     }
 
-    /// The access key of an id.
+    /// Returns the access key of an id.
     ///
     /// # Errors
     /// `not_found`.

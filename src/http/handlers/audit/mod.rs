@@ -26,7 +26,7 @@ use crate::http::paging::Paging;
 use crate::http::params::Params;
 use crate::http::problem::Problem;
 use crate::http::rows;
-use crate::log::PresentedId;
+use crate::log::CredentialId;
 use crate::service::Service;
 
 /// Of which view an answer is.
@@ -253,10 +253,10 @@ impl Question for WithUses {
 }
 
 /// A credential, as it is presented.
-pub(super) const fn presented(credential: AnyCredential) -> PresentedId {
+pub(super) const fn presented(credential: AnyCredential) -> CredentialId {
     match credential {
-        AnyCredential::Token(id) => PresentedId::Token(id),
-        AnyCredential::ProxyToken(id) => PresentedId::ProxyToken(id),
-        AnyCredential::AccessKey(id) => PresentedId::AccessKey(id),
+        AnyCredential::Token(id) => CredentialId::Token(id),
+        AnyCredential::ProxyToken(id) => CredentialId::ProxyToken(id),
+        AnyCredential::AccessKey(id) => CredentialId::AccessKey(id),
     }
 }

@@ -117,7 +117,7 @@ fn supposed(request: &WorkspaceRequest) -> Result<Caller, Problem> {
     let Caller::AccessKey { .. } = request.caller else { return Ok(request.caller.clone()) };
     let now = request.now();
     let owner = now.members().find(|(_, role)| role.value == WorkspaceRole::Owner).map(|(user, _)| user.clone());
-    owner.map(Caller::Supposed).ok_or_else(|| Problem::not_found("workspace", &request.root.id().to_string()))
+    owner.map(Caller::SimulatedUser).ok_or_else(|| Problem::not_found("workspace", &request.root.id().to_string()))
 }
 
 async fn body(

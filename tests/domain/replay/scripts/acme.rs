@@ -1,4 +1,5 @@
-//! A year of a company: its first quarter taken in from the tool it had before, then everything that happens to access in life.
+//! A year of a company. The first quarter is imported from an earlier tool; the rest has every change of access in
+//! practice.
 
 use serde_json::json;
 use tenure::domain::model::role::Plan;
@@ -22,7 +23,7 @@ pub(super) fn a_year(mut recorder: Recorder) -> Recording {
     recorder.finish()
 }
 
-/// Taken in on the first of April; the people acted in the tool of that time, so no credential of ours stands with it.
+/// The import of the first of April. Its actors used the earlier tool, so no credential is recorded.
 fn first_quarter(r: &mut Recorder) {
     r.import_at("2025-04-01 06:00");
     begin(r, "2025-01-02 09:00", "acme", Plan::Team, "wanda");

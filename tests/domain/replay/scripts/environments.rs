@@ -1,4 +1,4 @@
-//! Environments that end and are made anew; RBAC that goes off and comes back.
+//! Environments that end and are made anew, and RBAC that is disabled and enabled.
 
 use serde_json::json;
 use tenure::domain::model::role::Plan;
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::support::recording::{Recorder, Recording};
 
-/// `payments` is deleted with its grants and its places in scopes, and made again as `Payments`, which inherits nothing; the
-/// name `staging` passes from one environment to another while the first lives on.
+/// `payments` is deleted with its grants and its entries in scopes. A new `Payments` inherits nothing. The name
+/// `staging` passes to another environment while the first still exists.
 pub(super) fn deleted_and_remade(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-03-03 07:50", "harbor", Plan::Team, "mina");
@@ -52,7 +52,7 @@ pub(super) fn deleted_and_remade(mut recorder: Recorder) -> Recording {
     recorder.finish()
 }
 
-/// RBAC off by hand, and off with the plan: what is recorded stays recorded and is enforced again.
+/// RBAC is disabled by a command and by a plan. Restrictions stay recorded, and are enforced again later.
 pub(super) fn rbac_off_and_on(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-01-13 08:00", "lighthouse", Plan::Starter, "ada");

@@ -1,4 +1,4 @@
-//! Grants, tokens and keys that end by themselves.
+//! Grants, tokens and keys that expire.
 
 use serde_json::json;
 use tenure::domain::model::role::Plan;
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::support::recording::{Recorder, Recording};
 
-/// Expiry of everything that can expire: noted at once, noted with the next command, extended in time, shortened, replaced by
-/// a grant for good, regranted afterwards, and taken back before it came.
+/// Expiries of every kind: appended at once, or with the next command. Ends are extended, shortened, removed, set again
+/// after the expiry, and revoked before it.
 pub(super) fn expiring_grants(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-09-01 07:00", "tidewater", Plan::Enterprise, "ines");

@@ -1,4 +1,4 @@
-//! People who come, go and come back; a workspace that ends.
+//! People who join, leave and return, and a workspace that ends.
 
 use serde_json::json;
 use tenure::domain::model::command::DeleteWorkspace;
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::support::recording::{Recorder, Recording};
 
-/// Priya leaves with everything she had, and comes back under the same id with nothing; later she is promoted and demoted,
-/// and inherits nothing from before either. Tomas takes himself out.
+/// Priya leaves with all her access, and returns under the same id with none. Later she is promoted and demoted, and
+/// inherits nothing from before. Tomas removes himself.
 pub(super) fn leaver_and_rehire(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-02-03 08:55", "northwind", Plan::Team, "helen");
@@ -50,7 +50,7 @@ pub(super) fn leaver_and_rehire(mut recorder: Recorder) -> Recording {
     recorder.finish()
 }
 
-/// A workspace that is deleted while people, tokens, grants and keys in it are live.
+/// A workspace is deleted while its members, tokens, grants and keys are live.
 pub(super) fn a_pilot_that_ended(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin_as(r, "2025-04-07 07:30", "pilot-2025", WorkspaceKind::Shared, Plan::Enterprise, "s.lindqvist@fjord.example");

@@ -1,4 +1,4 @@
-//! Resource types of a workspace's own, and resources that are placed, moved, removed, and ended with where they were.
+//! Defined resource types, and resources that are placed, moved, removed, and ended with their environment.
 
 use serde_json::json;
 use tenure::domain::model::command::DeleteWorkspace;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::support::recording::{Recorder, Recording};
 
-/// A type is defined and defined anew; resources move, leave, come back, and end with their environment.
+/// A type is defined twice. Resources move, leave, return, and end with their environment.
 pub(super) fn placed_and_moved(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-02-03 07:55", "foundry", Plan::Team, "imke");
@@ -55,7 +55,7 @@ pub(super) fn placed_and_moved(mut recorder: Recorder) -> Recording {
     recorder.finish()
 }
 
-/// What is defined and placed when a workspace ends, ends with it.
+/// Types and placements end with their workspace.
 pub(super) fn ended_with_the_workspace(mut recorder: Recorder) -> Recording {
     let r = &mut recorder;
     begin(r, "2025-08-04 09:00", "popup", Plan::Starter, "rosa");

@@ -1,4 +1,4 @@
-//! How often what is drawn.
+//! The frequencies of the drawn steps.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 
-use super::{Asker, Draft, EndDraft, GrantDraft, History, Pick, Step};
+use super::{CallerKind, Draft, EndDraft, GrantDraft, History, Pick, Step};
 
-/// How often commands of each kind are drawn, against the others.
+/// The frequency of each kind of command, relative to the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Mix {
-    /// Whether the workspace is a shared one with RBAC on, members and service users, before the random part begins.
-    pub settled: bool,
+    /// Whether the workspace begins as a shared one with RBAC on, members and service users.
+    pub prepared: bool,
     pub kind: WorkspaceKind,
     pub workspace: u32,
     pub members: u32,
@@ -23,20 +23,20 @@ pub struct Mix {
     pub resources: u32,
 }
 
-/// Histories with as many steps of a mix of commands as the range says.
+/// Returns histories with a mix of commands. The range bounds the number of steps.
 pub fn histories(mix: Mix, steps: std::ops::Range<usize>) -> impl Strategy<Value = History> {
     let plans = select(vec![Plan::Starter, Plan::Team, Plan::Enterprise]);
-    let plan = if mix.settled { Just(Plan::Team).boxed() } else { plans.boxed() };
+    let plan = if mix.prepared { Just(Plan::Team).boxed() } else { plans.boxed() };
     (plan, vec(step(mix), steps)).prop_map(move |(plan, random)| {
-        let mut steps = if mix.settled { settling() } else { Vec::new() };
+        let mut steps = if mix.prepared { preparation() } else { Vec::new() };
         steps.extend(random);
         History { kind: mix.kind, plan, steps }
     })
 }
 
-/// What makes most commands meet something.
-fn settling() -> Vec<Step> {
-    let operator = |drafts| Step { clock: 1, asker: Asker::Operator, drafts };
+/// Returns the steps that prepare a workspace, so that most commands have something to act on.
+fn preparation() -> Vec<Step> {
+    let operator = |drafts| Step { clock: 1, caller: CallerKind::Operator, drafts };
     let named = Pick::Name;
     let token = |n| Draft::IssueToken { user: Some(named(n)), service_user: None, expiry: None };
     vec![
@@ -61,16 +61,16 @@ fn settling() -> Vec<Step> {
 
 fn step(mix: Mix) -> impl Strategy<Value = Step> {
     let clock = prop_oneof![3 => Just(0_i64), 6 => 1..5_i64, 3 => 5..60_i64, 1 => -40..0_i64];
-    let asker = prop_oneof![
-        5 => Just(Asker::Operator),
-        8 => any::<u8>().prop_map(Asker::Administrator),
-        4 => any::<u8>().prop_map(Asker::Anyone),
-        2 => any::<u8>().prop_map(Asker::Formerly),
-        1 => any::<u8>().prop_map(Asker::Key),
-        1 => any::<u8>().prop_map(Asker::Vouched),
+    let caller = prop_oneof![
+        5 => Just(CallerKind::Operator),
+        8 => any::<u8>().prop_map(CallerKind::Administrator),
+        4 => any::<u8>().prop_map(CallerKind::Anyone),
+        2 => any::<u8>().prop_map(CallerKind::Formerly),
+        1 => any::<u8>().prop_map(CallerKind::Key),
+        1 => any::<u8>().prop_map(CallerKind::ImportedActor),
     ];
     let drafts = prop_oneof![5 => vec(draft(mix), 1), 1 => vec(draft(mix), 2..6)];
-    (clock, asker, drafts).prop_map(|(clock, asker, drafts)| Step { clock, asker, drafts })
+    (clock, caller, drafts).prop_map(|(clock, caller, drafts)| Step { clock, caller, drafts })
 }
 
 fn draft(mix: Mix) -> impl Strategy<Value = Draft> {
@@ -183,7 +183,7 @@ fn end() -> impl Strategy<Value = EndDraft> {
     (expiry(), any::<bool>()).prop_map(|(expiry, said)| match expiry {
         Some(micros) => EndDraft::In(micros),
         None if said => EndDraft::Never,
-        None => EndDraft::Unsaid,
+        None => EndDraft::Unspecified,
     })
 }
 
