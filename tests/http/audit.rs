@@ -1,4 +1,4 @@
-//! The audit: who had access, the log with its filters, and who may read them.
+//! The audit: the roster, the log with its filters, and their readers.
 
 use serde_json::{Value, json};
 use tenure::domain::model::id::WorkspaceId;
@@ -17,7 +17,7 @@ fn stage() -> Acme {
     acme
 }
 
-/// `PRINCIPAL ENVIRONMENT ROLE RULE` of each row.
+/// Returns `PRINCIPAL ENVIRONMENT ROLE RULE` of each row.
 #[track_caller]
 fn rows(acme: &Acme, query: &str) -> Vec<String> {
     let reply = acme.get(&format!("audit/access?{query}")).expect(200);
@@ -33,7 +33,7 @@ mod access {
     use super::*;
 
     #[test]
-    fn it_lists_every_principal_with_a_role_in_an_environment() {
+    fn the_roster_lists_every_principal_with_a_role_in_an_environment() {
         let acme = stage();
         let prod =
             ["alice prod contributor workspace_role", "bob prod viewer default_role", "ci prod contributor grant"];
@@ -50,7 +50,7 @@ mod access {
     }
 
     #[test]
-    fn it_states_what_was_asked_and_the_evidence() {
+    fn the_roster_states_the_question_and_the_evidence() {
         let acme = stage();
         let reply = acme.get("audit/access?environment=prod&principal=service_user:ci").expect(200);
         let fields: Vec<&String> = reply.json.as_object().unwrap().keys().collect();
@@ -66,7 +66,7 @@ mod access {
     }
 
     #[test]
-    fn it_is_asked_about_the_past() {
+    fn the_roster_can_be_of_the_past() {
         let acme = stage();
         let then = acme.head();
         acme.delete("environments/prod").expect(200);
@@ -80,7 +80,7 @@ mod access {
     }
 
     #[test]
-    fn what_never_was_is_not_found() {
+    fn filters_with_unknown_names_are_not_found() {
         let acme = stage();
         for query in ["environment=none", "principal=user:nobody", "principal=bob", "principal=service_user:none"] {
             acme.get(&format!("audit/access?{query}")).refused(404, "not_found");
@@ -89,7 +89,7 @@ mod access {
     }
 
     #[test]
-    fn owners_managers_the_operator_and_auditors_read_it() {
+    fn owners_managers_the_operator_and_auditors_read_the_roster() {
         let acme = stage();
         let (mark, bob) =
             (acme.member("mark", "manager"), acme.post("members/bob/tokens", &json!({})).credential("token"));
@@ -107,21 +107,21 @@ mod access {
 mod events {
     use super::*;
 
-    /// The revisions that a filter gives.
+    /// Returns the revisions that a filter matches.
     #[track_caller]
     fn found(acme: &Acme, query: &str) -> Vec<u64> {
         let reply = acme.get(&format!("events?limit=1000&{query}")).expect(200);
         reply.json["items"].as_array().unwrap().iter().map(|event| event["revision"].as_u64().unwrap()).collect()
     }
 
-    /// The revisions of the events that a condition holds for.
+    /// Returns the revisions of the events for which a condition holds.
     fn where_(acme: &Acme, holds: impl Fn(&Value) -> bool) -> Vec<u64> {
         let events = acme.events();
         events.iter().filter(|event| holds(event)).map(|event| event["revision"].as_u64().unwrap()).collect()
     }
 
     #[test]
-    fn they_are_filtered_by_each_condition_alone() {
+    fn events_are_filtered_by_each_condition_alone() {
         let acme = stage();
         acme.server.put(&path("plan"), OPERATOR, &json!({"plan": "enterprise"})).expect(200);
         let prod = acme.get("environments/prod").json["id"].clone();
@@ -155,7 +155,7 @@ mod events {
     }
 
     #[test]
-    fn conditions_hold_together() {
+    fn conditions_are_combined() {
         let acme = stage();
         let query = "environment=prod&type=grant.added&principal=service_user:ci&actor=user:alice&after=3";
         let granted = where_(&acme, |event| event["type"] == "grant.added.v1");
@@ -166,7 +166,7 @@ mod events {
     }
 
     #[test]
-    fn pages_follow_each_other_also_through_a_filter() {
+    fn filtered_pages_are_contiguous() {
         let acme = stage();
         let all = found(&acme, "actor=user:alice");
         let mut pages = Vec::new();
@@ -183,7 +183,7 @@ mod events {
     }
 
     #[test]
-    fn a_filter_that_names_what_never_was_is_not_found() {
+    fn a_filter_with_an_unknown_name_is_not_found() {
         let acme = stage();
         for query in [
             "environment=none",
@@ -207,7 +207,7 @@ mod events {
     }
 
     #[test]
-    fn what_is_not_there_yet_or_no_more_is_still_named() {
+    fn deleted_and_future_things_can_still_be_named() {
         let acme = stage();
         assert_eq!(found(&acme, "environment=prod&at=5"), Vec::<u64>::new());
         acme.delete("environments/prod").expect(200);
@@ -216,7 +216,7 @@ mod events {
     }
 
     #[test]
-    fn they_are_the_stored_bytes_and_state_what_was_asked() {
+    fn events_are_the_stored_bytes_and_state_the_query() {
         let acme = stage();
         let reply = acme.get("events?limit=1000").expect(200);
         let workspace: WorkspaceId = reply.json["workspace"].as_str().unwrap().parse().unwrap();
@@ -239,7 +239,7 @@ mod events {
     }
 
     #[test]
-    fn an_event_names_the_actor_and_what_they_proved_themselves_with() {
+    fn an_event_names_the_actor_and_the_credential() {
         let acme = stage();
         let last = acme.events().pop().unwrap();
         assert_eq!((&last["actor"], &last["credential"]), (&json!("user:alice"), &json!(id(&acme.alice))));
@@ -248,7 +248,7 @@ mod events {
     }
 
     #[test]
-    fn other_workspaces_events_are_not_among_them() {
+    fn events_of_other_workspaces_are_not_listed() {
         let server = Server::start();
         for name in ["one", "two"] {
             server.post("/v1/workspaces", OPERATOR, &workspace_body(name, "shared", "team", "al")).expect(201);

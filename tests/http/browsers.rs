@@ -1,4 +1,4 @@
-//! What a browser can be made to send, and what it is told about pages.
+//! Cross-site requests of browsers, and the security headers of pages.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use tenure::http::routes::{Route, RouteKind, table};
 use crate::support::acme::{Acme, path};
 use crate::support::server::{Reply, Server};
 
-/// Every route whose requests can change something or have a body, as its method and a path.
+/// Returns the method and a path of every route whose requests can change something or have a body.
 fn guarded() -> Vec<(Route, String)> {
     let all = table().into_iter().filter(|route| route.method.as_ref().is_some_and(|method| method != "GET"));
     all.map(|route| {
@@ -34,7 +34,7 @@ fn send(acme: &Acme, (route, target): &(Route, String), headers: &[(&str, &str)]
 }
 
 #[test]
-fn a_request_that_a_page_of_another_site_sends_is_refused_on_every_route_that_changes_something() {
+fn a_cross_site_request_is_refused_on_every_route_that_changes_something() {
     let acme = Acme::new();
     let (head, address) = (acme.head(), acme.server.address);
     let strange = [
@@ -67,7 +67,7 @@ fn a_request_that_a_page_of_another_site_sends_is_refused_on_every_route_that_ch
 }
 
 #[test]
-fn a_request_of_the_servers_own_pages_and_of_no_page_is_taken() {
+fn a_request_of_the_servers_own_pages_or_of_no_page_is_accepted() {
     let acme = Acme::new();
     let own = format!("http://{}", acme.server.address);
     for (number, headers) in [
@@ -90,7 +90,7 @@ fn a_request_of_the_servers_own_pages_and_of_no_page_is_taken() {
 }
 
 #[test]
-fn what_only_asks_may_be_sent_from_anywhere() {
+fn a_request_that_only_reads_may_come_from_any_site() {
     let acme = Acme::without_rbac(std::sync::Arc::new(tenure::clock::SystemClock));
     let token = acme.proxy_token(None);
     let elsewhere = [("sec-fetch-site", "cross-site"), ("origin", "https://app.example")];
@@ -112,7 +112,7 @@ fn what_only_asks_may_be_sent_from_anywhere() {
 }
 
 #[test]
-fn every_body_says_that_it_is_json() {
+fn every_body_must_be_json() {
     let acme = Acme::new();
     let head = acme.head();
     for route in &guarded() {
@@ -155,7 +155,7 @@ fn every_body_says_that_it_is_json() {
 }
 
 #[test]
-fn every_page_says_what_it_may_load_and_that_nobody_may_frame_it() {
+fn every_page_has_a_policy_that_forbids_framing() {
     let acme = Acme::new();
     let authorization = format!("Bearer {}", acme.alice);
     let html = ("accept", "text/html");
@@ -175,7 +175,7 @@ mod a_real_browser {
 
     const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-    /// The browser's name; none on a machine without one, where `tests/domain/reports/browser.rs` says how to get it.
+    /// Returns the browser's command; none without one. `tests/domain/reports/browser.rs` says how to install it.
     #[expect(clippy::print_stderr, reason = "says why nothing is tried")]
     fn browser() -> Option<&'static str> {
         let runs = |name: &&str| {
@@ -202,7 +202,7 @@ mod a_real_browser {
         output
     }
 
-    /// Serves one page to whoever asks, as a site of its own.
+    /// Serves one page, as a site of its own.
     fn site(page: String) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -228,7 +228,7 @@ mod a_real_browser {
         let acme = Acme::new();
         let (id, secret) = acme.alice.split_once('.').unwrap();
         let target = format!("http://{id}:{secret}@{}{}", acme.server.address, path("members"));
-        // A form of text is JSON to whoever does not look at its type.
+        // A text form can hold JSON, for a server that does not check the type.
         let body = json!({"user": "mallory", "role": "owner", "name": "="}).to_string();
         let (name, value) = body.split_once('=').unwrap();
         for enctype in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
@@ -245,7 +245,7 @@ mod a_real_browser {
     }
 
     #[test]
-    fn the_documentation_is_drawn_with_what_its_policy_allows() {
+    fn the_documentation_pages_follow_their_policy() {
         let Some(browser) = browser() else { return };
         let server = Server::start();
         let drawn = visit(browser, &format!("http://{}/docs/", server.address));
@@ -257,7 +257,7 @@ mod a_real_browser {
 }
 
 #[test]
-fn a_challenge_names_basic_first_since_browsers_know_nothing_else() {
+fn a_challenge_names_basic_first_for_browsers() {
     let server = Server::start();
     let reply = server.send("GET", "/v1/workspaces", &[], None).refused(401, "unauthenticated");
     let lines: Vec<_> = reply.headers.iter().filter(|(name, _)| name == "www-authenticate").collect();

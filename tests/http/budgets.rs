@@ -1,5 +1,4 @@
-//! What one request, one holder and one workspace may take: counted while it is read, made in pieces, and given back when the
-//! answer was read or its reader is gone.
+//! The budgets of a request, a holder and a workspace. They count until the response is read or the client disconnects.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +12,7 @@ use tenure::service::PIECES_MAX;
 use crate::support::acme::{Acme, path, question};
 use crate::support::server::{OPERATOR, Reply, Server};
 
-/// As large as a body may be, but for a little.
+/// A little less than the largest body.
 const LARGE: usize = 2_000_000;
 
 fn send(acme: &Acme, credential: &str, rest: &str, body: &[u8]) -> Reply {
@@ -28,7 +27,7 @@ fn list_of(around: (&str, &str), item: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_list_is_counted_while_it_is_read_and_nothing_is_made_of_what_is_too_much() {
+fn a_list_counts_while_it_is_read_and_one_over_budget_is_refused_before_the_work() {
     let acme = Acme::new();
     let head = acme.head();
     for item in ["0", "{}", "[]", "\"\"", "null", "[[[[[[]]]]]]", r#"{"a":{"b":{}}}"#, r#""\u0061""#] {
@@ -63,7 +62,7 @@ fn a_list_is_counted_while_it_is_read_and_nothing_is_made_of_what_is_too_much() 
 }
 
 #[test]
-fn what_is_said_of_a_broken_question_or_field_is_short() {
+fn messages_about_a_broken_question_or_field_are_short() {
     let acme = Acme::new();
     let long = "x".repeat(100_000);
     let items = [json!(long), json!({"subject": long}), json!({"subject": {"type": "user", "id": 1, long.clone(): 1}})];
@@ -92,7 +91,7 @@ fn what_is_said_of_a_broken_question_or_field_is_short() {
     }
 }
 
-/// Questions of several kinds, some of them broken.
+/// Returns questions of several kinds, some of them broken.
 fn questions(count: usize) -> Vec<Value> {
     let one = |number: usize| match number % 5 {
         0 => question("user:bob", "read", "app@prod"),
@@ -105,7 +104,7 @@ fn questions(count: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_batch_that_is_answered_in_pieces_says_what_its_questions_are_answered_alone() {
+fn a_batch_in_pieces_decides_as_its_questions_alone() {
     let acme = Acme::new();
     let bob = acme.member("bob", "member");
     acme.restricted("prod", "viewer");
@@ -129,7 +128,7 @@ fn a_batch_that_is_answered_in_pieces_says_what_its_questions_are_answered_alone
                 })
                 .collect();
             let expected = format!(r#"{{"evaluations":[{}]}}"#, pieces.join(","));
-            // Each request has an instant of its own.
+            // Each request has its own instant.
             let timeless = |text: &str| {
                 let mut json: Value = serde_json::from_str(text).unwrap();
                 for one in json["evaluations"].as_array_mut().unwrap() {
@@ -160,13 +159,13 @@ fn a_batch_in_pieces_ends_right_after_the_one_that_decides() {
     }
 }
 
-/// A client that asks, and reads no more than the first bytes of its answer.
+/// A client that reads only the first bytes of its response.
 struct Unread(TcpStream);
 
 impl Unread {
     fn ask(address: SocketAddr, credential: &str, request: &str, accept: &str, body: &str) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // What the system keeps for a reader is not the server's.
+        // The receive buffer of the system does not count for the server.
         socket.set_recv_buffer_size(4_096).unwrap();
         socket.connect(&address.into()).unwrap();
         let mut stream = TcpStream::from(socket);
@@ -180,14 +179,14 @@ impl Unread {
         Self(stream)
     }
 
-    /// The status, once the answer begins.
+    /// Returns the status, when the response begins.
     fn status(&mut self) -> u16 {
         let mut start = [0; 12];
         self.0.read_exact(&mut start).unwrap();
         std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
     }
 
-    /// How long all of the answer is, which comes in chunks.
+    /// Returns the length of the whole chunked response.
     fn rest(mut self) -> usize {
         let (mut rest, mut buffer) = (Vec::new(), [0; 16_000]);
         while !rest.ends_with(b"\r\n0\r\n\r\n") {
@@ -205,7 +204,7 @@ fn explained_batch(count: usize) -> String {
 
 const EXPLAINED: &str = "POST /v1/workspaces/acme/access/v1/evaluations?explain=true";
 
-/// A workspace on a server with 16 MiB for answers: a holder has 4 of them, a workspace 8.
+/// Starts a workspace on a server with 16 MiB for responses: a holder has 4 of them, a workspace 8.
 fn sparing() -> Acme {
     let acme = Acme::on(Server::sparing(16, 8));
     acme.rbac(true);
@@ -213,7 +212,7 @@ fn sparing() -> Acme {
     acme
 }
 
-/// Waits until nothing is counted any more: the server hears of a reader that is gone when it writes to it.
+/// Waits until nothing counts any more: the server notices a disconnect when it writes.
 fn until_idle(server: &Server) {
     while server.budgets.in_use() != (0, 0) {
         std::thread::yield_now();
@@ -221,7 +220,7 @@ fn until_idle(server: &Server) {
 }
 
 #[test]
-fn answers_that_nobody_reads_count_for_their_holder_and_others_are_answered() {
+fn unread_responses_count_for_their_holder_only() {
     let acme = sparing();
     let bob = acme.member("bob", "member");
     let body = explained_batch(8_000);
@@ -255,7 +254,7 @@ fn answers_that_nobody_reads_count_for_their_holder_and_others_are_answered() {
 }
 
 #[test]
-fn where_there_is_no_room_what_may_be_large_is_refused_and_single_checks_and_changes_are_not() {
+fn without_room_large_requests_are_refused_and_single_checks_and_changes_are_not() {
     let acme = Acme::new();
     let (auditor, bob) = (acme.access_key("auditor"), acme.member("bob", "member"));
     acme.restricted("prod", "viewer");
@@ -326,7 +325,7 @@ fn where_there_is_no_room_what_may_be_large_is_refused_and_single_checks_and_cha
 }
 
 #[test]
-fn a_large_answer_to_a_change_counts_until_it_is_read() {
+fn a_large_response_to_a_change_counts_until_it_is_read() {
     let acme = Acme::new();
     let add =
         |number: usize| json!({"type": "service_user.create", "name": format!("a-service-user-of-this-test-{number}")});
@@ -345,7 +344,7 @@ fn a_large_answer_to_a_change_counts_until_it_is_read() {
 }
 
 #[test]
-fn a_small_answer_of_a_large_question_gives_back_all_that_it_took() {
+fn a_small_response_to_a_large_question_frees_its_budget() {
     let acme = Acme::new();
     for (rest, body) in [
         ("access/v1/evaluations", list_of((r#"{"evaluations":["#, "]}"), "0")),
@@ -375,7 +374,7 @@ fn half(from: &str, address: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn large_bodies_from_one_address_wait_for_each_other_in_order_and_hold_up_nobody_else() {
+fn large_bodies_from_one_address_queue_in_order_and_delay_nobody_else() {
     // 8 MiB: each address has room for one body of 2 MiB.
     let acme = Acme::on(Server::sparing(4, 8));
     let address = acme.server.address;
@@ -393,7 +392,7 @@ fn large_bodies_from_one_address_wait_for_each_other_in_order_and_hold_up_nobody
     let finish = |stream: &mut TcpStream| stream.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap();
     finish(&mut elsewhere);
     assert_eq!(status(&mut elsewhere), "400");
-    // Written beside this, since the server reads it only when it has a place.
+    // Sent from another thread, since the server reads it only with a reservation.
     let mut writing = second.try_clone().unwrap();
     let writer = std::thread::spawn(move || writing.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap());
     finish(&mut first);
@@ -403,7 +402,7 @@ fn large_bodies_from_one_address_wait_for_each_other_in_order_and_hold_up_nobody
     writer.join().unwrap();
 }
 
-/// Fills a pool of the server until the guard of `gate` is let go of.
+/// Fills a pool of the server until the guard of `gate` is dropped.
 fn occupy(acme: &Acme, whole: bool, gate: &Arc<RwLock<()>>) {
     let begun = Arc::new(AtomicUsize::new(0));
     for _ in 0..*PIECES_MAX {
@@ -423,7 +422,7 @@ fn occupy(acme: &Acme, whole: bool, gate: &Arc<RwLock<()>>) {
 
 type Request = (&'static str, &'static str, Value);
 
-/// Asks for some things while a pool is full, which must wait, and for others, which must not.
+/// Sends some requests that must wait for a full pool, and others that must not.
 fn beside_a_full_pool(acme: &Acme, whole: bool, waiting: &[Request], going_on: &[Request]) {
     let gate = Arc::new(RwLock::new(()));
     let shut = gate.write().unwrap();
@@ -447,7 +446,7 @@ fn beside_a_full_pool(acme: &Acme, whole: bool, waiting: &[Request], going_on: &
 }
 
 #[test]
-fn large_batches_searches_lists_and_audits_are_not_done_where_single_checks_are() {
+fn large_batches_searches_lists_and_audits_run_apart_from_single_checks() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     let one = question("user:alice", "read", "app@prod");
@@ -478,7 +477,7 @@ fn large_batches_searches_lists_and_audits_are_not_done_where_single_checks_are(
 }
 
 #[test]
-fn what_cannot_be_done_in_pieces_holds_up_nothing_that_can() {
+fn work_that_cannot_be_split_delays_no_pieces() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     let one = question("user:alice", "read", "app@prod");
@@ -492,7 +491,7 @@ fn what_cannot_be_done_in_pieces_holds_up_nothing_that_can() {
         ("POST", "access/v1/evaluation", one),
         ("GET", "audit/access", Value::Null),
     ];
-    // One holder's requests take turns, so they are asked for apart.
+    // One holder's requests take turns, so they are sent by separate holders.
     beside_a_full_pool(&acme, true, &waiting, &[]);
     beside_a_full_pool(&acme, true, &[], &going_on);
 }

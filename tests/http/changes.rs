@@ -1,4 +1,4 @@
-//! Every change: its status, where the new thing is, what is answered, and the events, in order.
+//! Every change: its status, its location, its response, and its events in order.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn fields(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// The answer holds the revision, these events, these entities with exactly these fields, and the checkpoint.
+/// Checks that a response has the revision, these events, these entities with exactly these fields, and the checkpoint.
 #[track_caller]
 fn assert_answer(reply: &Reply, events: &[&str], entities: &[(&str, &[&str])]) {
     assert_eq!(types(reply), events);
@@ -45,7 +45,7 @@ fn assert_answer(reply: &Reply, events: &[&str], entities: &[(&str, &[&str])]) {
     }
 }
 
-/// What was made is where the answer says, without its secret.
+/// Checks that the new entity is at its location, without its secret.
 #[track_caller]
 fn assert_located(acme: &Acme, reply: &Reply, kind: &str) {
     assert_eq!(reply.status, 201);
@@ -68,7 +68,7 @@ mod workspaces {
     use super::*;
 
     #[test]
-    fn a_new_one_comes_with_its_owner_an_environment_and_a_token() {
+    fn a_new_workspace_has_an_owner_an_environment_and_a_token() {
         let acme = Acme::new();
         let body = workspace_body("other", "personal", "starter", "olga");
         let made = acme.server.post("/v1/workspaces", OPERATOR, &body).expect(201);
@@ -89,7 +89,7 @@ mod workspaces {
     }
 
     #[test]
-    fn names_are_unique_among_the_live_ones() {
+    fn names_of_live_workspaces_are_unique() {
         let acme = Acme::new();
         let make = || acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("acme", "shared", "team", "al"));
         make().refused(409, "already_exists");
@@ -98,7 +98,7 @@ mod workspaces {
     }
 
     #[test]
-    fn the_plan_takes_rbac_with_it_when_it_does_not_include_it() {
+    fn a_plan_without_rbac_turns_rbac_off() {
         let acme = Acme::new();
         let plan = |plan: &str| acme.server.put(&path("plan"), OPERATOR, &json!({"plan": plan})).expect(200);
         assert_answer(&plan("enterprise"), &["plan.changed"], &[("workspace", WORKSPACE)]);
@@ -176,7 +176,7 @@ mod people {
     }
 
     #[test]
-    fn a_service_user_is_made_with_a_token_and_deleted_with_all_it_has() {
+    fn a_service_user_is_created_with_a_token_and_deleted_with_its_tokens_and_grants() {
         let acme = Acme::new();
         acme.restricted("prod", "viewer");
         let made = acme.post("service-users", &json!({"name": "ci"}));
@@ -202,7 +202,7 @@ mod environments {
     use super::*;
 
     #[test]
-    fn one_is_made_unrestricted_or_restricted_with_its_grants() {
+    fn an_environment_is_created_unrestricted_or_restricted_with_grants() {
         let acme = Acme::new();
         acme.member("mia", "member");
         acme.service_user("ci");
@@ -226,7 +226,7 @@ mod environments {
     }
 
     #[test]
-    fn one_is_changed_in_one_command() {
+    fn an_environment_is_changed_in_one_command() {
         let acme = Acme::new();
         acme.member("mia", "member");
         acme.environment("dev");
@@ -252,7 +252,7 @@ mod environments {
     }
 
     #[test]
-    fn a_change_that_is_refused_in_part_is_refused_whole() {
+    fn a_change_that_is_refused_in_part_is_refused_as_a_whole() {
         let acme = Acme::new();
         acme.environment("dev");
         let head = acme.head();
@@ -268,7 +268,7 @@ mod environments {
     }
 
     #[test]
-    fn one_is_deleted_with_its_grants_and_its_places_in_scopes() {
+    fn a_deleted_environment_loses_its_grants_and_leaves_all_scopes() {
         let acme = Acme::new();
         acme.member("mia", "member");
         acme.restricted("prod", "viewer");
@@ -284,7 +284,7 @@ mod environments {
     }
 
     #[test]
-    fn a_grant_is_given_changed_and_taken_back() {
+    fn a_grant_is_set_changed_and_revoked() {
         let acme = Acme::new();
         acme.member("mia", "member");
         acme.restricted("prod", "viewer");
@@ -350,7 +350,7 @@ mod credentials {
     }
 
     #[test]
-    fn a_proxy_token_is_made_scoped_and_revoked() {
+    fn a_proxy_token_is_created_scoped_and_revoked() {
         let acme = Acme::new();
         acme.restricted("prod", "viewer");
         let made = acme.post("proxy-tokens", &json!({"environments": ["prod", "main", "PROD"]}));
@@ -395,7 +395,7 @@ mod batches {
     use super::*;
 
     #[test]
-    fn every_type_of_command_can_stand_in_one() {
+    fn a_batch_takes_every_type_of_command() {
         let acme = Acme::new();
         let token = id(&acme.member("max", "member")).to_owned();
         let proxy_token = id(&acme.proxy_token(Some(&["main"]))).to_owned();

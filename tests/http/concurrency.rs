@@ -1,4 +1,4 @@
-//! Many at once: each change is done once, a revoked caller changes nothing more, and damage stays where it is.
+//! Concurrency: each change is done once, a revoked caller changes nothing more, and damage stays in its workspace.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tenure::domain::model::time::Revision;
 use crate::support::acme::{Acme, id, path, workspace_body};
 use crate::support::server::{OPERATOR, Reply, Server};
 
-/// No gap, no two events with one id, and times that never run back.
+/// Checks that a log has no gaps, unique event ids, and times that never run back.
 fn verify(server: &Server, workspace: &str) -> Vec<Value> {
     let id: WorkspaceId = workspace.parse().unwrap();
     let log = server.service.log();
@@ -66,7 +66,7 @@ fn changes_of_64_writers_are_each_acknowledged_once() {
 }
 
 #[test]
-fn of_many_who_want_one_name_one_gets_it() {
+fn of_many_concurrent_requests_for_a_name_one_succeeds() {
     let acme = Acme::new();
     let replies: Vec<Reply> = std::thread::scope(|scope| {
         let make = |number: usize| {
@@ -89,7 +89,7 @@ fn of_many_who_want_one_name_one_gets_it() {
 }
 
 #[test]
-fn of_many_writes_that_match_one_revision_one_is_done() {
+fn of_many_concurrent_writes_with_one_if_match_one_succeeds() {
     let acme = Acme::new();
     let tag = format!("\"{}\"", acme.head());
     let authorization = format!("Bearer {}", acme.alice);
@@ -170,7 +170,7 @@ fn readers_see_their_writes_and_never_half_a_command() {
     });
 }
 
-/// Replaces a byte in the middle of an event, as a bad disk would.
+/// Replaces a byte in the middle of an event, as a failing disk would.
 fn damage(folder: &Path, workspace: &str, revision: u64) {
     let workspace: WorkspaceId = workspace.parse().unwrap();
     let store = rusqlite::Connection::open(folder.join("tenure.db")).unwrap();
@@ -183,7 +183,7 @@ fn damage(folder: &Path, workspace: &str, revision: u64) {
 }
 
 #[test]
-fn a_damaged_workspace_says_where_and_the_others_go_on() {
+fn a_damaged_workspace_names_the_damage_and_the_others_work() {
     let acme = Acme::new();
     let token = acme.proxy_token(Some(&["main"]));
     let workspace = workspace_of(&acme);

@@ -1,4 +1,4 @@
-//! Connections: one address never takes so many that others find no room.
+//! Connections: each address has a limit, so that others can always connect.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use crate::support::server::Server;
 
 const MOST: usize = 5;
 
-/// A connection from an address of this machine.
+/// Opens a connection from an address of this machine.
 fn connect(server: &Server, from: &str) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let from: SocketAddr = format!("{from}:0").parse().unwrap();
@@ -22,7 +22,7 @@ fn connect(server: &Server, from: &str) -> TcpStream {
     socket.into()
 }
 
-/// Whether a request is answered on a connection.
+/// Returns whether a request gets a response on a connection.
 fn is_answered(mut stream: &TcpStream) -> bool {
     let (mut answer, mut byte) = (Vec::new(), [0]);
     let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").is_ok();
@@ -39,7 +39,7 @@ fn server(trusted_proxies: &str) -> Server {
 }
 
 #[test]
-fn an_address_that_has_as_many_as_it_may_gets_no_more_and_others_do() {
+fn an_address_at_its_limit_gets_no_more_connections_and_others_do() {
     let server = server("");
     let mut held: Vec<TcpStream> = (0..MOST).map(|_| connect(&server, "127.0.0.2")).collect();
     assert!(held.iter().all(is_answered), "each has its place");
@@ -56,7 +56,7 @@ fn an_address_that_has_as_many_as_it_may_gets_no_more_and_others_do() {
 }
 
 #[test]
-fn a_trusted_proxy_may_have_any_number() {
+fn a_trusted_proxy_has_no_limit_of_connections() {
     let server = server("127.0.0.4");
     let held: Vec<TcpStream> = (0..3 * MOST).map(|_| connect(&server, "127.0.0.4")).collect();
     assert!(held.iter().all(is_answered));
@@ -65,7 +65,7 @@ fn a_trusted_proxy_may_have_any_number() {
 }
 
 #[test]
-fn the_description_of_the_api_is_made_once() {
+fn the_openapi_document_is_made_once() {
     let made = OnceLock::from(axum::body::Bytes::from_static(b"{\"made\":\"before\"}"));
     let server = Server::tuned(Arc::new(SystemClock), |app| App { openapi: made, ..app });
     assert_eq!(server.send("GET", "/openapi.json", &[], None).expect(200).text, "{\"made\":\"before\"}");

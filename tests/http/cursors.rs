@@ -1,4 +1,4 @@
-//! Cursors and numbers that nobody was given: none is taken, and none ends more than its own request.
+//! Forged cursors and extreme numbers: each is refused and harms only its own request.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use tenure::http::cursor::CursorKey;
 use crate::support::acme::{Acme, path};
 use crate::support::server::{OPERATOR, Reply, signer};
 
-/// Acme with three of what is listed.
+/// Starts a workspace with three items in each list.
 fn stage() -> Acme {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
@@ -23,7 +23,7 @@ fn stage() -> Acme {
     acme
 }
 
-/// Lists of every kind of cursor: what their cursors are written for, and where they are asked.
+/// Lists of every kind of cursor: the name in the cursor, and the path.
 fn lists() -> Vec<(&'static str, String)> {
     let within = [
         "members",
@@ -55,7 +55,7 @@ fn read(cursor: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }
 
-/// The cursor with one number of it replaced, each in its turn, by ones at the edges.
+/// Returns the cursor with each of its numbers in turn replaced by extreme ones.
 fn edges(cursor: &Value) -> Vec<Value> {
     let mut edges = Vec::new();
     for (name, value) in cursor.as_object().unwrap() {
@@ -72,7 +72,7 @@ fn edges(cursor: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_cursor_that_this_server_did_not_write_is_refused_in_every_list() {
+fn a_forged_cursor_is_refused_in_every_list() {
     let acme = stage();
     for (list, target) in lists() {
         let cursor = next(&acme, &target);
@@ -102,7 +102,7 @@ fn a_cursor_that_this_server_did_not_write_is_refused_in_every_list() {
 }
 
 #[test]
-fn no_number_in_a_cursor_does_harm_even_if_this_server_wrote_it() {
+fn no_number_in_an_authentic_cursor_does_harm() {
     let acme = stage();
     let key = CursorKey::of(&signer().key);
     for (list, target) in lists() {
@@ -128,7 +128,7 @@ fn no_number_in_a_cursor_does_harm_even_if_this_server_wrote_it() {
 }
 
 #[test]
-fn a_cursor_outlives_a_restart() {
+fn a_cursor_survives_a_restart() {
     let acme = stage();
     let cursors: Vec<_> = lists().into_iter().map(|(_, target)| (next(&acme, &target), target)).collect();
     let acme = acme.restart();
@@ -138,7 +138,7 @@ fn a_cursor_outlives_a_restart() {
 }
 
 #[test]
-fn a_members_cursor_does_not_tell_how_much_is_hidden() {
+fn a_members_cursor_does_not_reveal_hidden_rows() {
     let acme = stage();
     acme.restricted("vault", "no_access");
     let bob = acme.member("bob", "member");
@@ -172,7 +172,7 @@ fn a_members_cursor_does_not_tell_how_much_is_hidden() {
 }
 
 #[test]
-fn no_number_in_a_request_ends_more_than_the_request() {
+fn no_number_in_a_request_harms_the_server() {
     let acme = stage();
     for number in [
         "9223372036854775807",
@@ -209,7 +209,7 @@ fn no_number_in_a_request_ends_more_than_the_request() {
 }
 
 #[test]
-fn a_bare_number_that_looks_like_a_year_is_refused_where_an_instant_may_stand() {
+fn a_bare_number_like_a_year_is_refused_as_an_instant() {
     let acme = stage();
     for rest in ["", "members", "environments/prod", "audit/access", "audit/credentials", "reports/roster", "events"] {
         for year in ["1970", "2026", "2100"] {
@@ -229,7 +229,7 @@ fn a_bare_number_that_looks_like_a_year_is_refused_where_an_instant_may_stand() 
 }
 
 #[test]
-fn a_revision_may_be_written_with_an_r_wherever_one_stands() {
+fn every_revision_may_be_written_with_an_r() {
     let acme = stage();
     let now = acme.get("").expect(200).header("tenure-at").unwrap().to_owned();
     for rest in [

@@ -1,4 +1,4 @@
-//! Decisions: evaluation and evaluations, who may ask about whom, and what is concealed.
+//! Decisions: evaluation and evaluations, the subjects that a caller may ask about, and concealment.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn stage() -> Acme {
 }
 
 #[test]
-fn a_decision_explains_itself_when_asked() {
+fn a_decision_is_explained_on_request() {
     let acme = stage();
     acme.put("environments/prod/grants/user:bob?reason=SEC-1", &json!({"role": "contributor"})).expect(200);
     let question = question("user:bob", "deploy", "app@prod");
@@ -39,7 +39,7 @@ fn a_decision_explains_itself_when_asked() {
 }
 
 #[test]
-fn a_denial_names_what_it_rests_on_too() {
+fn a_denial_has_evidence_too() {
     let acme = stage();
     acme.grant("prod", "user:bob", "contributor");
     acme.delete("environments/prod/grants/user:bob").expect(200);
@@ -63,7 +63,7 @@ fn a_denial_names_what_it_rests_on_too() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_denied_and_says_by_which_rule() {
+fn unanswerable_questions_are_denied_with_a_rule() {
     let acme = stage();
     let rule = |question: &Value| {
         let answer = acme.ask_as(&acme.alice, "?explain=true", question).expect(200).json;
@@ -86,7 +86,7 @@ fn what_cannot_be_answered_is_denied_and_says_by_which_rule() {
 }
 
 #[test]
-fn questions_about_the_past_are_answered_for_deleted_things_too() {
+fn past_questions_work_for_deleted_things() {
     let acme = stage();
     acme.grant("prod", "user:bob", "contributor");
     let granted = acme.head();
@@ -103,7 +103,7 @@ fn questions_about_the_past_are_answered_for_deleted_things_too() {
 }
 
 #[test]
-fn a_question_that_is_malformed_is_400() {
+fn a_malformed_question_is_400() {
     let acme = stage();
     let good = question("user:bob", "read", "app@prod");
     for broken in
@@ -139,7 +139,7 @@ mod batches {
     }
 
     #[test]
-    fn what_a_question_leaves_out_is_taken_from_the_top() {
+    fn missing_members_come_from_the_common_ones() {
         let acme = stage();
         let bob = question("user:bob", "read", "app@prod");
         let body = json!({"subject": bob["subject"], "action": bob["action"], "resource": bob["resource"],
@@ -161,7 +161,7 @@ mod batches {
     }
 
     #[test]
-    fn answering_stops_where_the_semantic_says() {
+    fn a_batch_ends_by_its_semantic() {
         let acme = stage();
         let allowed = question("user:bob", "read", "app@prod");
         let denied = question("user:bob", "deploy", "app@prod");
@@ -178,7 +178,7 @@ mod batches {
     }
 
     #[test]
-    fn a_broken_question_is_denied_alone_and_says_why() {
+    fn a_broken_question_is_denied_with_a_reason() {
         let acme = stage();
         let good = question("user:bob", "read", "app@prod");
         let body = json!({"evaluations": [good, {"subject": good["subject"]}, 7, good]});
@@ -189,7 +189,7 @@ mod batches {
     }
 
     #[test]
-    fn all_are_judged_in_one_view() {
+    fn all_questions_of_a_batch_are_decided_in_one_view() {
         let acme = stage();
         let good = question("user:bob", "read", "app@prod");
         let body = json!({"evaluations": [good, good]});
@@ -239,7 +239,7 @@ mod who_may_ask {
     }
 
     #[test]
-    fn who_made_the_evidence_and_why_is_told_to_auditors_only() {
+    fn only_auditors_see_actors_and_reasons_of_the_evidence() {
         let acme = stage();
         let bob = acme.post("members/bob/tokens", &Value::Null).expect(201).credential("token");
         acme.put("environments/prod/grants/user:bob?reason=SEC-1", &json!({"role": "contributor"})).expect(200);
@@ -253,9 +253,9 @@ mod who_may_ask {
         assert!(asked(&acme.access_key("auditor")).contains("SEC-1"));
     }
 
-    /// Every way to ask about an environment, at different times.
+    /// Returns every way to ask about an environment, at different times.
     #[test]
-    fn an_environment_without_access_is_answered_like_one_that_never_was() {
+    fn an_environment_without_access_looks_like_an_unknown_one() {
         let acme = Acme::new();
         let secret = acme.restricted("secret", "no_access");
         let before_bob = acme.head();
@@ -303,7 +303,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn a_good_token_gets_204_and_its_id_with_any_method() {
+    fn a_valid_proxy_token_gets_204_and_its_id_with_any_method() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         let (key, secret) = token.split_once('.').unwrap();
@@ -321,7 +321,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn a_yes_is_a_200_for_who_asks_for_one_and_a_no_stays_what_it_is() {
+    fn accepted_200_turns_a_204_into_a_200_and_changes_no_refusal() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         for (query, status) in [("?accepted=200", 200), ("?accepted=204", 204), ("?accepted=403", 204), ("?x=1", 204)] {
@@ -334,7 +334,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn the_headers_win_over_the_bearer_token() {
+    fn the_headers_take_precedence_over_the_bearer_token() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         let (key, secret) = token.split_once('.').unwrap();
@@ -352,7 +352,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn without_a_good_proxy_token_it_is_401_whatever_else_is_wrong() {
+    fn without_a_valid_proxy_token_it_is_always_401() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         let wrong = format!("{token}x");
@@ -366,7 +366,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn a_good_token_elsewhere_is_403() {
+    fn a_valid_proxy_token_of_another_environment_is_403() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         for target in ["acme/proxy-auth/main", "acme/proxy-auth/none", "none/proxy-auth/prod"] {
@@ -375,7 +375,7 @@ mod proxy_auth {
     }
 
     #[test]
-    fn a_change_of_scope_takes_effect_with_the_answer() {
+    fn a_change_of_scope_takes_effect_with_its_response() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         let scope = |names: &[&str]| {

@@ -13,7 +13,7 @@ mod profiles {
     }
 
     #[test]
-    fn one_is_given_with_a_member_and_is_in_no_event() {
+    fn a_profile_comes_with_a_member_and_is_in_no_event() {
         let acme = Acme::new();
         let body = json!({"user": "mia", "role": "member", "name": "Mia Maier", "email": "mia@example.com"});
         let added = acme.post("members", &body).expect(201);
@@ -34,7 +34,7 @@ mod profiles {
     }
 
     #[test]
-    fn one_is_replaced_and_erased_without_an_event() {
+    fn a_profile_is_replaced_and_erased_without_an_event() {
         let acme = Acme::new();
         acme.member("mia", "member");
         let head = acme.head();
@@ -57,7 +57,7 @@ mod profiles {
     }
 
     #[test]
-    fn a_person_reads_and_erases_their_own_and_no_others() {
+    fn a_person_reads_and_erases_only_their_own_profile() {
         let acme = Acme::new();
         let mia = acme.member("mia", "member");
         acme.member("max", "member");
@@ -71,7 +71,7 @@ mod profiles {
     }
 
     #[test]
-    fn a_leavers_profile_is_still_there_to_be_erased() {
+    fn the_profile_of_a_former_member_can_still_be_erased() {
         let acme = Acme::new();
         acme.post("members", &json!({"user": "mia", "role": "member", "name": "Mia"})).expect(201);
         acme.delete("members/mia").expect(200);
@@ -86,7 +86,7 @@ mod profiles {
 mod deleted_workspaces {
     use super::*;
 
-    /// Acme deleted, with keys of both roles; its id, the auditor key and the evaluator key.
+    /// Deletes a workspace with keys of both roles; returns its id, the auditor key and the evaluator key.
     fn stage() -> (Acme, String, String, String) {
         let acme = Acme::new();
         let (auditor, evaluator) = (acme.access_key("auditor"), acme.access_key("evaluator"));
@@ -97,7 +97,7 @@ mod deleted_workspaces {
     }
 
     #[test]
-    fn everything_in_it_ends_with_it_and_its_name_is_free() {
+    fn a_deleted_workspace_loses_everything_and_frees_its_name() {
         let (acme, workspace, _, evaluator) = stage();
         for credential in [&acme.alice, &evaluator] {
             acme.server.get(&format!("/v1/workspaces/{workspace}"), credential).refused(401, "unauthenticated");
@@ -109,7 +109,7 @@ mod deleted_workspaces {
     }
 
     #[test]
-    fn its_log_is_readable_by_id_to_the_operator_and_to_its_auditor_keys() {
+    fn the_operator_and_auditor_keys_read_the_log_of_a_deleted_workspace_by_id() {
         let (acme, workspace, auditor, _) = stage();
         let acme = acme.restart();
         for credential in [OPERATOR, &auditor] {
@@ -134,7 +134,7 @@ mod deleted_workspaces {
     }
 
     #[test]
-    fn its_auditor_key_is_taken_back_by_the_operator() {
+    fn the_operator_revokes_an_auditor_key_of_a_deleted_workspace() {
         let (acme, workspace, auditor, evaluator) = stage();
         let events = format!("/v1/workspaces/{workspace}/events");
         let key = format!("/v1/workspaces/{workspace}/access-keys/{}", id(&auditor));
@@ -153,7 +153,7 @@ mod deleted_workspaces {
     }
 
     #[test]
-    fn nothing_is_appended_after_its_end() {
+    fn nothing_is_appended_to_a_deleted_workspace() {
         let (acme, workspace, auditor, _) = stage();
         let at = |rest: &str| format!("/v1/workspaces/{workspace}{rest}");
         for (method, rest, body) in [
@@ -172,7 +172,7 @@ mod deleted_workspaces {
     }
 
     #[test]
-    fn an_owner_deletes_it_and_a_manager_does_not() {
+    fn an_owner_deletes_a_workspace_and_a_manager_cannot() {
         let acme = Acme::new();
         let mark = acme.member("mark", "manager");
         acme.call("DELETE", "", &mark, &Value::Null).refused(403, "forbidden");

@@ -1,11 +1,11 @@
-//! The filters of the log that go by what an event changes, and by what it was done with.
+//! The filters of the log by the effect of an event and by its credential.
 
 use serde_json::{Value, json};
 
 use crate::support::acme::{Acme, id};
 use crate::support::server::OPERATOR;
 
-/// The types and revisions that a filter gives, without the versions of the types.
+/// Returns the types, without versions, and the revisions that a filter matches.
 #[track_caller]
 fn found(acme: &Acme, query: &str) -> Vec<(String, u64)> {
     let reply = acme.get(&format!("events?limit=1000&{query}")).expect(200);
@@ -22,7 +22,7 @@ fn types(acme: &Acme, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_environment_is_concerned_by_what_puts_it_in_a_scope_and_by_what_takes_it_out() {
+fn events_that_add_or_remove_a_scope_concern_the_environment() {
     let acme = Acme::new();
     acme.environment("one");
     acme.environment("two");
@@ -58,7 +58,7 @@ fn an_environment_is_concerned_by_what_puts_it_in_a_scope_and_by_what_takes_it_o
 }
 
 #[test]
-fn the_acts_of_a_leaked_token_are_told_from_its_holders() {
+fn the_credential_filter_separates_a_leaked_token_from_its_holder() {
     let acme = Acme::new();
     let mark = acme.member("mark", "manager");
     let leaked = acme.post("members/mark/tokens", &json!({})).expect(201).credential("token");
@@ -76,7 +76,7 @@ fn the_acts_of_a_leaked_token_are_told_from_its_holders() {
 }
 
 #[test]
-fn a_credential_that_nobody_ever_acted_with_is_not_found() {
+fn an_unused_credential_is_not_found() {
     let acme = Acme::new();
     let key = acme.access_key("auditor");
     let other = crate::support::acme::workspace_body("other", "shared", "team", "olga");

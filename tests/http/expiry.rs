@@ -1,4 +1,4 @@
-//! What expires is gone at once; the event that says so comes after. With a clock that is put where the test wants it.
+//! Expiry: a fact is gone at its instant, before the event that records it. The tests set the clock.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ fn grant_until(acme: &Acme, end: &str) {
     acme.put("environments/prod/grants/user:bob", &body).expect(200);
 }
 
-/// The events of a type, as the operator reads them.
+/// Returns the events of a type, as the operator reads them.
 fn of_type(acme: &Acme, name: &str) -> Vec<Value> {
     acme.events().into_iter().filter(|event| event["type"] == name).collect()
 }
 
-/// Records what has expired, and waits for it: a profile is written by the same writer, and records nothing itself.
+/// Records the expiries and waits for them: a profile goes through the same writer and records no event.
 fn keep_house(acme: &Acme) {
     acme.server.block_on(acme.server.service.keep_house()).unwrap();
     acme.server
@@ -37,7 +37,7 @@ fn keep_house(acme: &Acme) {
 }
 
 #[test]
-fn a_grant_gives_nothing_from_its_end_on() {
+fn a_grant_has_no_effect_from_its_end_on() {
     let (clock, acme) = stage();
     grant_until(&acme, END);
     clock.set(BEFORE);
@@ -53,7 +53,7 @@ fn a_grant_gives_nothing_from_its_end_on() {
 }
 
 #[test]
-fn a_token_or_key_is_worth_nothing_from_its_end_on() {
+fn a_token_or_key_is_refused_from_its_end_on() {
     let (clock, acme) = stage();
     let until = json!({"expires_at": END});
     let token = acme.post("members/bob/tokens", &until).expect(201).credential("token");
@@ -88,7 +88,7 @@ fn the_system_records_an_expiry_before_the_next_command() {
 }
 
 #[test]
-fn keeping_house_records_what_expired_in_the_order_of_the_ends() {
+fn maintenance_records_expiries_in_order() {
     let (clock, acme) = stage();
     grant_until(&acme, "2026-03-02T03:00:00Z");
     acme.post("members/bob/tokens", &json!({"expires_at": "2026-03-02T02:00:00Z"})).expect(201);
@@ -107,7 +107,7 @@ fn keeping_house_records_what_expired_in_the_order_of_the_ends() {
 }
 
 #[test]
-fn to_commands_what_expired_is_gone() {
+fn commands_do_not_see_expired_facts() {
     let (clock, acme) = stage();
     grant_until(&acme, END);
     let token = acme.post("members/bob/tokens", &json!({"expires_at": END})).expect(201).credential("token");
@@ -132,7 +132,7 @@ fn an_end_that_is_not_in_the_future_is_refused() {
 }
 
 #[test]
-fn between_an_end_and_its_event_the_past_says_it_is_gone() {
+fn an_expired_fact_is_gone_in_past_views_before_its_event() {
     let (clock, acme) = stage();
     grant_until(&acme, END);
     clock.set(LATER);
@@ -149,7 +149,7 @@ fn between_an_end_and_its_event_the_past_says_it_is_gone() {
 }
 
 #[test]
-fn a_clock_that_stands_still_or_steps_back_never_makes_time_run_back() {
+fn times_never_run_back_when_the_clock_stops_or_steps_back() {
     let (clock, acme) = stage();
     clock.set(LATER);
     acme.environment("one");
@@ -166,7 +166,7 @@ fn a_clock_that_stands_still_or_steps_back_never_makes_time_run_back() {
 }
 
 #[test]
-fn what_has_expired_does_not_come_back_when_the_clock_steps_back() {
+fn expired_facts_stay_expired_when_the_clock_steps_back() {
     let (clock, acme) = stage();
     grant_until(&acme, END);
     let token = acme.post("members/bob/tokens", &json!({"expires_at": END})).expect(201).credential("token");

@@ -1,4 +1,4 @@
-//! The live form of the log, and the feed of the whole instance: nothing lost, nothing twice, and nothing to who may not read.
+//! Live streams of the log, and the feed of the instance: no event is lost, repeated, or sent without authority.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn follow(acme: &Acme, query: &str, credential: &str) -> Listener {
     acme.server.stream(&path(&format!("events{query}")), credential, &[])
 }
 
-/// Goes on after a message.
+/// Resumes after a message.
 fn resume(acme: &Acme, query: &str, last: &str) -> Listener {
     acme.server.stream(&path(&format!("events{query}")), OPERATOR, &[("last-event-id", last)])
 }
@@ -37,7 +37,7 @@ fn workspace_id(acme: &Acme) -> WorkspaceId {
     acme.get("").expect(200).json["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The stored bytes of the workspace's events, as text.
+/// Returns the stored bytes of the workspace's events, as text.
 fn stored(acme: &Acme) -> Vec<String> {
     let events = acme.server.service.log().read(workspace_id(acme), Revision::ZERO, usize::MAX).unwrap();
     events.into_iter().map(|event| String::from_utf8(event.bytes).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Heads of requests: what each must and must not have, whatever it asks for.
+//! The rules for the head of every request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::acme::{Acme, path};
 use crate::support::server::Server;
 
-/// The status of the answer to a request that is sent as it is, but for ending the connection, and the whole answer.
+/// Sends the bytes of a request and returns the status and the whole response.
 fn send(server: &Server, head: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(head.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1).as_bytes()).unwrap();
@@ -37,7 +37,7 @@ fn a_request_names_its_host_once() {
 }
 
 #[test]
-fn a_header_that_decides_is_there_once() {
+fn a_deciding_header_occurs_once() {
     let acme = Acme::without_rbac(std::sync::Arc::new(tenure::clock::SystemClock));
     let token = acme.proxy_token(None);
     let (key, secret) = token.split_once('.').unwrap();
@@ -78,7 +78,7 @@ fn a_header_that_decides_is_there_once() {
 }
 
 #[test]
-fn the_head_is_as_large_as_the_readme_says_and_no_larger() {
+fn the_largest_head_is_the_documented_one() {
     let server = Server::start();
     let around = "GET /healthz HTTP/1.1\r\nhost: x\r\nx: \r\n\r\n".len();
     for (size, status) in

@@ -1,4 +1,4 @@
-//! Requests that are made to do harm.
+//! Malicious requests.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn company(server: &Server) -> (String, String) {
     (alice, bob.credential("token"))
 }
 
-/// A JSON text within a JSON text, so deep, under the name by which the parser would read it.
+/// Returns JSON text nested this deep in JSON text, under the name that the parser would expand.
 fn nested(levels: usize) -> Value {
     let name = "$serde_json::private::RawValue";
     (0..levels).fold(json!("1"), |inner, _| {
@@ -22,7 +22,7 @@ fn nested(levels: usize) -> Value {
 }
 
 #[test]
-fn a_text_within_a_text_is_not_read_however_deep_it_is() {
+fn nested_json_in_a_text_is_never_parsed() {
     let server = Server::start();
     let (alice, bob) = company(&server);
     let deep = json!({"$serde_json::private::RawValue": nested(8)});
@@ -70,7 +70,7 @@ fn the_name_of_a_field_is_repeated_on_one_line_and_in_part() {
 }
 
 #[test]
-fn what_evaluations_have_in_common_is_small() {
+fn the_common_members_of_evaluations_are_limited() {
     let server = Server::start();
     let (_, bob) = company(&server);
     let path = "/v1/workspaces/umbrella/access/v1/evaluations";
@@ -89,7 +89,7 @@ fn what_evaluations_have_in_common_is_small() {
 }
 
 #[test]
-fn an_environment_that_was_made_private_is_hidden_from_its_past_too() {
+fn a_private_environment_is_hidden_in_past_views_too() {
     let server = Server::start();
     let (alice, bob) = company(&server);
     server.put("/v1/workspaces/umbrella/rbac", &alice, &json!({"enabled": true})).expect(200);
@@ -121,7 +121,7 @@ fn an_erased_profile_is_not_in_a_kept_answer() {
 }
 
 #[test]
-fn a_profile_is_written_once_under_a_key() {
+fn a_profile_is_written_once_for_an_idempotency_key() {
     let server = Server::start();
     let (alice, _) = company(&server);
     let authorization = format!("Bearer {alice}");

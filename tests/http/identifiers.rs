@@ -1,4 +1,4 @@
-//! User ids and names with every character that they may hold, through every route that takes one.
+//! User ids and names with every allowed character, through every route that takes one.
 
 use serde_json::{Value, json};
 use tenure::http::response::escaped;
@@ -6,7 +6,7 @@ use tenure::http::response::escaped;
 use crate::support::acme::{Acme, id, path, question, types};
 use crate::support::server::{OPERATOR, Reply};
 
-/// Subjects of identity providers, and ids that read like other things.
+/// Subjects of identity providers, and ids that look like something else.
 const USERS: [&str; 9] = [
     "auth0|5f7c8ec7c33c6c004bbafe82",
     "repo:acme/app:ref:refs/heads/main",
@@ -19,7 +19,7 @@ const USERS: [&str; 9] = [
     "env_01h455vb4pex5vsknk084sn02q",
 ];
 
-/// Acme with a restricted environment, and each of the users for a member.
+/// Starts a workspace with a restricted environment and each of the users as a member.
 fn stage() -> Acme {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
@@ -29,14 +29,14 @@ fn stage() -> Acme {
     acme
 }
 
-/// The principals or users that a list holds.
+/// Returns the principals or users of a list.
 fn all(reply: &Reply, field: &str) -> Vec<String> {
     let items = reply.json["items"].as_array().unwrap();
     items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn a_member_of_any_id_is_found_at_the_place_that_the_answer_names() {
+fn a_member_with_any_id_is_found_at_its_location() {
     let acme = Acme::new();
     for user in USERS {
         let made = acme.post("members", &json!({"user": user, "role": "member"})).expect(201);
@@ -51,7 +51,7 @@ fn a_member_of_any_id_is_found_at_the_place_that_the_answer_names() {
 }
 
 #[test]
-fn a_member_of_any_id_is_changed_given_tokens_and_grants_and_removed() {
+fn a_member_with_any_id_can_be_changed_and_removed() {
     let acme = stage();
     for user in USERS {
         let member = format!("members/{}", escaped(user));
@@ -77,7 +77,7 @@ fn a_member_of_any_id_is_changed_given_tokens_and_grants_and_removed() {
 }
 
 #[test]
-fn decisions_and_audits_are_asked_about_members_of_any_id() {
+fn decisions_and_audits_work_for_members_with_any_id() {
     let acme = stage();
     let auditor = acme.access_key("auditor");
     for user in USERS {
@@ -103,7 +103,7 @@ fn decisions_and_audits_are_asked_about_members_of_any_id() {
 }
 
 #[test]
-fn a_page_begins_where_the_one_before_ended_whatever_the_ids_hold() {
+fn pages_are_contiguous_with_any_ids() {
     let acme = stage();
     let asked = format!("events?principal={}&limit=1", escaped("user:repo:acme/app:ref:refs/heads/main"));
     acme.put(
@@ -125,7 +125,7 @@ fn a_page_begins_where_the_one_before_ended_whatever_the_ids_hold() {
 }
 
 #[test]
-fn members_of_any_id_are_the_same_after_a_restart() {
+fn members_with_any_id_survive_a_restart() {
     let acme = stage();
     let before = acme.get("audit/access?limit=1000").expect(200);
     let [revision, at] = ["tenure-revision", "tenure-at"].map(|name| before.header(name).unwrap().to_owned());
@@ -135,7 +135,7 @@ fn members_of_any_id_are_the_same_after_a_restart() {
 }
 
 #[test]
-fn a_service_user_whose_name_begins_like_an_id_is_found_by_name_and_by_id() {
+fn a_service_user_named_like_an_id_is_found_by_name_and_by_id() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     for name in ["key_rotator", "env_sync", "_ci", "-ci", "svc_x"] {
@@ -154,7 +154,7 @@ fn a_service_user_whose_name_begins_like_an_id_is_found_by_name_and_by_id() {
 }
 
 #[test]
-fn a_workspace_and_an_environment_whose_names_begin_like_ids_are_found_by_name() {
+fn a_workspace_and_an_environment_named_like_ids_are_found_by_name() {
     let acme = Acme::new();
     let environment = acme.environment("env_prod");
     assert_eq!(acme.get("environments/ENV_PROD").expect(200).json["id"], environment.as_str());
@@ -167,7 +167,7 @@ fn a_workspace_and_an_environment_whose_names_begin_like_ids_are_found_by_name()
 }
 
 #[test]
-fn every_route_refuses_texts_that_hide_something() {
+fn every_route_refuses_texts_with_invisible_characters() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     for hidden in ["a\u{200b}b", "a\u{2028}b", "a\u{2029}b", "a\u{ad}b", "a\u{200d}b", "a\u{e0041}b", "a\u{fe0f}b"] {

@@ -1,4 +1,4 @@
-//! The tables beside the log are indexes and no authorities: whoever alters one gets an error or less, and never more.
+//! The tables beside the log are only indexes: altering one gives an error or less access, never more.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tenure::service::inspect::inspect;
 use crate::support::acme::{Acme, TestClock, id, question, workspace_body};
 use crate::support::server::{OPERATOR, signer};
 
-/// The workspace on another server, whose store is a copy that was altered from outside.
+/// Starts another server on a copy of the store that `alter` changed from outside.
 fn altered(acme: &Acme, sql: &str) -> Acme {
     altered_at(acme, Arc::new(SystemClock), sql)
 }
@@ -24,7 +24,7 @@ fn altered_at(acme: &Acme, clock: Arc<dyn Clock>, sql: &str) -> Acme {
     Acme { server: acme.server.on_copy(clock, alter), alice: acme.alice.clone() }
 }
 
-/// What a comparison of the store with its logs finds.
+/// Returns the differences between the store and its logs.
 fn flaws(acme: &Acme) -> Vec<String> {
     inspect(acme.server.service.log().as_ref(), Some(&signer())).unwrap().flaws
 }
@@ -40,7 +40,7 @@ fn token(acme: &Acme, user: &str) -> String {
 }
 
 #[test]
-fn a_store_that_nobody_altered_is_found_to_be_what_its_logs_say() {
+fn an_unaltered_store_verifies() {
     let acme = Acme::new();
     acme.member("bob", "member");
     acme.restricted("prod", "viewer");
@@ -57,7 +57,7 @@ fn a_store_that_nobody_altered_is_found_to_be_what_its_logs_say() {
 }
 
 #[test]
-fn whom_a_credential_authenticates_is_for_the_event_that_made_it_to_say() {
+fn the_holder_of_a_credential_comes_from_its_event() {
     let acme = Acme::new();
     acme.member("bob", "member");
     acme.member("rob", "manager");
@@ -77,7 +77,7 @@ fn whom_a_credential_authenticates_is_for_the_event_that_made_it_to_say() {
 }
 
 #[test]
-fn a_secret_proves_only_what_the_event_says_that_it_proves() {
+fn the_power_of_a_secret_comes_from_its_event() {
     let acme = Acme::new();
     acme.member("bob", "member");
     let (bob, web, other) = (token(&acme, "bob"), acme.proxy_token(Some(&["main"])), acme.proxy_token(Some(&["main"])));
@@ -100,7 +100,7 @@ fn a_secret_proves_only_what_the_event_says_that_it_proves() {
 }
 
 #[test]
-fn a_credential_of_one_workspace_is_none_of_another_wherever_the_directory_leads() {
+fn a_credential_is_valid_in_its_own_workspace_whatever_the_directory_says() {
     let acme = Acme::new();
     acme.member("bob", "member");
     let bob = token(&acme, "bob");
@@ -117,7 +117,7 @@ fn a_credential_of_one_workspace_is_none_of_another_wherever_the_directory_leads
 }
 
 #[test]
-fn a_name_leads_to_no_workspace_that_does_not_bear_it() {
+fn a_name_resolves_only_to_a_workspace_that_has_it() {
     let acme = Acme::new();
     let made = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
     let other = made.expect(201).json["workspace"]["id"].as_str().unwrap().to_owned();
@@ -143,9 +143,9 @@ fn a_name_leads_to_no_workspace_that_does_not_bear_it() {
     }
 }
 
-/// What has expired is gone, whether or not the housekeeping is told when to look.
+/// Expiry works whatever the index of next expiries says.
 #[test]
-fn nothing_lives_longer_where_the_store_does_not_know_when_it_ends() {
+fn expiry_does_not_depend_on_the_stores_index() {
     for sql in ["DELETE FROM next_expiries", "UPDATE next_expiries SET at = at + 1000000000000"] {
         let clock = TestClock::start();
         let acme = Acme::with_clock(clock.clone());
@@ -168,7 +168,7 @@ fn nothing_lives_longer_where_the_store_does_not_know_when_it_ends() {
     }
 }
 
-/// The key was ended beside the log, whose workspace takes no more events.
+/// The key was revoked beside the log, since a deleted workspace takes no more events.
 #[test]
 fn an_access_key_of_a_deleted_workspace_that_was_forgotten_stays_so() {
     let acme = Acme::new();
@@ -186,7 +186,7 @@ fn an_access_key_of_a_deleted_workspace_that_was_forgotten_stays_so() {
     }
 }
 
-/// An event that is well formed, in its tree, and of an actor who is a manager: only its credential is not that actor's.
+/// The event is well formed, in its tree, and of a manager; only its credential is not the manager's.
 #[test]
 fn an_event_whose_actor_could_not_hold_its_credential_is_found() {
     let acme = Acme::new();

@@ -15,13 +15,13 @@ use tenure::service::submission::SubmitError;
 use crate::support::acme::{Acme, id, path, question, workspace_body};
 use crate::support::server::{OPERATOR, Reply, Server};
 
-/// A request whose head has been taken up, and whose body has not come.
+/// A request whose head the server has read and whose body is not sent yet.
 struct Late {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
 }
 
-/// The head of an answer, in lower case, and its body.
+/// The head of a response, in lower case, and its body.
 struct Told {
     head: String,
     body: Vec<u8>,
@@ -59,7 +59,7 @@ fn answer_of(stream: &mut BufReader<TcpStream>) -> Told {
     told
 }
 
-/// Sends all of a request but its body, and waits until the server asks for that.
+/// Sends the head of a request, and waits until the server asks for the body.
 fn late(server: &Server, (method, target): (&str, &str), credential: &str, body: &Value) -> Late {
     let body = serde_json::to_vec(body).unwrap();
     let mut stream = BufReader::new(TcpStream::connect(server.address).unwrap());
@@ -82,7 +82,7 @@ impl Late {
     }
 }
 
-/// Requests of a manager, with a body each; whatever reads with a body that counts for nothing too.
+/// Returns requests of a manager, each with a body; reads have one too, which is ignored.
 fn managers_requests() -> Vec<(&'static str, &'static str, Value)> {
     let commands = json!({"commands": [{"type": "environment.create", "name": "late"}]});
     vec![
@@ -106,7 +106,7 @@ fn managers_requests() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 #[test]
-fn a_credential_that_ends_before_the_body_has_come_is_worth_nothing() {
+fn a_credential_that_ends_before_the_body_arrives_is_refused() {
     let acme = Acme::new();
     for (number, (method, rest, body)) in managers_requests().into_iter().enumerate() {
         let mark = acme.member(&format!("mark{number}"), "manager");
@@ -125,7 +125,7 @@ fn a_credential_that_ends_before_the_body_has_come_is_worth_nothing() {
 }
 
 #[test]
-fn a_role_that_ends_before_the_body_has_come_gives_no_right() {
+fn a_role_that_ends_before_the_body_arrives_gives_no_authority() {
     let acme = Acme::new();
     for (number, (method, rest, body)) in managers_requests().into_iter().enumerate() {
         let mark = acme.member(&format!("mark{number}"), "manager");
@@ -142,7 +142,7 @@ fn a_role_that_ends_before_the_body_has_come_gives_no_right() {
 }
 
 #[test]
-fn facts_are_those_of_the_complete_request_and_none_was_newer_at_its_instant() {
+fn facts_are_the_newest_at_the_completion_of_the_request() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     acme.member("bob", "member");
@@ -169,7 +169,7 @@ fn caller(user: &str, credential: &str) -> Caller {
     Caller::Principal { principal: Principal::User(user.parse().unwrap()), token: id(credential).parse().unwrap() }
 }
 
-/// What the writer says to a write beside the log of someone who was authenticated before.
+/// Returns the writer's result of a side write by a caller that was authenticated before.
 fn side(acme: &Acme, caller: &Caller, write: SideWrite) -> Result<(), String> {
     let asked = acme.server.service.submit_side(workspace_of(acme), caller, write, (None, None));
     match acme.server.block_on(asked) {
@@ -179,7 +179,7 @@ fn side(acme: &Acme, caller: &Caller, write: SideWrite) -> Result<(), String> {
     }
 }
 
-/// The record of a read of the audit.
+/// Returns the record of a read of the audit.
 fn read(workspace: WorkspaceId, reader: AuditReader, number: u128) -> ReadRecord {
     let at = "2026-03-01T00:00:00Z".parse().unwrap();
     ReadRecord {
@@ -203,7 +203,7 @@ fn read_by(acme: &Acme, reader: AuditReader, number: u128) -> SideWrite {
 }
 
 #[test]
-fn a_read_is_not_recorded_and_not_answered_once_its_readers_right_has_ended() {
+fn a_read_by_a_reader_without_authority_is_neither_recorded_nor_answered() {
     let acme = Acme::new();
     let mark = acme.member("mark", "manager");
     let of_mark = caller("mark", &mark);
@@ -232,7 +232,7 @@ fn keyed(acme: &Acme, credential: &str, method: &str, target: &str, key: &str, b
 }
 
 #[test]
-fn a_request_sent_again_is_authorised_again() {
+fn a_retried_request_is_authorized_again() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     acme.member("bob", "member");
@@ -266,7 +266,7 @@ fn a_request_sent_again_is_authorised_again() {
 }
 
 #[test]
-fn a_deletion_of_a_workspace_sent_again_gets_the_first_answer() {
+fn a_retried_deletion_of_a_workspace_gets_the_first_response() {
     let acme = Acme::new();
     let other = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
     let other = other.expect(201).json["workspace"]["id"].as_str().unwrap().to_owned();
@@ -294,7 +294,7 @@ fn a_deletion_of_a_workspace_sent_again_gets_the_first_answer() {
 }
 
 #[test]
-fn the_end_of_a_deleted_workspaces_key_sent_again_gets_the_first_answer() {
+fn a_retried_revocation_in_a_deleted_workspace_gets_the_first_response() {
     let acme = Acme::new();
     let auditor = acme.access_key("auditor");
     let workspace = workspace_of(&acme);
@@ -310,7 +310,7 @@ fn the_end_of_a_deleted_workspaces_key_sent_again_gets_the_first_answer() {
     assert!(matches!(refused, SubmitError::Refused(why) if why.rejection.code() == "unauthenticated"));
 }
 
-/// What is left of an answer whose reader takes nothing of it until something has happened.
+/// Returns the rest of a response that its client reads only after `act`.
 fn read_slowly(acme: &Acme, credential: &str, accept: &str, meanwhile: impl FnOnce()) -> Vec<u8> {
     let mut stream = BufReader::with_capacity(1, TcpStream::connect(acme.server.address).unwrap());
     let head = format!(
@@ -326,7 +326,7 @@ fn read_slowly(acme: &Acme, credential: &str, accept: &str, meanwhile: impl FnOn
 }
 
 #[test]
-fn an_answer_that_is_taken_slowly_breaks_off_where_the_right_to_it_ends() {
+fn a_slow_stream_ends_when_its_reader_loses_authority() {
     let acme = Acme::new();
     for batch in 0..6 {
         let add = |number| json!({"type": "member.add", "user": format!("u{batch}-{number}"), "role": "member"});
@@ -372,7 +372,7 @@ mod proxies {
     }
 
     #[test]
-    fn an_answer_does_not_wait_for_a_body_that_never_comes() {
+    fn a_response_does_not_wait_for_a_body_that_never_arrives() {
         let (acme, token) = stage();
         for (credential, status) in [(token.as_str(), 204), ("none.none", 401)] {
             for framing in
@@ -388,7 +388,7 @@ mod proxies {
     }
 
     #[test]
-    fn a_connection_goes_on_after_a_question_without_a_body_or_with_one_that_is_here() {
+    fn a_connection_stays_open_after_a_request_whose_body_has_arrived() {
         let (acme, token) = stage();
         for framing in ["\r\n", "content-length: 0\r\n\r\n", "content-length: 5\r\n\r\n12345"] {
             let mut stream = ask(&acme.server, &token, framing);
@@ -400,7 +400,7 @@ mod proxies {
     }
 
     #[test]
-    fn who_sends_a_large_body_is_answered_all_the_same() {
+    fn a_client_that_sends_a_large_body_still_gets_its_response() {
         let (acme, token) = stage();
         for (credential, status) in [(token.as_str(), 204), ("none.none", 401)] {
             let mut stream = ask(&acme.server, credential, "content-length: 1048576\r\n\r\n");

@@ -1,4 +1,4 @@
-//! What credentials make, and what is left of it when their holders go: every kind of credential, through every route.
+//! Credentials made with credentials, through every route, and their end when their issuers leave.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::server::Reply;
 const END: &str = "2026-03-01T00:01:00.000000Z";
 const LATER: &str = "2026-03-01T00:01:00.000001Z";
 
-/// Acme with a restricted environment, a service user, and a manager whose token lives a minute.
+/// Starts a workspace with a restricted environment, a service user, and a manager whose token lives a minute.
 fn stage(clock: &std::sync::Arc<TestClock>) -> (Acme, String) {
     let acme = Acme::with_clock(clock.clone());
     acme.restricted("prod", "viewer");
@@ -18,7 +18,7 @@ fn stage(clock: &std::sync::Arc<TestClock>) -> (Acme, String) {
     (acme, mark)
 }
 
-/// Each route that makes a credential, with its body, and the kind of what it makes.
+/// Returns each route that makes a credential, with its body and the kind of credential.
 fn makers() -> [(&'static str, Value, &'static str); 6] {
     [
         ("members/mark/tokens", json!({}), "token"),
@@ -30,7 +30,7 @@ fn makers() -> [(&'static str, Value, &'static str); 6] {
     ]
 }
 
-/// The same as commands of a batch.
+/// Returns the same as commands of a batch.
 fn commands() -> Vec<Value> {
     vec![
         json!({"type": "token.issue", "user": "mark"}),
@@ -47,7 +47,7 @@ fn with_end(body: &Value, end: &str) -> Value {
     body
 }
 
-/// The ends that the events of an answer say.
+/// Returns the expiries in the events of a response.
 fn ends(reply: &Reply) -> Vec<Value> {
     let events = reply.json["events"].as_array().unwrap().iter();
     let made = events.filter(|event| event["data"].get("sha256").is_some() || event["type"] == "token.issued.v1");
@@ -55,7 +55,7 @@ fn ends(reply: &Reply) -> Vec<Value> {
 }
 
 #[test]
-fn what_a_short_lived_token_makes_ends_with_it_whatever_route_it_takes() {
+fn a_credential_made_with_a_short_lived_token_ends_with_it_on_every_route() {
     let clock = TestClock::start();
     let (acme, mark) = stage(&clock);
     let mut made = Vec::new();
@@ -86,7 +86,7 @@ fn what_a_short_lived_token_makes_ends_with_it_whatever_route_it_takes() {
 }
 
 #[test]
-fn what_a_short_lived_token_is_asked_to_make_for_longer_is_refused() {
+fn a_short_lived_token_cannot_make_a_longer_lived_credential() {
     let clock = TestClock::start();
     let (acme, mark) = stage(&clock);
     let head = acme.head();
@@ -113,7 +113,7 @@ fn what_a_short_lived_token_is_asked_to_make_for_longer_is_refused() {
     }
 }
 
-/// A manager with what they issued: a token of a service user, another service user, a proxy token and an access key.
+/// Adds a manager who issues a token, a service user, a proxy token and an access key.
 fn issuer() -> (Acme, [(&'static str, String); 4]) {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
@@ -142,7 +142,7 @@ const ENDS: [&str; 6] =
     ["token.revoked", "token.revoked", "token.revoked", "proxy_token.revoked", "access_key.revoked", "member.removed"];
 
 #[test]
-fn a_member_is_removed_with_what_they_issued_in_one_step() {
+fn a_member_and_the_credentials_they_issued_are_removed_in_one_command() {
     let (acme, issued) = issuer();
     let ours = acme.proxy_token(Some(&["prod"]));
     acme.delete("members/mark?revoke_issued=perhaps").refused(422, "invalid");
@@ -159,7 +159,7 @@ fn a_member_is_removed_with_what_they_issued_in_one_step() {
 }
 
 #[test]
-fn a_member_is_removed_and_what_they_issued_lives_on_unless_that_is_asked_for() {
+fn credentials_that_a_removed_member_issued_stay_by_default() {
     for query in ["", "?revoke_issued=false"] {
         let (acme, issued) = issuer();
         let removed = acme.delete(&format!("members/mark{query}")).expect(200);
@@ -173,7 +173,7 @@ fn a_member_is_removed_and_what_they_issued_lives_on_unless_that_is_asked_for() 
 }
 
 #[test]
-fn a_batch_and_a_what_if_revoke_what_a_member_issued_too() {
+fn a_batch_and_a_what_if_revoke_the_credentials_a_member_issued_too() {
     let (acme, issued) = issuer();
     let batch = json!({"commands": [{"type": "member.remove", "user": "mark", "revoke_issued": true}]});
     let foreseen = acme.post("audit/what-if", &batch).expect(200);
@@ -186,7 +186,7 @@ fn a_batch_and_a_what_if_revoke_what_a_member_issued_too() {
 }
 
 #[test]
-fn whoever_leaves_revokes_what_they_issued_only_while_they_administer() {
+fn a_leaver_revokes_the_credentials_they_issued_only_as_an_administrator() {
     let (acme, issued) = issuer();
     let mark = acme.post("members/mark/tokens", &Value::Null).expect(201).credential("token");
     acme.patch("members/mark", &json!({"role": "member"})).expect(200);
@@ -197,7 +197,7 @@ fn whoever_leaves_revokes_what_they_issued_only_while_they_administer() {
 }
 
 #[test]
-fn credentials_are_listed_by_who_issued_them() {
+fn credentials_are_listed_by_issuer() {
     let (acme, issued) = issuer();
     let ids = |query: &str| -> Vec<String> {
         let answer = acme.get(&format!("audit/credentials?{query}")).expect(200);
@@ -250,7 +250,7 @@ fn a_principal_holds_no_more_live_tokens_than_the_limit() {
 }
 
 #[test]
-fn a_grant_that_ends_is_made_one_without_end_only_where_null_says_so() {
+fn only_null_makes_a_grant_with_an_end_endless() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     acme.member("mia", "member");

@@ -1,4 +1,4 @@
-//! What ends a line for some readers and not for others never stands in an answer of lines: NDJSON, CSV, server-sent events.
+//! Characters that end a line for some readers only are escaped in NDJSON, CSV and server-sent events.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tenure::log::{Append, EventLog};
 use crate::support::acme::{Acme, path};
 use crate::support::server::{OPERATOR, Reply};
 
-/// The characters at which `str.splitlines` of Python and its like end a line, and that an old log may hold.
+/// The characters that end a line for `str.splitlines` of Python, and that an old log may hold.
 const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
 const REASON: &str = "one\u{2028}two\u{2029}three";
 
@@ -25,7 +25,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Appends an event with such a reason: logs that were written before reasons refused these characters have some.
+/// Appends an event with such a reason, as logs from before the check have.
 fn add_event(data: &Path) {
     let log = SqliteLog::open(data).unwrap();
     let workspace = log.workspace_named("acme").unwrap().unwrap();
@@ -49,7 +49,7 @@ fn add_event(data: &Path) {
     assert!(log.append(&[part]).unwrap().is_as_expected());
 }
 
-/// A workspace whose newest event has a reason that some readers take for four lines.
+/// Starts a workspace whose newest event has a reason that some readers split into four lines.
 fn acme() -> Acme {
     let acme = Acme::new();
     acme.environment("dev");
@@ -59,7 +59,7 @@ fn acme() -> Acme {
 }
 
 #[test]
-fn an_event_is_one_line_of_ndjson_csv_and_a_stream_whatever_stands_in_it() {
+fn an_event_is_one_line_of_ndjson_csv_and_sse_with_any_content() {
     let acme = acme();
     let listed = acme.get("events").expect(200).json["items"].clone();
     assert_eq!(listed.as_array().unwrap().last().unwrap()["reason"], REASON);
@@ -85,7 +85,7 @@ fn an_event_is_one_line_of_ndjson_csv_and_a_stream_whatever_stands_in_it() {
 }
 
 #[test]
-fn the_bytes_that_are_proved_are_the_stored_ones() {
+fn proofs_are_of_the_stored_bytes() {
     let acme = acme();
     let bundle = format!("log/tile/entries/000.p/{}", acme.head());
     let bundle = asked(&acme, &bundle, "*/*").expect(200).text;

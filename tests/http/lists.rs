@@ -1,11 +1,11 @@
-//! Lists: pages that are pinned to the view of the first one, and cursors that belong to one question.
+//! Lists: all pages are of the first one's view, and a cursor belongs to one question.
 
 use serde_json::{Value, json};
 
 use crate::support::acme::{Acme, workspace_body};
 use crate::support::server::OPERATOR;
 
-/// Acme with five of everything that is listed.
+/// Starts a workspace with five items in every list.
 fn stage() -> Acme {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
@@ -47,7 +47,7 @@ fn and(path: &str, query: &str) -> String {
     format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' })
 }
 
-/// What is listed, without what moves outside the log.
+/// Returns the items of a list, without fields from outside the log.
 fn items(reply: &Value) -> Vec<Value> {
     let mut items = reply["items"].as_array().unwrap().clone();
     for item in &mut items {
@@ -57,7 +57,7 @@ fn items(reply: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn pages_give_the_view_of_the_first_one_while_changes_go_on() {
+fn all_pages_are_of_the_first_ones_view_while_changes_happen() {
     for list in LISTS {
         let acme = stage();
         let whole = items(&acme.get(&and(list, "limit=1000")).expect(200).json);
@@ -123,7 +123,7 @@ fn the_last_page_has_no_next() {
 }
 
 #[test]
-fn workspaces_are_listed_in_pages_that_skip_the_deleted() {
+fn pages_of_workspaces_skip_deleted_ones() {
     let acme = Acme::new();
     for number in 0..6 {
         let body = workspace_body(&format!("w{number}"), "shared", "team", "olga");
@@ -147,7 +147,7 @@ fn workspaces_are_listed_in_pages_that_skip_the_deleted() {
 }
 
 #[test]
-fn a_plain_principal_lists_itself_and_what_it_has_access_to() {
+fn a_plain_principal_lists_only_itself_and_what_it_can_access() {
     let acme = stage();
     acme.restricted("vault", "no_access");
     let robot = acme.service_user("robot");

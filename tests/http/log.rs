@@ -1,4 +1,4 @@
-//! The log as an auditor checks it: by a client that knows RFC 6962 and the C2SP specifications, and nothing of this server.
+//! The log as an auditor verifies it, with a client that implements only RFC 6962 and the C2SP specifications.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -15,7 +15,7 @@ use tenure::proof::receipt::Receipt;
 use crate::support::acme::{Acme, id, path, workspace_body};
 use crate::support::server::{OPERATOR, Reply, Server, signer};
 
-/// `MTH` of RFC 6962 §2.1 over entries.
+/// Returns the Merkle tree hash (`MTH` of RFC 6962 §2.1) over entries.
 fn root(entries: &[Vec<u8>]) -> Vec<u8> {
     match entries {
         [] => Sha256::digest([]).to_vec(),
@@ -27,24 +27,24 @@ fn root(entries: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// A copy of a log, all of which was checked.
+/// A verified copy of a log.
 struct Mirror {
     checkpoint: Checkpoint,
     entries: Vec<Vec<u8>>,
 }
 
-/// How a client writes a number of tiles below a thousand, and how much of the last one there is.
+/// Returns the path of a tile below a thousand, with the width of a partial one.
 fn place(index: usize, width: usize) -> String {
     let partial = if width == 256 { String::new() } else { format!(".p/{width}") };
     format!("{index:03}{partial}")
 }
 
-/// The widths of the tiles of a level that has so many hashes.
+/// Returns the widths of the tiles of a level with this many hashes.
 fn widths(count: usize) -> Vec<usize> {
     (0..count).step_by(256).map(|start| (count - start).min(256)).collect()
 }
 
-/// Copies what is served below an address to whoever has a credential.
+/// Copies the log below a URL, with a credential.
 #[track_caller]
 fn mirror(server: &Server, log: &str, credential: &str, key: &VerifierKey) -> Mirror {
     let get = |rest: &str| server.get(&format!("{log}/{rest}"), credential).expect(200);
@@ -86,17 +86,17 @@ fn mirrored(acme: &Acme) -> Mirror {
     mirror(&acme.server, &path("log"), &acme.alice, &key(acme))
 }
 
-/// Appends as many events in one change.
+/// Appends this many events in one change.
 #[track_caller]
 fn append(acme: &Acme, count: usize) -> Reply {
     let head = acme.head();
     let command = |number| json!({"type": "environment.create", "name": format!("e{head}-{number}")});
     let commands: Vec<Value> = (0..count).map(command).collect();
-    // A batch of one says where the one thing is.
+    // A batch of one command has a location.
     acme.post("commands", &json!({"commands": commands})).expect(if count == 1 { 201 } else { 200 })
 }
 
-/// The checkpoint that an answer names.
+/// Returns the checkpoint in a response.
 #[track_caller]
 fn named(reply: &Reply) -> (u64, Vec<u8>) {
     let named = &reply.json["checkpoint"];
@@ -123,7 +123,7 @@ fn a_client_that_knows_only_the_specifications_mirrors_the_log() {
 }
 
 #[test]
-fn each_workspace_has_a_log_and_a_name_of_its_own() {
+fn each_workspace_has_its_own_log_and_origin() {
     let acme = Acme::new();
     let made = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
     let other: WorkspaceId = made.expect(201).json["workspace"]["id"].as_str().unwrap().parse().unwrap();
@@ -135,7 +135,7 @@ fn each_workspace_has_a_log_and_a_name_of_its_own() {
 }
 
 #[test]
-fn a_receipt_is_good_for_ever() {
+fn a_receipt_is_valid_for_ever() {
     let acme = Acme::new();
     let key = key(&acme);
     let receipt = |named: &str| acme.get(&format!("log/proof/{named}")).expect(200).text;
@@ -158,7 +158,7 @@ fn a_receipt_is_good_for_ever() {
 }
 
 #[test]
-fn it_is_proved_that_the_log_only_grew() {
+fn consistency_proofs_show_that_the_log_only_grew() {
     let acme = Acme::new();
     let key = key(&acme);
     let checkpoint = || Checkpoint::open(&acme.get("log/checkpoint").expect(200).text, &key).unwrap();
@@ -190,7 +190,7 @@ fn it_is_proved_that_the_log_only_grew() {
 }
 
 #[test]
-fn the_answer_to_every_change_names_the_tree_that_has_it() {
+fn the_response_to_every_change_names_a_tree_with_it() {
     let acme = Acme::on(Server::start());
     let made = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
     let made = made.expect(201);
@@ -221,7 +221,7 @@ fn the_answer_to_every_change_names_the_tree_that_has_it() {
 }
 
 #[test]
-fn only_what_never_changes_may_be_kept_and_only_by_who_may_read_it() {
+fn only_immutable_content_is_cacheable_and_only_privately() {
     let acme = Acme::new();
     append(&acme, 256);
     let size = acme.head() - 256;
@@ -248,7 +248,7 @@ fn only_what_never_changes_may_be_kept_and_only_by_who_may_read_it() {
 }
 
 #[test]
-fn what_is_not_in_the_log_is_not_found() {
+fn unknown_events_and_tiles_are_not_found() {
     let acme = Acme::new();
     let head = acme.head();
     let beyond = format!("tile/0/000.p/{}", head + 1);
@@ -311,7 +311,7 @@ fn sizes_that_the_log_never_had_are_refused() {
 }
 
 #[test]
-fn who_was_given_events_is_recorded_and_who_was_given_hashes_is_not() {
+fn reads_of_entries_are_recorded_and_reads_of_hashes_are_not() {
     let acme = Acme::new();
     let auditor = acme.access_key("auditor");
     for rest in ["checkpoint", "tile/0/000.p/4", "proof/1", "consistency?from=1", "tile/entries/000"] {
@@ -335,7 +335,7 @@ fn who_was_given_events_is_recorded_and_who_was_given_hashes_is_not() {
 }
 
 #[test]
-fn the_log_of_a_deleted_workspace_can_still_be_checked() {
+fn the_log_of_a_deleted_workspace_can_still_be_verified() {
     let acme = Acme::new();
     let (auditor, key) = (acme.access_key("auditor"), key(&acme));
     let log = format!("/v1/workspaces/{}/log", workspace(&acme));
@@ -352,7 +352,7 @@ fn the_log_of_a_deleted_workspace_can_still_be_checked() {
 }
 
 #[test]
-fn a_tree_with_a_hole_in_it_is_not_passed_off_as_whole() {
+fn a_tree_with_a_missing_tile_is_refused() {
     let acme = Acme::new();
     append(&acme, 256);
     acme.get("log/tile/1/000.p/1").expect(200);

@@ -13,8 +13,8 @@
 #[allow(dead_code, unused_imports, reason = "every test binary uses a part of it")]
 mod support;
 
-mod attempts;
 mod audit;
+mod auth_rate_limiter;
 mod authzen;
 mod browsers;
 mod budgets;

@@ -1,4 +1,4 @@
-//! Panics while a request is answered: each ends its own answer only.
+//! Panics in handlers: each ends its own response only.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use tenure::domain::model::time::Instant;
 use crate::support::acme::{Acme, path, question};
 use crate::support::server::Server;
 
-/// A clock that panics where requests are answered, once it is told to.
+/// A clock that panics in handlers once the switch is on.
 #[derive(Default)]
 struct Brittle(AtomicBool);
 
@@ -32,7 +32,7 @@ impl Brittle {
     }
 }
 
-/// The log lines of errors that this process has written so far.
+/// The error lines that this process has logged so far.
 fn error_lines() -> String {
     static START: Once = Once::new();
     static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -53,7 +53,7 @@ fn error_lines() -> String {
     String::from_utf8_lossy(&LINES.lock().unwrap()).into_owned()
 }
 
-/// The status, the request id and the body of the next answer on a connection.
+/// Returns the status, the request id and the body of the next response on a connection.
 fn answer(stream: &mut BufReader<TcpStream>) -> (u16, String, Value) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -68,7 +68,7 @@ fn answer(stream: &mut BufReader<TcpStream>) -> (u16, String, Value) {
 }
 
 #[test]
-fn a_panic_is_a_500_with_a_request_id_and_a_log_line_and_the_connection_goes_on() {
+fn a_panic_is_a_500_with_a_request_id_and_a_log_line_and_the_connection_stays_open() {
     error_lines();
     let clock = Arc::new(Brittle::default());
     let acme = Acme::with_clock(clock.clone());
@@ -108,7 +108,7 @@ fn a_panic_is_a_500_with_a_request_id_and_a_log_line_and_the_connection_goes_on(
 }
 
 #[test]
-fn a_panic_while_a_stream_is_made_ends_that_stream_only() {
+fn a_panic_in_a_stream_ends_that_stream_only() {
     error_lines();
     let clock = Arc::new(Brittle::default());
     let acme = Acme::on(Server::beating_every(Duration::from_millis(20), clock.clone()));

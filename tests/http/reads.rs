@@ -1,4 +1,4 @@
-//! Reading the audit is itself recorded: who asked what, and how much they were given.
+//! The journal records reads of the audit: the reader, the question and the number of rows.
 
 use std::sync::Arc;
 
@@ -17,28 +17,28 @@ use crate::support::server::{OPERATOR, Reply, Server};
 
 const READS: &str = "audit/reads?limit=1000";
 
-/// The reads that the operator is shown.
+/// Returns the reads, as the operator sees them.
 #[track_caller]
 fn items(acme: &Acme, rest: &str) -> Vec<Value> {
     let reply = acme.call("GET", rest, OPERATOR, &Value::Null).expect(200);
     reply.json["items"].as_array().unwrap().clone()
 }
 
-/// `ACTOR QUESTION ROWS` of each read.
+/// Returns `ACTOR QUESTION ROWS` of each read.
 fn summary(items: &[Value]) -> Vec<String> {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let line = |item: &Value| ["actor", "question", "rows"].map(|field| plain(&item[field])).join(" ");
     items.iter().map(line).collect()
 }
 
-/// Breaks the store's journal from outside, or mends it.
+/// Breaks or repairs the store's journal from outside.
 fn sql(server: &Server, sql: &str) {
     Connection::open(server.folder().join("tenure.db")).unwrap().execute_batch(sql).unwrap();
 }
 
 const FAULT: &str = "CREATE TRIGGER fault BEFORE INSERT ON audit_reads BEGIN SELECT RAISE(ABORT, 'a fault'); END";
 
-/// The text of every file in the server's folder.
+/// Returns the text of every file in the server's folder.
 fn stored(server: &Server) -> String {
     let files = std::fs::read_dir(server.folder()).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
@@ -46,7 +46,7 @@ fn stored(server: &Server) -> String {
 }
 
 #[test]
-fn who_asked_what_and_how_much_they_were_given_is_recorded() {
+fn each_read_is_recorded_with_its_reader_question_and_rows() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     acme.restricted("prod", "viewer");
@@ -75,7 +75,7 @@ fn who_asked_what_and_how_much_they_were_given_is_recorded() {
 }
 
 #[test]
-fn every_reader_is_named_by_who_they_are_and_what_they_asked_with() {
+fn every_reader_is_named_with_the_credential() {
     let acme = Acme::new();
     let (mark, auditor) = (acme.member("mark", "manager"), acme.access_key("auditor"));
     for credential in [&acme.alice, &mark, OPERATOR, &auditor] {
@@ -93,7 +93,7 @@ fn every_reader_is_named_by_who_they_are_and_what_they_asked_with() {
 }
 
 #[test]
-fn every_answer_of_the_audit_is_recorded_the_journals_own_too() {
+fn every_audit_response_is_recorded_also_of_the_journal() {
     let acme = Acme::new();
     let access = acme.get("audit/access").expect(200).json["items"].as_array().unwrap().len();
     acme.get("events?limit=2").expect(200);
@@ -120,7 +120,7 @@ fn every_answer_of_the_audit_is_recorded_the_journals_own_too() {
 }
 
 #[test]
-fn what_was_refused_gave_nothing_away_and_is_not_recorded() {
+fn refusals_are_not_recorded() {
     let acme = Acme::new();
     let (bob, evaluator) = (acme.member("bob", "member"), acme.access_key("evaluator"));
     for credential in [&bob, &evaluator] {
@@ -135,7 +135,7 @@ fn what_was_refused_gave_nothing_away_and_is_not_recorded() {
 }
 
 #[test]
-fn it_is_filtered_by_time_and_reader() {
+fn the_journal_is_filtered_by_time_and_reader() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     let auditor = acme.access_key("auditor");
@@ -165,7 +165,7 @@ fn it_is_filtered_by_time_and_reader() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused() {
+fn invalid_filters_are_refused() {
     let acme = Acme::new();
     for query in [
         "from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
@@ -186,7 +186,7 @@ fn what_cannot_be_asked_is_refused() {
     assert_eq!(items(&acme, READS), Vec::<Value>::new());
 }
 
-/// Every page of a question, and what was asked with between them.
+/// Returns every page of a question, and the cursors between them.
 fn pages(acme: &Acme, question: &str, meanwhile: impl Fn()) -> Vec<Reply> {
     let mut pages = vec![acme.get(question).expect(200)];
     while let Some(next) = pages.last().unwrap().json["next"].as_str() {
@@ -198,7 +198,7 @@ fn pages(acme: &Acme, question: &str, meanwhile: impl Fn()) -> Vec<Reply> {
 }
 
 #[test]
-fn pages_hold_what_was_there_when_the_first_was_asked_for() {
+fn pages_hold_the_reads_before_the_first_page() {
     let acme = Acme::new();
     for limit in 1..=5 {
         acme.get(&format!("events?limit={limit}")).expect(200);
@@ -221,7 +221,7 @@ fn pages_hold_what_was_there_when_the_first_was_asked_for() {
 }
 
 #[test]
-fn one_workspaces_reads_are_not_among_anothers() {
+fn each_workspace_has_a_journal_of_its_own() {
     let acme = Acme::new();
     let other = acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga"));
     let olga = other.expect(201).credential("token");
@@ -236,7 +236,7 @@ fn one_workspaces_reads_are_not_among_anothers() {
 }
 
 #[test]
-fn what_was_recorded_is_there_after_a_restart_and_in_a_backup() {
+fn records_survive_a_restart_and_are_in_a_backup() {
     let acme = Acme::new();
     acme.get("audit/access?principal=user:alice").expect(200);
     acme.get("events?limit=2").expect(200);
@@ -256,7 +256,7 @@ fn what_was_recorded_is_there_after_a_restart_and_in_a_backup() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_recorded_is_not_given() {
+fn a_response_that_cannot_be_recorded_is_not_sent() {
     let acme = Acme::new();
     sql(&acme.server, FAULT);
     for rest in ["audit/access", "events", "audit/reads"] {
@@ -312,7 +312,7 @@ fn an_erased_profile_and_the_secrets_are_in_no_record() {
 mod streamed {
     use super::*;
 
-    /// A record of a stream that begins.
+    /// Returns the record of a stream that begins.
     fn beginning(acme: &Acme) -> ReadRecord {
         let now: Instant = acme.server.service.now();
         ReadRecord {
@@ -337,21 +337,21 @@ mod streamed {
     }
 
     #[test]
-    fn an_answer_on_its_way_has_no_rows_and_gets_them_when_it_ends_or_its_reader_breaks_off() {
+    fn a_stream_in_progress_has_no_row_count_and_gets_it_at_its_end_or_a_disconnect() {
         let acme = Acme::new();
         let mut recording = begin(&acme).unwrap();
         recording.sent(3);
         recording.sent(4);
         assert_eq!(summary(&items(&acme, READS))[0], "operator events null");
         drop(recording);
-        // What is recorded of this read waits behind what the stream came to.
+        // The record of this read waits behind the row count of the stream.
         items(&acme, READS);
         let found = items(&acme, READS);
         assert_eq!((summary(&found)[0].as_str(), &found[0]["format"]), ("operator events 7", &json!("event_stream")));
     }
 
     #[test]
-    fn an_answer_that_cannot_be_recorded_does_not_begin() {
+    fn a_stream_that_cannot_be_recorded_does_not_start() {
         let acme = Acme::new();
         sql(&acme.server, FAULT);
         assert!(matches!(begin(&acme), Err(SubmitError::Log(LogError::Unavailable(_)))));
@@ -360,7 +360,7 @@ mod streamed {
     }
 
     #[test]
-    fn one_that_the_server_did_not_end_stays_without_rows() {
+    fn a_stream_that_the_server_did_not_end_keeps_no_row_count() {
         let acme = Acme::new();
         let recorded = acme.server.service.record_read(beginning(&acme), &Caller::Operator);
         acme.server.block_on(recorded).unwrap();

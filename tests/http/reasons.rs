@@ -1,10 +1,10 @@
-//! Why, in sentences: a decision says what made it so, and names who acted only to readers of the audit.
+//! The reasons of decisions as sentences. They name actors only to readers of the audit.
 
 use serde_json::{Value, json};
 
 use crate::support::acme::{Acme, TestClock, question};
 
-/// The sentences that alice is told.
+/// Returns the sentences that alice gets.
 #[track_caller]
 fn told(acme: &Acme, subject: &str, action: &str, resource: &str) -> Vec<String> {
     sentences(&acme.explained(subject, action, resource))
@@ -24,7 +24,7 @@ fn stage() -> (Acme, std::sync::Arc<TestClock>) {
 }
 
 #[test]
-fn a_grant_that_ended_is_told_with_how_it_ended() {
+fn the_reason_of_an_ended_grant_says_how_it_ended() {
     let (acme, clock) = stage();
     let never = told(&acme, "user:bob", "deploy", "app@prod");
     assert_eq!(never[0], "the principal has no grant in `prod`, so the default role, viewer, decides");
@@ -53,7 +53,7 @@ fn a_grant_that_ended_is_told_with_how_it_ended() {
 }
 
 #[test]
-fn what_ended_or_was_turned_off_is_told_with_when_and_by_whom() {
+fn reasons_say_when_and_by_whose_act_something_ended() {
     let (acme, clock) = stage();
     acme.service_user("ci");
     clock.set("2026-03-02T00:00:00Z");
@@ -79,7 +79,7 @@ fn what_ended_or_was_turned_off_is_told_with_when_and_by_whom() {
 }
 
 #[test]
-fn roles_and_open_environments_say_since_when() {
+fn reasons_give_the_start_of_roles_and_open_environments() {
     let (acme, clock) = stage();
     clock.set("2026-03-02T00:00:00Z");
     acme.patch("members/bob", &json!({"role": "manager"})).expect(200);
@@ -99,7 +99,7 @@ fn roles_and_open_environments_say_since_when() {
 }
 
 #[test]
-fn an_ended_proxy_token_says_how_it_ended() {
+fn the_reason_of_an_ended_proxy_token_says_how_it_ended() {
     let (acme, clock) = stage();
     let ask = |token: &str| told(&acme, &format!("proxy_token:{token}"), "call", "web_function@prod")[0].clone();
     let body = json!({"environments": ["prod"], "expires_at": "2026-03-05T00:00:00Z"});
@@ -113,7 +113,7 @@ fn an_ended_proxy_token_says_how_it_ended() {
 }
 
 #[test]
-fn who_acted_is_told_to_readers_of_the_audit_only() {
+fn only_auditors_see_who_acted() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     let bob = acme.member("bob", "member");

@@ -1,4 +1,4 @@
-//! The reports over HTTP: their forms, what they can be asked with, and that words from the log stay words.
+//! Reports over HTTP: their forms and parameters, and the escaping of text from the log.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn items(reply: &Reply) -> &Vec<Value> {
     reply.json["items"].as_array().unwrap()
 }
 
-/// bob came and went; carol has a grant for good; ci has a token.
+/// Starts a workspace where bob was a member, carol has an endless grant and ci has a token.
 fn busy() -> Acme {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
@@ -41,7 +41,7 @@ fn busy() -> Acme {
 }
 
 #[test]
-fn the_reports_are_listed_with_what_each_can_be_asked_with() {
+fn the_reports_are_listed_with_their_parameters() {
     let acme = Acme::new();
     let list = acme.get("reports").expect(200);
     let names: Vec<&str> = items(&list).iter().map(|report| report["name"].as_str().unwrap()).collect();
@@ -53,7 +53,7 @@ fn the_reports_are_listed_with_what_each_can_be_asked_with() {
 }
 
 #[test]
-fn every_report_is_given_as_json_csv_and_a_page() {
+fn every_report_has_json_csv_and_html_forms() {
     let acme = busy();
     for name in REPORTS {
         let json = acme.get(&format!("reports/{name}")).expect(200);
@@ -87,7 +87,7 @@ fn every_report_is_given_as_json_csv_and_a_page() {
 }
 
 #[test]
-fn the_same_report_of_the_same_view_is_the_same_bytes_for_ever() {
+fn a_report_of_a_view_has_the_same_bytes_for_ever() {
     let acme = busy();
     let forms = ["application/json", "text/csv", "text/html"];
     let view = acme.get("reports/roster").expect(200).json;
@@ -105,7 +105,7 @@ fn the_same_report_of_the_same_view_is_the_same_bytes_for_ever() {
 }
 
 #[test]
-fn a_page_can_be_had_with_the_credentials_that_a_browser_asks_for() {
+fn a_browser_can_open_a_report_with_basic_authentication() {
     let acme = busy();
     let page = path("reports/roster");
     let refused = acme.server.send("GET", &page, &[("accept", "text/html")], None).refused(401, "unauthenticated");
@@ -117,7 +117,7 @@ fn a_page_can_be_had_with_the_credentials_that_a_browser_asks_for() {
 }
 
 #[test]
-fn words_from_the_log_stay_words() {
+fn text_from_the_log_stays_text() {
     let acme = Acme::new();
     let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
     let reason = form_urlencoded::byte_serialize(hostile.as_bytes()).collect::<String>();
@@ -137,7 +137,7 @@ fn words_from_the_log_stay_words() {
 }
 
 #[test]
-fn a_negative_number_is_a_number_in_every_form_and_an_id_that_looks_like_one_is_a_text() {
+fn negative_numbers_are_numbers_and_ids_like_numbers_are_text_in_every_form() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     acme.patch("environments/main", &json!({"restricted": true, "default_role": "no_access"})).expect(200);
@@ -161,14 +161,14 @@ fn a_negative_number_is_a_number_in_every_form_and_an_id_that_looks_like_one_is_
 }
 
 #[test]
-fn a_report_that_does_not_exist_is_refused_with_the_names_of_those_that_do() {
+fn the_refusal_of_an_unknown_report_lists_the_known_ones() {
     let refused = Acme::new().get("reports/rooster").refused(404, "not_found");
     let detail = refused.json["detail"].as_str().unwrap();
     assert!(REPORTS.iter().all(|name| detail.contains(&format!("`{name}`"))), "{detail}");
 }
 
 #[test]
-fn what_a_report_cannot_be_asked_with_is_refused() {
+fn parameters_that_a_report_does_not_take_are_refused() {
     let acme = busy();
     for (rest, said) in [
         ("roster?from=2026-01-01T00:00:00Z", "no parameter `from`"),
@@ -193,7 +193,7 @@ fn what_a_report_cannot_be_asked_with_is_refused() {
 }
 
 #[test]
-fn filters_narrow_a_report_to_what_they_name() {
+fn filters_narrow_a_report() {
     let acme = busy();
     let count = |rest: &str| items(&acme.get(&format!("reports/{rest}")).expect(200)).len();
     assert_eq!(count("roster?principal=user:carol"), 2, "main and prod");
@@ -228,7 +228,7 @@ fn a_period_begins_with_its_first_instant_and_ends_before_its_last() {
 }
 
 #[test]
-fn last_use_is_known_for_now_only_and_what_is_never_used_becomes_dormant() {
+fn last_use_is_known_for_now_only_and_unused_credentials_become_dormant() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     let (ci, idle) = (acme.service_user("ci"), acme.service_user("idle"));
@@ -251,7 +251,7 @@ fn last_use_is_known_for_now_only_and_what_is_never_used_becomes_dormant() {
 }
 
 #[test]
-fn every_report_that_is_given_is_recorded_and_the_list_of_them_is_not() {
+fn every_report_is_recorded_and_the_list_of_reports_is_not() {
     let acme = busy();
     acme.get("reports").expect(200);
     asked(&acme, "reports/roster?environment=prod", "text/html").expect(200);

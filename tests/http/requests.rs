@@ -1,4 +1,4 @@
-//! Conventions of every request: bodies, limits, problems, request ids, and what is never told.
+//! Conventions of every request: bodies, limits, problems, request ids, and secrecy.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -97,7 +97,7 @@ fn wrong_types_and_malformed_json_are_400() {
 }
 
 #[test]
-fn a_body_of_10_megabytes_is_too_large_and_not_even_read() {
+fn a_body_of_10_megabytes_is_refused_unread() {
     let server = Server::start();
     let length = 10 * 1_024 * 1_024;
     let mut stream = TcpStream::connect(server.address).unwrap();
@@ -111,7 +111,7 @@ fn a_body_of_10_megabytes_is_too_large_and_not_even_read() {
     assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
-/// The status of the next answer on a connection, which is read to its end.
+/// Reads the next response on a connection and returns its status.
 fn status_of(stream: &mut BufReader<TcpStream>) -> String {
     let mut lines = Vec::new();
     loop {
@@ -128,7 +128,7 @@ fn status_of(stream: &mut BufReader<TcpStream>) -> String {
 }
 
 #[test]
-fn a_connection_goes_on_after_a_refusal_that_did_not_look_at_the_body() {
+fn a_connection_stays_open_after_a_refusal_that_did_not_read_the_body() {
     let acme = Acme::new();
     let body = vec![b'x'; 1_024 * 1_024];
     for (target, credential, status) in [
@@ -153,7 +153,7 @@ fn a_connection_goes_on_after_a_refusal_that_did_not_look_at_the_body() {
 }
 
 #[test]
-fn names_are_accepted_up_to_their_limits_and_not_past_them() {
+fn names_are_accepted_up_to_their_limits() {
     let acme = Acme::new();
     let of = |len: usize| "n".repeat(len);
     acme.post("environments", &json!({"name": of(64)})).expect(201);
@@ -172,7 +172,7 @@ fn names_are_accepted_up_to_their_limits_and_not_past_them() {
 }
 
 #[test]
-fn names_hold_no_control_characters_and_have_not_the_form_of_ids() {
+fn names_with_control_characters_or_the_form_of_ids_are_refused() {
     let acme = Acme::new();
     let (lower, upper) = ("ws_01h455vb4pex5vsknk084sn02q", "ENV_01H455VB4PEX5VSKNK084SN02Q");
     for name in ["a\nb", "a\u{202e}b", "", "-a", "_a", lower, upper, "a/b", "ä"] {
@@ -189,7 +189,7 @@ fn names_hold_no_control_characters_and_have_not_the_form_of_ids() {
 }
 
 #[test]
-fn an_expiry_that_could_not_be_read_again_is_refused() {
+fn an_expiry_that_cannot_be_stored_is_refused() {
     let acme = Acme::new();
     let issue = |end: &str| acme.post("members/alice/tokens", &json!({"expires_at": end}));
     for end in ["9999-12-31T23:59:59-01:00", "2001-01-01T00:00:00Z", "tomorrow", "2030-01-01"] {
@@ -234,7 +234,7 @@ fn a_batch_that_fails_in_the_middle_changes_nothing_and_names_its_place() {
 }
 
 #[test]
-fn a_request_id_is_echoed_or_made_on_every_answer() {
+fn every_response_has_a_request_id_echoed_or_made() {
     let acme = Acme::new();
     let asked = |target: &str, id: &str| acme.server.send("GET", target, &[("x-request-id", id)], None);
     for target in ["/healthz", "/nowhere", "/v1/workspaces", "/openapi.json", &path("events")] {
@@ -281,7 +281,7 @@ fn a_secret_is_in_no_list_event_or_error() {
 }
 
 #[test]
-fn operations_answer_without_a_credential() {
+fn operations_need_no_credential() {
     let server = Server::start();
     for target in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs/"] {
         server.send("GET", target, &[], None).expect(200);

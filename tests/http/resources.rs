@@ -1,4 +1,4 @@
-//! Resource types and placements, as they are changed, shown, listed, asked about, and kept from those without access.
+//! Resource types and placements: changes, reads, lists, decisions, and concealment.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn gpu() -> Value {
     json!({"name": "gpu", "actions": {"read": "viewer", "reserve": "contributor"}})
 }
 
-/// With a type `gpu`, a `vault` that nobody else has access to, and a `lab` for everyone.
+/// Starts a workspace with a type `gpu`, a `vault` for the owner only, and a `lab` for everyone.
 fn stage() -> Acme {
     let acme = Acme::new();
     acme.restricted("vault", "no_access");
@@ -24,7 +24,7 @@ fn place(acme: &Acme, resource: &str, environment: &str) -> Reply {
     acme.put(&format!("resources/{resource}"), &json!({"environment": environment}))
 }
 
-/// A question about a resource by its type and id, and perhaps an environment beside them.
+/// Returns a question about a resource by its type and id, and perhaps an environment.
 fn question(subject: &str, action: &str, kind: &str, id: &str, environment: Option<&str>) -> Value {
     let (subject_type, named) = subject.split_once(':').unwrap();
     let mut resource = json!({"type": kind, "id": id});
@@ -47,7 +47,7 @@ fn evidence(answer: &Value) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap().trim_end_matches(".v1")).collect()
 }
 
-/// The resources of a list, as `TYPE/ID`.
+/// Returns the resources of a list, as `TYPE/ID`.
 fn listed(reply: &Reply) -> Vec<String> {
     let name = |item: &Value| format!("{}/{}", item["type"].as_str().unwrap(), item["id"].as_str().unwrap());
     reply.json["items"].as_array().unwrap().iter().map(name).collect()
@@ -57,7 +57,7 @@ mod resource_types {
     use super::*;
 
     #[test]
-    fn one_is_defined_and_is_where_the_answer_says() {
+    fn a_resource_type_is_defined_and_found_at_its_location() {
         let acme = Acme::new();
         let defined = acme.post(&format!("{GPU}?reason=OPS-1"), &gpu()).expect(201);
         assert_eq!(types(&defined), ["resource_type.defined"]);
@@ -72,7 +72,7 @@ mod resource_types {
     }
 
     #[test]
-    fn one_that_is_defined_again_is_no_new_one() {
+    fn a_resource_type_that_is_defined_again_is_not_new() {
         let acme = stage();
         let head = acme.head();
         let same = acme.post(GPU, &gpu()).expect(200);
@@ -87,7 +87,7 @@ mod resource_types {
     }
 
     #[test]
-    fn the_built_in_ones_are_listed_before_the_workspaces_own() {
+    fn built_in_types_are_listed_before_the_workspaces_own() {
         let acme = stage();
         let mia = acme.member("mia", "member");
         let list = acme.call("GET", GPU, &mia, &Value::Null).expect(200);
@@ -104,7 +104,7 @@ mod resource_types {
     }
 
     #[test]
-    fn what_is_not_accepted_is_refused_and_told() {
+    fn invalid_input_is_refused_with_a_reason() {
         let acme = stage();
         let head = acme.head();
         acme.post(GPU, &json!({"name": "app", "actions": {"read": "viewer"}})).refused(409, "already_exists");
@@ -173,7 +173,7 @@ mod placements {
     }
 
     #[test]
-    fn what_is_not_accepted_is_refused_and_told() {
+    fn invalid_input_is_refused_with_a_reason() {
         let acme = stage();
         let head = acme.head();
         place(&acme, "tpu/v5", "lab").refused(404, "not_found");
@@ -217,7 +217,7 @@ mod placements {
     }
 
     #[test]
-    fn a_deleted_environment_takes_its_placements_along() {
+    fn a_deleted_environment_loses_its_placements() {
         let acme = stage();
         place(&acme, "gpu/b", "lab").expect(201);
         place(&acme, "gpu/a", "lab").expect(201);
@@ -230,7 +230,7 @@ mod placements {
     }
 
     #[test]
-    fn a_change_sent_again_under_its_key_gets_the_first_answer() {
+    fn a_change_retried_under_its_key_gets_the_first_response() {
         let acme = stage();
         let (authorization, body) = (format!("Bearer {}", acme.alice), br#"{"environment":"lab"}"#);
         let headers = [
@@ -277,7 +277,7 @@ mod lists {
     }
 
     #[test]
-    fn a_list_is_as_of_its_instant() {
+    fn a_list_is_of_its_instant() {
         let acme = stocked();
         let then = acme.head();
         acme.delete("environments/lab").expect(200);
@@ -289,7 +289,7 @@ mod lists {
     }
 
     #[test]
-    fn a_principal_sees_what_is_where_it_has_access() {
+    fn a_principal_sees_the_resources_it_can_access() {
         let acme = stocked();
         let mia = acme.member("mia", "member");
         let get = |rest: &str| acme.call("GET", rest, &mia, &Value::Null);
@@ -311,7 +311,7 @@ mod questions {
     use super::*;
 
     #[test]
-    fn a_question_may_name_just_the_resource() {
+    fn a_question_may_name_only_the_resource() {
         let acme = stage();
         acme.member("mia", "member");
         place(&acme, "gpu/a%2F1", "vault").expect(201);
@@ -340,7 +340,7 @@ mod questions {
     }
 
     #[test]
-    fn a_question_about_the_past_is_judged_by_the_types_and_placements_of_then() {
+    fn a_question_about_the_past_uses_the_types_and_placements_of_then() {
         let acme = stage();
         acme.member("mia", "member");
         let start = acme.head();
@@ -371,7 +371,7 @@ mod questions {
     }
 
     #[test]
-    fn who_has_no_access_does_not_learn_what_is_where() {
+    fn placements_are_hidden_from_principals_without_access() {
         let acme = stage();
         let mia = acme.member("mia", "member");
         place(&acme, "app/bank", "vault").expect(201);

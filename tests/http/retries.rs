@@ -55,7 +55,7 @@ fn a_profile_is_written_while_if_match_is_the_newest_revision() {
 }
 
 #[test]
-fn a_request_sent_again_gets_the_first_answer_without_the_secret() {
+fn a_retried_request_gets_the_first_response_without_the_secret() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     let requests = [
@@ -105,7 +105,7 @@ fn a_key_used_for_a_different_request_is_refused() {
 }
 
 #[test]
-fn answers_are_kept_across_a_restart() {
+fn idempotency_records_survive_a_restart() {
     let acme = Acme::new();
     let body = json!({"name": "ci"});
     let first = keyed(&acme, "k", "service-users", &body).expect(201);
@@ -118,7 +118,7 @@ fn answers_are_kept_across_a_restart() {
 }
 
 #[test]
-fn requests_with_one_key_at_the_same_time_are_done_once() {
+fn concurrent_requests_with_one_key_are_done_once() {
     let acme = Acme::new();
     let body = json!({"name": "ci"});
     let replies: Vec<Reply> = std::thread::scope(|scope| {
@@ -134,7 +134,7 @@ fn requests_with_one_key_at_the_same_time_are_done_once() {
 }
 
 #[test]
-fn refusals_are_not_kept() {
+fn refusals_are_not_stored() {
     let acme = Acme::without_rbac(std::sync::Arc::new(tenure::clock::SystemClock));
     let body = json!({"name": "prod", "restricted": true});
     keyed(&acme, "k", "environments", &body).refused(409, "rbac_disabled");
@@ -143,7 +143,7 @@ fn refusals_are_not_kept() {
 }
 
 #[test]
-fn a_key_belongs_to_a_workspace_and_a_holder() {
+fn an_idempotency_key_belongs_to_a_workspace_and_a_holder() {
     let acme = Acme::new();
     let mark = acme.member("mark", "manager");
     keyed(&acme, "k", "environments", &json!({"name": "one"})).expect(201);
@@ -155,7 +155,7 @@ fn a_key_belongs_to_a_workspace_and_a_holder() {
 }
 
 #[test]
-fn a_new_workspace_is_made_once_too() {
+fn a_workspace_is_created_once_for_an_idempotency_key() {
     let acme = Acme::new();
     let authorization = format!("Bearer {OPERATOR}");
     let json = ("content-type", "application/json");
@@ -171,7 +171,7 @@ fn a_new_workspace_is_made_once_too() {
 }
 
 #[test]
-fn a_no_op_is_kept_too() {
+fn a_no_op_is_stored_too() {
     let acme = Acme::new();
     let body = json!({"commands": [{"type": "rbac.enable"}]});
     let first = keyed(&acme, "k", "commands", &body).expect(200);
@@ -186,7 +186,7 @@ fn a_no_op_is_kept_too() {
 }
 
 #[test]
-fn the_caller_is_authenticated_before_a_kept_answer_is_given() {
+fn a_caller_is_authenticated_before_a_retry_is_answered() {
     let acme = Acme::new();
     let mark = acme.member("mark", "manager");
     let body = json!({"name": "one"});
@@ -196,7 +196,7 @@ fn the_caller_is_authenticated_before_a_kept_answer_is_given() {
 }
 
 #[test]
-fn a_key_is_1_to_256_printable_characters() {
+fn an_idempotency_key_is_1_to_256_printable_characters() {
     let acme = Acme::new();
     for (number, key) in ["x", &"k".repeat(256)].into_iter().enumerate() {
         keyed(&acme, key, "environments", &json!({"name": format!("good-{number}")})).expect(201);
@@ -207,7 +207,7 @@ fn a_key_is_1_to_256_printable_characters() {
 }
 
 #[test]
-fn a_reason_stands_in_every_event_of_the_change() {
+fn a_reason_is_in_every_event_of_the_change() {
     let acme = Acme::new();
     let body = json!({"name": "ci"});
     let made = acme.post("service-users?reason=SEC-142%20approved%20by%20%C3%A9va", &body).expect(201);
@@ -218,7 +218,7 @@ fn a_reason_stands_in_every_event_of_the_change() {
 }
 
 #[test]
-fn a_reason_is_at_most_1000_characters_that_people_can_see() {
+fn a_reason_is_at_most_1000_visible_characters() {
     let acme = Acme::new();
     let made = |name: &str, reason: &str| acme.post(&format!("environments?reason={reason}"), &json!({"name": name}));
     made("one", &"x".repeat(1_000)).expect(201);

@@ -1,4 +1,4 @@
-//! Every route, refused to everyone who may not ask. The route table is the list of what has to be refused.
+//! Every route refuses callers without the authority. The route table is the list of routes to test.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tenure::http::routes::{RouteKind, Who, table};
 use crate::support::acme::{Acme, TestClock, id, workspace_body};
 use crate::support::server::{OPERATOR, Server};
 
-/// Method and path of every route. One that goes away, or comes, is seen here.
+/// The method and path of every route, so that a new or a missing one fails.
 const GOLDEN: &[&str] = &[
     "ANY /v1/workspaces/{ws}/proxy-auth/{env}",
     "DELETE /v1/workspaces/{ws}",
@@ -88,7 +88,7 @@ const GOLDEN: &[&str] = &[
     "PUT /v1/workspaces/{ws}/resources/{type}/{id}",
 ];
 
-/// A route as a request that would be done for whoever may ask.
+/// A request for a route that an authorized caller would get done.
 struct Asking {
     name: String,
     method: &'static str,
@@ -98,12 +98,12 @@ struct Asking {
     kind: RouteKind,
 }
 
-/// Everyone who may be refused, each by a credential.
+/// A workspace, and a credential of each kind of caller.
 struct Stage {
     acme: Acme,
     clock: Arc<TestClock>,
     manager: String,
-    /// Another member than the one that requests are about.
+    /// A member that no request is about.
     max: String,
     service_user: String,
     evaluator: String,
@@ -141,7 +141,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// The body that a route takes. A route that is not here has no refusal test.
+/// Returns a body for a route. A route that is missing here has no refusal test.
 fn body(name: &str) -> Value {
     let question = crate::support::acme::question("user:mia", "read", "app@prod");
     let (_, path) = name.split_once(' ').unwrap();
@@ -170,7 +170,7 @@ fn body(name: &str) -> Value {
 }
 
 impl Stage {
-    /// Every route that needs a credential.
+    /// Returns a request for every route that needs a credential.
     fn askings(&self) -> Vec<Asking> {
         let routes = table().into_iter().filter(|route| route.who != Who::Anyone);
         routes
@@ -206,13 +206,13 @@ impl Stage {
         path
     }
 
-    /// The status of an answer, a minute after the one before: so no failure is one of too many.
+    /// Returns the status of a response, a minute after the last one, so that the rate limit is never reached.
     fn status(&self, asking: &Asking, credential: &str) -> u16 {
         self.clock.pass(60_000_000);
         self.acme.server.call(asking.method, &asking.path, credential, &asking.body).status
     }
 
-    /// All that a request could have changed.
+    /// Returns everything that a request could have changed.
     fn state(&self) -> Vec<String> {
         let paths = ["", "/acme/events?limit=1000", "/other/events?limit=1000", "/acme/members"];
         let text = |path: &str| {
@@ -222,7 +222,7 @@ impl Stage {
         paths.into_iter().map(text).collect()
     }
 
-    /// Who may not ask, and what they are told.
+    /// Returns the callers without the authority, and the status for each.
     fn refused(&self, asking: &Asking) -> Vec<(&'static str, &str, u16)> {
         let owner = ("owner", self.acme.alice.as_str(), 403);
         let manager = ("manager", self.manager.as_str(), 403);
@@ -253,7 +253,7 @@ impl Stage {
         refused
     }
 
-    /// What is another's is hidden from plain principals.
+    /// Returns the callers from which another principal's things are hidden.
     fn others_things(&self, name: &str) -> Vec<(&'static str, &str, u16)> {
         let (member, service_user) = (self.max.as_str(), self.service_user.as_str());
         match name {
@@ -279,7 +279,7 @@ fn known_method(method: &str) -> &'static str {
     known.into_iter().find(|known| *known == method).unwrap()
 }
 
-/// The credential with one letter of its secret changed.
+/// Returns the credential with one letter of its secret changed.
 fn garbled(credential: &str) -> String {
     let (id, secret) = credential.split_once('.').unwrap();
     let first = if secret.starts_with('A') { 'B' } else { 'A' };
@@ -308,7 +308,7 @@ fn without_a_credential_every_route_answers_401_with_a_challenge() {
 }
 
 #[test]
-fn one_wrong_letter_in_the_secret_is_as_no_credential() {
+fn one_wrong_letter_in_the_secret_is_401() {
     let stage = stage();
     let before = stage.state();
     for asking in stage.askings() {
@@ -336,7 +336,7 @@ fn to_another_workspaces_owner_the_workspace_does_not_exist() {
 }
 
 #[test]
-fn an_unknown_workspace_is_answered_as_anothers() {
+fn an_unknown_workspace_looks_like_another_tenants() {
     let stage = stage();
     let theirs = stage.acme.server.get("/v1/workspaces/other/members", &stage.acme.alice).refused(404, "not_found");
     let none = stage.acme.server.get("/v1/workspaces/wrong/members", &stage.acme.alice).refused(404, "not_found");
@@ -358,7 +358,7 @@ fn too_little_authority_is_refused_on_every_route() {
 }
 
 #[test]
-fn a_proxy_token_is_good_for_nothing_but_proxy_auth() {
+fn a_proxy_token_works_for_proxy_auth_only() {
     let stage = stage();
     for asking in stage.askings().iter().filter(|asking| asking.who != Who::ProxyTokens) {
         assert_eq!(stage.status(asking, &stage.proxy_token), 401, "{}", asking.name);
@@ -366,7 +366,7 @@ fn a_proxy_token_is_good_for_nothing_but_proxy_auth() {
 }
 
 #[test]
-fn the_routes_are_these_and_no_others() {
+fn the_table_has_exactly_these_routes() {
     let name = |route: &tenure::http::routes::Route| {
         format!("{} {}", route.method.as_ref().map_or("ANY", |method| method.as_str()), route.path)
     };

@@ -1,4 +1,4 @@
-//! The reference document on service users: every statement.
+//! Every statement of the reference document on service users.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::reference::{assert_contributor, assert_viewer, stage};
 use crate::support::server::OPERATOR;
 
 #[test]
-fn they_are_only_available_for_shared_workspaces() {
+fn service_users_are_for_shared_workspaces_only() {
     let acme = stage();
     let body = crate::support::acme::workspace_body("solo", "personal", "team", "sam");
     let sam = acme.server.post("/v1/workspaces", OPERATOR, &body).expect(201).credential("token");
@@ -15,7 +15,7 @@ fn they_are_only_available_for_shared_workspaces() {
 }
 
 #[test]
-fn owners_and_managers_make_them_and_members_do_not() {
+fn owners_and_managers_create_service_users_and_members_do_not() {
     let acme = stage();
     let issue = |user: &str| acme.post(&format!("members/{user}/tokens"), &Value::Null).credential("token");
     let (mark, mia) = (issue("mark"), issue("mia"));
@@ -24,7 +24,7 @@ fn owners_and_managers_make_them_and_members_do_not() {
 }
 
 #[test]
-fn their_names_are_lowercase_alphanumeric_with_hyphens_or_underscores() {
+fn service_user_names_are_lowercase_alphanumeric_with_hyphens_or_underscores() {
     let acme = stage();
     for name in ["ci-bot", "ci_bot", "bot2", "0", "key_rotator", "env_sync", "_ci", "-ci"] {
         acme.post("service-users", &json!({"name": name})).expect(201);
@@ -35,7 +35,7 @@ fn their_names_are_lowercase_alphanumeric_with_hyphens_or_underscores() {
 }
 
 #[test]
-fn the_token_and_its_secret_come_with_the_creation_and_are_never_shown_again() {
+fn the_secret_of_the_first_token_is_shown_once() {
     let acme = stage();
     let made = acme.post("service-users", &json!({"name": "robot"})).expect(201);
     let secret = made.json["token"]["secret"].as_str().unwrap();
@@ -45,7 +45,7 @@ fn the_token_and_its_secret_come_with_the_creation_and_are_never_shown_again() {
 }
 
 #[test]
-fn one_that_is_deleted_can_do_nothing_any_more() {
+fn a_deleted_service_user_can_do_nothing() {
     let acme = stage();
     let robot = acme.service_user("robot");
     acme.call("GET", "", &robot, &Value::Null).expect(200);
@@ -55,7 +55,7 @@ fn one_that_is_deleted_can_do_nothing_any_more() {
 }
 
 #[test]
-fn they_have_the_permissions_of_members_and_none_of_owners_or_managers() {
+fn service_users_have_the_permissions_of_members() {
     let acme = stage();
     let robot = acme.service_user("robot");
     for environment in ["prod", "dev"] {

@@ -1,4 +1,4 @@
-//! The audit's questions over spans of time: tenures, differences, credentials, what if; and the forms of their answers.
+//! Audit queries over spans of time: tenures, differences, credentials and what-if, and the forms of their responses.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ fn bearer(credential: &str) -> String {
     format!("Bearer {credential}")
 }
 
-/// What opened or closed a tenure: the type of the event without its version, or the expiry.
+/// Returns the bound of a tenure: the type of the event without its version, or the expiry.
 fn cause(shown: &Value) -> String {
     match (&shown["type"], &shown["expiry"]) {
         (Value::String(name), _) => name.trim_end_matches(".v1").to_owned(),
@@ -60,7 +60,7 @@ fn cause(shown: &Value) -> String {
     }
 }
 
-/// `ROLE RULE FROM UNTIL: OPENED, CLOSED` of each row, by the day.
+/// Returns `ROLE RULE FROM UNTIL: OPENED, CLOSED` of each row, with days as times.
 #[track_caller]
 fn tenures(acme: &Acme, query: &str) -> Vec<String> {
     let reply = acme.get(&format!("audit/tenures?{query}")).expect(200);
@@ -87,7 +87,7 @@ const BOB_IN_PROD: [&str; 4] = [
 ];
 
 #[test]
-fn tenures_have_their_true_bounds_and_say_what_began_and_ended_them() {
+fn tenures_have_exact_bounds_and_name_the_events_that_began_and_ended_them() {
     let year = Year::new();
     assert_eq!(tenures(&year.acme, "environment=prod&principal=user:bob"), BOB_IN_PROD);
     let reply = year.acme.get("audit/tenures?environment=prod&principal=user:bob").expect(200);
@@ -113,7 +113,7 @@ fn tenures_of_a_window_are_those_that_overlap_it() {
 }
 
 #[test]
-fn an_earlier_view_knows_nothing_of_what_came_later() {
+fn an_earlier_view_has_no_later_facts() {
     let year = Year::new();
     let then = tenures(&year.acme, "environment=prod&principal=user:bob&at=2026-03-20T00:00:00Z");
     assert_eq!(then, [BOB_IN_PROD[0], "contributor grant 03-10 -: grant.added, -"]);
@@ -122,7 +122,7 @@ fn an_earlier_view_knows_nothing_of_what_came_later() {
 }
 
 #[test]
-fn in_a_span_a_name_means_everything_that_bore_it_then() {
+fn in_a_span_a_name_means_everything_that_had_it_then() {
     let year = Year::new();
     year.on("2026-08-02", |acme| drop(acme.environment("prod")));
     let environments = |query: &str| {
@@ -139,7 +139,7 @@ fn in_a_span_a_name_means_everything_that_bore_it_then() {
 }
 
 #[test]
-fn the_difference_of_two_instants_names_what_is_another_role_and_why() {
+fn the_difference_of_two_instants_lists_changed_roles_and_reasons() {
     let year = Year::new();
     let changes = |query: &str| {
         let reply = year.acme.get(&format!("audit/diff?{query}")).expect(200);
@@ -182,7 +182,7 @@ fn the_difference_of_two_instants_names_what_is_another_role_and_why() {
 }
 
 #[test]
-fn spans_that_run_backwards_or_name_what_never_was_are_refused() {
+fn backward_spans_and_unknown_names_are_refused() {
     let year = Year::new();
     let backwards = "from=2026-05-01T00:00:00Z&until=2026-04-01T00:00:00Z";
     for question in ["audit/tenures", "audit/diff", "events"] {
@@ -197,7 +197,7 @@ fn spans_that_run_backwards_or_name_what_never_was_are_refused() {
 }
 
 #[test]
-fn a_deleted_workspace_still_answers_the_operator_and_its_auditors() {
+fn the_operator_and_auditors_can_still_query_a_deleted_workspace() {
     let year = Year::new();
     let auditor = year.acme.access_key("auditor");
     let id = year.acme.get("").expect(200).json["id"].as_str().unwrap().to_owned();
@@ -216,7 +216,7 @@ fn a_deleted_workspace_still_answers_the_operator_and_its_auditors() {
 }
 
 #[test]
-fn credentials_say_whose_they_are_and_what_they_can_do() {
+fn credentials_list_their_holders_and_roles() {
     let acme = Acme::new();
     let ci = acme.service_user("ci");
     acme.restricted("prod", "viewer");
@@ -261,7 +261,7 @@ mod what_if {
     }
 
     #[test]
-    fn it_says_who_would_lose_and_gain_and_changes_nothing() {
+    fn a_what_if_lists_losses_and_gains_and_changes_nothing() {
         let acme = stage();
         let token = acme.proxy_token(Some(&["prod"]));
         let events = acme.events();
@@ -296,7 +296,7 @@ mod what_if {
     }
 
     #[test]
-    fn it_makes_no_secret_and_no_digest_of_one() {
+    fn a_what_if_generates_no_secret_and_no_digest() {
         let acme = stage();
         let reply = ask(
             &acme,
@@ -313,7 +313,7 @@ mod what_if {
     }
 
     #[test]
-    fn it_is_judged_by_the_askers_authority_and_an_auditors_is_an_owners() {
+    fn a_what_if_has_the_callers_authority_and_an_auditor_an_owners() {
         let acme = stage();
         let mark = acme.member("mark", "manager");
         let (auditor, evaluator) = (acme.access_key("auditor"), acme.access_key("evaluator"));
@@ -336,14 +336,14 @@ mod what_if {
     }
 }
 
-/// Asks for events in a form.
+/// Lists events in a form.
 fn revisions(acme: &Acme, query: &str) -> Vec<u64> {
     let reply = acme.get(&format!("events?limit=1000&{query}")).expect(200);
     reply.json["items"].as_array().unwrap().iter().map(|event| event["revision"].as_u64().unwrap()).collect()
 }
 
 #[test]
-fn events_of_a_name_in_a_span_are_those_of_who_bore_it_then() {
+fn events_of_a_name_in_a_span_are_those_of_its_bearers_then() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     acme.restricted("stage", "viewer");
@@ -360,7 +360,7 @@ fn events_of_a_name_in_a_span_are_those_of_who_bore_it_then() {
 }
 
 #[test]
-fn a_page_of_large_rows_ends_early_and_goes_on() {
+fn a_page_of_large_rows_ends_early_with_a_cursor() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     let reason = "%F0%9F%90%98".repeat(1_000);
@@ -408,7 +408,7 @@ mod forms {
     ];
 
     #[test]
-    fn the_same_view_gives_the_same_bytes_in_every_form() {
+    fn the_same_view_has_the_same_bytes_in_every_form() {
         let year = Year::new();
         for question in ROWS {
             for form in ["application/json", "application/x-ndjson", "text/csv"] {
@@ -433,7 +433,7 @@ mod forms {
     }
 
     #[test]
-    fn a_stream_has_every_row_and_a_limit_makes_pages_of_it() {
+    fn a_stream_has_every_row_and_a_limit_splits_it_into_pages() {
         let year = Year::new();
         let all = year.acme.get("audit/tenures?limit=1000").expect(200).json["items"].clone();
         let lines =
@@ -482,7 +482,7 @@ mod forms {
     }
 
     #[test]
-    fn a_form_that_there_is_not_is_not_acceptable() {
+    fn an_unknown_form_is_not_acceptable() {
         let year = Year::new();
         year.accept("audit/access", "image/png").refused(406, "not_acceptable");
         year.accept("events", "text/event-stream;q=0").refused(406, "not_acceptable");
@@ -492,7 +492,7 @@ mod forms {
     }
 
     #[test]
-    fn what_was_streamed_is_recorded_with_how_many_rows_it_had() {
+    fn a_stream_is_recorded_with_its_number_of_rows() {
         let year = Year::new();
         let rows = year.accept("audit/tenures", "text/csv").expect(200).text.lines().count() - 1;
         let reads = || year.acme.get("audit/reads?limit=1000").expect(200).json["items"].as_array().unwrap().clone();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::acme::{Acme, id, path, question};
 use crate::support::server::{OPERATOR, Reply};
 
-/// Every read, as a path within the workspace.
+/// Every read, as a path below the workspace.
 fn reads(acme: &Acme) -> Vec<String> {
     let token = format!("tokens/{}", id(&acme.alice));
     let named =
@@ -31,7 +31,7 @@ fn stage() -> Acme {
     acme
 }
 
-/// The path with the view of an answer in it.
+/// Returns the path with the view of a response.
 fn pinned(path: &str, reply: &Reply) -> String {
     let (at, revision) = (reply.header("tenure-at").unwrap(), reply.header("tenure-revision").unwrap());
     format!("{path}{}at={at}&revision={revision}", if path.contains('?') { '&' } else { '?' })
@@ -70,7 +70,7 @@ fn every_read_names_its_view_and_the_newest_revision_and_is_not_stored() {
 }
 
 #[test]
-fn a_view_asked_for_again_gives_the_same_bytes_after_changes_and_after_a_restart() {
+fn a_view_has_the_same_bytes_after_changes_and_a_restart() {
     let acme = stage();
     let asked: Vec<String> = reads(&acme).iter().map(|read| pinned(read, &acme.get(read).expect(200))).collect();
     let mias = question("user:mia", "deploy", "app@prod");
@@ -94,7 +94,7 @@ fn a_view_asked_for_again_gives_the_same_bytes_after_changes_and_after_a_restart
 }
 
 #[test]
-fn an_answer_is_about_the_instant_or_the_revision_that_was_asked_for() {
+fn a_response_is_about_the_requested_instant_or_revision() {
     let acme = stage();
     let revision = acme.head();
     let instant = acme.events().last().unwrap()["time"].as_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ fn an_answer_is_about_the_instant_or_the_revision_that_was_asked_for() {
 }
 
 #[test]
-fn a_revision_inside_a_command_stands_for_its_last_one() {
+fn a_revision_inside_a_command_means_its_last_one() {
     let acme = stage();
     let reply = acme.get("?at=1").expect(200);
     assert_eq!(reply.header("tenure-revision"), Some("4"));
@@ -117,7 +117,7 @@ fn a_revision_inside_a_command_stands_for_its_last_one() {
 }
 
 #[test]
-fn a_view_that_is_not_there_is_refused_on_every_read() {
+fn an_unknown_view_is_refused_on_every_read() {
     let acme = stage();
     let first = acme.events()[0]["time"].as_str().unwrap().to_owned();
     let past_head = format!("at={}", acme.head() + 1);
@@ -158,7 +158,7 @@ fn the_past_cannot_be_changed() {
 }
 
 #[test]
-fn authority_is_that_of_now_whatever_the_view() {
+fn authority_is_of_now_in_every_view() {
     let acme = stage();
     let mia = acme.post("members/mia/tokens", &Value::Null).expect(201).credential("token");
     let head = acme.head();
@@ -170,7 +170,7 @@ fn authority_is_that_of_now_whatever_the_view() {
 }
 
 #[test]
-fn at_least_answers_only_from_a_state_that_new() {
+fn at_least_requires_a_state_that_new() {
     let acme = stage();
     let head = acme.head();
     acme.get(&format!("members?at_least={head}")).expect(200);
@@ -196,7 +196,7 @@ fn before_the_first_event_a_view_is_empty() {
 }
 
 #[test]
-fn what_moves_outside_the_log_is_never_in_a_pinned_answer() {
+fn a_pinned_response_has_nothing_from_outside_the_log() {
     let acme = stage();
     let mia = acme.get("members/mia").expect(200);
     assert_eq!((mia.json["name"].as_str(), mia.json["email"].as_str()), (Some("Mia M."), Some("mia@example.com")));
@@ -210,7 +210,7 @@ fn what_moves_outside_the_log_is_never_in_a_pinned_answer() {
 }
 
 #[test]
-fn a_list_of_workspaces_is_about_an_instant_only() {
+fn a_list_of_workspaces_takes_an_instant_only() {
     let acme = stage();
     let before = acme.events()[0]["time"].as_str().unwrap().to_owned();
     acme.server.delete("/v1/workspaces/acme", OPERATOR).expect(200);

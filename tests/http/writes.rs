@@ -1,4 +1,4 @@
-//! What one request may write, what one holder may ask for, and how a long reason is told where it is not repeated.
+//! The limits on the writes of a request and a holder, and long reasons that are stored once.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn keyed(acme: &Acme, key: &str, rest: &str, body: &Value) -> Reply {
 }
 
 #[test]
-fn a_long_reason_stands_with_the_first_events_of_a_command_and_is_told_of_all() {
+fn a_long_reason_is_stored_with_the_first_events_of_a_command_and_shown_for_all() {
     let acme = Acme::new();
     let reason = "r".repeat(1_000);
     acme.post(&format!("commands?reason={reason}"), &members(0..20)).expect(200);
@@ -60,7 +60,7 @@ fn a_long_reason_stands_with_the_first_events_of_a_command_and_is_told_of_all() 
 }
 
 #[test]
-fn a_request_writes_no_more_than_its_size_allows_but_for_what_a_single_command_ends() {
+fn the_writes_of_a_request_are_limited_by_its_size_except_for_what_one_command_ends() {
     let acme = Acme::new();
     acme.post("commands", &members(0..250)).expect(200);
     for name in ["one", "two"] {
@@ -81,7 +81,7 @@ fn a_request_writes_no_more_than_its_size_allows_but_for_what_a_single_command_e
 }
 
 #[test]
-fn a_kept_answer_is_small_and_given_again_as_it_was() {
+fn an_idempotency_record_is_small_and_reproduces_the_response() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     let commands: Vec<_> = (0..300)
@@ -102,7 +102,7 @@ fn a_kept_answer_is_small_and_given_again_as_it_was() {
     drop(store);
     let acme = acme.restart();
     let again = keyed(&acme, "k", "commands?reason=HR-1", &batch(&commands)).expect(200);
-    // But for secrets, for what the profile directory knows, and for the newest checkpoint.
+    // Except secrets, profiles and the newest checkpoint.
     let mut expected = first.json;
     for result in expected["results"].as_array_mut().unwrap() {
         let result = result.as_object_mut().unwrap();
@@ -120,7 +120,7 @@ fn a_kept_answer_is_small_and_given_again_as_it_was() {
 }
 
 #[test]
-fn an_answer_that_an_earlier_version_kept_is_given_again() {
+fn a_response_stored_by_an_earlier_version_is_reproduced() {
     let acme = Acme::new();
     let body = json!({"name": "ci"});
     keyed(&acme, "k", "service-users", &body).expect(201);
@@ -143,7 +143,7 @@ fn too_fast(reply: Reply) {
 }
 
 #[test]
-fn who_changes_too_much_waits_and_others_do_not() {
+fn a_holder_that_changes_too_much_waits_and_others_do_not() {
     let quotas = Quotas { changes: Rate { per_second: 1, burst: 40 }, ..Quotas::default() };
     let acme = Acme::on(Server::with_quotas(quotas, TestClock::start()));
     let operator = |rest: &str, body: &Value| acme.call("POST", rest, OPERATOR, body);
@@ -158,13 +158,13 @@ fn who_changes_too_much_waits_and_others_do_not() {
     acme.call("POST", "commands", &acme.alice, &members(100..120)).expect(200);
     operator("commands", &members(200..300)).expect(200);
     acme.call("GET", "members", &mo[0], &Value::Null).expect(200);
-    // What is refused is charged too.
+    // Refused requests are charged too.
     let forbidden = batch(&[json!({"type": "plan.change", "plan": "enterprise"})]);
     assert!((0..40).any(|_| acme.post("commands", &forbidden).status == 429));
 }
 
 #[test]
-fn who_reads_the_audit_too_often_waits_and_others_do_not() {
+fn a_holder_that_reads_the_audit_too_often_waits_and_others_do_not() {
     let quotas = Quotas { reads: Rate { per_second: 1, burst: 10 }, ..Quotas::default() };
     let acme = Acme::on(Server::with_quotas(quotas, TestClock::start()));
     let auditor = acme.access_key("auditor");
@@ -178,7 +178,7 @@ fn who_reads_the_audit_too_often_waits_and_others_do_not() {
 }
 
 #[test]
-fn the_journal_is_kept_for_as_long_as_it_is_said_and_says_what_it_forgot() {
+fn the_journal_is_pruned_after_its_retention_and_records_it() {
     let quotas = Quotas { journal: Some(Days(30)), ..Quotas::default() };
     let clock = TestClock::start();
     let acme = Acme::on(Server::with_quotas(quotas, clock.clone()));

@@ -142,6 +142,7 @@ pub struct DecisionsBody {
 /// The response to a batch: without `evaluations` it is one question (`AuthZEN` §7.1).
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "EvaluationsAnswer")]
 pub enum EvaluationsResponse {
     /// The answers to many questions.
     Many(DecisionsBody),

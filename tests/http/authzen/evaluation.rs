@@ -26,7 +26,7 @@ fn the_decisions_of_the_certification_scenario_are_these() {
 }
 
 #[test]
-fn what_is_unknown_is_denied_with_200() {
+fn unknown_names_are_denied_with_200() {
     let stage = stage();
     for (pointer, value) in [
         ("/subject/id", "nobody"),
@@ -44,7 +44,7 @@ fn what_is_unknown_is_denied_with_200() {
 }
 
 #[test]
-fn what_is_missing_or_of_the_wrong_type_is_400() {
+fn missing_fields_and_wrong_types_are_400() {
     each_refused(
         &stage(),
         "evaluation",

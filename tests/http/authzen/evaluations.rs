@@ -21,7 +21,7 @@ fn decided(stage: &Stage, body: &Value) -> Vec<bool> {
 }
 
 #[test]
-fn decisions_stand_in_the_order_of_the_questions() {
+fn decisions_are_in_the_order_of_the_questions() {
     let stage = stage();
     let body = json!({"subject": user("bob"), "resource": record("record-1"),
         "evaluations": [{"action": {"name": "read"}}, {"action": {"name": "write"}}]});
@@ -50,7 +50,7 @@ fn without_evaluations_it_is_one_plain_question() {
 }
 
 #[test]
-fn what_is_of_the_wrong_type_on_top_is_400() {
+fn common_members_of_the_wrong_type_are_400() {
     let stage = stage();
     each_refused(
         &stage,
@@ -83,7 +83,7 @@ fn what_is_of_the_wrong_type_on_top_is_400() {
 }
 
 #[test]
-fn a_default_is_replaced_as_a_whole_by_what_a_question_says_itself() {
+fn a_member_of_a_question_replaces_the_common_one_as_a_whole() {
     let stage = stage();
     let body = json!({"subject": user("bob"), "action": {"name": "read"},
     "resource": {"type": "record", "id": "none", "properties": {"environment": "open-files"}},
@@ -100,7 +100,7 @@ fn a_default_is_replaced_as_a_whole_by_what_a_question_says_itself() {
 }
 
 #[test]
-fn an_entity_that_lacks_only_its_type_or_its_id_takes_that_from_the_default() {
+fn an_entity_without_type_or_id_takes_it_from_the_common_one() {
     let stage = stage();
     let body = json!({"subject": user("bob"), "action": {"name": "read"}, "resource": record("record-1"),
     "evaluations": [
@@ -126,7 +126,7 @@ fn an_entity_that_lacks_only_its_type_or_its_id_takes_that_from_the_default() {
 }
 
 #[test]
-fn answers_end_right_after_the_one_that_decides() {
+fn decisions_end_after_the_one_that_decides() {
     let stage = stage();
     let (permit, deny) = (question("bob", "read", "record-1"), question("bob", "write", "record-1"));
     let broken = json!({"subject": user("bob")});
@@ -144,7 +144,7 @@ fn answers_end_right_after_the_one_that_decides() {
 }
 
 #[test]
-fn a_broken_question_is_denied_in_its_place_and_says_why() {
+fn a_broken_question_is_denied_in_place_with_a_reason() {
     let stage = stage();
     let good = question("bob", "read", "record-1");
     let broken = [
@@ -180,7 +180,7 @@ fn a_broken_question_is_denied_in_its_place_and_says_why() {
 }
 
 #[test]
-fn ten_thousand_questions_are_answered_and_one_more_is_refused_with_the_limit() {
+fn ten_thousand_questions_are_accepted_and_one_more_is_refused() {
     let stage = stage();
     let item = |n: usize| json!({"resource": record(["record-1", "record-2", "none"][n % 3])});
     let batch = |count: usize| {

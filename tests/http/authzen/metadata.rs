@@ -10,7 +10,7 @@ fn ask(server: &Server, workspace: &str, headers: &[(&str, &str)]) -> Reply {
 }
 
 #[test]
-fn a_workspace_says_where_it_is_asked_and_each_address_answers() {
+fn the_metadata_lists_endpoints_that_respond() {
     let stage = stage();
     let server = &stage.acme.server;
     let reply = ask(server, "acme", &[]).expect(200);
@@ -33,7 +33,7 @@ fn a_workspace_says_where_it_is_asked_and_each_address_answers() {
 }
 
 #[test]
-fn it_is_public_and_tells_nobody_which_workspaces_there_are() {
+fn the_metadata_is_public_and_does_not_reveal_workspaces() {
     let stage = stage();
     let server = &stage.acme.server;
     let there = ask(server, "acme", &[("authorization", "Bearer nonsense")]).expect(200).text;
@@ -49,7 +49,7 @@ fn it_is_public_and_tells_nobody_which_workspaces_there_are() {
 }
 
 #[test]
-fn the_host_that_a_request_names_has_no_say() {
+fn the_host_header_is_ignored() {
     let stage = stage();
     let plain = ask(&stage.acme.server, "acme", &[]).expect(200).text;
     for header in ["host", "x-forwarded-host", "forwarded"] {
@@ -59,7 +59,7 @@ fn the_host_that_a_request_names_has_no_say() {
 }
 
 #[test]
-fn a_request_id_comes_back() {
+fn a_request_id_is_echoed() {
     let stage = stage();
     let reply = ask(&stage.acme.server, "acme", &[("x-request-id", "abc-1")]).expect(200);
     assert_eq!(reply.header("x-request-id"), Some("abc-1"));

@@ -1,5 +1,5 @@
-//! The `OpenID` `AuthZEN` Authorization API 1.0, endpoint by endpoint, on the workspace of its certification scenario: alice may read,
-//! write and delete both records, and bob may only read the first.
+//! The endpoints of the `OpenID` `AuthZEN` Authorization API 1.0, on its certification scenario. Alice may read, write and delete both
+//! records; bob may only read the first one.
 
 mod evaluation;
 mod evaluations;
@@ -43,7 +43,7 @@ impl Stage {
         self.acme.call("POST", &format!("access/v1/{endpoint}"), credential, body)
     }
 
-    /// Asks with a body that may be no JSON, and with a content type of one's own.
+    /// Sends a body that may be no JSON, with any content type.
     fn ask_text(&self, endpoint: &str, content_type: Option<&str>, body: &[u8]) -> Reply {
         let authorization = format!("Bearer {}", self.evaluator);
         let mut headers = vec![("authorization", authorization.as_str())];
@@ -51,14 +51,14 @@ impl Stage {
         self.acme.server.send("POST", &path(&format!("access/v1/{endpoint}")), &headers, Some(body))
     }
 
-    /// What is found, as `TYPE:ID`, or the names of actions.
+    /// Returns the results, as `TYPE:ID` or the names of actions.
     #[track_caller]
     fn found(&self, endpoint: &str, body: &Value) -> Vec<String> {
         names(&self.ask(endpoint, body).expect(200))
     }
 }
 
-/// What a search found, each with nothing but what the standard says.
+/// Returns the results of a search, and checks that they have only the fields of the standard.
 #[track_caller]
 fn names(reply: &Reply) -> Vec<String> {
     let name = |found: &Value| {
@@ -85,12 +85,12 @@ fn question(subject: &str, action: &str, resource: &str) -> Value {
     json!({"subject": user(subject), "action": {"name": action}, "resource": record(resource)})
 }
 
-/// A body that every endpoint takes.
+/// Returns a body that every endpoint accepts.
 fn any_question() -> Value {
     question("alice", "read", "record-1")
 }
 
-/// A body with a member, perhaps inside another, set to something else; nothing for taking it out.
+/// Returns a body with a member, perhaps nested, replaced or, without a value, removed.
 fn with(body: &Value, pointer: &str, value: Option<Value>) -> Value {
     let mut body = body.clone();
     let (place, member) = pointer.rsplit_once('/').unwrap();
@@ -102,7 +102,7 @@ fn with(body: &Value, pointer: &str, value: Option<Value>) -> Value {
     body
 }
 
-/// Makes sure that bodies are 400, each but for one member as they should be.
+/// Checks that bodies with one wrong member are 400.
 #[track_caller]
 fn each_refused(stage: &Stage, endpoint: &str, required: &[&str], mistyped: &[(&str, Value)]) {
     let good = any_question();
@@ -135,7 +135,7 @@ mod all_endpoints {
     use super::*;
 
     #[test]
-    fn a_body_that_is_no_object_of_json_is_400() {
+    fn a_body_that_is_no_json_object_is_400() {
         let stage = stage();
         let json = Some("application/json");
         for endpoint in ENDPOINTS {
@@ -150,7 +150,7 @@ mod all_endpoints {
     }
 
     #[test]
-    fn another_content_type_is_400_and_parameters_of_it_do_not_matter() {
+    fn another_content_type_is_400_and_its_parameters_are_ignored() {
         let stage = stage();
         let body = any_question().to_string();
         for endpoint in ENDPOINTS {
@@ -164,7 +164,7 @@ mod all_endpoints {
     }
 
     #[test]
-    fn unknown_fields_are_ignored_wherever_they_stand() {
+    fn unknown_fields_are_ignored_everywhere() {
         let stage = stage();
         let mut more = any_question();
         for (pointer, value) in [
@@ -186,7 +186,7 @@ mod all_endpoints {
     }
 
     #[test]
-    fn the_same_question_gets_the_same_bytes_whatever_the_context_says_of_the_time() {
+    fn the_same_question_gets_the_same_bytes_with_any_context() {
         let stage = stage();
         for endpoint in ENDPOINTS {
             for page in [json!({}), json!({"limit": 1})] {
@@ -201,7 +201,7 @@ mod all_endpoints {
     }
 
     #[test]
-    fn a_request_id_comes_back_with_decisions_and_with_refusals() {
+    fn a_request_id_is_echoed_with_decisions_and_refusals() {
         let stage = stage();
         let authorization = format!("Bearer {}", stage.evaluator);
         let id = "bfe9eb29-ab87-4ca3-be83-a1d5d8305716";

@@ -11,7 +11,7 @@ fn search(subject: &Value, resource: &Value) -> Value {
 }
 
 #[test]
-fn everything_that_one_may_do_is_found_and_nothing_else() {
+fn exactly_the_permitted_actions_are_found() {
     let stage = stage();
     let found = |subject: &str, id: &str| stage.found(ENDPOINT, &search(&user(subject), &record(id)));
     assert_eq!(found("alice", "record-1"), ["delete", "read", "write"]);
@@ -43,7 +43,7 @@ fn the_actions_of_built_in_types_and_of_the_workspace_are_found_too() {
 }
 
 #[test]
-fn an_action_in_the_question_counts_for_nothing() {
+fn an_action_in_the_question_is_ignored() {
     let stage = stage();
     let plain = stage.ask(ENDPOINT, &search(&user("alice"), &record("record-1"))).expect(200).text;
     for action in [json!({"name": "read"}), json!("read"), json!(null)] {
@@ -53,7 +53,7 @@ fn an_action_in_the_question_counts_for_nothing() {
 }
 
 #[test]
-fn what_is_not_known_is_an_empty_list() {
+fn unknown_names_find_nothing() {
     let stage = stage();
     let body = search(&user("alice"), &record("record-1"));
     for (pointer, value) in [
@@ -68,7 +68,7 @@ fn what_is_not_known_is_an_empty_list() {
 }
 
 #[test]
-fn what_is_missing_or_of_the_wrong_type_is_400() {
+fn missing_fields_and_wrong_types_are_400() {
     let required = ["/subject", "/subject/type", "/subject/id", "/resource", "/resource/type", "/resource/id"];
     let mistyped = [
         ("/subject/id", json!(1)),
@@ -80,7 +80,7 @@ fn what_is_missing_or_of_the_wrong_type_is_400() {
 }
 
 #[test]
-fn pages_go_on_where_the_one_before_ended() {
+fn pages_are_contiguous() {
     let stage = stage();
     let body = with(&search(&user("alice"), &record("record-1")), "/page", Some(json!({"limit": 2})));
     let first = stage.ask(ENDPOINT, &body).expect(200);
@@ -91,7 +91,7 @@ fn pages_go_on_where_the_one_before_ended() {
 }
 
 #[test]
-fn a_principal_asks_for_itself_and_learns_nothing_of_what_is_hidden_from_it() {
+fn a_principal_searches_for_itself_and_learns_nothing_hidden() {
     let stage = stage();
     let bob = stage.acme.post("members/bob/tokens", &Value::Null).expect(201).credential("token");
     let ask = |subject: &str, resource: &Value| stage.ask_as(&bob, ENDPOINT, &search(&user(subject), resource));

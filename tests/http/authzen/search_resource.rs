@@ -13,7 +13,7 @@ fn search(subject: &Value, action: &str, resource_type: &str) -> Value {
 }
 
 #[test]
-fn everything_that_one_may_is_found_and_nothing_else() {
+fn exactly_the_permitted_resources_are_found() {
     let stage = stage();
     let found = |subject: &str, action: &str| stage.found(ENDPOINT, &search(&user(subject), action, "record"));
     assert_eq!(found("alice", "read"), ["record:record-1", "record:record-2"]);
@@ -25,7 +25,7 @@ fn everything_that_one_may_is_found_and_nothing_else() {
 }
 
 #[test]
-fn the_id_of_the_resource_counts_for_nothing() {
+fn the_id_of_the_resource_is_ignored() {
     let stage = stage();
     let body = search(&user("alice"), "read", "record");
     let plain = stage.ask(ENDPOINT, &body).expect(200).text;
@@ -35,7 +35,7 @@ fn the_id_of_the_resource_counts_for_nothing() {
 }
 
 #[test]
-fn a_search_may_be_for_one_environment() {
+fn a_search_can_be_limited_to_one_environment() {
     let stage = stage();
     let found = |environment: &str| {
         let mut body = search(&user("alice"), "read", "record");
@@ -74,7 +74,7 @@ fn environments_the_workspace_and_built_in_types_are_found_too() {
 }
 
 #[test]
-fn what_is_not_known_is_an_empty_list() {
+fn unknown_names_find_nothing() {
     let stage = stage();
     let body = search(&user("alice"), "read", "record");
     for (pointer, value) in [
@@ -89,7 +89,7 @@ fn what_is_not_known_is_an_empty_list() {
 }
 
 #[test]
-fn what_is_missing_or_of_the_wrong_type_is_400() {
+fn missing_fields_and_wrong_types_are_400() {
     let required =
         ["/subject", "/subject/type", "/subject/id", "/action", "/action/name", "/resource", "/resource/type"];
     let mistyped = [
@@ -104,7 +104,7 @@ fn what_is_missing_or_of_the_wrong_type_is_400() {
 }
 
 #[test]
-fn pages_go_on_where_the_one_before_ended() {
+fn pages_are_contiguous() {
     let stage = stage();
     let body = with(&search(&user("alice"), "read", "record"), "/page", Some(json!({"limit": 1})));
     let first = stage.ask(ENDPOINT, &body).expect(200);
@@ -122,7 +122,7 @@ mod a_principal {
     }
 
     #[test]
-    fn asks_for_itself_only() {
+    fn a_principal_searches_for_itself_only() {
         let stage = stage();
         let bob = bob(&stage);
         let found = stage.ask_as(&bob, ENDPOINT, &search(&user("bob"), "read", "record")).expect(200);
@@ -132,9 +132,9 @@ mod a_principal {
         }
     }
 
-    /// Not even how many there are, from how a page ends.
+    /// A page does not even reveal the number of hidden ones.
     #[test]
-    fn learns_nothing_of_what_is_hidden_from_it() {
+    fn a_principal_learns_nothing_hidden() {
         let stage = stage();
         let bob = bob(&stage);
         let ask = |stage: &Stage, page: &Value, environment: Option<&str>| {
@@ -179,7 +179,7 @@ mod a_principal {
     }
 
     #[test]
-    fn does_not_find_in_the_past_what_is_hidden_from_it_now() {
+    fn a_principal_does_not_find_in_the_past_what_is_hidden_now() {
         let stage = stage();
         let bob = bob(&stage);
         let open = stage.acme.head();

@@ -1,4 +1,4 @@
-//! `POST …/access/v1/search/subject` (§8.4), and how every search is paged.
+//! `POST …/access/v1/search/subject` (§8.4), and the paging of every search.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn search(subject_type: &str, action: &str, resource: &Value) -> Value {
 }
 
 #[test]
-fn everyone_who_may_is_found_and_nobody_else() {
+fn exactly_the_permitted_subjects_are_found() {
     let stage = stage();
     let found = |action: &str, id: &str| stage.found(ENDPOINT, &search("user", action, &record(id)));
     assert_eq!(found("read", "record-1"), ["user:alice", "user:bob"]);
@@ -29,7 +29,7 @@ fn everyone_who_may_is_found_and_nobody_else() {
 }
 
 #[test]
-fn the_id_of_the_subject_counts_for_nothing() {
+fn the_id_of_the_subject_is_ignored() {
     let stage = stage();
     let body = search("user", "read", &record("record-1"));
     let plain = stage.ask(ENDPOINT, &body).expect(200).text;
@@ -69,7 +69,7 @@ fn subjects_of_every_type_are_found_by_their_ids() {
 }
 
 #[test]
-fn what_is_not_known_is_an_empty_list() {
+fn unknown_names_find_nothing() {
     let stage = stage();
     let body = search("user", "read", &record("record-1"));
     for (pointer, value) in [
@@ -84,7 +84,7 @@ fn what_is_not_known_is_an_empty_list() {
 }
 
 #[test]
-fn what_is_missing_or_of_the_wrong_type_is_400() {
+fn missing_fields_and_wrong_types_are_400() {
     let required =
         ["/subject", "/subject/type", "/action", "/action/name", "/resource", "/resource/type", "/resource/id"];
     let mistyped = [
@@ -110,7 +110,7 @@ fn what_is_missing_or_of_the_wrong_type_is_400() {
 mod pages {
     use super::*;
 
-    /// A stage with more people who may read the first record.
+    /// Starts a workspace with more people who may read the first record.
     fn crowd() -> (Stage, Vec<String>) {
         let stage = stage();
         let commands: Vec<Value> =
@@ -127,7 +127,7 @@ mod pages {
         page["next_token"].as_str().unwrap().to_owned()
     }
 
-    /// All pages of a search, each asked with what `follow` says beside the token.
+    /// Returns all pages of a search; later requests have `follow` beside the token.
     fn pages(stage: &Stage, first: &Value, follow: &Value) -> Vec<Vec<String>> {
         let body = search("user", "read", &record("record-1"));
         let mut reply = stage.ask(ENDPOINT, &with(&body, "/page", Some(first.clone()))).expect(200);
@@ -141,7 +141,7 @@ mod pages {
     }
 
     #[test]
-    fn the_pages_together_are_the_whole_and_the_follow_up_may_leave_the_limit_out() {
+    fn the_pages_are_complete_and_later_ones_may_leave_the_limit_out() {
         let (stage, all) = crowd();
         for follow in [json!({}), json!({"limit": 10}), json!({"properties": {"sort": "up"}})] {
             let pages = pages(&stage, &json!({"limit": 10}), &follow);
@@ -155,14 +155,14 @@ mod pages {
     }
 
     #[test]
-    fn a_page_of_nothing_still_says_how_to_go_on() {
+    fn an_empty_page_still_has_a_next_token() {
         let (stage, all) = crowd();
         let pages = pages(&stage, &json!({"limit": 0}), &json!({}));
         assert_eq!(pages, [vec![], all]);
     }
 
     #[test]
-    fn the_pages_are_of_the_first_ones_view() {
+    fn all_pages_are_of_the_first_ones_view() {
         let (stage, all) = crowd();
         let body = search("user", "read", &record("record-1"));
         let first = stage.ask(ENDPOINT, &with(&body, "/page", Some(json!({"limit": 10})))).expect(200);
@@ -179,7 +179,7 @@ mod pages {
     }
 
     #[test]
-    fn a_token_is_good_for_its_own_search_only() {
+    fn a_page_token_is_valid_for_its_own_search_only() {
         let (stage, _) = crowd();
         let body = with(&search("user", "read", &record("record-1")), "/page", Some(json!({"limit": 10})));
         let token = next(&stage.ask(ENDPOINT, &body).expect(200));
@@ -229,7 +229,7 @@ fn a_principal_finds_only_itself() {
 }
 
 #[test]
-fn who_may_ask_about_anyone_finds_the_same() {
+fn callers_that_may_ask_about_anyone_find_the_same() {
     let stage = stage();
     let mark = stage.acme.member("mark", "manager");
     let body = search("user", "read", &record("record-1"));

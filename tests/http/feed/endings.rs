@@ -1,4 +1,4 @@
-//! What ends a stream of a workspace.
+//! The ends of a live stream of a workspace.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_stream_ends_with_its_access_key() {
 }
 
 #[test]
-fn an_expiry_ends_a_stream_at_its_instant_though_no_event_says_so() {
+fn an_expiry_ends_a_stream_at_its_instant_without_an_event() {
     let acme = Acme::new();
     let end = tenure::domain::model::time::Instant::from_micros(SystemClock.now().micros() + 1_500_000);
     let body = json!({"role": "auditor", "label": "x", "expires_at": end.to_string()});
@@ -70,7 +70,7 @@ fn an_expiry_ends_a_stream_at_its_instant_though_no_event_says_so() {
 }
 
 #[test]
-fn an_expiry_that_a_steered_clock_brings_ends_a_stream_by_the_next_heartbeat() {
+fn an_expiry_by_an_adjusted_clock_ends_a_stream_by_the_next_heartbeat() {
     let clock = TestClock::start();
     let acme = Acme::on(Server::beating_every(SOON, clock.clone()));
     let body = json!({"expires_at": "2026-03-02T00:00:00Z"});
@@ -82,7 +82,7 @@ fn an_expiry_that_a_steered_clock_brings_ends_a_stream_by_the_next_heartbeat() {
 }
 
 #[test]
-fn the_log_of_a_deleted_workspace_goes_on_being_followed_by_who_may_read_it() {
+fn streams_of_a_deleted_workspace_continue_for_its_auditors() {
     let acme = Acme::new();
     let key = acme.access_key("auditor");
     let workspace = workspace_id(&acme);

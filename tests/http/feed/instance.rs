@@ -27,7 +27,7 @@ fn texts(items: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn pages_hold_every_event_once_and_there_is_always_a_next() {
+fn pages_hold_every_event_once_and_always_have_a_next() {
     let server = Server::start();
     let (none, start) = page(&server, "");
     assert_eq!(none, Vec::<Value>::new());
@@ -54,7 +54,7 @@ fn pages_hold_every_event_once_and_there_is_always_a_next() {
 }
 
 #[test]
-fn they_are_the_stored_bytes_also_as_a_batch() {
+fn events_are_the_stored_bytes_also_in_a_batch() {
     let server = Server::start();
     found(&server, "one");
     let reply = server.get("/v1/events", OPERATOR).expect(200);
@@ -70,7 +70,7 @@ fn they_are_the_stored_bytes_also_as_a_batch() {
 }
 
 #[test]
-fn a_cursor_that_is_none_or_of_another_history_is_refused() {
+fn an_invalid_cursor_or_one_of_another_history_is_refused() {
     let (server, other) = (Server::start(), Server::start());
     found(&server, "one");
     found(&other, "one");
@@ -133,7 +133,7 @@ fn pages_skip_nothing_while_writers_write() {
 }
 
 #[test]
-fn streams_skip_nothing_while_writers_write_and_readers_break_off() {
+fn streams_skip_nothing_while_writers_write_and_readers_disconnect() {
     read_while_writers_write(|server, count| {
         let (mut seen, mut last): (Vec<String>, Option<String>) = (Vec::new(), None);
         while seen.len() < count {
@@ -150,7 +150,7 @@ fn streams_skip_nothing_while_writers_write_and_readers_break_off() {
 }
 
 #[test]
-fn a_cursor_of_a_page_is_where_a_stream_goes_on_and_the_other_way_round() {
+fn cursors_of_pages_and_streams_are_interchangeable() {
     let server = Server::start();
     found(&server, "one");
     let (_, next) = page(&server, "");
@@ -172,7 +172,7 @@ fn a_heartbeat_carries_the_cursor() {
 }
 
 #[test]
-fn it_is_the_operators_alone() {
+fn only_the_operator_reads_the_feed() {
     let acme = Acme::new();
     for credential in [&acme.alice, &acme.access_key("auditor")] {
         acme.server.get("/v1/events", credential).refused(403, "forbidden");

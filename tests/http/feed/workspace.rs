@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_stream_shows_the_stored_bytes_of_what_was_and_of_what_comes() {
+fn a_stream_has_the_stored_bytes_of_past_and_new_events() {
     let acme = Acme::new();
     let mut listener = follow(&acme, "", &acme.alice).opened();
     let header = |name: &str| listener.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -31,9 +31,9 @@ fn message_id(revision: &impl std::fmt::Display, stored: &str) -> String {
     format!("{revision}.{}", URL_SAFE_NO_PAD.encode(&leaf[..12]))
 }
 
-/// As after a restore from an older copy that went on: the revisions are there, and other events stand at them.
+/// Changes a log as a restore from an older copy and new events would: the same revisions have other events.
 #[test]
-fn an_id_of_another_history_is_refused_and_a_bare_revision_is_taken() {
+fn an_id_of_another_history_is_refused_and_a_bare_revision_is_accepted() {
     let acme = Acme::new();
     let stored = stored(&acme);
     for (revision, event) in (1..).zip(&stored) {
@@ -53,7 +53,7 @@ fn an_id_of_another_history_is_refused_and_a_bare_revision_is_taken() {
 }
 
 #[test]
-fn it_begins_after_the_last_event_id_or_else_after_the_parameter() {
+fn a_stream_begins_after_the_last_event_id_or_the_parameter() {
     let acme = Acme::new();
     let head = acme.head();
     assert_eq!(follow(&acme, "?after=2", &acme.alice).opened().revisions(1), [3]);
@@ -66,7 +66,7 @@ fn it_begins_after_the_last_event_id_or_else_after_the_parameter() {
 }
 
 #[test]
-fn each_filter_gives_what_the_list_gives() {
+fn each_filter_matches_the_list() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock.clone());
     acme.member("bob", "member");
@@ -103,7 +103,7 @@ fn each_filter_gives_what_the_list_gives() {
 }
 
 #[test]
-fn a_name_means_whoever_bears_it_later_too() {
+fn a_name_includes_its_later_bearers() {
     let acme = Acme::new();
     acme.restricted("prod", "viewer");
     acme.service_user("ci");
@@ -125,7 +125,7 @@ fn a_name_means_whoever_bears_it_later_too() {
 }
 
 #[test]
-fn a_stream_ends_once_nothing_before_until_can_come_and_is_not_asked_for_again() {
+fn a_stream_ends_when_nothing_before_until_can_come_and_the_client_does_not_reconnect() {
     let clock = TestClock::start();
     let acme = Acme::on(Server::beating_every(SOON, clock.clone()));
     let head = acme.head();
@@ -142,7 +142,7 @@ fn a_stream_ends_once_nothing_before_until_can_come_and_is_not_asked_for_again()
 }
 
 #[test]
-fn a_heartbeat_moves_the_position_of_a_reader_to_whom_nothing_is_sent() {
+fn a_heartbeat_advances_the_position_of_a_filtered_reader() {
     let acme = Acme::on(Server::beating_every(SOON, Arc::new(SystemClock)));
     let mut listener = follow(&acme, "?type=rbac.enabled", &acme.alice).opened();
     let mut beats_at = |revision: u64| loop {
@@ -161,7 +161,7 @@ fn a_heartbeat_moves_the_position_of_a_reader_to_whom_nothing_is_sent() {
 }
 
 #[test]
-fn a_restart_neither_loses_nor_repeats_anything() {
+fn a_restart_neither_loses_nor_repeats_events() {
     let acme = Acme::new();
     let head = acme.head();
     let mut listener = follow(&acme, "", &acme.alice).opened();
@@ -175,7 +175,7 @@ fn a_restart_neither_loses_nor_repeats_anything() {
 }
 
 #[test]
-fn readers_who_break_off_at_random_see_each_event_once_and_in_order() {
+fn readers_that_disconnect_at_random_see_each_event_once_and_in_order() {
     let acme = Acme::new();
     let (address, last) = (acme.server.address, acme.head() + 240);
     std::thread::scope(|scope| {
@@ -207,7 +207,7 @@ fn readers_who_break_off_at_random_see_each_event_once_and_in_order() {
 }
 
 #[test]
-fn who_reads_late_gets_everything_and_in_order() {
+fn a_late_reader_gets_everything_in_order() {
     let acme = Acme::new();
     let mut late = follow(&acme, "", &acme.alice).opened();
     for batch in 0..4 {
@@ -222,7 +222,7 @@ fn who_reads_late_gets_everything_and_in_order() {
 }
 
 #[test]
-fn many_listeners_hear_of_one_change() {
+fn many_streams_get_one_change() {
     let acme = Acme::new();
     let after = format!("?after={}", acme.head());
     let mut listeners: Vec<Listener> = (0..300).map(|_| follow(&acme, &after, &acme.alice).opened()).collect();
@@ -251,7 +251,7 @@ fn an_idle_stream_keeps_no_old_facts_alive() {
 }
 
 #[test]
-fn the_servers_stop_ends_streams_at_once() {
+fn a_shutdown_ends_streams_at_once() {
     let acme = Acme::new();
     let mut idle: Vec<Listener> = (0..3).map(|_| follow(&acme, "", &acme.alice).opened()).collect();
     let mut feed = acme.server.stream("/v1/events", OPERATOR, &[]).opened();
@@ -267,7 +267,7 @@ fn the_servers_stop_ends_streams_at_once() {
 }
 
 #[test]
-fn no_more_may_follow_than_there_is_room_for_and_who_goes_away_makes_room() {
+fn streams_are_limited_and_a_disconnect_frees_a_permit() {
     let acme = Acme::new();
     let (service, workspace) = (&acme.server.service, workspace_id(&acme));
     let listener = follow(&acme, "", &acme.alice).opened();
@@ -290,7 +290,7 @@ fn no_more_may_follow_than_there_is_room_for_and_who_goes_away_makes_room() {
 }
 
 #[test]
-fn a_stream_ends_where_another_writer_has_been_and_goes_on_with_what_they_wrote() {
+fn a_stream_ends_after_a_foreign_write_and_resumes_with_it() {
     let acme = Acme::new();
     acme.member("bob", "member");
     let head = acme.head();
@@ -320,7 +320,7 @@ fn a_stream_ends_where_another_writer_has_been_and_goes_on_with_what_they_wrote(
 }
 
 #[test]
-fn what_a_stream_does_not_take_is_refused() {
+fn parameters_of_pages_are_refused_for_streams() {
     let acme = Acme::new();
     let head = acme.head();
     for query in ["?limit=5", "?cursor=x", "?at=3", "?revision=3", "?at_least=1", "?what=x", "?after=x", "?type=x"] {

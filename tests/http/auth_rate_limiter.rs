@@ -1,4 +1,4 @@
-//! Guessing is slowed, for each id and address apart, and never in the way of who knows the secret.
+//! The rate limit on failed authentication: for each id and address apart, and never for the right secret.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn stage() -> (Arc<TestClock>, Acme) {
     (clock, acme)
 }
 
-/// Asks from an address, as a proxy on loopback tells of it.
+/// Sends a request from an address, as a loopback proxy reports it.
 fn from(acme: &Acme, address: &str, target: &str, credential: &str) -> Reply {
     let authorization = format!("Bearer {credential}");
     let headers = [("authorization", authorization.as_str()), ("x-forwarded-for", address)];
@@ -25,7 +25,7 @@ fn with_wrong_secret(credential: &str) -> String {
     format!("{}.{}", id(credential), "0".repeat(64))
 }
 
-/// Fails as often as may be, then once more.
+/// Fails as often as allowed, then once more.
 #[track_caller]
 fn fail_until_limited(acme: &Acme, address: &str, target: &str, credential: &str) -> Reply {
     for _ in 0..10 {
@@ -36,7 +36,7 @@ fn fail_until_limited(acme: &Acme, address: &str, target: &str, credential: &str
 }
 
 #[test]
-fn after_ten_failures_more_are_429_and_say_when_to_ask_again() {
+fn after_ten_failures_more_are_429_with_a_time_to_retry() {
     let (clock, acme) = stage();
     let wrong = with_wrong_secret(&acme.alice);
     let limited = fail_until_limited(&acme, "192.0.2.1", &path(""), &wrong);
@@ -51,7 +51,7 @@ fn after_ten_failures_more_are_429_and_say_when_to_ask_again() {
 }
 
 #[test]
-fn the_right_secret_passes_whatever_failed_before() {
+fn the_right_secret_passes_after_any_failures() {
     let (_, acme) = stage();
     let evaluator = acme.access_key("evaluator");
     let proxy_token = acme.proxy_token(Some(&["main"]));
@@ -71,7 +71,7 @@ fn the_right_secret_passes_whatever_failed_before() {
 }
 
 #[test]
-fn other_ids_and_other_addresses_are_not_concerned() {
+fn other_ids_and_addresses_are_not_limited() {
     let (_, acme) = stage();
     let (alice, bob) = (with_wrong_secret(&acme.alice), with_wrong_secret(&acme.member("bob", "member")));
     fail_until_limited(&acme, "192.0.2.1", &path(""), &alice);
@@ -92,7 +92,7 @@ fn all_ways_to_present_an_id_are_counted_together() {
 }
 
 #[test]
-fn ids_that_never_were_are_limited_too_and_no_id_at_all_is_not() {
+fn unknown_ids_are_limited_too_and_a_missing_id_is_not() {
     let (_, acme) = stage();
     fail_until_limited(&acme, "192.0.2.1", &path(""), "nonsense.wrong");
     for _ in 0..20 {
@@ -101,7 +101,7 @@ fn ids_that_never_were_are_limited_too_and_no_id_at_all_is_not() {
 }
 
 #[test]
-fn an_address_that_anyone_can_claim_is_not_believed() {
+fn an_address_from_an_untrusted_header_is_ignored() {
     let clock = TestClock::start();
     let acme = Acme::with_clock(clock);
     let wrong = with_wrong_secret(&acme.alice);
