@@ -148,13 +148,8 @@ fn read_key((secret, place): (Secret, String)) -> Result<LogKey, ConfigError> {
 /// Parses 64 hexadecimal digits.
 fn seed(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     let mut seed = Zeroizing::new([0; 32]);
-    let mut pairs = digits.as_bytes().chunks(2);
-    for byte in seed.iter_mut() {
-        let pair =
-            std::str::from_utf8(pairs.next()?).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        *byte = u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2)?;
-    }
-    pairs.next().is_none().then_some(seed)
+    let decoded = base16ct::mixed::decode(digits, seed.as_mut_slice()).ok()?.len();
+    (decoded == 32).then_some(seed)
 }
 
 /// Returns a secret and its place. Makes it if it is missing.

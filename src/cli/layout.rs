@@ -1,6 +1,7 @@
 //! Layout of text for a terminal: word wrap, aligned columns, and rows wider than the terminal.
 //!
 //! Pure: it takes the width of the terminal in characters. It never breaks a word, since half an id is useless.
+//! `textwrap` would also need a word separator of our own, since a date and its time form one word.
 
 /// The indent of entries under their heading, and of the continuation of a wide row.
 const INDENT: usize = 2;

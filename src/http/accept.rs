@@ -1,4 +1,6 @@
 //! Content negotiation: the form of a response, chosen by the `Accept` header (RFC 9110 §12.5.1).
+//!
+//! Maintained crates would refuse a whole header for one malformed range, and break ties in the order of the client.
 
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};

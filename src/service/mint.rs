@@ -70,12 +70,7 @@ impl Secret {
     /// The system has no randomness to give.
     pub fn make(mint: &dyn Mint) -> Result<Self, NoRandomness> {
         let bits = Zeroizing::new(mint.secret_bits()?);
-        let mut text = String::with_capacity(2 * bits.len());
-        for byte in bits.iter() {
-            let nibbles = [byte >> 4, byte & 0xf].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            text.extend(nibbles);
-        }
-        Ok(Self::new(text))
+        Ok(Self::new(base16ct::lower::encode_string(bits.as_slice())))
     }
 
     /// The secret itself, for the one answer or file that it is written to.

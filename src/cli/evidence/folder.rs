@@ -175,16 +175,7 @@ pub(super) fn manifest(folder: &Path) -> Result<String, Failure> {
     let line = |path: &String| {
         let bytes = read_regular(&folder.join(path), FILE_BYTES_MAX);
         let bytes = bytes.map_err(|error| Failure::usage(format!("`{path}` cannot be read: {error}")))?;
-        Ok(format!("{:x}  {path}\n", HexDigest(Sha256::digest(bytes).into())))
+        Ok(format!("{}  {path}\n", base16ct::lower::encode_string(&Sha256::digest(bytes))))
     };
     files.iter().filter(|path| *path != MANIFEST_FILE).map(line).collect()
-}
-
-/// A digest, to be written in hexadecimal.
-struct HexDigest([u8; 32]);
-
-impl std::fmt::LowerHex for HexDigest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

@@ -4,16 +4,19 @@
 //! WAL of another one would be read as a mixture. What is checked here is checked before `SQLite` reads the two together.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::schema;
 use crate::log::LogError;
+
+/// Every byte of a path that a URI must escape (RFC 3986 §3.3).
+const RESERVED_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The bytes of a file's header up to the one that says whether the file is read with a WAL.
 const HEADER_LEN: usize = 19;
@@ -83,14 +86,9 @@ fn generation(store: &Connection) -> rusqlite::Result<Option<Generation>> {
 
 /// Opens the file alone, for reading: its WAL is not looked at, and nothing is locked. Nothing may write it meanwhile.
 pub(super) fn open_unchanging(file: &Path) -> rusqlite::Result<Connection> {
-    let mut uri = "file:".to_owned();
-    for byte in file.as_os_str().as_bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
-        // Writing to a text does not fail.
-        let _ = if plain { write!(uri, "{}", char::from(*byte)) } else { write!(uri, "%{byte:02X}") };
-    }
+    let path = percent_encode(file.as_os_str().as_bytes(), RESERVED_IN_PATH);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(format!("{uri}?immutable=1"), flags)
+    Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)
 }
 
 /// Returns whether the file can be read alone: it is on a medium that nobody can write, and no WAL belongs to it.
