@@ -271,7 +271,7 @@ mod tests {
         for wrong in
             ["tenure.example.com", "ftp://host", "https://", "https:///path", "http://a?b", "http://u@h", "http://a b"]
         {
-            assert!(url(wrong).is_err_and(|said| said.contains(wrong)), "{wrong}");
+            assert!(url(wrong).is_err_and(|message| message.contains(wrong)), "{wrong}");
         }
     }
 }

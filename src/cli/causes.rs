@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_says_what_who_and_why() {
+    fn a_cause_has_the_event_the_actor_and_the_reason() {
         let event = json!({ "type": "grant.added.v1", "actor": "user:alice", "reason": "OPS-41", "time": "then" });
         assert_eq!((cause(&event), time(&event)), ("grant.added by user:alice: OPS-41".to_owned(), "then".to_owned()));
         let expiry = json!({ "expiry": "later", "set_by": event });

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_is_an_environment_unless_it_says_its_type() {
+    fn a_resource_without_a_type_is_an_environment() {
         assert_eq!("prod".parse(), Ok(Resource::Environment("prod".to_owned())));
         assert_eq!("environment:workspace".parse(), Ok(Resource::Environment("workspace".to_owned())));
         assert_eq!("workspace".parse(), Ok(Resource::Workspace));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_says_its_kind() {
+    fn a_subject_has_a_kind() {
         let subject = Subject { kind: "user".to_owned(), id: "bob@example.com".to_owned() };
         assert_eq!("user:bob@example.com".parse(), Ok(subject));
         assert!("bob".parse::<Subject>().is_err());

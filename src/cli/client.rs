@@ -107,8 +107,8 @@ impl Client {
             StatusCode::OK => Ok(Some(response.into_body().into_reader())),
             StatusCode::NO_CONTENT => Ok(None),
             status => {
-                let said = response.body_mut().read_to_string().unwrap_or_default();
-                Err(refused(status.as_u16(), &serde_json::from_str(&said).unwrap_or_default()))
+                let text = response.body_mut().read_to_string().unwrap_or_default();
+                Err(refused(status.as_u16(), &serde_json::from_str(&text).unwrap_or_default()))
             }
         }
     }

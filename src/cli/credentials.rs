@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_stand_under_what_they_can_do() {
+    fn credentials_are_grouped_by_holder_and_permissions() {
         let token = |id: &str| {
             json!({ "kind": "api_token", "id": id, "holder": "user:al", "holder_name": "al", "holder_role": "owner",
                 "issued_by": "operator", "issued_at": "then", "last_used_at": "today" })

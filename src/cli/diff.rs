@@ -82,8 +82,8 @@ fn listing_lines(change: &Value) -> Vec<ListingLine> {
     let events = change.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let total = change.get("events_total").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
     let shown = events.get(events.len().saturating_sub(EVENTS_MAX)..).unwrap_or(events);
-    let unsaid = total.unwrap_or(events.len()).saturating_sub(shown.len());
-    let earlier = (unsaid > 0).then(|| ListingLine::entry(["…".to_owned(), format!("{unsaid} before that")]));
+    let hidden = total.unwrap_or(events.len()).saturating_sub(shown.len());
+    let earlier = (hidden > 0).then(|| ListingLine::entry(["…".to_owned(), format!("{hidden} before that")]));
     let shown = shown.iter().map(|event| ListingLine::entry([time(event), cause(event)]));
     std::iter::once(ListingLine::Heading(heading)).chain(earlier).chain(shown).collect()
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_says_who_gained_or_lost_what_and_by_what() {
+    fn a_change_shows_access_gained_or_lost_with_its_events() {
         let event = json!({ "type": "grant.added.v1", "actor": "user:alice", "time": "then" });
         let change = json!({ "principal": "user:bob", "principal_name": "bob", "environment": "env_1",
             "environment_name": "prod", "before": null, "after": "viewer", "events": [event], "events_total": 7 });

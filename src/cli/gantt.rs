@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_stand_where_their_time_is() {
+    fn segments_are_drawn_at_their_time() {
         let expected = "            2026-01-01                    2026-01-31\n            \
             ┬─────────────────────────────┬─────────────────────────────\n\
             user:alice  ████████████████████████████████████████████████████████████▶\n\
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_terminal_can_show_them() {
+    fn ascii_glyphs_work_on_every_terminal() {
         let shown = drawn(&team(), Glyphs::Ascii);
         assert!(shown.is_ascii(), "{shown}");
         let bob = "user:bob              ====================##########=====";
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_seen_and_the_higher_role_wins() {
+    fn a_short_segment_is_drawn_and_the_higher_role_wins() {
         use EnvironmentRole::{Contributor, Viewer};
         let blink: Instant = "2026-01-05T10:00:00Z".parse().unwrap_or(Instant::EARLIEST);
         let moment = GanttSegment { role: Contributor, from: blink, until: Some(blink.next()) };
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_span_says_hours_and_an_empty_one_is_no_failure() {
+    fn a_short_span_shows_hours_and_an_empty_one_is_drawn() {
         let from = instant("2026-01-01");
         let frame = GanttFrame { from, until: from.next(), width: 10, glyphs: Glyphs::Ascii };
         assert!(draw(&[], frame).first().is_some_and(|dates| dates.contains("2026-01-01 00:00:00")));

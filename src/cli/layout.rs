@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn words_go_on_in_the_next_line_and_are_never_broken() {
+    fn text_is_wrapped_and_words_are_never_broken() {
         assert_eq!(wrapped("on call until the release", 10), ["on call", "until the", "release"]);
         assert_eq!(wrapped("tok_01m83dj683efcspd8kgx6fytqj ends", 8), ["tok_01m83dj683efcspd8kgx6fytqj", "ends"]);
         assert_eq!(wrapped("expired at 2026-03-01 09:30:00Z, so", 24), ["expired at", "2026-03-01 09:30:00Z, so"]);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_stand_under_each_other_and_their_words_hang() {
+    fn entries_are_aligned_and_their_text_is_indented() {
         let entry = |cells: [&str; 3]| ListingLine::entry(cells.map(str::to_owned));
         let heading = ListingLine::Heading("bob".to_owned());
         let lines = [heading, entry(["1", "viewer", "hired"]), entry(["12", "-", "left for another firm"])];
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_too_wide_goes_on_below() {
+    fn a_wide_row_continues_below() {
         let rows =
             [["REVISION", "EVENT", "REASON"], ["7", "grant.added", "OPS-41: on call"], ["8", "grant.ended", "-"]];
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());

@@ -84,7 +84,7 @@ First steps:
   tenure environment list
   tenure check user:alice deploy main --explain
 
-Exit codes: 0 done or allowed, 1 denied (`check`) or flawed (`verify`), 2 something is wrong, said on stderr.";
+Exit codes: 0 done or allowed, 1 denied (`check`) or flawed (`verify`), 2 an error, reported on stderr.";
 
 #[derive(Debug, Parser)]
 #[command(name = "tenure", version, about = ABOUT, after_help = FIRST_STEPS, max_term_width = 120)]
@@ -139,7 +139,7 @@ enum ClientCommand {
     Workspace(GroupWithSession<WorkspaceCommand>),
     /// Members: people in the workspace, each with a workspace role
     Member(GroupWithSession<MemberCommand>),
-    /// Environments: isolated parts of the workspace, open to all its members unless restricted
+    /// Environments: isolated parts of the workspace, open to every principal unless restricted
     Environment(GroupWithSession<EnvironmentCommand>),
     /// Grants: roles of single principals in restricted environments
     Grant(GroupWithSession<GrantCommand>),

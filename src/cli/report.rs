@@ -61,13 +61,13 @@ pub(super) struct ReportArgs {
 
 impl ReportArgs {
     /// Returns the format: the one given by a flag, or by the file's extension.
-    fn form(&self, said: Format) -> Format {
+    fn form(&self, given: Format) -> Format {
         let extension = self.out.as_deref().and_then(Path::extension).and_then(|extension| extension.to_str());
-        match (said, extension) {
+        match (given, extension) {
             (Format::Table, Some("html" | "htm")) => Format::Html,
             (Format::Table, Some("csv")) => Format::Csv,
             (Format::Table, Some("json")) => Format::Json,
-            (said, _) => said,
+            (given, _) => given,
         }
     }
 
@@ -241,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_the_file_says_the_form_unless_it_was_said() {
-        let form = |words: &str, said| args(words).map(|args| args.form(said));
+    fn the_extension_selects_the_format_unless_a_flag_does() {
+        let form = |words: &str, given| args(words).map(|args| args.form(given));
         assert_eq!(form("leavers --out a.html", Format::Table), Some(Format::Html));
         assert_eq!(form("leavers --out a.csv", Format::Table), Some(Format::Csv));
         assert_eq!(form("leavers --out a.html", Format::Json), Some(Format::Json));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_of_an_instant_or_of_a_span() {
+    fn a_report_takes_an_instant_or_a_span() {
         assert!(
             args("leavers --from 2026-01-01 --until 9 --days 90 --environment prod --principal user:bob").is_some()
         );
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn any_rows_are_shown_under_the_names_of_their_fields() {
+    fn rows_have_a_column_for_each_field() {
         let event = json!({ "event": "evt_1", "type": "grant.added.v1", "actor": "user:alice", "reason": "OPS-1" });
         let rows = [
             json!({ "principal": "service_user:svc_1", "principal_name": "ci", "environment": "env_1",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_says_of_when_it_is() {
+    fn a_report_shows_its_time_and_revision() {
         let report = json!({ "report": "leavers", "title": "Leavers", "workspace_name": "acme", "revision": 7,
             "from": "then", "until": null, "at": "now", "items": [{}] });
         assert_eq!(heading(&report), "Leavers: acme");

@@ -51,14 +51,14 @@ const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 const HELP: &str = "\
 The first start makes the data folder and, in it, `operator.secret`: the secret of the id `operator`, who may do \
 everything; and `log.key`, which signs the checkpoints of the logs. Set TENURE_OPERATOR_SECRET (at least 32 bytes) and \
-TENURE_LOG_KEY (64 hexadecimal digits) to give them yourself. Log lines go to stderr; TENURE_LOG says \
-which, such as `warn` or `info,tenure::service=debug`.
+TENURE_LOG_KEY (64 hexadecimal digits) to choose them yourself. Log lines go to stderr; TENURE_LOG filters \
+them, such as `warn` or `info,tenure::service=debug`.
 
   export TENURE_TOKEN_ID=operator TENURE_TOKEN_SECRET=\"$(cat ./data/operator.secret)\"
   tenure workspace create acme --owner alice
 
-Put a proxy that speaks TLS in front of it, and say with `--base-url` how it is reached from outside. `/docs` explains \
-the HTTP API, `/healthz`, `/readyz` and `/metrics` are for those who operate it.";
+Put a proxy that speaks TLS in front of it, and set `--base-url` to the address from outside. `/docs` explains \
+the HTTP API, `/healthz`, `/readyz` and `/metrics` are for operators.";
 
 /// Serve a data folder over HTTP
 #[derive(Debug, Args)]

@@ -84,20 +84,20 @@ impl From<PointInTime> for At {
 /// Shortens each instant in a text to seconds: `2026-03-01 09:30:00Z`.
 pub(super) fn to_the_second(text: &str) -> String {
     const LEN: usize = "2026-03-01T09:30:00.000000Z".len();
-    let (mut said, mut rest) = (String::with_capacity(text.len()), text);
+    let (mut shortened, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(first) = rest.chars().next() {
         let instant =
             rest.split_at_checked(LEN).filter(|(found, _)| found.ends_with('Z') && found.parse::<Instant>().is_ok());
         let seconds = instant.and_then(|(found, after)| Some((found.get(..10)?, found.get(11..19)?, after)));
         if let Some((date, time, after)) = seconds {
-            said.extend([date, " ", time, "Z"]);
+            shortened.extend([date, " ", time, "Z"]);
             rest = after;
         } else {
-            said.push(first);
+            shortened.push(first);
             rest = rest.get(first.len_utf8()..).unwrap_or_default();
         }
     }
-    said
+    shortened
 }
 
 #[cfg(test)]
@@ -105,15 +105,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_shown_to_the_second_wherever_they_stand() {
+    fn instants_are_shortened_to_seconds_everywhere_in_a_text() {
         assert_eq!(to_the_second("2026-03-01T09:30:00.123456Z"), "2026-03-01 09:30:00Z");
-        let said = to_the_second("until 2026-03-01T09:30:00.000000Z, é; 2026-03-01T09:30:00Z as it was");
-        assert_eq!(said, "until 2026-03-01 09:30:00Z, é; 2026-03-01T09:30:00Z as it was");
+        let shortened = to_the_second("until 2026-03-01T09:30:00.000000Z, é; 2026-03-01T09:30:00Z as it was");
+        assert_eq!(shortened, "until 2026-03-01 09:30:00Z, é; 2026-03-01T09:30:00Z as it was");
         assert_eq!(to_the_second("2026-13-01T09:30:00.000000Z"), "2026-13-01T09:30:00.000000Z");
     }
 
     #[test]
-    fn what_is_shown_can_be_asked_with() {
+    fn shown_instants_and_revisions_can_be_parsed_again() {
         assert_eq!("2026-03-01 09:30:00Z".parse::<InstantArg>().ok(), "2026-03-01T09:30:00Z".parse().ok());
         assert!("2026-03-01 09:30:00Z".parse::<PointInTime>().is_ok());
         assert_eq!("2016".parse::<PointInTime>().ok(), None, "a revision or a year");

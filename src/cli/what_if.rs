@@ -281,10 +281,10 @@ fn tally(environment: &Value) -> String {
         name if name.is_empty() => cell_text(environment, "environment"),
         name => name,
     };
-    let said = [("gain", "would gain"), ("lose", "would lose")].map(|(field, word)| (count(environment, field), word));
-    let said: Vec<String> =
-        said.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    format!("{name}: {}", said.join(", "))
+    let parts = [("gain", "would gain"), ("lose", "would lose")].map(|(field, word)| (count(environment, field), word));
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    format!("{name}: {}", parts.join(", "))
 }
 
 fn show_widened(out: &mut Output, simulation: &Value, named_max: usize) -> Result<(), Failure> {
@@ -314,12 +314,12 @@ fn appended(events: &[Value]) -> String {
         }
         *counts.entry(name).or_default() += 1;
     }
-    let said = order.iter().map(|name| match counts.get(name) {
+    let parts = order.iter().map(|name| match counts.get(name) {
         Some(count) if *count > 1 => format!("{count} {name}"),
         _ => name.clone(),
     });
-    let said: Vec<String> = said.collect();
-    if said.is_empty() { "no event".to_owned() } else { said.join(", ") }
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { "no event".to_owned() } else { parts.join(", ") }
 }
 
 /// Returns the readable fields of a change.
@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_stands_behind_the_last_at_sign() {
+    fn the_environment_follows_the_last_at_sign() {
         let grant = "user:bob@example.com@prod=contributor".parse::<NewGrant>().map(|grant| grant.command());
         let expected = json!({ "type": "grant.set", "environment": "prod", "principal": "user:bob@example.com",
             "role": "contributor" });

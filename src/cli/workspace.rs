@@ -184,8 +184,8 @@ pub(super) fn member(session: &mut Session, command: MemberCommand) -> Result<()
         }
         MemberCommand::Remove { user, revoke_issued, change } => remove(session, &user, revoke_issued, &change),
         MemberCommand::Profile { user, name, email, erase } => {
-            let asked = fields([("name", name.map(Value::String)), ("email", email.map(Value::String))]);
-            profile(session, &user, &asked, erase)
+            let changes = fields([("name", name.map(Value::String)), ("email", email.map(Value::String))]);
+            profile(session, &user, &changes, erase)
         }
     }
 }
@@ -207,15 +207,15 @@ fn remove(session: &mut Session, user: &str, revoke_issued: bool, change: &Chang
 }
 
 /// Shows or changes a profile. It is no part of the log, so there is no revision to show.
-fn profile(session: &mut Session, user: &str, asked: &Value, erase: bool) -> Result<(), Failure> {
+fn profile(session: &mut Session, user: &str, changes: &Value, erase: bool) -> Result<(), Failure> {
     let segments = ["members", user, "profile"];
-    let kept = match (erase, asked.as_object().is_none_or(Map::is_empty)) {
+    let stored = match (erase, changes.as_object().is_none_or(Map::is_empty)) {
         (true, _) => session.send(Method::DELETE, &segments, None)?,
         (false, true) => session.get(&segments, &Query::default())?,
-        (false, false) => session.send(Method::PUT, &segments, Some(asked))?,
+        (false, false) => session.send(Method::PUT, &segments, Some(changes))?,
     };
-    if kept.is_object() && !erase {
-        session.show_one(&kept, &PROFILE)
+    if stored.is_object() && !erase {
+        session.show_one(&stored, &PROFILE)
     } else {
         session.out.line("the profile is erased")
     }
