@@ -124,7 +124,7 @@ fn ever(view: &View, cast: &Cast) -> Vec<String> {
 /// Returns the events that the system would append at the end of time, and the counts for the limits.
 fn owed(view: &View) -> String {
     let facts = format!("{:?}", view.workspace());
-    let (_, counted) = facts.split_once(" census: ").unwrap();
+    let (_, counted) = facts.split_once(" live_counts: ").unwrap();
     let granted: Vec<_> = facts.split(" live_grants: ").skip(1).map(|rest| rest.split(' ').next()).collect();
     let (_, placed) = facts.split_once(" placed_len: ").unwrap();
     let placed = placed.split(' ').next();
