@@ -389,8 +389,8 @@ mod tests {
         WorkspaceId::from_uuid(uuid::Uuid::from_u128(number))
     }
 
-    fn take(budgets: &Budgets, place: u128, holder: &str, bytes: usize) -> Result<Permit, Problem> {
-        budgets.permit(Some((workspace(place), holder.to_owned())), bytes)
+    fn take(budgets: &Budgets, number: u128, holder: &str, bytes: usize) -> Result<Permit, Problem> {
+        budgets.permit(Some((workspace(number), holder.to_owned())), bytes)
     }
 
     #[test]

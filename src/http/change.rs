@@ -1,7 +1,7 @@
-//! Changes: from a request to commands, and from what was appended to an answer.
+//! Changes: from a request to commands, and from the appended events to a response.
 //!
-//! Every change takes the same way, and its answer is made from the commands and the view right after them alone. So the answer
-//! that is kept for a request that is sent again is the same one, but for secrets: those are shown once.
+//! The response is made from the commands and the view right after them alone. So a retry gets the same response, but for secrets, which
+//! are shown once.
 
 use axum::body::{Body, HttpBody};
 use axum::http::{Response, StatusCode};
@@ -27,10 +27,10 @@ use crate::service::SideWrite;
 use crate::service::mint::Secret;
 use crate::service::submission::{Accepted, Answer, Repeatable, Retry, SideAnswer, Submission, SubmitError};
 
-/// How the answer to a change is made from what the commands did, beside the revision and the events.
+/// A function that makes the fields of a response beside the revision and the events.
 pub type Render = fn(&Accepted, &[Command], SecretVisibility) -> Fields;
 
-/// The fields of an answer in their order, each of them JSON already.
+/// The fields of a response in their order, as JSON.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<(&'static str, Box<RawValue>)>);
 
@@ -39,7 +39,7 @@ impl Fields {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
-    /// Sets a field; one of its name keeps its place.
+    /// Sets a field. A field that exists keeps its position.
     fn set(&mut self, name: &'static str, value: Option<Box<RawValue>>) {
         let Some(value) = value else { return };
         match self.0.iter_mut().find(|(known, _)| *known == name) {
@@ -55,35 +55,35 @@ impl Serialize for Fields {
     }
 }
 
-/// Room for what stands around the events and entities of an answer, its checkpoint among it, in bytes.
+/// The capacity for the parts of a response around its events and entities, in bytes.
 const AROUND_BYTES: usize = 192;
 
-/// Whether an answer may show secrets.
+/// Whether a response may show secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretVisibility {
-    /// This is the one answer that does.
+    /// This is the only response that does.
     Shown,
-    /// They were shown before.
+    /// An earlier response showed them.
     Withheld,
 }
 
-/// An answer without the checkpoint that it names, since that is the newest one each time; earlier versions kept it as JSON.
+/// A response without its checkpoint, which is the newest one each time. Earlier versions stored it as JSON.
 #[derive(Debug, Deserialize)]
 struct StoredResponse<Body> {
     status: u16,
     location: Option<String>,
     revision: Revision,
     instant: i64,
-    /// Whose log it is that grew; not in what earlier versions kept.
+    /// The workspace of the change; missing in records of earlier versions.
     #[serde(default)]
     workspace: Option<WorkspaceId>,
     body: Body,
 }
 
-/// Asks for commands in a workspace, and answers.
+/// Submits commands in a workspace and responds.
 ///
 /// # Errors
-/// Why they were refused, or could not be made durable.
+/// The commands were refused or could not be made durable.
 pub async fn change(
     request: WorkspaceRequest,
     commands: Vec<Command>,
@@ -93,10 +93,10 @@ pub async fn change(
     submit(request.request, (workspace, None), commands, render).await
 }
 
-/// As [`change`], also for a workspace that is to be made. The answer is kept in a second scope too, if there is one.
+/// Submits commands as [`change`] does, also for a new workspace. The idempotency record is stored in a second scope too, if there is one.
 ///
 /// # Errors
-/// Why they were refused, or could not be made durable.
+/// As [`change`].
 pub async fn submit(
     mut request: AuthenticatedRequest,
     (workspace, alias): (Option<WorkspaceId>, Option<String>),
@@ -147,7 +147,7 @@ fn count(request: &AuthenticatedRequest, response: &Response<Body>) -> Result<()
     Ok(())
 }
 
-/// Gives the answer that was kept in a scope for the same request, if there is one; for a caller who may still ask for it.
+/// Returns the stored response to the same request in a scope, if there is one. The caller's authority is already checked.
 ///
 /// # Errors
 /// The key was used for another request there, or the store cannot be read.
@@ -168,7 +168,7 @@ pub async fn replay_response(
     respond(kept, checkpoint).map(Some)
 }
 
-/// Makes an answer again from what was kept of it. Earlier versions kept all of it.
+/// Makes a response from its record. Earlier versions stored the whole response.
 async fn kept_again(
     request: &AuthenticatedRequest,
     bytes: &[u8],
@@ -182,8 +182,8 @@ async fn kept_again(
     Ok(kept.map(|body| body.get().as_bytes().to_vec()))
 }
 
-/// The checkpoint that an answer names: of the commit that the change is durable with or, where nothing was appended now, the
-/// newest one. So an answer that is given again names the newest checkpoint, and the rest of it is as it was.
+/// Returns the checkpoint of a response: of its commit or, if nothing was appended now, the newest one. So a retry gets the newest
+/// checkpoint, and otherwise the same response.
 async fn checkpoint(
     request: &AuthenticatedRequest,
     workspace: Option<WorkspaceId>,
@@ -196,7 +196,7 @@ async fn checkpoint(
     Ok(tree.map(NamedCheckpoint::from))
 }
 
-/// Says which request made a change. The log holds the change itself, so this is for whoever looks for a request, and no more.
+/// Logs the request of a change, for operators who search by request id. The event log has the change itself.
 fn note(request: &AuthenticatedRequest, accepted: &Accepted) {
     tracing::debug!(
         request_id = request.request_id(),
@@ -217,7 +217,7 @@ fn retry(
     Ok(Some(Retry { scope, alias, key, fingerprint: request.fingerprint(), keep: Box::new(place_of) }))
 }
 
-/// Asks for a write beside the log; `answer` is kept for a request that may be sent again.
+/// Submits a write beside the log; `answer` is stored for retries.
 ///
 /// # Errors
 /// As [`change`].
@@ -230,7 +230,7 @@ pub async fn submit_side(request: &WorkspaceRequest, write: SideWrite, answer: V
     done.map_err(|error| Problem::submission(error, 1))
 }
 
-/// Within which an idempotency key is unique: the workspace, or the instance, and the holder of the caller's credential.
+/// Returns the scope of an idempotency key: the workspace or the instance, and the holder of the caller's credential.
 fn retry_scope(request: &AuthenticatedRequest, workspace: Option<WorkspaceId>) -> String {
     let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
     format!("{within} {}", request.holder())
@@ -258,7 +258,7 @@ fn kept(
     Ok(StoredResponse { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
 }
 
-/// `{revision, events, KIND…}`, the events as they are stored, byte for byte: they are put together, not written again.
+/// Returns `{revision, events, KIND…}`, with the stored bytes of the events.
 fn body(accepted: &Accepted, rendered: &Fields) -> Result<Vec<u8>, Problem> {
     let rendered = response::to_json(rendered)?;
     let events = accepted.stored.join(&b","[..]);
@@ -289,8 +289,7 @@ fn respond(kept: StoredResponse<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -
     Ok(response)
 }
 
-/// The body of an answer, with the checkpoint as its last field: put in as text, so that the events before it stay as they are
-/// stored, byte for byte.
+/// Appends the checkpoint as the last field of a body. It works on bytes, so that the events stay as they are stored.
 fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<u8>, Problem> {
     let Some(checkpoint) = checkpoint else { return Ok(body) };
     body.pop_if(|last| *last == b'}').ok_or_else(unreadable)?;
@@ -300,7 +299,7 @@ fn naming(mut body: Vec<u8>, checkpoint: Option<NamedCheckpoint>) -> Result<Vec<
     Ok(body)
 }
 
-/// Where the new entity is, if the request made exactly one and asked for nothing else.
+/// Returns the location of the new entity, if the request was one command that created one.
 fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     let [command] = commands else { return None };
     let view = &accepted.view;
@@ -326,7 +325,7 @@ fn location(accepted: &Accepted, commands: &[Command]) -> Option<String> {
     Some(format!("/v1/workspaces/{}{}", view.workspace().id(), made?))
 }
 
-/// The entities that one request's commands made or changed, each under its kind.
+/// Returns the entities that the commands of a request made or changed, each under its kind.
 pub fn entities(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
     let mut entities = Fields::default();
     for (index, command) in commands.iter().enumerate() {
@@ -335,7 +334,7 @@ pub fn entities(accepted: &Accepted, commands: &[Command], visibility: SecretVis
     entities
 }
 
-/// What each command of a batch made or changed, in order; for a batch of one, under its kind too.
+/// Returns the entities of each command of a batch, in order; for a batch of one, under their kinds too.
 pub fn results(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
     let of = |(index, command)| {
         let mut entities = Fields::default();
@@ -348,7 +347,7 @@ pub fn results(accepted: &Accepted, commands: &[Command], visibility: SecretVisi
     body
 }
 
-/// The workspace that was made, and its owner's first token.
+/// Returns the new workspace and its owner's first token.
 pub fn new_workspace(accepted: &Accepted, commands: &[Command], visibility: SecretVisibility) -> Fields {
     let made = entities(accepted, commands, visibility);
     let mut shown = Fields::default();
@@ -358,7 +357,7 @@ pub fn new_workspace(accepted: &Accepted, commands: &[Command], visibility: Secr
     shown
 }
 
-/// Only the environment that a request changed, whatever grants it gave there.
+/// Returns the environment that a request changed, without its grants.
 pub fn only_environment(accepted: &Accepted, commands: &[Command], _: SecretVisibility) -> Fields {
     let mut shown = Fields::default();
     let changed = commands.iter().rev().find_map(|command| environment(&accepted.view, &place(command)?));
@@ -366,7 +365,7 @@ pub fn only_environment(accepted: &Accepted, commands: &[Command], _: SecretVisi
     shown
 }
 
-/// The environment that a command changes something in, by what it is called after that.
+/// Returns the environment that a command changes, by its name after the command.
 fn place(command: &Command) -> Option<EnvironmentRef> {
     match command {
         Command::RenameEnvironment(command) => Some(command.name.as_str().into()),
@@ -394,7 +393,7 @@ fn add_entities(
     }
     let (kind, entity) = changed(view, command);
     entities.set(kind, entity);
-    // What the profile directory may be asked to forget is not kept elsewhere: it is in the first answer only.
+    // A profile can be erased, so no record keeps it: only the first response shows it.
     if let (Command::AddMember(_), SecretVisibility::Shown, Some((user, profile))) =
         (command, visibility, command.profile())
     {
@@ -406,12 +405,12 @@ fn shown(secret: Option<&Secret>, visibility: SecretVisibility) -> Option<ShownS
     secret.map(|secret| ShownSecret::new((visibility == SecretVisibility::Shown).then_some(secret)))
 }
 
-/// An entity as JSON: none of them is of a shape that could not be written.
+/// Returns an entity as JSON; serialization cannot fail for these types.
 fn json(entity: Option<impl Serialize>) -> Option<Box<RawValue>> {
     to_raw_value(&entity?).ok()
 }
 
-/// What an event made, as the API shows it.
+/// Returns the entity that an event made, as the API shows it.
 fn made(view: &View, data: &EventData, secret: Option<&ShownSecret>) -> (&'static str, Option<Box<RawValue>>) {
     match data {
         EventData::TokenIssued(id, _) => ("token", json(entity::token(view, *id, secret.cloned()))),
@@ -430,7 +429,7 @@ fn made(view: &View, data: &EventData, secret: Option<&ShownSecret>) -> (&'stati
     }
 }
 
-/// What a command changed, as it stands after it, also where nothing had to change.
+/// Returns the entity that a command changed, as it is after the command, also if nothing had to change.
 fn changed(view: &View, command: &Command) -> (&'static str, Option<Box<RawValue>>) {
     match command {
         Command::CreateWorkspace(_) | Command::ChangePlan(_) | Command::EnableRbac(_) | Command::DisableRbac(_) => {

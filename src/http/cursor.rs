@@ -46,7 +46,7 @@ impl CursorKey {
     fn code(&self, list: &str, bytes: &[u8]) -> [u8; CODE_BYTES] {
         let mac = hmac(&self.0, &[list.as_bytes(), b"\0", bytes]);
         let mut code = [0; CODE_BYTES];
-        code.iter_mut().zip(mac).for_each(|(place, byte)| *place = byte);
+        code.iter_mut().zip(mac).for_each(|(target, byte)| *target = byte);
         code
     }
 }
@@ -55,7 +55,7 @@ impl CursorKey {
 fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let padded = |pad: u8| {
         let mut block = Zeroizing::new([pad; BLOCK_BYTES]);
-        block.iter_mut().zip(key).for_each(|(place, byte)| *place ^= byte);
+        block.iter_mut().zip(key).for_each(|(target, byte)| *target ^= byte);
         Sha256::new().chain_update(block.as_slice())
     };
     let inner = parts.iter().fold(padded(0x36), Sha256::chain_update).finalize();
@@ -96,9 +96,9 @@ mod tests {
         assert_eq!(key.open("members", &sealed), Some((7_u64, "x".to_owned())));
         assert_eq!(key.open::<(u64, String)>("tokens", &sealed), None);
         assert_eq!(CursorKey::of(&LogKey::from_seed(&[2; 32])).open::<(u64, String)>("members", &sealed), None);
-        for place in 0..sealed.len() {
+        for index in 0..sealed.len() {
             let mut other = sealed.clone().into_bytes();
-            other[place] = if other[place] == b'A' { b'B' } else { b'A' };
+            other[index] = if other[index] == b'A' { b'B' } else { b'A' };
             let other = String::from_utf8(other).unwrap();
             assert_eq!(key.open::<(u64, String)>("members", &other), None, "{other}");
         }

@@ -1,4 +1,4 @@
-//! The entities as the API shows them, made from a view.
+//! The entities of the API, made from a view.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ use crate::domain::state::view::{EnvironmentView, PlacementView, ProxyTokenView,
 use crate::domain::state::workspace::Grant;
 use crate::service::mint::Secret;
 
-/// A secret in the one answer that shows it, or `null` where it was shown before.
+/// A secret in the only response that shows it; `null` in later ones.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ShownSecret(Option<String>);
 
 impl ShownSecret {
-    /// What an answer says of the secret of what was made.
+    /// Returns the secret as a response shows it.
     pub fn new(secret: Option<&Secret>) -> Self {
         Self(secret.map(|secret| secret.expose().to_owned()))
     }
@@ -42,9 +42,9 @@ pub struct WorkspaceEntity {
     pub id: WorkspaceId,
     /// Its name.
     pub name: WorkspaceName,
-    /// Whose it is.
+    /// Personal or shared.
     pub kind: WorkspaceKind,
-    /// What it subscribes to.
+    /// Its plan.
     pub plan: Plan,
     /// Whether RBAC is on.
     pub rbac: bool,
@@ -54,17 +54,17 @@ pub struct WorkspaceEntity {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Member")]
 pub struct MemberEntity {
-    /// Who.
+    /// The user id.
     pub user: UserId,
     /// The workspace role.
     pub role: WorkspaceRole,
-    /// From the profile directory; never in a pinned answer.
+    /// From the profile directory; never in a pinned response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
-    /// From the profile directory; never in a pinned answer.
+    /// From the profile directory; never in a pinned response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
-    /// When the membership began.
+    /// The start of the membership.
     pub since: Instant,
 }
 
@@ -76,9 +76,9 @@ pub struct ServiceUserEntity {
     pub id: ServiceUserId,
     /// Its name.
     pub name: ServiceUserName,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Instant,
-    /// Who made it.
+    /// The actor who created it.
     pub created_by: Actor,
 }
 
@@ -88,19 +88,19 @@ pub struct ServiceUserEntity {
 pub struct TokenEntity {
     /// Its id.
     pub id: TokenId,
-    /// Whom it authenticates.
+    /// The principal that it authenticates.
     pub holder: Principal,
-    /// What the holder is called.
+    /// The name of the holder.
     pub holder_name: String,
-    /// Who made it.
+    /// The actor who created it.
     pub issued_by: Actor,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Instant,
-    /// From when on it is worth nothing.
+    /// The end of its validity.
     pub expires_at: Option<Instant>,
-    /// When it was last used; `null` in a pinned answer.
+    /// The time of its last use; `null` in a pinned response.
     pub last_used_at: Option<Instant>,
-    /// Its secret, only in the answer that made it.
+    /// Its secret, only in the response to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<ShownSecret>,
 }
@@ -115,7 +115,7 @@ pub struct EnvironmentEntity {
     pub name: EnvironmentName,
     /// Whether it is restricted.
     pub restricted: bool,
-    /// What it gives to those without a grant; `null` while it is unrestricted.
+    /// Its role for principals without a grant; `null` while it is unrestricted.
     pub default_role: Option<EnvironmentRole>,
 }
 
@@ -123,19 +123,19 @@ pub struct EnvironmentEntity {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Grant")]
 pub struct GrantEntity {
-    /// Where.
+    /// The environment.
     pub environment: EnvironmentId,
-    /// What that is called.
+    /// The name of the environment.
     pub environment_name: EnvironmentName,
-    /// Who holds it.
+    /// The principal.
     pub principal: Principal,
-    /// What they are called.
+    /// The name of the principal.
     pub principal_name: String,
     /// The role.
     pub role: EnvironmentRole,
-    /// From when on it gives nothing.
+    /// The end of the grant.
     pub expires_at: Option<Instant>,
-    /// When it was given, or last changed.
+    /// The time of its last change.
     pub since: Instant,
 }
 
@@ -147,13 +147,13 @@ pub struct ProxyTokenEntity {
     pub id: ProxyTokenId,
     /// Whether it is valid everywhere.
     pub scope: ScopeKind,
-    /// Where a scoped one is valid.
+    /// The environments of a scoped token.
     pub environments: Vec<EnvironmentId>,
-    /// What those are called, in the same order.
+    /// The names of the environments, in the same order.
     pub environment_names: Vec<EnvironmentName>,
-    /// From when on it is worth nothing.
+    /// The end of its validity.
     pub expires_at: Option<Instant>,
-    /// Its secret, only in the answer that made it.
+    /// Its secret, only in the response to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<ShownSecret>,
 }
@@ -164,13 +164,13 @@ pub struct ProxyTokenEntity {
 pub struct AccessKeyEntity {
     /// Its id.
     pub id: AccessKeyId,
-    /// What it may ask for.
+    /// Its role.
     pub role: AccessKeyRole,
-    /// What it is for.
+    /// Its label.
     pub label: Label,
-    /// From when on it is worth nothing.
+    /// The end of its validity.
     pub expires_at: Option<Instant>,
-    /// Its secret, only in the answer that made it.
+    /// Its secret, only in the response to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<ShownSecret>,
 }
@@ -183,26 +183,26 @@ pub struct ResourceTypeEntity {
     pub name: ResourceTypeName,
     /// Whether every workspace has it; the others are the workspace's own.
     pub built_in: bool,
-    /// What each action requires: a role in the environment of the resource, or `proxy_token`.
+    /// The requirement of each action: a role in the environment of the resource, or `proxy_token`.
     pub actions: BTreeMap<ActionName, &'static str>,
-    /// When one of the workspace's own was defined, or given other actions; `null` for a built-in one.
+    /// The time of the last definition; `null` for a built-in type.
     pub since: Option<Instant>,
 }
 
-/// Where a resource lives.
+/// The placement of a resource.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Resource")]
 pub struct ResourceEntity {
     /// Its type.
     #[serde(rename = "type")]
     pub resource_type: ResourceTypeName,
-    /// Which of its type.
+    /// Its id.
     pub id: ResourceId,
-    /// Where it lives.
+    /// The environment.
     pub environment: EnvironmentId,
-    /// What that is called.
+    /// The name of the environment.
     pub environment_name: EnvironmentName,
-    /// When it was placed there.
+    /// The time of the placement.
     pub since: Instant,
 }
 
@@ -210,7 +210,7 @@ fn time_of(view: &View, revision: Revision) -> Instant {
     view.time_of(revision)
 }
 
-/// The workspace, if it exists in the view.
+/// Returns the workspace, if it exists in the view.
 pub fn workspace(view: &View) -> Option<WorkspaceEntity> {
     let description = view.description()?;
     Some(WorkspaceEntity {
@@ -222,20 +222,20 @@ pub fn workspace(view: &View) -> Option<WorkspaceEntity> {
     })
 }
 
-/// A member, with what the profile directory knows of them.
+/// Returns a member with their profile.
 pub fn member(view: &View, user: &UserId, profile: Profile) -> Option<MemberEntity> {
     let role = view.member(user)?.value;
     let since = time_of(view, view.member_since(user)?);
     Some(MemberEntity { user: user.clone(), role, name: profile.name, email: profile.email, since })
 }
 
-/// A service user.
+/// Returns a service user.
 pub fn service_user(view: &View, found: &ServiceUserView<'_>) -> ServiceUserEntity {
     let created_by = view.event(found.created).map_or(Actor::System, |event| event.actor.clone());
     ServiceUserEntity { id: found.id, name: found.name.clone(), created_at: time_of(view, found.created), created_by }
 }
 
-/// An API token.
+/// Returns an API token.
 pub fn token(view: &View, id: TokenId, secret: Option<ShownSecret>) -> Option<TokenEntity> {
     let token = view.token(id)?;
     Some(TokenEntity {
@@ -250,17 +250,17 @@ pub fn token(view: &View, id: TokenId, secret: Option<ShownSecret>) -> Option<To
     })
 }
 
-/// An environment.
+/// Returns an environment.
 pub fn environment(found: &EnvironmentView<'_>) -> EnvironmentEntity {
     let default_role = found.default_role();
     EnvironmentEntity { id: found.id, name: found.name.clone(), restricted: default_role.is_some(), default_role }
 }
 
-/// A grant.
-pub fn grant(view: &View, place: &EnvironmentView<'_>, principal: &Principal, grant: &Since<Grant>) -> GrantEntity {
+/// Returns a grant.
+pub fn grant(view: &View, found: &EnvironmentView<'_>, principal: &Principal, grant: &Since<Grant>) -> GrantEntity {
     GrantEntity {
-        environment: place.id,
-        environment_name: place.name.clone(),
+        environment: found.id,
+        environment_name: found.name.clone(),
         principal: principal.clone(),
         principal_name: principal_name(view, principal),
         role: grant.value.role,
@@ -269,7 +269,7 @@ pub fn grant(view: &View, place: &EnvironmentView<'_>, principal: &Principal, gr
     }
 }
 
-/// A proxy token.
+/// Returns a proxy token.
 pub fn proxy_token(view: &View, found: &ProxyTokenView<'_>, secret: Option<ShownSecret>) -> ProxyTokenEntity {
     let scope = found.scope.value;
     let environments: Vec<_> = scope.into_iter().flatten().copied().collect();
@@ -278,14 +278,14 @@ pub fn proxy_token(view: &View, found: &ProxyTokenView<'_>, secret: Option<Shown
     ProxyTokenEntity { id: found.id, scope, environments, environment_names, expires_at: found.expires_at, secret }
 }
 
-/// An access key.
+/// Returns an access key.
 pub fn access_key(view: &View, id: AccessKeyId, secret: Option<ShownSecret>) -> Option<AccessKeyEntity> {
     let key = view.access_key(id)?;
     let (role, label) = (key.terms.role, key.terms.label.clone());
     Some(AccessKeyEntity { id, role, label, expires_at: key.expires_at, secret })
 }
 
-/// A resource type, built in or of the workspace's own.
+/// Returns a resource type, built in or of the workspace's own.
 pub fn resource_type(view: &View, name: &str) -> Option<ResourceTypeEntity> {
     if let Some(own) = view.resource_type(name) {
         let actions = own.actions.value.iter().map(|(action, role)| (action.clone(), role.as_str())).collect();
@@ -297,7 +297,7 @@ pub fn resource_type(view: &View, name: &str) -> Option<ResourceTypeEntity> {
     Some(ResourceTypeEntity { name: name.parse().ok()?, built_in: true, actions: actions.collect(), since: None })
 }
 
-/// Where a resource lives.
+/// Returns the placement of a resource.
 pub fn resource(view: &View, found: &PlacementView<'_>) -> Option<ResourceEntity> {
     Some(ResourceEntity {
         resource_type: found.resource_type.clone(),

@@ -1,5 +1,5 @@
-//! The guard of every route. A row of the route table names the callers that the route admits, and the type of the handler's request says
-//! what it may do with it.
+//! The guard of every route. A row of the route table names the callers that the route admits. The type of the handler's request says what
+//! the handler may do.
 //!
 //! The guard reads the request to its end, authenticates it, finds the workspace, authorises the caller, and parses the path, the query
 //! and the body. A handler receives values, so it cannot forget a check. All of it rests on one instant: the clock and the facts are read
@@ -273,10 +273,10 @@ fn check_no_access_key(request: &AuthenticatedRequest) -> Result<(), Problem> {
     }
 }
 
-/// A handler of a route for some callers: a function of a request, its path and an input; or of a path and an input to the command that
-/// they ask for.
+/// A handler of a route for some callers. It is a function of a request, a path and an input to a response, or of a path and an input to a
+/// command.
 pub trait RouteHandler<C: Callers, Marker>: Clone + Send + Sync + 'static {
-    /// Returns what the handler reads of a request.
+    /// Returns the values that the handler reads from a request.
     fn reads() -> Reads;
 
     /// Guards a request and answers it.

@@ -152,7 +152,7 @@ impl<R, A: Input<R>, B: Input<R>> Input<R> for (A, B) {
     }
 }
 
-/// What a handler reads of a request, for the `OpenAPI` document.
+/// The values that a handler reads from a request, for the `OpenAPI` document.
 #[derive(Default)]
 pub struct Reads {
     /// The parameters of the path.
@@ -164,7 +164,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Returns what a handler of a path and an input reads.
+    /// Returns the values that a handler of a path and an input reads.
     pub fn of<R, P: DeserializeOwned, I: Input<R>>() -> Self {
         Self { path: field_names::<P>(), query: I::names(), body: I::body() }
     }

@@ -1,7 +1,7 @@
-//! What is kept of a change that may be asked for again: where in the log it stands.
+//! The idempotency record of a change: its position in the log.
 //!
-//! The answer to a change is made from its commands, its events, and the view right after it. Whoever asks again sends the same commands,
-//! and the log has the rest; so no copy of any of it is kept, and the answer is the same, but for secrets, which are shown once.
+//! The response to a change is made from its commands, its events, and the view right after it. A retry sends the same commands, and the log
+//! has the rest. So the record needs no copy, and the response is the same but for secrets, which are shown once.
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -16,19 +16,19 @@ use crate::domain::state::view::View;
 use crate::service::mint::Secret;
 use crate::service::submission::Accepted;
 
-/// The place of a change in a log.
+/// The position of a change in a log.
 #[derive(Debug, Serialize, Deserialize)]
 struct KeptPlace {
     workspace: WorkspaceId,
     /// The newest revision right after it.
     revision: Revision,
-    /// When it happened, in microseconds.
+    /// The time of the change, in microseconds.
     instant: i64,
-    /// For each command, how many of the events are its own or of those before it.
+    /// For each command, the number of events up to its last one.
     ends: Vec<usize>,
 }
 
-/// Gives what is kept of a change.
+/// Returns the record of a change.
 pub fn place_of(accepted: &Accepted) -> Vec<u8> {
     let view = &accepted.view;
     let (workspace, revision, instant) = (view.workspace().id(), view.revision(), view.instant().micros());
@@ -36,7 +36,7 @@ pub fn place_of(accepted: &Accepted) -> Vec<u8> {
     serde_json::to_vec(&place).unwrap_or_default()
 }
 
-/// Gives the change again that something was kept of; none if it was kept in the form of earlier versions.
+/// Returns the change of a record; none if the record has the form of earlier versions.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -58,13 +58,13 @@ pub async fn accepted_again(request: &AuthenticatedRequest, kept: &[u8]) -> Resu
     Ok(Some(Accepted { view, decided, stored, secrets, tree: None }))
 }
 
-/// Stands for the secret of what a command made, which was shown before.
+/// Returns a placeholder for the secret of a credential that a command made, since it was shown before.
 fn withheld(decided: &Decided, index: usize) -> Option<Secret> {
     let made_credential = |event: &Event| event.data.fact().is_new_credential();
     decided.events_of(index).iter().any(|event| made_credential(event)).then(|| Secret::new(""))
 }
 
-/// A kept answer cannot be given again.
+/// Returns the problem of a record that cannot be read.
 pub fn unreadable() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the kept answer cannot be read")
 }

@@ -139,8 +139,8 @@ impl Paging {
     }
 
     /// Returns the cursor of a row of a candidate, if there is more.
-    pub fn next(&self, place: Option<(usize, usize)>) -> Option<String> {
-        place.map(|(candidate, offset)| self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset))
+    pub fn next(&self, next: Option<(usize, usize)>) -> Option<String> {
+        next.map(|(candidate, offset)| self.cursor_within(u64::try_from(candidate).unwrap_or(u64::MAX), offset))
     }
 
     /// Returns the cursor of a position and an offset into its candidate's rows.
@@ -174,9 +174,9 @@ impl Paging {
         }
         let skip = usize::try_from(self.position).unwrap_or(usize::MAX);
         let mut rows =
-            candidates.enumerate().skip(skip).filter_map(|(place, candidate)| Some((place, row(candidate)?)));
+            candidates.enumerate().skip(skip).filter_map(|(index, candidate)| Some((index, row(candidate)?)));
         let items = rows.by_ref().take(self.limit).map(|(_, row)| row).collect();
-        let next = rows.next().map(|(place, _)| self.cursor(u64::try_from(place).unwrap_or(u64::MAX)));
+        let next = rows.next().map(|(index, _)| self.cursor(u64::try_from(index).unwrap_or(u64::MAX)));
         Page { items, next }
     }
 }

@@ -49,7 +49,7 @@ pub fn contain(id: &RequestId, response: Response<Body>) -> Response<Body> {
 fn note(id: &RequestId, panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied();
     let why = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it said nothing");
-    tracing::error!(request_id = id.as_str(), why, "a panic ended an answer");
+    tracing::error!(request_id = id.as_str(), why, "a panic ended a response");
 }
 
 /// A streamed body whose panics are caught.
@@ -73,7 +73,7 @@ impl HttpBody for Contained {
             Err(panic) => {
                 self.body = None;
                 note(&self.id, panic.as_ref());
-                Poll::Ready(Some(Err(axum::Error::new("the answer could not be made"))))
+                Poll::Ready(Some(Err(axum::Error::new("the response could not be made"))))
             }
         }
     }

@@ -55,8 +55,8 @@ impl Params {
 
     /// Takes a parameter out, as text.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(place).1)
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(index).1)
     }
 
     /// Parses a parameter without taking it out.

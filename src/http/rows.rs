@@ -128,12 +128,12 @@ pub async fn gather<Q: Question + 'static>(
 ) -> Result<Gathered, Problem> {
     let mut gathered = Gathered { items: Vec::new(), next: Some(first) };
     let (mut bytes, mut pieces) = (0, 0);
-    while let Some(place) = gathered.next.filter(|_| gathered.items.len() < limit) {
+    while let Some(from) = gathered.next.filter(|_| gathered.items.len() < limit) {
         if bytes >= PAGE_BYTES || pieces >= PAGE_PIECES_MAX {
             break;
         }
         let (question, left) = (Arc::clone(question), limit - gathered.items.len());
-        let piece = permit.run(service, move || piece(question.as_ref(), place, left)).await?;
+        let piece = permit.run(service, move || piece(question.as_ref(), from, left)).await?;
         let more = piece.items.iter().map(|row| row.get().len()).sum::<usize>();
         permit.grow(more)?;
         bytes += more;
@@ -177,9 +177,9 @@ fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usiz
     let (mut items, mut bytes) = (Vec::new(), 0);
     for candidate in first..end {
         let skipped = if candidate == first { offset } else { 0 };
-        for (place, row) in question.rows(candidate).iter().enumerate().skip(skipped) {
+        for (index, row) in question.rows(candidate).iter().enumerate().skip(skipped) {
             if items.len() == limit || bytes >= PIECE_BYTES {
-                return Gathered { items, next: Some((candidate, place)) };
+                return Gathered { items, next: Some((candidate, index)) };
             }
             if let Ok(row) = serde_json::value::to_raw_value(row) {
                 bytes += row.get().len();
@@ -205,7 +205,9 @@ pub fn page_response<R: Serialize>(
     let text = match form {
         AnswerForm::Json => return response::for_view(view, &RowsBody { about, page: Page { items, next } }),
         AnswerForm::CloudeventsBatch => response::to_json(&items)?,
-        _ => head(form, columns).into_iter().chain(items.iter().flat_map(|row| line(form, columns, row))).collect(),
+        _ => {
+            head(form, columns).into_iter().chain(items.iter().flat_map(|row| encode_row(form, columns, row))).collect()
+        }
     };
     let mut response = Response::new(Body::from(text));
     set_headers(&mut response, form, view);
@@ -233,7 +235,7 @@ fn head(form: AnswerForm, columns: &[&str]) -> Vec<u8> {
     if form == AnswerForm::Csv { csv::header(columns) } else { Vec::new() }
 }
 
-fn line(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
+fn encode_row(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
     if form == AnswerForm::Csv {
         return csv::row(columns, row);
     }
@@ -291,8 +293,8 @@ impl<Q: Question + 'static> RowStream<Q> {
                 self.check_reader().await?;
             }
             let (question, form, from) = (Arc::clone(&self.question), self.form, self.position);
-            let made = self.permit.run(&self.service, move || lines(question.as_ref(), form, from)).await;
-            let Lines { text, rows, end } = made.map_err(std::io::Error::other)?;
+            let made = self.permit.run(&self.service, move || encode_piece(question.as_ref(), form, from)).await;
+            let Piece { text, rows, end } = made.map_err(std::io::Error::other)?;
             self.position = end;
             self.recording.sent(rows);
             if !text.is_empty() {
@@ -304,7 +306,7 @@ impl<Q: Question + 'static> RowStream<Q> {
 }
 
 /// A piece of a stream.
-struct Lines {
+struct Piece {
     text: Vec<u8>,
     rows: usize,
     /// The candidate after the last one of the piece.
@@ -312,12 +314,12 @@ struct Lines {
 }
 
 /// Returns about one piece of lines from a candidate on.
-fn lines<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Lines {
+fn encode_piece<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Piece {
     let last = end_of_piece(question, from);
-    let mut piece = Lines { text: Vec::new(), rows: 0, end: from };
+    let mut piece = Piece { text: Vec::new(), rows: 0, end: from };
     while piece.end < last && piece.text.len() < PIECE_BYTES {
         for row in question.rows(piece.end) {
-            piece.text.extend(line(form, Q::COLUMNS, &row));
+            piece.text.extend(encode_row(form, Q::COLUMNS, &row));
             piece.rows += 1;
         }
         piece.end += 1;

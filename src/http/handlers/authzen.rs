@@ -1,5 +1,5 @@
-//! The common parts of the endpoints of the `OpenID` `AuthZEN` Authorization API 1.0: the entities of a question (§5), the parsing of a
-//! body, and the check of who may ask about whom.
+//! The common parts of the `OpenID` `AuthZEN` Authorization API 1.0: the entities of a question (§5), the parsing of bodies, and the check
+//! of the subject.
 //!
 //! As the standard says, unknown fields are ignored, and every error in a body is 400. `null` is neither an object nor a text: a client
 //! leaves the field out instead.

@@ -152,11 +152,11 @@ pub enum EvaluationsResponse {
 
 impl Semantic {
     /// Returns whether a decision is the last one.
-    const fn ends_at(self, answer: &DecisionBody) -> bool {
+    const fn ends_at(self, last: &DecisionBody) -> bool {
         match self {
             Self::ExecuteAll => false,
-            Self::DenyOnFirstDeny => !answer.decision,
-            Self::PermitOnFirstPermit => answer.decision,
+            Self::DenyOnFirstDeny => !last.decision,
+            Self::PermitOnFirstPermit => last.decision,
         }
     }
 }
@@ -196,16 +196,16 @@ fn respond_inline(authorizer: &Authorizer, body: EvaluationsBody) -> HandlerResu
         return respond_to_common(authorizer, &common);
     }
     common.check_size()?;
-    let mut answers = Vec::with_capacity(evaluations.len());
+    let mut decisions = Vec::with_capacity(evaluations.len());
     for item in evaluations {
-        let answer = evaluate_item(authorizer, Ok(item), &common);
-        let is_last = options.evaluations_semantic.ends_at(&answer);
-        answers.push(answer);
+        let decision = evaluate_item(authorizer, Ok(item), &common);
+        let is_last = options.evaluations_semantic.ends_at(&decision);
+        decisions.push(decision);
         if is_last {
             break;
         }
     }
-    response::for_view(authorizer.view(), &DecisionsBody { evaluations: answers })
+    response::for_view(authorizer.view(), &DecisionsBody { evaluations: decisions })
 }
 
 /// Answers a request without `evaluations`: its common members are one question.
@@ -303,11 +303,11 @@ impl Outline {
             return Err(Problem::too_large(detail));
         }
         let start = body.as_ptr().addr();
-        let place = |item: &RawValue| {
+        let range = |item: &RawValue| {
             let first = item.get().as_ptr().addr().saturating_sub(start);
             first..first.saturating_add(item.get().len())
         };
-        let items: Vec<_> = items.into_iter().map(place).collect();
+        let items: Vec<_> = items.into_iter().map(range).collect();
         let common = ItemBody { subject, action, resource, context };
         if !items.is_empty() {
             common.check_size()?;
@@ -316,8 +316,8 @@ impl Outline {
     }
 
     /// Parses a question at its range.
-    fn item(&self, place: &Range<usize>) -> Result<ItemBody, Problem> {
-        let text = self.body.get(place.clone()).unwrap_or_default();
+    fn item(&self, range: &Range<usize>) -> Result<ItemBody, Problem> {
+        let text = self.body.get(range.clone()).unwrap_or_default();
         read_object(text, "question").or_else(|_| {
             let value = json::parse(text).map_err(|error| Problem::malformed(error.to_string()))?;
             ShapeError::read(value).map_err(|error| Problem::malformed(error.to_string()))
@@ -351,14 +351,14 @@ impl BatchResponse {
 
     fn add_next(&mut self, text: &mut Vec<u8>) {
         let Self { authorizer, outline, answered: index, .. } = self;
-        let Some(place) = outline.items.get(*index) else { return };
-        let answer = evaluate_item(authorizer, outline.item(place), &outline.common);
+        let Some(range) = outline.items.get(*index) else { return };
+        let decision = evaluate_item(authorizer, outline.item(range), &outline.common);
         if *index > 0 {
             text.push(b',');
         }
-        text.extend(response::to_json(&answer).unwrap_or_default());
+        text.extend(response::to_json(&decision).unwrap_or_default());
         *index = index.saturating_add(1);
-        self.is_over = self.answered == outline.items.len() || outline.semantic.ends_at(&answer);
+        self.is_over = self.answered == outline.items.len() || outline.semantic.ends_at(&decision);
         if self.is_over {
             text.extend_from_slice(b"]}");
         }
@@ -435,8 +435,8 @@ impl ItemBody {
     }
 }
 
-fn missing(place: &str) -> Problem {
-    Problem::malformed(format!("missing field `{place}`"))
+fn missing(field: &str) -> Problem {
+    Problem::malformed(format!("missing field `{field}`"))
 }
 
 /// Completes an entity with the common one: all of it, or its `type` or its `id` alone.

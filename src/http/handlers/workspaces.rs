@@ -50,8 +50,8 @@ pub async fn show(request: PrincipalRequest, _: NoPath, requested: RequestedView
     response::for_view(&requested.view, &found)
 }
 
-/// Deletes a workspace. Its name is free after that, so the response is kept under the name too: an operator who sends the request
-/// again gets it, and does not delete another workspace that has taken the name since.
+/// Deletes a workspace. Its name is free after that, so the idempotency record is stored under the name too. An operator's retry then gets
+/// the first response, and does not delete a newer workspace of the same name.
 pub async fn delete(UnscopedChange(request): UnscopedChange, _: NoPath, _: NoBody) -> HandlerResult {
     let named = request.path("ws");
     let by_name = request.caller == Caller::Operator && named.parse::<WorkspaceId>().is_err();

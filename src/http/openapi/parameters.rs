@@ -44,11 +44,11 @@ fn sizes() -> Vec<Parameter> {
     ]
 }
 
-fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
+fn parameter(name: &str, location: ParameterIn, required: Required) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .description(description(name))
-        .parameter_in(place)
+        .parameter_in(location)
         .required(required)
         .schema(Some(values(name)))
         .build()

@@ -31,7 +31,7 @@ use crate::log::journal::AnswerForm;
 /// The parameters of a page of a view.
 const PAGE_OF_VIEW: &[&str] = &["at", "revision", "at_least", "limit", "cursor"];
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteKind {
     /// Reads.
@@ -77,9 +77,9 @@ pub struct Route {
     pub summary: &'static str,
     /// The callers that its guard admits.
     pub who: Who,
-    /// What its requests are for.
+    /// The purpose of its requests.
     pub kind: RouteKind,
-    /// What its handler reads of a request.
+    /// The values that its handler reads from a request.
     pub reads: Reads,
     /// The status of success.
     pub status: u16,
