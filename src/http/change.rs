@@ -18,7 +18,6 @@ use super::response::{self, NamedCheckpoint};
 use crate::domain::model::command::{Command, EnvironmentRef, PlaceResource, PrincipalRef};
 use crate::domain::model::event::EventData;
 use crate::domain::model::id::{UserId, WorkspaceId};
-use crate::domain::model::name::Reason;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::View;
@@ -98,7 +97,7 @@ pub async fn change(
 /// # Errors
 /// As [`change`].
 pub async fn submit(
-    mut request: AuthenticatedRequest,
+    request: AuthenticatedRequest,
     (workspace, alias): (Option<WorkspaceId>, Option<String>),
     commands: Vec<Command>,
     render: Render,
@@ -106,11 +105,6 @@ pub async fn submit(
     if matches!(request.caller, Caller::AccessKey { .. }) {
         return Err(Problem::forbidden("an access key asks and never changes"));
     }
-    let reason: Option<Reason> = request.params.reason()?;
-    if request.params.text("at").is_some() {
-        return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
-    }
-    std::mem::take(&mut request.params).finish()?;
     if request.body_bytes().len() > SMALL_BODY_BYTES {
         request.permit()?;
     }
@@ -118,7 +112,7 @@ pub async fn submit(
     let retry = retry(&request, (workspace, alias))?;
     let commands_len = commands.len();
     let kept_commands = commands.clone();
-    let caller = request.caller.clone();
+    let (caller, reason) = (request.caller.clone(), request.reason.clone());
     let bytes = Some(request.bytes_len());
     let submission = Submission { workspace, caller, commands, reason, expected, retry, bytes };
     let answer = request.app.service.submit(submission).await;
@@ -147,7 +141,7 @@ fn count(request: &AuthenticatedRequest, response: &Response<Body>) -> Result<()
     Ok(())
 }
 
-/// Returns the stored response to the same request in a scope, if there is one. The caller's authority is already checked.
+/// Returns the stored response to the same request in a scope, if there is one. The caller must have the authority for it.
 ///
 /// # Errors
 /// The key was used for another request there, or the store cannot be read.

@@ -24,6 +24,7 @@ use super::params::Params;
 use super::problem::Problem;
 use super::request::{AuthenticatedRequest, ReadAccess, WorkspaceRequest};
 use crate::domain::model::command::Command;
+use crate::domain::model::name::Reason;
 use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::role::AccessKeyRole;
 
@@ -89,10 +90,10 @@ pub trait GuardedRequest: Sized + Send + 'static {
     /// Returns the request beneath.
     fn authenticated_mut(&mut self) -> &mut AuthenticatedRequest;
 
-    /// Refuses the parameters that nothing has read.
+    /// Reads the parameters that all requests of its kind have, and refuses the rest.
     ///
     /// # Errors
-    /// There is one (422).
+    /// The request does not take a parameter (422).
     fn finish(&mut self, params: Params) -> Result<(), Problem> {
         params.finish()
     }
@@ -166,9 +167,8 @@ in_workspace! {
     PrincipalRequest.request {}
     EvaluatorRequest.0 {}
     ChangeRequest.0 {
-        /// Leaves the parameters that every change has to [`change`].
         fn finish(&mut self, params: Params) -> Result<(), Problem> {
-            self.0.params = params;
+            self.0.request.reason = reason(params)?;
             Ok(())
         }
     }
@@ -183,11 +183,19 @@ impl GuardedRequest for UnscopedChange {
         &mut self.0
     }
 
-    /// Leaves the parameters that every change has to [`submit`](super::change::submit).
     fn finish(&mut self, params: Params) -> Result<(), Problem> {
-        self.0.params = params;
+        self.0.reason = reason(params)?;
         Ok(())
     }
+}
+
+/// Reads the only parameter that every change has.
+fn reason(mut params: Params) -> Result<Option<Reason>, Problem> {
+    let reason = params.reason()?;
+    if params.text("at").is_some() {
+        return Err(Problem::invalid("`at`: the past cannot be changed; leave it out"));
+    }
+    params.finish().map(|()| reason)
 }
 
 fn evaluator_refused() -> Problem {

@@ -4,7 +4,7 @@
 //! nobody learns anything without a credential, and a foreign workspace looks like one that never existed. Authority and facts are of one
 //! instant, after the request is complete; nothing reads the clock or the facts a second time.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -26,6 +26,7 @@ use super::params::{Params, read_fields};
 use super::problem::Problem;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::json;
+use crate::domain::model::name::Reason;
 use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::shape::ShapeError;
@@ -49,6 +50,8 @@ pub struct AuthenticatedRequest {
     pub home: Option<Arc<Workspace>>,
     /// The parameters of the query that nothing has read yet.
     pub params: Params,
+    /// The reason of a change, if it has one.
+    pub reason: Option<Reason>,
     /// The clock, read together with the facts after the request was complete: the "now" of the response.
     pub received: Instant,
     path: RawPathParams,
@@ -126,12 +129,6 @@ impl Deref for WorkspaceRequest {
     }
 }
 
-impl DerefMut for WorkspaceRequest {
-    fn deref_mut(&mut self) -> &mut AuthenticatedRequest {
-        &mut self.request
-    }
-}
-
 /// Finds a workspace by name or id, if it is the caller's own or the caller is the operator.
 async fn find(app: &App, home: Option<Facts>, named: &str) -> Result<Facts, Problem> {
     let not_found = || Problem::not_found("workspace", named);
@@ -186,7 +183,18 @@ impl AuthenticatedRequest {
         let Authenticated { caller, root: home, now: received } = authenticated;
         let path = path_params(&mut parts).await?;
         let params = Params::parse(parts.uri.query())?;
-        Ok(Self { app: Arc::clone(app), caller, home, params, received, path, parts, body, _reservation: reservation })
+        Ok(Self {
+            app: Arc::clone(app),
+            caller,
+            home,
+            params,
+            reason: None,
+            received,
+            path,
+            parts,
+            body,
+            _reservation: reservation,
+        })
     }
 
     /// Finds the workspace that the path names.

@@ -53,9 +53,7 @@ pub async fn revoke(ChangeRequest(request): ChangeRequest, path: AccessKeyPath, 
 
 /// Revokes an `auditor` key of a deleted workspace, for the operator. The log takes no more events, so the key only leaves the
 /// credential directory.
-async fn revoke_after_end(mut request: WorkspaceRequest, named: &AccessKeyRef) -> HandlerResult {
-    request.params.reason()?;
-    std::mem::take(&mut request.params).finish()?;
+async fn revoke_after_end(request: WorkspaceRequest, named: &AccessKeyRef) -> HandlerResult {
     let key: AccessKeyId = named.0.parse().map_err(|_| Problem::not_found("access key", &named.0))?;
     // The log takes no more events, so a retry finds the same head.
     submit_side(&request, SideWrite::ForgetAccessKey(key), Vec::new()).await?;

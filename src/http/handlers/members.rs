@@ -120,9 +120,7 @@ pub async fn erase_profile(request: ChangeRequest, path: MemberPath, _: NoBody) 
     write_profile(request, path, Profile::default()).await
 }
 
-async fn write_profile(ChangeRequest(mut request): ChangeRequest, path: MemberPath, profile: Profile) -> HandlerResult {
-    request.params.reason()?;
-    std::mem::take(&mut request.params).finish()?;
+async fn write_profile(ChangeRequest(request): ChangeRequest, path: MemberPath, profile: Profile) -> HandlerResult {
     let write = SideWrite::SetProfile(path.user, profile.clone());
     // The response follows from the body, so nothing of the person is kept.
     let done = submit_side(&request, write, Vec::new()).await?;
