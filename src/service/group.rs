@@ -458,6 +458,7 @@ pub(super) fn directory_notes(event: &Event) -> Option<Note> {
         | Fact::Restriction(_)
         | Fact::Grant(..)
         | Fact::ProxyTokenScope(..)
+        | Fact::ResourceType
         | Fact::Placement { .. }
         | Fact::Detail(_) => None,
     }

@@ -298,7 +298,7 @@ event_catalogue! {
 
     /// A resource type of the workspace's own has these actions from now on.
     ResourceTypeDefined(resource_type: ResourceTypeName, terms: ResourceTypeTerms) = "resource_type.defined.v1" {
-        fact: Fact::Detail(None),
+        fact: Fact::ResourceType,
         follows: Precondition::LiveWorkspace,
         only_ends: false,
         summary(name): format!("the actions of the resource type `{resource_type}` were defined"),

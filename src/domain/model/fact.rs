@@ -42,6 +42,8 @@ pub enum Fact<'a> {
     ProxyTokenScope(ProxyTokenId, &'a BTreeSet<EnvironmentId>),
     /// An access key.
     AccessKey(AccessKeyId, Option<&'a AccessKeyTerms>),
+    /// The actions of a resource type.
+    ResourceType,
     /// The environment of a resource.
     Placement {
         /// The environment before.
@@ -49,7 +51,7 @@ pub enum Fact<'a> {
         /// The environment from now on.
         to: Option<EnvironmentId>,
     },
-    /// A detail of the workspace, or of an environment, that changes nobody's role and that no directory holds.
+    /// A detail of the workspace, or of an environment, on which no access depends and that no directory holds.
     Detail(Option<EnvironmentId>),
 }
 
@@ -69,6 +71,7 @@ impl Fact<'_> {
             | Self::ProxyToken(..)
             | Self::ProxyTokenScope(..)
             | Self::AccessKey(..)
+            | Self::ResourceType
             | Self::Placement { .. }
             | Self::Detail(_) => None,
         }
@@ -92,6 +95,7 @@ impl Fact<'_> {
             | Self::Token(..)
             | Self::ProxyToken(_, None)
             | Self::AccessKey(..)
+            | Self::ResourceType
             | Self::Placement { .. }
             | Self::Detail(None) => Vec::new(),
         }
@@ -117,6 +121,7 @@ impl Fact<'_> {
             | Self::ProxyToken(_, None)
             | Self::ProxyTokenScope(..)
             | Self::AccessKey(_, None)
+            | Self::ResourceType
             | Self::Placement { .. }
             | Self::Detail(_) => None,
         }

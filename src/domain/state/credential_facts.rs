@@ -27,7 +27,7 @@ impl<T> Credential<T> {
         let (issued, issued_at) = (event.revision, event.time);
         let issued_by = match &event.actor {
             Actor::User(user) => Actor::User(registry.known_user(user)),
-            other => other.clone(),
+            other @ (Actor::Operator | Actor::ServiceUser(_) | Actor::System) => other.clone(),
         };
         Arc::new(Self { terms, issued, issued_at, issued_by, expires_at, ended: None })
     }

@@ -43,6 +43,7 @@ impl Event {
             | Fact::ProxyToken(..)
             | Fact::ProxyTokenScope(..)
             | Fact::AccessKey(..)
+            | Fact::ResourceType
             | Fact::Placement { .. }
             | Fact::Detail(_) => AffectedPrincipals::Nobody,
         }
@@ -73,7 +74,8 @@ impl Workspace {
             | Fact::Member(..)
             | Fact::ServiceUser(..)
             | Fact::Token(..)
-            | Fact::AccessKey(..) => false,
+            | Fact::AccessKey(..)
+            | Fact::ResourceType => false,
         }
     }
 

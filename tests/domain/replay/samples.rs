@@ -17,6 +17,8 @@ use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, Required
 use tenure::domain::model::time::{Instant, Revision};
 use uuid::Uuid;
 
+use super::files::HISTORIES;
+
 /// 2026-03-01T09:30:00Z, as in the design of the stored form.
 const TIME: Instant = Instant::from_micros(1_772_357_400_000_000);
 const EXPIRY: Instant = Instant::from_micros(1_772_962_200_000_000);
@@ -39,22 +41,33 @@ fn scope() -> BTreeSet<EnvironmentId> {
     [2, 3].into_iter().map(|n| EnvironmentId::from_uuid(uuid(n))).collect()
 }
 
-/// Returns one event of each type, in the order of the catalogue.
+/// Returns one event of each type: one with every field, or else the first recorded one.
 pub(crate) fn samples() -> Vec<Event> {
+    let mut samples = full_samples();
+    for event in HISTORIES.iter().flat_map(|history| &history.events) {
+        if samples.iter().all(|sample| sample.data.type_name() != event.data.type_name()) {
+            samples.push(event.as_ref().clone());
+        }
+    }
+    samples
+}
+
+fn full_samples() -> Vec<Event> {
     let people = about_the_workspace().into_iter().chain(about_principals());
-    let places = people.chain(about_environments()).chain(about_proxy_tokens()).chain(about_keys());
-    (1..).zip(places.chain(about_resources())).map(|(place, data)| event(place, data)).collect()
+    let others =
+        about_environments().into_iter().chain(about_proxy_tokens()).chain(about_keys()).chain(about_resources());
+    (1..).zip(people.chain(others)).map(|(revision, data)| event(revision, data)).collect()
 }
 
 /// Makes an event. Every other one is imported; those of the system have neither credential nor reason.
-fn event(place: u64, data: EventData) -> Event {
+fn event(revision: u64, data: EventData) -> Event {
     let expired = data.type_name().contains(".expired.");
     Event {
         id: EventId::from_uuid(uuid(50)),
         workspace: WorkspaceId::from_uuid(uuid(1)),
-        revision: Revision(place),
+        revision: Revision(revision),
         time: TIME,
-        recorded: place.is_multiple_of(2).then_some(RECORDED),
+        recorded: revision.is_multiple_of(2).then_some(RECORDED),
         actor: if expired { Actor::System } else { Actor::User(alice()) },
         credential: (!expired).then(|| ActorCredential::Token(TokenId::from_uuid(uuid(5)))),
         command: CommandId::from_uuid(uuid(60)),

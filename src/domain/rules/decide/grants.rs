@@ -142,6 +142,6 @@ fn check_not_implied(view: &View, principal: &Principal) -> Result<(), Rejection
         Principal::User(user) if view.member(user).is_some_and(|role| role.value.administers()) => {
             Err(Rejection::RoleImplied(user.to_string()))
         }
-        _ => Ok(()),
+        Principal::User(_) | Principal::ServiceUser(_) => Ok(()),
     }
 }

@@ -499,8 +499,10 @@ fn is_ahead_at(workspace: &Workspace, time: Instant, instant: Instant, now: Inst
 fn check_available(workspace: &Workspace, at: At, revision: Revision) -> Result<(), Rejection> {
     let requested = match at {
         At::Instant(instant) if instant < workspace.base_time => instant.to_string(),
-        _ if revision < workspace.history.base() => format!("revision {revision}"),
-        _ => return Ok(()),
+        At::Now | At::Instant(_) | At::Revision(_) | At::Both(..) if revision < workspace.history.base() => {
+            format!("revision {revision}")
+        }
+        At::Now | At::Instant(_) | At::Revision(_) | At::Both(..) => return Ok(()),
     };
     let (base, time) = (workspace.history.base(), workspace.base_time);
     let why = format!("`{requested}` is before revision {base} of {time}, and no facts from before that are loaded");
