@@ -7,9 +7,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The places that are held to the rules.
-const HELD: &[&str] = &["src/cli", "src/config.rs", "src/main.rs", "src/telemetry.rs", "tests/cli"];
+const HELD: &[&str] = &[
+    "src/cli",
+    "src/config.rs",
+    "src/domain",
+    "src/main.rs",
+    "src/telemetry.rs",
+    "tests/cli",
+    "tests/domain/main.rs",
+    "tests/domain/matrix.rs",
+    "tests/domain/model.rs",
+    "tests/domain/replay",
+    "tests/domain/replay.rs",
+    "tests/domain/rules",
+    "tests/domain/rules.rs",
+    "tests/support/model",
+];
 /// Places inside those that are not held to the rules yet.
-const NOT_YET: &[&str] = &["src/cli/evidence", "src/cli/verify.rs", "tests/cli/verify"];
+const NOT_YET: &[&str] =
+    &["src/cli/evidence", "src/cli/verify.rs", "src/domain/rules/authorize.rs", "tests/cli/verify"];
 
 /// The maximum length of a sentence in a doc comment, in words.
 const SENTENCE_WORDS_MAX: usize = 30;
@@ -248,5 +264,7 @@ fn public_type(line: &str) -> Option<String> {
     let line = if line.starts_with('(') { line.split_once(')')?.1 } else { line };
     let (kind, rest) = line.trim_start().split_once(' ')?;
     let is_type = ["enum", "struct", "trait", "type", "union"].contains(&kind);
-    is_type.then(|| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    // A macro that defines types has a variable in the place of the name.
+    let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (is_type && !name.is_empty()).then_some(name)
 }
