@@ -21,8 +21,7 @@ use crate::config::{self, BaseUrl, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::http::auth_rate_limiter::AuthRateLimiter;
-use crate::http::body::{BODIES_MIB_DEFAULT, Bodies};
-use crate::http::budget::{ANSWERS_MIB_DEFAULT, Budgets};
+use crate::http::budget::{ANSWERS_MIB_DEFAULT, BODIES_MIB_DEFAULT, Budgets};
 use crate::http::client_address::TrustedProxies;
 use crate::http::connections::{CONNECTIONS_PER_ADDRESS_DEFAULT, Connections};
 use crate::http::cursor::CursorKey;
@@ -98,7 +97,7 @@ pub(super) struct ServeArgs {
     /// holder a quarter
     #[arg(long, env = "TENURE_ANSWERS_MIB", value_name = "MIB", default_value_t = ANSWERS_MIB_DEFAULT)]
     answers_mib: usize,
-    /// The memory limit of large request bodies together, in MiB: one address may use a quarter of it
+    /// The memory limit of large request bodies together, in MiB: one caller may use a quarter of it, one workspace half
     #[arg(long, env = "TENURE_BODIES_MIB", value_name = "MIB", default_value_t = BODIES_MIB_DEFAULT)]
     bodies_mib: usize,
     /// The number of simultaneous connections of one address (IPv6: one /64), trusted proxies excepted
@@ -148,7 +147,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
         let clock_settle = Duration::from_secs(args.clock_settle);
         let settings = Settings { clock_settle, quotas, ..settings };
         let server = Server::start(settings, args.listen, args.base_url)?;
-        let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Bodies::of_mib(args.bodies_mib));
+        let (budgets, bodies) = (Budgets::of_mib(args.answers_mib), Budgets::of_bodies(args.bodies_mib));
         let connections = Connections::of_an_address(args.connections_per_address);
         let server = Server { trusted_proxies: args.trusted_proxies, budgets, bodies, connections, ..server };
         let mut out = Output::stdout(Format::Table);
@@ -198,7 +197,7 @@ pub(super) struct Server {
     base_url: Option<BaseUrl>,
     trusted_proxies: TrustedProxies,
     budgets: Budgets,
-    bodies: Bodies,
+    bodies: Budgets,
     connections: Connections,
     metrics: PrometheusHandle,
 }
@@ -220,7 +219,7 @@ impl Server {
             base_url,
             trusted_proxies: TrustedProxies::default(),
             budgets: Budgets::default(),
-            bodies: Bodies::default(),
+            bodies: Budgets::of_bodies(BODIES_MIB_DEFAULT),
             connections: Connections::default(),
             metrics,
         })

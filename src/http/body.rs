@@ -1,9 +1,6 @@
 //! Request bodies: their limits of size, time and memory, and the draining of a body that no handler reads.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -12,10 +9,10 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-use super::client_address::network_of;
-use super::connection::ConnectionTimer;
+use super::budget::Permit;
+use super::connection::{ConnectionTimer, Deadline};
 use super::problem::Problem;
 
 /// The largest body, in bytes.
@@ -27,135 +24,84 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
 /// The most polls for a body that may have arrived already.
 const POLLS_MAX: usize = 8;
 
-/// The largest body, in bytes, that needs no reservation.
+/// The largest body, in bytes, that needs no permit.
 pub const SMALL_BODY_BYTES: usize = 16 * 1_024;
-/// The default memory for all large bodies together, in MiB.
-pub const BODIES_MIB_DEFAULT: usize = 64;
-/// The divisor for the share of one address.
-const ADDRESS_PART: usize = 4;
-/// The unit of reservations, in bytes.
-const UNIT: usize = 1_024;
+/// The time by which a large body may fall behind its pace.
+const PACE_SLACK: Duration = Duration::from_secs(3);
 
-/// The memory for large request bodies. A request waits for a reservation, first in first out, before its body is read.
-pub struct Bodies {
-    instance: Arc<Semaphore>,
-    of_an_address: usize,
-    addresses: Arc<Addresses>,
-}
-
-/// The addresses that are sending large bodies.
-type Addresses = Mutex<HashMap<IpAddr, Arc<Semaphore>>>;
-
-/// The memory that one large body has reserved; dropping it frees the memory.
-pub struct BodyReservation {
-    address: IpAddr,
-    addresses: Arc<Addresses>,
-    /// The part of the address's share; none while the body waits for it.
-    of_address: Option<OwnedSemaphorePermit>,
-    of_instance: Option<OwnedSemaphorePermit>,
-}
-
-impl Default for Bodies {
-    fn default() -> Self {
-        Self::of_mib(BODIES_MIB_DEFAULT)
+/// Reads a whole body. A large one needs a permit for its memory, which `admit` returns for a number of bytes before more than
+/// [`SMALL_BODY_BYTES`] of it are kept. It must then arrive at a pace that ends within [`BODY_TIME_MAX`], so that nobody holds much memory by
+/// sending little.
+///
+/// # Errors
+/// The body is too large (413) or too slow (408), does not arrive whole (400), or is not admitted (as `admit`).
+pub async fn read(
+    mut body: Body,
+    timer: &ConnectionTimer,
+    admit: impl AsyncFnOnce(usize) -> Result<Permit, Problem>,
+) -> Result<(Bytes, Option<Permit>), Problem> {
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let mut pieces = Vec::new();
+    let mut end = timer.after(BODY_TIME_MAX);
+    while pieces.len() <= SMALL_BODY_BYTES {
+        let Some(piece) = next(&mut body, &mut end).await? else { return Ok((pieces.into(), None)) };
+        // One that arrives in one piece, as small ones do, is not copied.
+        if pieces.is_empty() && body.is_end_stream() {
+            return Ok((piece, None));
+        }
+        pieces.extend_from_slice(&piece);
+    }
+    let left = body.size_hint().exact().and_then(|left| usize::try_from(left).ok());
+    let whole = left.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
+    match admit(whole).await {
+        Ok(permit) => Ok((read_large(body, pieces, whole, timer).await?, Some(permit))),
+        Err(problem) => {
+            // The client may read the response only after it has sent the body.
+            tokio::spawn(tokio::time::timeout(LINGER_TIME_MAX, drain_all(body)));
+            Err(problem)
+        }
     }
 }
 
-impl Bodies {
-    /// Returns room for this much memory, in MiB, and at least for the largest body of each of four addresses.
-    pub fn of_mib(mib: usize) -> Self {
-        let units = mib.saturating_mul(1_024 * 1_024).max(BODY_BYTES_MAX * ADDRESS_PART) / UNIT;
-        let units = units.min(Semaphore::MAX_PERMITS);
-        let instance = Arc::new(Semaphore::new(units));
-        Self { instance, of_an_address: units / ADDRESS_PART, addresses: Arc::default() }
-    }
-
-    /// Reads a whole body from an address, and returns its reservation if it is large.
-    ///
-    /// # Errors
-    /// The body is too large (413) or too slow (408), does not arrive whole (400), or waits too long for memory (429).
-    pub async fn read(
-        &self,
-        body: Body,
-        timer: &ConnectionTimer,
-        address: impl Fn() -> IpAddr,
-    ) -> Result<(Bytes, Option<BodyReservation>), Problem> {
-        if usize::try_from(body.size_hint().lower()).is_ok_and(|len| len > BODY_BYTES_MAX) {
+/// Reads the rest of a large body, after `pieces`, at its pace.
+async fn read_large(
+    mut body: Body,
+    mut pieces: Vec<u8>,
+    whole: usize,
+    timer: &ConnectionTimer,
+) -> Result<Bytes, Problem> {
+    pieces.reserve_exact(whole.saturating_sub(pieces.len()));
+    let slack_end = Instant::now() + PACE_SLACK;
+    loop {
+        let mut end = timer.at(slack_end + time_for(pieces.len(), whole));
+        let Some(piece) = next(&mut body, &mut end).await? else { return Ok(pieces.into()) };
+        if pieces.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
             return Err(too_large());
         }
-        let mut reservation = None;
-        let read = match select(pin!(self.whole(body, &address, &mut reservation)), timer.after(BODY_TIME_MAX)).await {
-            Either::Left((read, _)) => Some(read),
-            Either::Right(_) => None,
-        };
-        match read {
-            Some(read) => Ok((read?, reservation)),
-            None if reservation.as_ref().is_some_and(|reservation| reservation.of_instance.is_none()) => Err(crowded()),
-            None => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive")),
-        }
-    }
-
-    /// Reads a body. One that arrives in one piece, as small ones do, is not copied.
-    async fn whole(
-        &self,
-        mut body: Body,
-        address: &impl Fn() -> IpAddr,
-        reservation: &mut Option<BodyReservation>,
-    ) -> Result<Bytes, Problem> {
-        let mut pieces: Vec<u8> = Vec::new();
-        loop {
-            if pieces.len() > SMALL_BODY_BYTES && reservation.is_none() {
-                let whole = HttpBody::size_hint(&body).exact().and_then(|left| usize::try_from(left).ok());
-                let bytes = whole.map_or(BODY_BYTES_MAX, |left| left.saturating_add(pieces.len()));
-                self.reserve(reservation.insert(self.unreserved(address())), bytes).await;
-                pieces.reserve_exact(bytes.min(BODY_BYTES_MAX).saturating_sub(pieces.len()));
-            }
-            let Some(frame) = body.frame().await else { break };
-            let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;
-            let Ok(piece) = frame.into_data() else { continue };
-            if pieces.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
-                return Err(too_large());
-            }
-            if pieces.is_empty() && body.is_end_stream() {
-                return Ok(piece);
-            }
-            pieces.extend_from_slice(&piece);
-        }
-        Ok(pieces.into())
-    }
-
-    fn unreserved(&self, address: IpAddr) -> BodyReservation {
-        let (address, addresses) = (network_of(address), Arc::clone(&self.addresses));
-        BodyReservation { address, addresses, of_address: None, of_instance: None }
-    }
-
-    /// Waits for this many bytes, first of the address's share, then of the instance's.
-    async fn reserve(&self, reservation: &mut BodyReservation, bytes: usize) {
-        let units = u32::try_from(bytes.min(BODY_BYTES_MAX).div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let of_address = {
-            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Semaphore::new(self.of_an_address));
-            Arc::clone(addresses.entry(reservation.address).or_insert_with(new))
-        };
-        reservation.of_address = of_address.acquire_many_owned(units).await.ok();
-        reservation.of_instance = Arc::clone(&self.instance).acquire_many_owned(units).await.ok();
+        pieces.extend_from_slice(&piece);
     }
 }
 
-impl Drop for BodyReservation {
-    fn drop(&mut self) {
-        drop(self.of_address.take());
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map has one copy; each waiting or granted reservation has another.
-        if addresses.get(&self.address).is_some_and(|address| Arc::strong_count(address) == 1) {
-            addresses.remove(&self.address);
-        }
-    }
+/// Returns the time that the first `arrived` bytes of a large body may take.
+fn time_for(arrived: usize, whole: usize) -> Duration {
+    let [arrived, whole] = [arrived, whole].map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+    BODY_TIME_MAX.saturating_mul(arrived) / whole.max(1)
 }
 
-fn crowded() -> Problem {
-    let detail = "too many large bodies are on their way: send this one again in a moment";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+/// Returns the next piece of a body; none at its end.
+async fn next(body: &mut Body, end: &mut Deadline) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let Either::Left((frame, _)) = select(pin!(body.frame()), &mut *end).await else {
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive"));
+        };
+        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame.map_err(|_| Problem::malformed("the body did not arrive whole"))?;
+        if let Ok(piece) = frame.into_data() {
+            return Ok(Some(piece));
+        }
+    }
 }
 
 fn too_large() -> Problem {

@@ -22,8 +22,10 @@ use crate::domain::model::id::WorkspaceId;
 use crate::log::LogError;
 use crate::service::{PIECES_MAX, Service};
 
-/// The default memory for all permits of an instance, in MiB.
+/// The default memory for the large responses of an instance, in MiB.
 pub const ANSWERS_MIB_DEFAULT: usize = 128;
+/// The default memory for the large request bodies of an instance, in MiB.
+pub const BODIES_MIB_DEFAULT: usize = 64;
 /// The largest response, in bytes, that needs no permit.
 pub const SMALL_ANSWER_BYTES: usize = 16 * 1_024;
 /// The most permits at a time of one holder, one workspace and the instance.
@@ -42,8 +44,18 @@ const WAIT: Duration = Duration::from_secs(1);
 pub struct Budgets(Arc<Accounts>);
 
 struct Accounts {
+    purpose: Purpose,
     bytes_max: usize,
     used: Mutex<HashMap<Account, Usage>>,
+}
+
+/// The use of the memory that permits are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Requests that are processed, and their responses.
+    Responses,
+    /// Bodies that are arriving.
+    Bodies,
 }
 
 /// An owner of permits.
@@ -117,24 +129,38 @@ impl Account {
         instance / PARTS.get(self.level()).copied().unwrap_or(1)
     }
 
-    fn refuse(&self) -> Problem {
+    fn refuse(&self, purpose: Purpose) -> Problem {
         let whose = match self {
             Self::Holder(..) | Self::Operator => "of this credential's holder",
             Self::Workspace(_) => "of this workspace",
             Self::Instance => "of this server",
         };
         metrics::counter!("tenure_budget_refused_total").increment(1);
-        let detail = format!(
-            "the requests {whose} that are being answered take all that they may: read their answers, and ask again in a moment"
-        );
+        let detail = match purpose {
+            Purpose::Responses => format!(
+                "the requests {whose} that are being answered take all that they may: read their answers, and ask again in a moment"
+            ),
+            Purpose::Bodies => format!(
+                "the large bodies {whose} that are arriving take all the memory that they may: send this one again in a moment"
+            ),
+        };
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(WAIT)
     }
 }
 
 impl Budgets {
-    /// Returns the accounts of an instance with this much memory, in MiB.
+    /// Returns the accounts of an instance with this much memory, in MiB, for responses.
     pub fn of_mib(mib: usize) -> Self {
-        Self(Arc::new(Accounts { bytes_max: mib.saturating_mul(MIB), used: Mutex::default() }))
+        Self::for_purpose(Purpose::Responses, mib)
+    }
+
+    /// Returns the accounts of an instance with this much memory, in MiB, for large request bodies.
+    pub fn of_bodies(mib: usize) -> Self {
+        Self::for_purpose(Purpose::Bodies, mib)
+    }
+
+    fn for_purpose(purpose: Purpose, mib: usize) -> Self {
+        Self(Arc::new(Accounts { purpose, bytes_max: mib.saturating_mul(MIB), used: Mutex::default() }))
     }
 
     /// Returns a permit for this many bytes, of a holder in a workspace or of the operator.
@@ -149,7 +175,7 @@ impl Budgets {
                 || !self.0.has_room(&used, account, bytes, 0)
         };
         if let Some(full) = of.iter().find(full) {
-            return Err(full.refuse());
+            return Err(full.refuse(self.0.purpose));
         }
         Ok(self.give(&mut used, of, bytes))
     }
@@ -199,7 +225,7 @@ impl Permit {
         let mut used = held.accounts.used();
         let has_room = |account: &&Account| held.accounts.has_room(&used, account, bytes, 1);
         if let Some(full) = held.of.iter().find(|account| !has_room(account)) {
-            return Err(full.refuse());
+            return Err(full.refuse(held.accounts.purpose));
         }
         held.add(&mut used, bytes);
         Ok(())

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod connections;
 pub mod cross_site;
 pub mod cursor;
+pub mod date;
 pub mod entity;
 pub mod guard;
 pub mod handlers;
@@ -59,8 +60,8 @@ pub struct App {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// The budgets of batches, audits and large responses.
     pub budgets: budget::Budgets,
-    /// The memory for large bodies.
-    pub bodies: body::Bodies,
+    /// The budgets of large request bodies.
+    pub bodies: budget::Budgets,
     /// The open connections of each address.
     pub connections: connections::Connections,
     /// The key that authenticates cursors.

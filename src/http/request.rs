@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::body::{BodyReservation, drain};
+use super::body::{self, drain};
 use super::budget::Permit;
 use super::connection::{ConnectionTimer, RequestContext};
 use super::if_match;
@@ -57,8 +57,8 @@ pub struct AuthenticatedRequest {
     path: RawPathParams,
     parts: Parts,
     body: Bytes,
-    /// The memory of a large body, reserved until the request is dropped.
-    _reservation: Option<BodyReservation>,
+    /// The permit for the memory of a large body, held until the request is dropped.
+    _memory: Option<Permit>,
 }
 
 /// A request about a workspace that the caller has a part in.
@@ -161,9 +161,31 @@ pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Resu
     }
 }
 
+/// Returns the live caller of a request, judged now.
+///
+/// # Errors
+/// 401 without a live credential, 429 after too many failures, or the log is unavailable.
+async fn authenticate(app: &App, presented: &Presented, parts: &Parts) -> Result<Authenticated, Problem> {
+    if let Some(authenticated) = app.service.authenticate(presented).await? {
+        return Ok(authenticated);
+    }
+    app.count_failure(presented, parts)?;
+    Err(Problem::unauthenticated())
+}
+
+/// Returns the holder of a caller's credential, as text.
+fn holder(caller: &Caller) -> String {
+    match caller {
+        Caller::AccessKey { key, .. } => key.to_string(),
+        Caller::Operator | Caller::Principal { .. } | Caller::ImportedActor(_) | Caller::SimulatedUser(_) => {
+            caller.actor().to_string()
+        }
+    }
+}
+
 impl AuthenticatedRequest {
     /// Reads the request to its end, and only then authenticates it: the response rests on facts that are no older than the complete
-    /// request. A request without any credential is refused at once.
+    /// request. A request without any credential is refused at once, and so is a large body without a live one.
     ///
     /// # Errors
     /// 401 without a live credential, 429 after too many failures; the body or the parameters are not accepted; or the log is
@@ -175,12 +197,13 @@ impl AuthenticatedRequest {
             drain(body, &timer).await;
             return Err(Problem::unauthenticated());
         };
-        let (body, reservation) = app.bodies.read(body, &timer, || app.trusted_proxies.client(&parts)).await?;
-        let Some(authenticated) = app.service.authenticate(&presented).await? else {
-            app.count_failure(&presented, &parts)?;
-            return Err(Problem::unauthenticated());
+        let admit = async |bytes| {
+            // So that a stranger takes no memory. The request is authenticated again when it is complete.
+            let Authenticated { caller, root, .. } = authenticate(app, &presented, &parts).await?;
+            app.bodies.permit(root.map(|root| (root.id(), holder(&caller))), bytes)
         };
-        let Authenticated { caller, root: home, now: received } = authenticated;
+        let (body, memory) = body::read(body, &timer, admit).await?;
+        let Authenticated { caller, root: home, now: received } = authenticate(app, &presented, &parts).await?;
         let path = path_params(&mut parts).await?;
         let params = Params::parse(parts.uri.query())?;
         Ok(Self {
@@ -193,7 +216,7 @@ impl AuthenticatedRequest {
             path,
             parts,
             body,
-            _reservation: reservation,
+            _memory: memory,
         })
     }
 
@@ -359,10 +382,7 @@ impl AuthenticatedRequest {
 
     /// Returns the holder of the caller's credential, as text.
     pub fn holder(&self) -> String {
-        match &self.caller {
-            Caller::AccessKey { key, .. } => key.to_string(),
-            caller => caller.actor().to_string(),
-        }
+        holder(&self.caller)
     }
 }
 

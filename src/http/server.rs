@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::DATE;
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::middleware::map_response;
 use axum::response::IntoResponse;
@@ -25,6 +26,7 @@ use super::body::{drain, respond_early};
 use super::budget::PermitSlot;
 use super::connection::{Connection, ConnectionTimer, RequestContext, RequestId};
 use super::connections::CountedConnection;
+use super::date;
 use super::head::{self, HEAD_BYTES_MAX};
 use super::panics;
 use super::problem::Problem;
@@ -80,6 +82,7 @@ async fn drain_refused(request: Request<Body>) {
 
 /// Handles a request under an id, which its response and its log lines carry.
 async fn handle(
+    app: Arc<App>,
     mut router: Router,
     connection: Connection,
     request: Request<Incoming>,
@@ -101,6 +104,9 @@ async fn handle(
         response = permit.carried_by(response);
     }
     response.headers_mut().insert(ID_HEADER, id.into_header());
+    if let Some(date) = date::value(app.service.clock().read().time) {
+        response.headers_mut().insert(DATE, date);
+    }
     Ok(response)
 }
 
@@ -134,7 +140,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
         let timer = ConnectionTimer::default();
         let http = http(timer.clone());
         let connection = Connection { peer, timer, permit: PermitSlot::default() };
-        let service = service_fn(move |request| handle(router.clone(), connection.clone(), request));
+        let app = Arc::clone(&app);
+        let service = service_fn(move |request| handle(Arc::clone(&app), router.clone(), connection.clone(), request));
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let mut uncut = uncut.clone();
@@ -163,7 +170,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, shutdown: impl Future<O
 
 fn http(timer: ConnectionTimer) -> hyper::server::conn::http1::Builder {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(timer).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX.max(8_192));
+    http.auto_date_header(false)
+        .timer(timer)
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX.max(8_192));
     http
 }
 

@@ -358,48 +358,67 @@ fn a_small_response_to_a_large_question_frees_its_budget() {
     }
 }
 
-/// Sends the head of a request with a large body, and half of that.
-fn half(from: &str, address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&format!("{from}:0").parse::<SocketAddr>().unwrap().into()).unwrap();
-    socket.connect(&address.into()).unwrap();
-    let mut stream = TcpStream::from(socket);
+/// Sends the head of a request with a large body, and some of the body.
+fn begin(acme: &Acme, credential: &str, sent: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(acme.server.address).unwrap();
     let head = format!(
-        "POST /v1/workspaces/acme/commands HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\n\
+        "POST /v1/workspaces/acme/commands HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {credential}\r\n\
          content-type: application/json\r\ncontent-length: {LARGE}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&vec![b' '; LARGE / 2]).unwrap();
+    stream.write_all(&vec![b' '; sent]).unwrap();
     stream
 }
 
+/// Waits until so many large bodies are arriving.
+fn until_arriving(server: &Server, count: usize) {
+    while server.bodies.in_use().0 != count {
+        std::thread::yield_now();
+    }
+}
+
+fn status(stream: &mut TcpStream) -> String {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    String::from_utf8_lossy(&start[9..]).into_owned()
+}
+
 #[test]
-fn large_bodies_from_one_address_queue_in_order_and_delay_nobody_else() {
-    // 8 MiB: each address has room for one body of 2 MiB.
+fn large_bodies_count_for_their_sender_and_delay_nobody_else() {
+    // 8 MiB: a holder has room for one body of 2 MiB, a workspace for two.
     let acme = Acme::on(Server::sparing(4, 8));
-    let address = acme.server.address;
-    let mut first = half("127.0.0.2", address);
-    let second = half("127.0.0.2", address);
-    let mut elsewhere = half("127.0.0.3", address);
-    let here = send(&acme, &acme.alice, "commands", &vec![b' '; LARGE]);
-    here.refused(400, "malformed");
-    acme.get("").expect(200);
-    let status = |stream: &mut TcpStream| {
-        let mut start = [0; 12];
-        stream.read_exact(&mut start).unwrap();
-        String::from_utf8_lossy(&start[9..]).into_owned()
-    };
-    let finish = |stream: &mut TcpStream| stream.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap();
-    finish(&mut elsewhere);
-    assert_eq!(status(&mut elsewhere), "400");
-    // Sent from another thread, since the server reads it only with a reservation.
-    let mut writing = second.try_clone().unwrap();
-    let writer = std::thread::spawn(move || writing.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap());
-    finish(&mut first);
+    let bob = acme.member("bob", "member");
+    let mut first = begin(&acme, &bob, LARGE / 2);
+    until_arriving(&acme.server, 1);
+    let refused = send(&acme, &bob, "commands", &vec![b' '; LARGE]).refused(429, "too_many_requests");
+    assert!(refused.text.contains("large bodies of this credential's holder"), "{}", refused.text);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    send(&acme, &acme.alice, "commands", &vec![b' '; LARGE]).refused(400, "malformed");
+    send(&acme, OPERATOR, "commands", &vec![b' '; LARGE]).refused(400, "malformed");
+    send(&acme, &bob, "commands", b"{").refused(400, "malformed");
+    first.write_all(&vec![b' '; LARGE - LARGE / 2]).unwrap();
     assert_eq!(status(&mut first), "400");
-    let mut second = second;
-    assert_eq!(status(&mut second), "400");
-    writer.join().unwrap();
+    until_arriving(&acme.server, 0);
+    drop(begin(&acme, &bob, LARGE / 2));
+    until_arriving(&acme.server, 0);
+}
+
+#[test]
+fn a_large_body_without_a_live_credential_takes_no_memory() {
+    let acme = Acme::on(Server::sparing(4, 8));
+    let (bob, gone) = (acme.member("bob", "member"), acme.member("carol", "member"));
+    acme.delete("members/carol").expect(200);
+    let (id, _) = bob.split_once('.').unwrap();
+    for stranger in
+        ["nobody.x", "tok_00000000000000000000000000.x", format!("{id}.x").as_str(), gone.as_str(), "operator.x"]
+    {
+        let mut stalled: Vec<_> = (0..8).map(|_| begin(&acme, stranger, 20_000)).collect();
+        for stream in &mut stalled {
+            assert!(["401", "429"].contains(&status(stream).as_str()), "{stranger}");
+        }
+        assert_eq!(acme.server.bodies.in_use(), (0, 0), "{stranger}");
+        send(&acme, &acme.alice, "commands", &vec![b' '; LARGE]).refused(400, "malformed");
+    }
 }
 
 /// Fills a pool of the server until the guard of `gate` is dropped.

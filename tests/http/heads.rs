@@ -5,8 +5,13 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::support::acme::{Acme, path};
+use tenure::clock::Clock as _;
+
+use crate::support::acme::{Acme, TestClock, path};
 use crate::support::server::Server;
+
+/// The last microsecond of the year 9999, since 1970.
+const MICROS_9999: i64 = 253_402_300_799_999_999;
 
 /// Sends the bytes of a request and returns the status and the whole response.
 fn send(server: &Server, head: &str) -> (u16, String) {
@@ -28,12 +33,48 @@ fn a_request_names_its_host_once() {
         ("GET /healthz HTTP/1.1\r\nhost: x\r\nHost: x\r\n\r\n", 400),
         ("GET /healthz HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n", 400),
         ("GET /nowhere HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: [::1]:8321\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nhost: a b\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a/b\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a@b\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.0\r\nhost: a b/@c\r\n\r\n", 400),
         ("POST /v1/workspaces HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", 400),
     ] {
         let (got, answer) = send(&server, head);
         assert_eq!(got, status, "{head:?}: {answer}");
         assert!(status == 200 || answer.contains("\"code\":\"malformed\""), "{head:?}: {answer}");
     }
+}
+
+#[test]
+fn chunked_is_the_only_transfer_coding() {
+    let server = Server::start();
+    for (coding, status) in [("chunked", 401), ("Chunked", 401), ("gzip, chunked", 501), ("x, chunked", 501)] {
+        let head = format!("POST /v1/workspaces HTTP/1.1\r\nhost: x\r\ntransfer-encoding: {coding}\r\n\r\n0\r\n\r\n");
+        let (got, answer) = send(&server, &head);
+        assert_eq!(got, status, "{coding}: {answer}");
+        assert!(answer.contains("\"detail\":"), "{coding}: {answer}");
+    }
+}
+
+#[test]
+fn the_date_is_that_of_the_service_s_clock_and_no_clock_ends_a_request() {
+    let clock = TestClock::start();
+    let server = Server::with_clock(clock.clone());
+    let date = || {
+        let (status, answer) = send(&server, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert_eq!(status, 200, "{answer}");
+        answer.lines().find_map(|line| line.strip_prefix("date: ")).map(str::to_owned)
+    };
+    let start = "Sun, 01 Mar 2026 00:00:00 GMT";
+    assert_eq!(date().as_deref(), Some(start));
+    for beyond in [MICROS_9999 + 1, i64::MAX, -1, i64::MIN] {
+        clock.pass(beyond.wrapping_sub(clock.now().micros()));
+        // Time passes on the settled timeline, and it is a time that can be.
+        assert!(date().is_none_or(|date| date.starts_with("Sun, 01 Mar 2026 00:00:")), "{beyond}");
+    }
+    clock.set("2026-03-01T00:00:05Z");
+    assert_eq!(date().as_deref(), Some("Sun, 01 Mar 2026 00:00:05 GMT"));
 }
 
 #[test]

@@ -11,8 +11,7 @@ use tempfile::TempDir;
 use tenure::audit::rolls::Rolls;
 use tenure::clock::{Clock, SystemClock};
 use tenure::http::auth_rate_limiter::AuthRateLimiter;
-use tenure::http::body::Bodies;
-use tenure::http::budget::Budgets;
+use tenure::http::budget::{BODIES_MIB_DEFAULT, Budgets};
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::connections::Connections;
 use tenure::http::cursor::CursorKey;
@@ -36,6 +35,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub service: Arc<Service>,
     pub budgets: Budgets,
+    pub bodies: Budgets,
     agent: ureq::Agent,
     runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
@@ -93,7 +93,7 @@ pub fn signer() -> Signer {
 pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
     let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
     let (metrics, auth_rate_limiter) = (Box::new(String::new), AuthRateLimiter::default());
-    let (budgets, bodies) = (Budgets::default(), Bodies::default());
+    let (budgets, bodies) = (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT));
     let (connections, cursors) = (Connections::default(), CursorKey::of(&service.signer().key));
     let openapi = OnceLock::new();
     App {
@@ -142,7 +142,7 @@ impl Server {
     /// Starts a server with limited memory for responses and large request bodies, in MiB.
     pub fn sparing(answers_mib: usize, bodies_mib: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let room = (Budgets::of_mib(answers_mib), Bodies::of_mib(bodies_mib), Quotas::default());
+        let room = (Budgets::of_mib(answers_mib), Budgets::of_bodies(bodies_mib), Quotas::default());
         let (clock, streams) = (Arc::new(SystemClock), Streams::default());
         let mut server = Self::with_room(folder.path(), clock, streams, TrustedProxies::default(), room);
         server.folder = Some(folder);
@@ -152,7 +152,7 @@ impl Server {
     /// Starts a server with quotas for all callers but the operator.
     pub fn with_quotas(quotas: Quotas, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let room = (Budgets::default(), Bodies::default(), quotas);
+        let room = (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT), quotas);
         let mut server = Self::with_room(folder.path(), clock, Streams::default(), TrustedProxies::default(), room);
         server.folder = Some(folder);
         server
@@ -178,7 +178,7 @@ impl Server {
             clock,
             streams,
             trusted_proxies,
-            (Budgets::default(), Bodies::default(), Quotas::default()),
+            (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT), Quotas::default()),
         )
     }
 
@@ -187,7 +187,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         streams: Streams,
         trusted_proxies: TrustedProxies,
-        (budgets, bodies, quotas): (Budgets, Bodies, Quotas),
+        (budgets, bodies, quotas): (Budgets, Budgets, Quotas),
     ) -> Self {
         Self::tuned_on(folder, clock, quotas, |app| App { budgets, bodies, streams, trusted_proxies, ..app })
     }
@@ -218,14 +218,14 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let app = tune(app(Arc::clone(&service), address, Streams::default(), TrustedProxies::default()));
-        let budgets = app.budgets.clone();
+        let (budgets, bodies) = (app.budgets.clone(), app.bodies.clone());
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {
             let _ = stopped.await;
         }));
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         let (stop, serving) = (Some(stop), Some(serving));
-        Self { address, service, budgets, agent: config.into(), runtime, stop, serving, folder: None }
+        Self { address, service, budgets, bodies, agent: config.into(), runtime, stop, serving, folder: None }
     }
 
     /// Stops the server and starts another one on the same folder.
