@@ -27,10 +27,10 @@ use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use history::{LARGE, MIDDLE, SMALL, Shape, Writer};
-use tenure::audit::Question as _;
-use tenure::audit::pairs::Pairs;
-use tenure::audit::rolls::Rolls;
-use tenure::audit::tenure::Tenures;
+use tenure::query::AuditQuery as _;
+use tenure::query::pairs::Pairs;
+use tenure::service::timelines::AccessTimelineCache;
+use tenure::query::tenure::Tenures;
 use tenure::clock::SystemClock;
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::Principal;
@@ -51,8 +51,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 31;
 const QUESTIONS: usize = 4_096;
-/// The number of environments with rolls.
-const ROLLED: usize = 16;
+/// The number of environments with timelines.
+const TIMELINES: usize = 16;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Returns the anonymous memory of this process, in bytes, resident or swapped out.
@@ -219,21 +219,21 @@ fn verify(data: &Path, writer: &Writer, events: usize) {
     }
 }
 
-/// Measures who had access to an environment on one day: evaluated directly, from rolls built on demand, and from
-/// finished rolls.
+/// Measures who had access to an environment on one day: evaluated directly, from timelines built on demand, and from
+/// finished timelines.
 fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
     let view = View::now(Arc::clone(root), root.head_time().next());
-    let environments: Vec<_> = (1..=ROLLED).map(|place| writer.environments[4 * place]).collect();
+    let environments: Vec<_> = (1..=TIMELINES).map(|place| writer.environments[4 * place]).collect();
     let principals: Vec<_> = view.principals_of_all_time().collect();
     let judged = |(environment, span): (EnvironmentId, Span)| {
         let pairs = Pairs::all([environment], principals.clone());
         let question = Tenures::new(view.clone(), span, None, pairs);
-        (0..question.candidates()).map(|candidate| question.found(candidate).len()).sum::<usize>()
+        (0..question.candidates()).map(|candidate| question.of_candidate(candidate).len()).sum::<usize>()
     };
-    let rolls = Rolls::holding(1 << 30);
+    let timelines = AccessTimelineCache::with_capacity(1 << 30);
     let found = |(environment, span): (EnvironmentId, Span)| {
         let mut rows = Vec::new();
-        rolls.who_had_access(&view, environment, span, |_, tenure| rows.push(tenure));
+        timelines.who_had_access(&view, environment, span, |_, tenure| rows.push(tenure));
         black_box(&rows).len()
     };
     let events = usize::try_from(root.head().0).unwrap();
@@ -241,7 +241,7 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         let revision = Revision(u64::try_from(1 + writer.below(events)).unwrap());
         let at = root.event(revision).unwrap().time;
         let until = Instant::from_micros(at.micros() + DAY_MICROS);
-        (environments[place % ROLLED], Span::new(Some(at), Some(until)).unwrap())
+        (environments[place % TIMELINES], Span::new(Some(at), Some(until)).unwrap())
     };
     let days: Vec<_> = (0..64).map(&mut day).collect();
     let mut rows = 0;
@@ -249,13 +249,13 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
         let mut asked = days.iter().cycle();
         median_nanos(rounds, 1, || rows = black_box(answer(*asked.next().unwrap()))) / 1e6
     };
-    let (judging, first, then) = (over(ROLLED, &judged), over(ROLLED, &found), over(1_024, &found));
+    let (judging, first, then) = (over(TIMELINES, &judged), over(TIMELINES, &found), over(1_024, &found));
     assert!(days.iter().all(|day| judged(*day) == found(*day)));
     println!(
         "who had access to an environment on one day: {judging:.2} ms where it is judged, {first:.1} ms where the roll is made, \
-         {then:.3} ms from rolls, {rows} rows"
+         {then:.3} ms from timelines, {rows} rows"
     );
-    let bytes = rolls.bytes() as f64 / (ROLLED * principals.len()) as f64;
+    let bytes = timelines.bytes() as f64 / (TIMELINES * principals.len()) as f64;
     let mut newer = Workspace::clone(root);
     let mut after: Vec<f64> = days
         .iter()
@@ -263,14 +263,14 @@ fn who_had_access(writer: &mut Writer, root: &Arc<Workspace>) {
             newer.evolve(&Arc::new(writer.event()));
             let view = View::at_head(Arc::new(newer.clone()));
             median_nanos(1, 1, || {
-                rolls.who_had_access(&view, *environment, *span, |_, tenure| {
+                timelines.who_had_access(&view, *environment, *span, |_, tenure| {
                     black_box(tenure);
                 });
             }) / 1e6
         })
         .collect();
     after.sort_by(f64::total_cmp);
-    println!("rolls: {bytes:.0} bytes a principal; asked after each change: {:.3} ms", after[after.len() / 2]);
+    println!("timelines: {bytes:.0} bytes a principal; asked after each change: {:.3} ms", after[after.len() / 2]);
 }
 
 fn service(log: &Arc<SqliteLog>) -> Arc<Service> {

@@ -1,6 +1,5 @@
 //! Tenure: event-sourced access management.
 
-pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -8,5 +7,6 @@ pub mod domain;
 pub mod http;
 pub mod log;
 pub mod proof;
+pub mod query;
 pub mod service;
 pub mod telemetry;

@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::layout::{self, DisplayLine, ListingLine};
 use super::time_args::to_the_second;
-use crate::audit::csv as csv_rules;
 use crate::domain::model::characters::is_hidden;
 use crate::domain::model::json::push_line;
+use crate::query::csv as csv_rules;
 
 /// The output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

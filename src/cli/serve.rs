@@ -15,7 +15,6 @@ use super::failure::Failure;
 use super::log_keys::served_key;
 use super::output::{Format, Output};
 use super::session::DEFAULT_ADDRESS;
-use crate::audit::rolls::Rolls;
 use crate::clock::{Clock, SETTLE_SECONDS_DEFAULT, SystemClock, check_possible};
 use crate::config::{self, BaseUrl, LOG_KEY_VARIABLE, OPERATOR_SECRET_VARIABLE};
 use crate::domain::model::id::WorkspaceId;
@@ -32,14 +31,15 @@ use crate::log::{Append, EventLog, LogError, Note};
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::Origin;
 use crate::service::mint::{RandomMint, Secret};
+use crate::service::timelines::AccessTimelineCache;
 use crate::service::{Days, Quotas, Rate, Service, Settings};
 use crate::telemetry;
 
 const MIB: u64 = 1_024 * 1_024;
 /// The default memory limit of workspaces, in MiB.
 const CACHE_MIB_DEFAULT: u64 = 512;
-/// Rolls may take this part of what workspaces may, beside them.
-const ROLLS_PART: u64 = 8;
+/// AccessTimelineCache may take this part of what workspaces may, beside them.
+const TIMELINES_PART: u64 = 8;
 /// The default disk reserve, in MiB.
 const DISK_RESERVE_MIB_DEFAULT: u64 = 64;
 /// The backlog of the listening socket; the system may allow fewer.
@@ -191,7 +191,7 @@ pub(super) fn settings(
 /// A service with a listening socket.
 pub(super) struct Server {
     pub(super) service: Arc<Service>,
-    rolls: Rolls,
+    timelines: AccessTimelineCache,
     listener: TcpListener,
     address: SocketAddr,
     base_url: Option<BaseUrl>,
@@ -209,11 +209,11 @@ impl Server {
         let listener = open_listener(listen).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let metrics = telemetry::start_metrics().map_err(|error| Failure::server(error.to_string()))?;
-        let rolls = Rolls::holding(settings.cache_bytes / ROLLS_PART);
+        let timelines = AccessTimelineCache::with_capacity(settings.cache_bytes / TIMELINES_PART);
         let service = Service::start(settings).map_err(|error| Failure::server(error.to_string()))?;
         Ok(Self {
             service,
-            rolls,
+            timelines,
             listener,
             address,
             base_url,
@@ -234,7 +234,7 @@ impl Server {
     pub(super) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self {
             service,
-            rolls,
+            timelines,
             listener,
             address,
             base_url,
@@ -253,7 +253,7 @@ impl Server {
         let (streams, auth_rate_limiter) = (Streams::default(), AuthRateLimiter::default());
         let app = App {
             service: Arc::clone(&service),
-            rolls,
+            timelines,
             base_url,
             metrics,
             budgets,

@@ -1,4 +1,4 @@
-//! `tenure verify`: whether a log, wherever it is, is what its checkpoint signs, and only grew.
+//! `tenure verify`: checks that a log is what its checkpoint signs, and that it only grew.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,24 +27,24 @@ use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
 use crate::proof::note::{NoteError, Origin, VerifierKey};
 use crate::service::inspect::{Inspected, inspect};
 
-/// The folder of a log that its tiles are in.
+/// The folder of a log's tiles.
 const TILES_FOLDER: &str = "tile";
-/// The exit code where something is not as it should be.
+/// The exit code for a flaw.
 const FLAWED: u8 = 1;
-/// How many flaws of a data folder are told.
+/// The most flaws of a data folder that are printed.
 const FLAWS_SHOWN_MAX: usize = 20;
-/// The longest file that a key or a checkpoint is looked for in, in bytes.
+/// The longest file of a key or a checkpoint, in bytes.
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1_024;
-/// The first character of a text that some programs save with a mark.
+/// The byte order mark, which some programs write at the start of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Check that a log is what its checkpoint signs: every byte, from the first event on
 ///
-/// It checks the signature, every leaf and node, that the log only grew since a checkpoint that was kept, that each event can be
-/// read, can follow those before it, and was made with a credential that its actor held, that no revision is missing and time never
-/// runs back. Of evidence it checks all that is in the folder, and where the log is in it derives the answer again. Of a data folder
-/// it also compares every table, and what lies beside the store, with the logs of all workspaces. Exits with 0 if all is well, 1 if
-/// not, 2 if it cannot be said.
+/// It checks the signature, every leaf and node, and that the log only grew since a kept checkpoint. Each event must be readable,
+/// possible after those before it, and made with a credential that its actor held. No revision may be missing, and time may not run
+/// back. Of evidence, it checks every file, and derives the answer again if the log is included. Of a data folder, it also compares
+/// every table, and the files beside the store, with the logs of all workspaces. Exits with 0 if all is well, 1 if not, 2 if neither
+/// can be shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,16 +59,16 @@ pub(super) struct VerifyArgs {
     /// A data folder
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The verifier key, or a file with it: one that you were given, not one that comes with the log
+    /// The verifier key, or a file with it: one that you have from elsewhere, not from the log itself
     #[arg(long, value_name = "VKEY", required_unless_present = "data")]
     key: Option<KeyGiven>,
     /// A checkpoint that you kept: the log must have grown from it
     #[arg(long, value_name = "FILE", requires = "key")]
     since: Option<PathBuf>,
-    /// Of a data folder without a key: what the names of its logs begin with, as the server is told
+    /// Of a data folder without a key: the beginning of its logs' names, as the server has it
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
     origin: Origin,
-    /// Of evidence: refuse it unless the log is in it, so that the answer can be derived again
+    /// Of evidence: refuse it without the log, from which the answer is derived again
     #[arg(long)]
     require_log: bool,
     /// The id of your credential on the server; its secret is in `TENURE_TOKEN_SECRET`
@@ -76,14 +76,14 @@ pub(super) struct VerifyArgs {
     token_id: Option<String>,
 }
 
-/// A verifier key as it is given: itself, or a file that it is in.
+/// A verifier key, given as text or as a file.
 #[derive(Debug, Clone)]
 pub(super) struct KeyGiven(pub(super) VerifierKey);
 
 impl std::str::FromStr for KeyGiven {
     type Err = String;
 
-    /// What is in a file is not repeated if it is no key: it may be a secret that was taken for one.
+    /// Parses a key, or reads it from a file. An error never quotes the file, which may hold a secret by mistake.
     fn from_str(text: &str) -> Result<Self, String> {
         let form = "a verifier key is one line, as `tenure key` prints it";
         let file = Path::new(text);
@@ -113,7 +113,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Verifies what the arguments name, and gives what to say about it.
+/// Verifies the target of the arguments, and returns the lines to print.
 fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     let Some(KeyGiven(key)) = &args.key else {
         let data = args.data.as_deref().ok_or_else(|| Failure::usage("say with `--key` what it is verified with"))?;
@@ -139,19 +139,19 @@ fn find_flaws(args: &VerifyArgs) -> Result<Vec<String>, Unverified> {
     verify_export(folder, key, &Verifier::new(key, kept.as_ref())?)
 }
 
-/// Verifies a folder of an export or of evidence as `tenure verify` does, and returns what it says.
+/// Verifies a folder of an export or of evidence as `tenure verify` does, and returns the lines that it prints.
 ///
 /// # Errors
-/// What is wrong with the folder, or why nothing can be said of it.
+/// The first flaw of the folder, or the reason why it cannot be verified.
 pub fn verify_folder(folder: &Path, key: &VerifierKey) -> Result<Vec<String>, String> {
-    let said = Verifier::new(key, None).map_err(Unverified::from).and_then(|verifier| {
+    let result = Verifier::new(key, None).map_err(Unverified::from).and_then(|verifier| {
         if is_evidence(folder) {
             check::verify(folder, key, None, false)
         } else {
             verify_export(folder, key, &verifier)
         }
     });
-    said.map_err(|unverified| match unverified {
+    result.map_err(|unverified| match unverified {
         Unverified::Flawed(what) => what,
         Unverified::Failed(failure) => failure.to_string(),
     })
@@ -164,7 +164,7 @@ fn verify_export(folder: &Path, key: &VerifierKey, verifier: &Verifier<'_>) -> R
     Ok(std::iter::once(verified).chain(ignored(folder)?).collect())
 }
 
-/// A folder that there is a log in, or what is left of one.
+/// Opens a folder that holds a log, or a part of one.
 fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
     let shown = folder.display();
     if !folder.is_dir() {
@@ -179,10 +179,10 @@ fn log_folder(folder: &Path) -> Result<LogFolder, Failure> {
     Err(Failure::usage(format!("there is neither a log nor evidence in `{shown}`")))
 }
 
-/// Opens the checkpoint that was kept. One that no key of this log did sign says nothing about it.
+/// Opens a kept checkpoint, which a key of the log must have signed.
 ///
 /// # Errors
-/// `Failed` if the file holds no checkpoint: that is no finding about the log. `Flawed` if the key did not sign it.
+/// `Failed` if the file holds no checkpoint, which says nothing about the log. `Flawed` if no key of the log signed it.
 fn open_kept(file: &Path, key: &VerifierKey, log: &dyn PublishedLog) -> Result<Checkpoint, Unverified> {
     let (shown, note) = (file.display(), as_sent(&read_small(file)?));
     let opened = match Checkpoint::open(&note, key) {
@@ -200,19 +200,19 @@ fn open_kept(file: &Path, key: &VerifierKey, log: &dyn PublishedLog) -> Result<C
     })
 }
 
-/// Returns a note as it was before an editor, a mail or a shell saved it: lines that end in a newline alone.
+/// Returns a note with the line ends that an editor, a mail program or a shell may have changed: newlines only.
 fn as_sent(note: &str) -> String {
     note.trim_end().lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-/// Reads a short text, in UTF-8 or, where a byte order mark says so, in UTF-16.
+/// Reads a short text: UTF-16 if it has that byte order mark, else UTF-8.
 fn read_small(file: &Path) -> Result<String, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::usage(format!("`{}` cannot be read: {why}", file.display()));
     let bytes = read_regular(file, SMALL_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
     decoded(bytes).ok_or_else(|| failed(&"it is no text: save it as UTF-8"))
 }
 
-/// Returns the text of a file without its byte order mark; none if the bytes are no text.
+/// Returns the text of a file without its byte order mark; `None` if the bytes are no text.
 fn decoded(bytes: Vec<u8>) -> Option<String> {
     let unit_of: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -230,7 +230,7 @@ fn decoded(bytes: Vec<u8>) -> Option<String> {
 fn served(args: &VerifyArgs, target: &str, workspace: WorkspaceId) -> Result<ServedLog, Failure> {
     let below = format!("/v1/workspaces/{workspace}/log");
     let session = Session::open(SessionArgs {
-        // The address of the log itself will do, whether it names the workspace or has its id.
+        // The address of the log itself works too, by the workspace's name or id.
         url: target.split("/v1/workspaces/").next().unwrap_or(target).trim_end_matches('/').to_owned(),
         token_id: args.token_id.clone(),
         workspace: None,
@@ -249,7 +249,7 @@ fn verify_store(
     let signer = signer(data, key.origin().instance())?;
     let signer = signer.ok_or_else(|| Unverified::Flawed(format!("there is no `{}` in it", config::LOG_KEY_FILE)))?;
     let tables = verify_tables(&log, Some(&signer))?;
-    // Before the log, so that no snapshot of events that come meanwhile is taken for one of this log.
+    // The snapshot is read before the log, so it cannot hold events that are appended meanwhile.
     let snapshot = log.snapshot(workspace).map_err(Failure::from)?;
     let stored = StoredLog::of(&log, workspace, &signer).map_err(not_read)?;
     let missing =
@@ -265,7 +265,7 @@ fn verify_store(
     Ok(lines)
 }
 
-/// Checks that the key of a data folder is the newest one that its store knows.
+/// Checks that the key of a data folder is the newest one in its store.
 fn check_newest_key(log: &SqliteLog, signer: &Signer) -> Result<(), String> {
     let known = log.log_keys().map_err(|error| error.to_string())?;
     match known.last() {
@@ -279,7 +279,7 @@ fn check_newest_key(log: &SqliteLog, signer: &Signer) -> Result<(), String> {
     }
 }
 
-/// What signs for the logs of a data folder, if its key is there.
+/// Returns the signer of a data folder's logs, if its key is there.
 fn signer(data: &Path, instance: Origin) -> Result<Option<Signer>, Failure> {
     let given = std::env::var(config::LOG_KEY_VARIABLE).ok();
     Ok(config::find_log_key(data, given)?.map(|key| Signer { key, instance }))
@@ -302,7 +302,7 @@ fn verify_tables(log: &SqliteLog, signer: Option<&Signer>) -> Result<String, Unv
     Err(Unverified::Flawed(shown.join("\nnot verified: ")))
 }
 
-/// A store that does not give its log: because of what is in it, or of what befell it.
+/// Converts an error of a store that does not give its log: a flaw if the log is unreadable, else a failure.
 fn not_read(error: LogError) -> Unverified {
     match error {
         error @ LogError::Unreadable { .. } => Unverified::Flawed(error.to_string()),
@@ -310,7 +310,7 @@ fn not_read(error: LogError) -> Unverified {
     }
 }
 
-/// Whether a snapshot is what its log, which is verified, comes to.
+/// Checks that a snapshot is the state that its verified log gives.
 fn verify_snapshot(
     read: &Result<Snapshot, BadSnapshot>,
     workspace: WorkspaceId,
@@ -318,7 +318,7 @@ fn verify_snapshot(
 ) -> Result<String, Unverified> {
     let derived = match read {
         Ok(snapshot) => snapshot::check_derived(snapshot, log).map_err(not_read)?.map(|()| snapshot.facts.head()),
-        // A server of this version throws it away unread.
+        // A server of this version discards it unread.
         Err(why @ (BadSnapshot::Format(_) | BadSnapshot::Evolve(_))) => {
             return Ok(format!("its snapshot is of another version, and is not used: {why}"));
         }
@@ -330,7 +330,7 @@ fn verify_snapshot(
     }
 }
 
-/// Verifies a log, and says so in a line.
+/// Verifies a log, and returns the line to print.
 fn verify_log(log: &dyn PublishedLog, verifier: &Verifier<'_>) -> Result<String, Unverified> {
     let bar = progress_bar();
     let progress = |done: u64, of: u64| {
@@ -347,7 +347,7 @@ fn verify_log(log: &dyn PublishedLog, verifier: &Verifier<'_>) -> Result<String,
     Ok(verified(verifier, &checkpoint?))
 }
 
-/// How far the log is verified; shown on a terminal only.
+/// Returns a progress bar, which is shown on a terminal only.
 fn progress_bar() -> ProgressBar {
     let progress = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events, {per_sec}, {elapsed}") {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::audit::credentials::ScopeKind;
-use crate::audit::evidence::principal_name;
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{AccessKeyId, EnvironmentId, ProxyTokenId, ServiceUserId, TokenId, UserId, WorkspaceId};
 use crate::domain::model::name::{
@@ -20,6 +18,8 @@ use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::timeline::Since;
 use crate::domain::state::view::{EnvironmentView, PlacementView, ProxyTokenView, ServiceUserView, View};
 use crate::domain::state::workspace::Grant;
+use crate::query::credentials::ScopeKind;
+use crate::query::evidence::principal_name;
 use crate::service::mint::Secret;
 
 /// A secret in the only response that shows it; `null` in later ones.

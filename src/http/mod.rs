@@ -40,7 +40,7 @@ use axum::http::request::Parts;
 
 use problem::Problem;
 
-use crate::audit::rolls::Rolls;
+use crate::service::timelines::AccessTimelineCache;
 use crate::service::{Presented, Service};
 
 pub use server::serve;
@@ -53,7 +53,7 @@ pub struct App {
     /// The service.
     pub service: Arc<Service>,
     /// The cache of access histories.
-    pub rolls: Rolls,
+    pub timelines: AccessTimelineCache,
     /// The URL of the server, as clients write it.
     pub base_url: String,
     /// Returns the metrics in the text format of Prometheus.

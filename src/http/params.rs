@@ -14,6 +14,7 @@ use crate::domain::model::time::{Instant, Revision, Span};
 use crate::domain::state::view::At;
 
 use super::problem::Problem;
+use crate::query::parameters::Parameters;
 
 /// The default rows of a page.
 pub const LIMIT_DEFAULT: usize = 100;
@@ -322,5 +323,11 @@ impl<'de> Deserializer<'de> for Names<'_> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+impl Parameters for Params {
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.text(name)
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::model::rejection::Rejection;
 use crate::domain::model::shape::ShapeError;
 use crate::domain::rules::decide::Refused;
 use crate::log::LogError;
+use crate::query::error::QueryError;
 use crate::service::submission::SubmitError;
 
 /// The longest detail, in characters: it may quote a text of the request, which may be long.
@@ -168,6 +169,16 @@ impl Problem {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
             }
             SubmitError::Overloaded => Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail),
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::NotFound(rejection) => rejection.into(),
+            QueryError::Invalid(detail) => Self::invalid(detail),
+            QueryError::TooLarge(detail) => Self::too_large(detail),
         }
     }
 }

@@ -22,13 +22,13 @@ use super::paging::{Page, Paging};
 use super::problem::Problem;
 use super::request::{ReadAccess, read_access};
 use super::response;
-use crate::audit::{Question, csv};
 use crate::domain::model::id::WorkspaceId;
-use crate::domain::model::json;
 use crate::domain::model::principal::Caller;
 use crate::domain::state::view::View;
 use crate::log::LogError;
 use crate::log::journal::AnswerForm;
+use crate::query::AuditQuery;
+use crate::query::format::RowFormat;
 use crate::service::Service;
 use crate::service::feed::Standing;
 
@@ -67,7 +67,7 @@ pub async fn respond<Q>(
     question: Q,
 ) -> Result<Response<Body>, Problem>
 where
-    Q: Question + 'static,
+    Q: AuditQuery + 'static,
 {
     respond_in(FORMS_OF_ROWS, request, paging, about, question).await
 }
@@ -84,7 +84,7 @@ pub async fn respond_in<Q>(
     question: Q,
 ) -> Result<Response<Body>, Problem>
 where
-    Q: Question + 'static,
+    Q: AuditQuery + 'static,
 {
     let form = AnswerForm::negotiate(request.headers(), forms)?;
     let (service, permit) = (&request.app.service, request.permit()?);
@@ -119,7 +119,7 @@ pub struct Gathered {
 ///
 /// # Errors
 /// 429 if the permit has no room for them, 503 if the server is stopping.
-pub async fn gather<Q: Question + 'static>(
+pub async fn gather<Q: AuditQuery + 'static>(
     service: &Service,
     permit: &Permit,
     question: &Arc<Q>,
@@ -148,7 +148,7 @@ pub async fn gather<Q: Question + 'static>(
 ///
 /// # Errors
 /// `Unavailable` if the server is stopping.
-pub async fn in_turns<Q: Question + 'static, T: Send + 'static>(
+pub async fn in_turns<Q: AuditQuery + 'static, T: Send + 'static>(
     service: &Service,
     permit: &Permit,
     question: &Arc<Q>,
@@ -166,13 +166,13 @@ pub async fn in_turns<Q: Question + 'static, T: Send + 'static>(
 }
 
 /// Returns the end of the piece that begins with a candidate.
-fn end_of_piece<Q: Question>(question: &Q, first: usize) -> usize {
+fn end_of_piece<Q: AuditQuery>(question: &Q, first: usize) -> usize {
     let most = (PIECE_CANDIDATES_MAX / question.weight().max(1)).max(1);
     question.candidates().min(first.saturating_add(most))
 }
 
 /// Returns up to `limit` rows of one piece.
-fn piece<Q: Question>(question: &Q, (first, offset): (usize, usize), limit: usize) -> Gathered {
+fn piece<Q: AuditQuery>(question: &Q, (first, offset): (usize, usize), limit: usize) -> Gathered {
     let end = end_of_piece(question, first);
     let (mut items, mut bytes) = (Vec::new(), 0);
     for candidate in first..end {
@@ -206,7 +206,9 @@ pub fn page_response<R: Serialize>(
         AnswerForm::Json => return response::for_view(view, &RowsBody { about, page: Page { items, next } }),
         AnswerForm::CloudeventsBatch => response::to_json(&items)?,
         _ => {
-            head(form, columns).into_iter().chain(items.iter().flat_map(|row| encode_row(form, columns, row))).collect()
+            let format = row_format(form);
+            let lines = items.iter().flat_map(|row| format.line(columns, row));
+            format.header(columns).into_iter().chain(lines).collect()
         }
     };
     let mut response = Response::new(Body::from(text));
@@ -230,20 +232,9 @@ fn set_headers(response: &mut Response<Body>, form: AnswerForm, view: &View) {
     response::set_view(headers, view);
 }
 
-/// Returns the text before the first row.
-fn head(form: AnswerForm, columns: &[&str]) -> Vec<u8> {
-    if form == AnswerForm::Csv { csv::header(columns) } else { Vec::new() }
-}
-
-fn encode_row(form: AnswerForm, columns: &[&str], row: &impl Serialize) -> Vec<u8> {
-    if form == AnswerForm::Csv {
-        return csv::row(columns, row);
-    }
-    let json = serde_json::to_vec(row).unwrap_or_default();
-    let mut line = Vec::with_capacity(json.len() + 1);
-    json::push_line(&mut line, &json);
-    line.push(b'\n');
-    line
+/// Returns the format of a form that has one row a line.
+fn row_format(form: AnswerForm) -> RowFormat {
+    if form == AnswerForm::Csv { RowFormat::Csv } else { RowFormat::Ndjson }
 }
 
 /// A stream of rows, and how far it is.
@@ -258,9 +249,9 @@ struct RowStream<Q> {
     recording: Recording,
 }
 
-impl<Q: Question + 'static> RowStream<Q> {
+impl<Q: AuditQuery + 'static> RowStream<Q> {
     fn into_stream(self) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
-        let first = Bytes::from(head(self.form, Q::COLUMNS));
+        let first = Bytes::from(row_format(self.form).header(Q::COLUMNS));
         stream::unfold((self, Some(first)), |(mut source, first)| async {
             if let Some(first) = first {
                 return Some((Ok(first), (source, None)));
@@ -314,12 +305,12 @@ struct Piece {
 }
 
 /// Returns about one piece of lines from a candidate on.
-fn encode_piece<Q: Question>(question: &Q, form: AnswerForm, from: usize) -> Piece {
+fn encode_piece<Q: AuditQuery>(question: &Q, form: AnswerForm, from: usize) -> Piece {
     let last = end_of_piece(question, from);
     let mut piece = Piece { text: Vec::new(), rows: 0, end: from };
     while piece.end < last && piece.text.len() < PIECE_BYTES {
         for row in question.rows(piece.end) {
-            piece.text.extend(encode_row(form, Q::COLUMNS, &row));
+            piece.text.extend(row_format(form).line(Q::COLUMNS, &row));
             piece.rows += 1;
         }
         piece.end += 1;

@@ -1,7 +1,6 @@
-//! The audit's questions against a deliberately naive model of them, on random histories, and the laws that tie them together.
+//! The audit's queries against a deliberately naive model on random histories, and the laws that connect them.
 //!
-//! The histories are the same on every run, so that a failure can be looked into; `PROPTEST_RNG_SEED` draws others, and
-//! `PROPTEST_CASES` more of them.
+//! Every run has the same histories, so that a failure can be reproduced. `PROPTEST_RNG_SEED` draws others, `PROPTEST_CASES` more.
 
 mod naive;
 
@@ -9,13 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tenure::audit::Question;
-use tenure::audit::diff::{Diff, DiffRow, EVENTS_SHOWN_MAX};
-use tenure::audit::evidence::{ShownCause, principal_name};
-use tenure::audit::pairs::Pairs;
-use tenure::audit::roster::{AccessRow, Roster};
-use tenure::audit::tenure::{TenureRow, Tenures};
-use tenure::audit::what_if::{Widened, foresee};
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::{Caller, Principal};
@@ -23,6 +15,13 @@ use tenure::domain::model::role::{EnvironmentRole, Plan, WorkspaceKind};
 use tenure::domain::model::time::{Instant, Span};
 use tenure::domain::rules::authorize::accepts;
 use tenure::domain::state::view::{At, View};
+use tenure::query::AuditQuery;
+use tenure::query::diff::{Diff, DiffRow, EVENTS_SHOWN_MAX};
+use tenure::query::evidence::{ShownCause, principal_name};
+use tenure::query::pairs::Pairs;
+use tenure::query::roster::{AccessRow, Roster};
+use tenure::query::tenure::{TenureRow, Tenures};
+use tenure::query::what_if::{Widened, simulate};
 
 use crate::support::commands::{create_service_user, create_workspace, delete_service_user};
 use crate::support::model::decisions;
@@ -35,7 +34,7 @@ proptest! {
     #![proptest_config(config(11))]
 
     #[test]
-    fn where_everything_happens(history in histories(EVERYTHING, 30..60), moments in moments(4)) {
+    fn any_history(history in histories(EVERYTHING, 30..60), moments in moments(4)) {
         follow(&history, &moments);
     }
 }
@@ -44,7 +43,7 @@ proptest! {
     #![proptest_config(config(12))]
 
     #[test]
-    fn where_there_are_many_grants_and_restrictions(
+    fn a_history_of_many_grants_and_restrictions(
         history in histories(Mix { environments: 6, grants: 16, ..EVERYTHING }, 30..60),
         moments in moments(4),
     ) {
@@ -56,7 +55,7 @@ proptest! {
     #![proptest_config(config(13))]
 
     #[test]
-    fn where_people_come_and_go(
+    fn a_history_of_joiners_and_leavers(
         history in histories(Mix { members: 16, grants: 8, ..EVERYTHING }, 30..60),
         moments in moments(4),
     ) {
@@ -68,7 +67,7 @@ proptest! {
     #![proptest_config(config(14))]
 
     #[test]
-    fn where_nothing_is_there_at_first(
+    fn a_history_that_begins_empty(
         history in histories(Mix { prepared: false, workspace: 4, ..EVERYTHING }, 30..60),
         moments in moments(4),
     ) {
@@ -76,7 +75,7 @@ proptest! {
     }
 }
 
-/// Lives through a history, foretelling each step, and then asks about moments and spans of it.
+/// Replays a history with a simulation of each step, and then queries moments and spans of it.
 fn follow(history: &History, moments: &[Moment]) {
     let mut writer = Writer::new();
     writer.submit(&Caller::Operator, &[history.start()]);
@@ -84,7 +83,7 @@ fn follow(history: &History, moments: &[Moment]) {
         writer.clock = after(writer.clock, step.clock);
         let known = Known::of(writer.workspace.id(), &writer.events, writer.clock);
         let (caller, commands) = step.resolve(&known, writer.clock);
-        foretell(&mut writer, &caller, &commands);
+        simulate_and_compare(&mut writer, &caller, &commands);
     }
     let all = check_tenures(&writer, writer.now().instant());
     check_tenures(&writer, instant(&writer, moments[0].0));
@@ -96,7 +95,7 @@ fn follow(history: &History, moments: &[Moment]) {
     }
 }
 
-/// A moment of the history, not later than now.
+/// Returns a moment of the history, not later than now.
 fn instant(writer: &Writer, choice: u16) -> Instant {
     crate::support::model::runs::instant(writer, choice).min(writer.now().instant())
 }
@@ -105,7 +104,7 @@ fn view_at(writer: &Writer, instant: Instant) -> View {
     View::new(Arc::clone(&writer.workspace), At::Instant(instant), writer.clock).unwrap()
 }
 
-fn all_rows<Q: Question>(question: &Q) -> Vec<Q::Row> {
+fn all_rows<Q: AuditQuery>(question: &Q) -> Vec<Q::Row> {
     (0..question.candidates()).flat_map(|candidate| question.rows(candidate)).collect()
 }
 
@@ -137,7 +136,7 @@ fn plain(row: &TenureRow) -> naive::Tenure {
     }
 }
 
-/// Every tenure as far as an instant is as the model says, and those of a pair never overlap.
+/// Checks that tenures up to an instant are those of the model, and that those of a pair never overlap.
 fn check_tenures(writer: &Writer, until: Instant) -> Vec<naive::Tenure> {
     let rows = tenures_of(&view_at(writer, until), Span::new(None, None).unwrap(), None);
     let mut found: Vec<naive::Tenure> = rows.iter().map(plain).collect();
@@ -161,7 +160,7 @@ fn roster(view: &View) -> Vec<AccessRow> {
     all_rows(&Roster { view: view.clone(), pairs })
 }
 
-/// The roster at an instant is exactly the tenures that contain it.
+/// Checks that the roster at an instant is the tenures that contain it.
 fn check_roster(writer: &Writer, instant: Instant, tenures: &[naive::Tenure]) {
     let row = |row: &AccessRow| (row.principal.clone(), row.environment, row.role, row.rule, row.since);
     let mut found: Vec<_> = roster(&view_at(writer, instant)).iter().map(row).collect();
@@ -180,7 +179,7 @@ fn check_roster(writer: &Writer, instant: Instant, tenures: &[naive::Tenure]) {
     assert_eq!(found, modelled, "at {instant}");
 }
 
-/// The tenures of a span, and of a role, are those of all time that overlap it.
+/// Checks that the tenures of a span, and of a role, are those of all time that overlap it.
 fn check_span(writer: &Writer, from: Instant, until: Instant, tenures: &[naive::Tenure]) {
     let view = writer.now();
     let span = Span::new(Some(from), Some(until)).unwrap();
@@ -203,7 +202,7 @@ fn modelled_roles(writer: &Writer, instant: Instant) -> Roles {
     decisions::roster(&facts).into_iter().map(|(who, place, role, _)| ((place, who), role)).collect()
 }
 
-/// A diff applied to the earlier roster gives the later one, names nothing else, and says why.
+/// Checks that a diff turns the earlier roster into the later one, names nothing else, and has causes.
 fn check_diff(writer: &Writer, from: Instant, until: Instant) {
     let (before, after) = (view_at(writer, from), view_at(writer, until));
     let rows = all_rows(&Diff::new(before.clone(), after.clone(), |_| true, |_| true));
@@ -233,7 +232,7 @@ fn check_diff(writer: &Writer, from: Instant, until: Instant) {
     assert_eq!(pairs.len(), rows.len(), "each pair once");
 }
 
-/// What a diff says, by name: new entities have other ids when they are foreseen than when they are made.
+/// Returns a diff by names, since simulated entities have placeholder ids.
 type Named = (String, String, Option<EnvironmentRole>, Option<EnvironmentRole>);
 
 fn named(rows: &[DiffRow]) -> Vec<Named> {
@@ -244,7 +243,7 @@ fn named(rows: &[DiffRow]) -> Vec<Named> {
     named
 }
 
-/// Where each proxy token is accepted.
+/// Returns the environments that accept each proxy token.
 fn accepted(view: &View) -> Vec<(String, String)> {
     let mut accepted = Vec::new();
     for token in view.proxy_tokens() {
@@ -255,34 +254,34 @@ fn accepted(view: &View) -> Vec<(String, String)> {
     accepted
 }
 
-/// Asks what commands would change, has them done, and holds the one against the other.
-fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::model::command::Command]) {
-    let foreseen = foresee(&writer.workspace, caller, commands.to_vec(), None, writer.clock);
+/// Simulates commands, submits them, and compares the results.
+fn simulate_and_compare(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::model::command::Command]) {
+    let simulated = simulate(&writer.workspace, caller, commands.to_vec(), None, writer.clock);
     let at_first = (writer.workspace.clone(), writer.events.len());
     let Submitted { expired, outcome } = writer.submit(caller, commands);
-    let (foreseen, appended) = match (foreseen, outcome) {
-        (Ok(foreseen), Ok(appended)) => (foreseen, appended),
-        (Err(foreseen), Err(refused)) => return assert_eq!(foreseen, refused),
-        (foreseen, outcome) => panic!("foreseen: {:?}, came: {outcome:?}", foreseen.map(|_| ())),
+    let (simulated, appended) = match (simulated, outcome) {
+        (Ok(simulated), Ok(appended)) => (simulated, appended),
+        (Err(simulated), Err(refused)) => return assert_eq!(simulated, refused),
+        (simulated, outcome) => panic!("simulated: {:?}, came: {outcome:?}", simulated.map(|_| ())),
     };
     let types = |event: &Arc<tenure::domain::model::event::Event>| event.data.type_name();
     let came: Vec<_> = appended.iter().flatten().map(types).collect();
-    assert_eq!(foreseen.events.iter().map(types).collect::<Vec<_>>(), came);
+    assert_eq!(simulated.events.iter().map(types).collect::<Vec<_>>(), came);
     let now = writer.now();
     let expired: usize = expired.iter().map(Vec::len).sum();
     let head = writer.events[..at_first.1 + expired].last().map_or(now.revision(), |event| event.revision);
-    if when_something_expires(writer, foreseen.after.instant(), now.instant()) {
+    if something_expires(writer, simulated.after.instant(), now.instant()) {
         return;
     }
     let before = View::new(Arc::clone(&writer.workspace), At::Both(head, now.instant()), writer.clock).unwrap();
     let real = all_rows(&Diff::new(before.clone(), now.clone(), |_| true, |_| true));
-    assert_eq!(named(&all_rows(&foreseen.diff())), named(&real), "{commands:#?}");
+    assert_eq!(named(&all_rows(&simulated.diff())), named(&real), "{commands:#?}");
 
     let mut opened = accepted(&now);
     let closed_before = accepted(&before);
     let made = |token: &str| before.proxy_tokens().all(|found| found.id.to_string() != token);
     opened.retain(|pair| !closed_before.contains(pair) && !made(&pair.0));
-    let foretold = all_rows(&Widened::of(&foreseen)).into_iter().flat_map(|row| {
+    let foretold = all_rows(&Widened::of(&simulated)).into_iter().flat_map(|row| {
         let token = row.proxy_token.to_string();
         row.environment_names.into_iter().map(move |name| (token.clone(), name.to_string()))
     });
@@ -293,7 +292,7 @@ fn foretell(writer: &mut Writer, caller: &Caller, commands: &[tenure::domain::mo
     assert!(renamed || opened == foretold, "{commands:#?}: {opened:?}, foretold {foretold:?}");
 }
 
-fn when_something_expires(writer: &Writer, from: Instant, until: Instant) -> bool {
+fn something_expires(writer: &Writer, from: Instant, until: Instant) -> bool {
     writer.events.iter().any(|event| match &event.data {
         EventData::GrantAdded(_, terms) | EventData::GrantChanged(_, terms) => {
             terms.expires_at.is_some_and(|end| from < end && end <= until)
@@ -304,7 +303,7 @@ fn when_something_expires(writer: &Writer, from: Instant, until: Instant) -> boo
 }
 
 #[test]
-fn a_name_of_a_principal_is_shown_also_after_its_end() {
+fn a_deleted_principal_is_still_shown_by_name() {
     let mut writer = Writer::new();
     let start = create_workspace("acme", WorkspaceKind::Shared, Plan::Team, "alice");
     for command in [start, create_service_user("ci"), delete_service_user("ci")] {

@@ -1,4 +1,4 @@
-//! The tests of `src/domain` and `src/audit`: rules, histories and audit questions, without a server.
+//! The tests of `src/domain` and `src/query`: rules, histories and audit questions, without a server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,6 +21,6 @@ mod matrix;
 mod model;
 mod replay;
 mod reports;
-mod rolls;
 mod rules;
 mod searches;
+mod timelines;

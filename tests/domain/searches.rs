@@ -1,22 +1,22 @@
-//! Searches against exhaustive evaluation, on random histories, now and in the past: what a search finds is all that evaluation
-//! permits, and nothing else, for those who may know everything and for those who may not.
+//! Searches against exhaustive evaluation, on random histories, now and in the past.
 //!
-//! The histories are the same on every run, so that a failure can be looked into; `PROPTEST_RNG_SEED` draws others, and
-//! `PROPTEST_CASES` more of them.
+//! A search finds exactly the candidates that evaluation permits, both for callers who see everything and for those who do not.
+//!
+//! Every run has the same histories, so that a failure can be reproduced. `PROPTEST_RNG_SEED` draws others, `PROPTEST_CASES` more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tenure::audit::Question as _;
-use tenure::audit::search::{Found, Search, Sought};
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::time::Instant;
 use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize_visible};
 use tenure::domain::rules::visibility::Visibility;
 use tenure::domain::state::view::{At, View};
+use tenure::query::AuditQuery as _;
+use tenure::query::search::{Search, SearchQuery, SearchResult};
 
 use crate::support::model::decisions::decide;
 use crate::support::model::facts::{Facts, at_instant};
@@ -29,7 +29,7 @@ use crate::support::{Writer, after};
 
 const PLACED: Mix = Mix { credentials: 1, proxy_tokens: 4, resources: 8, ..EVERYTHING };
 
-/// Every action that anything has, and one that nothing has.
+/// Every action of the catalogue, and an unknown one.
 const ACTIONS: [&str; 20] = [
     "read",
     "read_logs",
@@ -55,7 +55,7 @@ const ACTIONS: [&str; 20] = [
 
 const SUBJECT_TYPES: [&str; 5] = ["user", "service_user", "task", "proxy_token", "robot"];
 
-/// What a moment of a history is asked about: numbers by which it is chosen.
+/// The random choices of the queries at one moment of a history.
 type Moment = (u16, [u8; 6]);
 
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(config(22))]
 
     #[test]
-    fn also_where_much_is_restricted_and_comes_and_goes(
+    fn also_with_many_restrictions_and_changes(
         history in histories(Mix { members: 9, environments: 12, grants: 12, resources: 16, ..PLACED }, 30..60),
         moments in moments(),
     ) {
@@ -107,7 +107,7 @@ fn follow(history: &History, moments: &[Moment]) {
     }
 }
 
-/// A view of now that is settled is of the same facts, also where something has expired that no event says so of yet.
+/// Checks that a settled view of now has the same facts, even if an expiry is not recorded yet.
 fn check_settled(writer: &Writer, clock: Instant) {
     let now = View::now(Arc::clone(&writer.workspace), clock);
     let settled = now.clone().canonical();
@@ -123,7 +123,7 @@ fn check_settled(writer: &Writer, clock: Instant) {
     assert_eq!(state(&settled), state(&now));
 }
 
-/// Everyone and everything that a log ever named, as questions name it.
+/// Every principal and resource of a log, by the ids of evaluations.
 struct Universe {
     users: Vec<String>,
     service_users: Vec<String>,
@@ -164,7 +164,7 @@ impl Universe {
         }
     }
 
-    /// The resources of a type that can be found: those that are, and those that are placed.
+    /// Returns the resources of a type that a search can find: existing and placed ones.
     fn resources(&self, resource_type: &str, facts: &Facts) -> Vec<String> {
         match resource_type {
             "workspace" => vec![self.workspace.clone()],
@@ -181,7 +181,7 @@ fn pick<T>(all: &[T], choice: u8) -> Option<&T> {
     all.get(usize::from(choice) % all.len().max(1))
 }
 
-/// What is asked at one moment.
+/// The queries at one moment.
 struct Asked<'a> {
     universe: &'a Universe,
     view: View,
@@ -218,16 +218,16 @@ impl Asked<'_> {
         }
     }
 
-    /// Which environment a question names, if it names one: by name, in any case, or by id.
+    /// Returns the environment of a search, if it has one: by name in upper or lower case, or by id.
     fn place(&self, choice: u8) -> Option<String> {
         let named: Vec<String> = ENVIRONMENTS.iter().chain(&NOTHING[..1]).map(ToString::to_string).collect();
         let all = [named, self.universe.environments.clone()].concat();
         choice.is_multiple_of(2).then(|| pick(&all, choice / 2).unwrap().clone())
     }
 
-    /// What the search finds is, of all that there ever was, what is permitted: by the model, or as the asker is told.
-    fn hold(&self, visibility: &Visibility, sought: &Sought, all: &[String], question: impl Fn(&str) -> Question) {
-        let search = Search::new(self.view.clone(), visibility.clone(), sought.clone());
+    /// Checks that a search finds, among everything that ever existed, exactly the permitted candidates.
+    fn hold(&self, visibility: &Visibility, query: &SearchQuery, all: &[String], question: impl Fn(&str) -> Question) {
+        let search = Search::new(self.view.clone(), visibility.clone(), query.clone());
         let found: Vec<String> =
             (0..search.candidates()).flat_map(|candidate| search.rows(candidate)).map(text).collect();
         let permitted = |candidate: &&String| {
@@ -244,13 +244,13 @@ impl Asked<'_> {
         assert_eq!(
             found.iter().collect::<BTreeSet<_>>(),
             expected,
-            "{sought:?} in {} at {}",
+            "{query:?} in {} at {}",
             self.view.revision(),
             self.view.instant()
         );
-        assert_eq!(found.len(), expected.len(), "{sought:?}: something is found twice");
+        assert_eq!(found.len(), expected.len(), "{query:?}: something is found twice");
         if let Visibility::Own { .. } = visibility {
-            assert_eq!(search.candidates(), found.len(), "the length says what is hidden: {sought:?}");
+            assert_eq!(search.candidates(), found.len(), "the length says what is hidden: {query:?}");
         }
     }
 
@@ -258,7 +258,7 @@ impl Asked<'_> {
         self.subjects(&Visibility::Everything, subject_type, self.universe.subjects(subject_type), action, resource);
     }
 
-    /// A principal finds itself where it may, and nobody else.
+    /// Checks that a principal finds only itself, and only if it is permitted.
     fn check_oneself(&self, visibility: &Visibility, own_type: &str, own: &str, action: &str, resource: &Resource) {
         for subject_type in SUBJECT_TYPES {
             let all = if subject_type == own_type { vec![own.to_owned()] } else { Vec::new() };
@@ -274,8 +274,8 @@ impl Asked<'_> {
             resource: resource.clone(),
         };
         let (action, resource) = (action.clone(), resource.clone());
-        let sought = Sought::Subjects { subject_type: subject_type.to_owned(), action, resource };
-        self.hold(visibility, &sought, all, question);
+        let query = SearchQuery::Subjects { subject_type: subject_type.to_owned(), action, resource };
+        self.hold(visibility, &query, all, question);
     }
 
     fn check_resources(
@@ -287,13 +287,13 @@ impl Asked<'_> {
         place: Option<&str>,
     ) {
         let all = self.universe.resources(resource_type, &self.facts);
-        let sought = Sought::Resources {
+        let query = SearchQuery::Resources {
             subject: subject.clone(),
             action: action.to_owned(),
             resource_type: resource_type.to_owned(),
             environment: place.map(str::to_owned),
         };
-        self.hold(visibility, &sought, &all, |candidate| Question {
+        self.hold(visibility, &query, &all, |candidate| Question {
             subject: subject.clone(),
             action: action.to_owned(),
             resource: Resource::new(resource_type, candidate, place),
@@ -302,8 +302,8 @@ impl Asked<'_> {
 
     fn check_actions(&self, visibility: &Visibility, subject: &Subject, resource: &Resource) {
         let all: Vec<String> = ACTIONS.iter().map(ToString::to_string).collect();
-        let sought = Sought::Actions { subject: subject.clone(), resource: resource.clone() };
-        self.hold(visibility, &sought, &all, |candidate| Question {
+        let query = SearchQuery::Actions { subject: subject.clone(), resource: resource.clone() };
+        self.hold(visibility, &query, &all, |candidate| Question {
             subject: subject.clone(),
             action: candidate.to_owned(),
             resource: resource.clone(),
@@ -311,7 +311,7 @@ impl Asked<'_> {
     }
 }
 
-/// Names that a subject of a type is asked about by, beside the ids.
+/// Returns the names of subjects of a type, beside their ids.
 fn names(subject_type: &str) -> Vec<String> {
     let names: &[&str] = match subject_type {
         "service_user" => &SERVICE_USERS,
@@ -321,10 +321,10 @@ fn names(subject_type: &str) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-fn text(found: Found) -> String {
+fn text(found: SearchResult) -> String {
     match found {
-        Found::Entity(entity) => entity.id,
-        Found::Action(action) => action.name,
+        SearchResult::Entity(entity) => entity.id,
+        SearchResult::Action(action) => action.name,
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tenure::audit::rolls::Rolls;
 use tenure::clock::{Clock, SystemClock};
 use tenure::http::auth_rate_limiter::AuthRateLimiter;
 use tenure::http::budget::{BODIES_MIB_DEFAULT, Budgets};
@@ -21,6 +20,7 @@ use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::LogKey;
 use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::timelines::AccessTimelineCache;
 use tenure::service::{Quotas, Service, Settings};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -91,14 +91,14 @@ pub fn signer() -> Signer {
 
 /// Returns the API over a service that listens at this address.
 pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
-    let (base_url, rolls) = (format!("http://{address}"), Rolls::holding(8 << 20));
+    let (base_url, timelines) = (format!("http://{address}"), AccessTimelineCache::with_capacity(8 << 20));
     let (metrics, auth_rate_limiter) = (Box::new(String::new), AuthRateLimiter::default());
     let (budgets, bodies) = (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT));
     let (connections, cursors) = (Connections::default(), CursorKey::of(&service.signer().key));
     let openapi = OnceLock::new();
     App {
         service,
-        rolls,
+        timelines,
         base_url,
         metrics,
         budgets,

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use tenure::audit::rolls::Rolls;
+use tenure::service::timelines::AccessTimelineCache;
 use tenure::clock::SystemClock;
 use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, judge};
 use tenure::domain::model::id::WorkspaceId;
@@ -141,14 +141,14 @@ pub type Held = (String, i16, i64, i64);
 ///
 /// # Errors
 /// The environment does not exist, or the span is invalid.
-pub fn held(root: &Arc<Workspace>, rolls: &Rolls, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
+pub fn held(root: &Arc<Workspace>, timelines: &AccessTimelineCache, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
     let name = &history.workspace.environments[span.environment].name;
     let view = View::at_head(Arc::clone(root));
     let environment = view.environment_named(name).ok_or("no such environment")?;
     let (from, until) = (Instant::from_micros(span.from), Instant::from_micros(span.until));
     let within = Span::new(Some(from), Some(until)).map_err(|_| "the span ends before it begins")?;
     let mut held = Vec::new();
-    rolls.who_had_access(&view, environment, within, |principal, tenure| {
+    timelines.who_had_access(&view, environment, within, |principal, tenure| {
         let rank = if tenure.held.role == EnvironmentRole::Contributor { 2 } else { 1 };
         let until = tenure.until.map_or(span.until, Instant::micros).min(span.until);
         held.push((reference(&view, principal), rank, tenure.from.micros().max(span.from), until));

@@ -1,4 +1,4 @@
-//! What is in a folder of evidence, and how it is written.
+//! The files of a folder of evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::question::{Answer, Question};
+use super::pinned_query::{EvidenceAnswer, PinnedQuery};
 use crate::cli::client::ANSWER_BYTES_MAX;
 use crate::cli::export::{Draft, not_had};
 use crate::cli::failure::Failure;
@@ -30,42 +30,42 @@ pub(super) const LOG_FOLDER: &str = "log";
 /// The longest file of evidence, in bytes: an answer of several pages.
 pub(super) const FILE_BYTES_MAX: u64 = 4 * ANSWER_BYTES_MAX;
 
-/// The file of an event's bytes.
+/// Returns the path of an event's bytes.
 pub(super) fn event_file(revision: Revision) -> String {
     format!("events/{:08}.json", revision.0)
 }
 
-/// The file of the proof that an event is in the log.
+/// Returns the path of the proof that an event is in the log.
 pub(super) fn receipt_file(revision: Revision) -> String {
     format!("events/{:08}.tlog-proof", revision.0)
 }
 
-/// An answer with what it rests on.
-pub(super) struct Evidence {
-    pub(super) question: Question,
-    pub(super) answer: Answer,
+/// An answer with its query, checkpoint and key.
+pub(super) struct EvidenceFiles {
+    pub(super) query: PinnedQuery,
+    pub(super) answer: EvidenceAnswer,
     pub(super) checkpoint: Checkpoint,
     pub(super) key: VerifierKey,
 }
 
-impl Evidence {
-    /// Writes everything but the manifest; events and proofs are made from the log.
+impl EvidenceFiles {
+    /// Writes all files but the manifest. Events and proofs are taken from the log.
     pub(super) fn write(&self, draft: &Draft, log: &dyn PublishedLog) -> Result<(), Failure> {
-        draft.write(QUESTION_FILE, &self.question.to_bytes()?)?;
+        draft.write(QUESTION_FILE, &self.query.to_bytes()?)?;
         draft.write(JSON_FILE, &self.answer.json)?;
         draft.write(CSV_FILE, &self.answer.csv)?;
         draft.write(CHECKPOINT_FILE, self.checkpoint.note().as_bytes())?;
         draft.write(KEY_FILE, format!("{}\n", self.key).as_bytes())?;
         draft.write_keys("", log)?;
-        let mut proving = Proving::of(log, &self.checkpoint);
-        // The event after the revision of the question says until when nothing happened.
-        let next = self.question.next_revision(&self.checkpoint);
+        let mut prover = EventProver::of(log, &self.checkpoint);
+        // The event after the query's revision proves until when nothing happened.
+        let next = self.query.next_revision(&self.checkpoint);
         let revisions: BTreeSet<Revision> = self.named()?.into_keys().chain(next).collect();
         for revision in revisions {
-            let (event, receipt) = proving.prove(revision)?;
+            let (event, receipt) = prover.prove(revision)?;
             if Some(revision) == next {
                 let decoded = codec::decode(&event).map_err(|error| Failure::server(error.to_string()))?;
-                self.question.check_next(&decoded).map_err(Failure::usage)?;
+                self.query.check_next(&decoded).map_err(Failure::usage)?;
             }
             draft.write(&event_file(revision), &event)?;
             draft.write(&receipt_file(revision), receipt.to_string().as_bytes())?;
@@ -78,9 +78,9 @@ impl Evidence {
         answer.and_then(named).ok_or_else(|| Failure::server("the answer cannot be read"))
     }
 
-    /// What there is now, in a line.
-    pub(super) fn told(&self, out: &Path) -> String {
-        let Question { revision, at, .. } = &self.question;
+    /// Returns a line about the written evidence.
+    pub(super) fn summary(&self, out: &Path) -> String {
+        let PinnedQuery { revision, at, .. } = &self.query;
         let events = self.named().map_or(0, |named| named.len());
         let size = self.checkpoint.tree().size;
         format!(
@@ -90,7 +90,7 @@ impl Evidence {
     }
 }
 
-/// Every event that an answer names, by its revision, as the answer tells it; none if it names one without a revision.
+/// Returns every event that an answer names, by revision, as the answer shows it; `None` if it names one without a revision.
 pub(super) fn named(answer: Value) -> Option<BTreeMap<Revision, Vec<Value>>> {
     let mut named: BTreeMap<Revision, Vec<Value>> = BTreeMap::new();
     let mut left = vec![answer];
@@ -100,7 +100,7 @@ pub(super) fn named(answer: Value) -> Option<BTreeMap<Revision, Vec<Value>>> {
             Value::Object(fields) => {
                 if fields.contains_key("event") {
                     let revision = fields.get("revision").and_then(Value::as_u64)?;
-                    // What it says of why stands in another event.
+                    // The reason is in another event.
                     if let Some(elsewhere) = fields.get("reason_revision") {
                         named.entry(Revision(elsewhere.as_u64()?)).or_default();
                     }
@@ -115,19 +115,19 @@ pub(super) fn named(answer: Value) -> Option<BTreeMap<Revision, Vec<Value>>> {
     Some(named)
 }
 
-/// A log at a checkpoint, from which events and their proofs are taken; each bundle is had once.
-struct Proving<'a> {
+/// A reader of events and their proofs from a log at a checkpoint. It reads each bundle once.
+struct EventProver<'a> {
     log: &'a dyn PublishedLog,
     checkpoint: &'a Checkpoint,
     bundles: BTreeMap<u64, Vec<Vec<u8>>>,
 }
 
-impl<'a> Proving<'a> {
+impl<'a> EventProver<'a> {
     fn of(log: &'a dyn PublishedLog, checkpoint: &'a Checkpoint) -> Self {
         Self { log, checkpoint, bundles: BTreeMap::new() }
     }
 
-    /// An event's bytes, and the proof that they are in the log.
+    /// Returns an event's bytes, and the proof that they are in the log.
     fn prove(&mut self, revision: Revision) -> Result<(Vec<u8>, Receipt), Failure> {
         let index = revision.0.saturating_sub(1);
         let event = self.event(index)?;
@@ -151,24 +151,24 @@ impl<'a> Proving<'a> {
     }
 }
 
-/// A log as it is at a checkpoint, whatever it has become since.
-pub(super) struct Pinned<'a> {
+/// A log as of a checkpoint, even if it has grown since.
+pub(super) struct PinnedLog<'a> {
     pub(super) log: &'a dyn PublishedLog,
     pub(super) checkpoint: &'a Checkpoint,
 }
 
-impl PublishedLog for Pinned<'_> {
+impl PublishedLog for PinnedLog<'_> {
     fn file(&self, path: &str) -> Result<Vec<u8>, FileError> {
         if path == CHECKPOINT_FILE { Ok(self.checkpoint.note().as_bytes().to_vec()) } else { self.log.file(path) }
     }
 }
 
-/// Writes the manifest, over everything that there is.
+/// Writes the manifest of all files.
 pub(super) fn seal(draft: &Draft) -> Result<(), Failure> {
     draft.write(MANIFEST_FILE, manifest(draft.path())?.as_bytes())
 }
 
-/// The SHA-256 of every file of a folder but the manifest itself, in the form of `sha256sum`.
+/// Returns the SHA-256 of every file but the manifest itself, in the format of `sha256sum`.
 pub(super) fn manifest(folder: &Path) -> Result<String, Failure> {
     let failed = |error| Failure::file("read", folder, error);
     let files = files_of(folder).map_err(failed)?;

@@ -1,14 +1,13 @@
-//! `tenure evidence`: one audit question, answered as a folder that can be checked anywhere, for ever.
+//! `tenure evidence`: the answer to one audit query as a folder that anyone can verify later.
 //!
-//! The folder holds the answer, the question with the view that it was asked of, every event that the answer names with the
-//! proof that it is in the log, the checkpoint, the verifier key and a manifest of all of it; with `--with-log` also the log up
-//! to that checkpoint, from which the answer can be derived again. It is taken from a server and believed no more than that:
-//! everything is checked before it is written.
+//! The folder holds the answer, the query with its view, and every event that the answer names, with the proof that it is in the log. It
+//! also holds the checkpoint, the verifier key and a manifest. With `--with-log` it holds the log up to that checkpoint, from which the
+//! answer can be derived again. The server is not trusted: everything is verified before the folder is finished.
 
 pub(super) mod check;
 mod derive;
 mod folder;
-mod question;
+mod pinned_query;
 
 use std::path::PathBuf;
 
@@ -27,10 +26,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::log::published::{CHECKPOINT_FILE, KEY_FILE, PublishedLog, key_chain};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::note::VerifierKey;
-use folder::{Evidence, LOG_FOLDER};
-use question::Question;
+use folder::{EvidenceFiles, LOG_FOLDER};
+use pinned_query::PinnedQuery;
 
-/// Answer one audit question as a folder that anyone can verify later, with nothing but the verifier key
+/// Answer one audit question as a folder that anyone can verify later with the verifier key alone
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -44,23 +43,23 @@ pub(super) struct EvidenceArgs {
     /// The verifier key, or a file with it
     #[arg(long, value_name = "VKEY", global = true)]
     key: Option<KeyGiven>,
-    /// Take the whole log along, so that the answer can be derived again, and what it leaves out be known to be nothing
+    /// Include the whole log, so that the answer can be derived again and is known to be complete
     #[arg(long, global = true)]
     with_log: bool,
     #[command(subcommand)]
-    question: Asked,
+    query: EvidenceCommand,
 }
 
-/// What can be asked for as evidence.
+/// The queries that evidence can answer.
 #[derive(Debug, Subcommand)]
-enum Asked {
-    /// Who has access to an environment, or had it then or at any time of a span
+enum EvidenceCommand {
+    /// All access to an environment, now, at an instant or over a span
     Who(WhoArgs),
-    /// What a principal has access to, or had then or at any time of a span
+    /// All access of a principal, now, at an instant or over a span
     Reach(ReachArgs),
-    /// Who gained and lost what between two instants
+    /// Access gained and lost between two instants
     Diff(DiffArgs),
-    /// What credentials are live, or were then
+    /// The credentials that are live, or were at an instant
     Credentials(CredentialsArgs),
 }
 
@@ -69,26 +68,26 @@ pub(super) fn evidence(session: &mut Session, args: &EvidenceArgs) -> Result<(),
     let out = args.out.as_deref().ok_or_else(|| missing("--out` in which new folder: `--out DIR"))?;
     let KeyGiven(key) = args.key.as_ref().ok_or_else(|| missing("--key` what it is verified with: `--key VKEY"))?;
     let draft = Draft::of(out)?;
-    let (list, query) = args.question.ask(session)?;
-    let question = Question::pinned(session, key, list, &query)?;
-    question.check_past(SystemClock.now()).map_err(Failure::usage)?;
-    let log = ServedLog::new(session.client(), question.log_path());
+    let (list, query) = args.query.parse(session)?;
+    let query = PinnedQuery::pinned(session, key, list, &query)?;
+    query.check_past(SystemClock.now()).map_err(Failure::usage)?;
+    let log = ServedLog::new(session.client(), query.log_path());
     let checkpoint = open_checkpoint(&log, key)?;
-    question.check_covered_by(&checkpoint).map_err(Failure::server)?;
-    let answer = question.ask(&session.client())?;
-    let evidence = Evidence { question, answer, checkpoint, key: key.clone() };
+    query.check_covered_by(&checkpoint).map_err(Failure::server)?;
+    let answer = query.ask(&session.client())?;
+    let evidence = EvidenceFiles { query, answer, checkpoint, key: key.clone() };
     evidence.write(&draft, &log)?;
     if args.with_log {
         take_log(&draft, &log, &evidence)?;
     }
     folder::seal(&draft)?;
-    check::verify(draft.path(), key, None, args.with_log).map_err(not_as_it_should_be)?;
+    check::verify(draft.path(), key, None, args.with_log).map_err(refused_server)?;
     draft.finish()?;
-    session.out.line(&evidence.told(out))
+    session.out.line(&evidence.summary(out))
 }
 
-impl Asked {
-    fn ask(&self, session: &mut Session) -> Result<([&'static str; 2], super::client::Query), Failure> {
+impl EvidenceCommand {
+    fn parse(&self, session: &mut Session) -> Result<([&'static str; 2], super::client::Query), Failure> {
         match self {
             Self::Who(args) => args.question(session),
             Self::Reach(args) => args.question(session),
@@ -98,7 +97,7 @@ impl Asked {
     }
 }
 
-/// The newest checkpoint of a log that the key is for.
+/// Returns the newest checkpoint of the log that the key is for.
 fn open_checkpoint(log: &dyn PublishedLog, key: &VerifierKey) -> Result<Checkpoint, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::server(format!("the log's checkpoint: {why}"));
     let note = log.file(CHECKPOINT_FILE).map_err(|error| failed(&error))?;
@@ -107,16 +106,16 @@ fn open_checkpoint(log: &dyn PublishedLog, key: &VerifierKey) -> Result<Checkpoi
     Checkpoint::open_with(&note, &keys).map(|(checkpoint, _)| checkpoint).map_err(|error| failed(&error))
 }
 
-/// Takes the log along, as far as the checkpoint goes.
-fn take_log(draft: &Draft, log: &dyn PublishedLog, evidence: &Evidence) -> Result<(), Failure> {
+/// Writes the log up to the checkpoint.
+fn take_log(draft: &Draft, log: &dyn PublishedLog, evidence: &EvidenceFiles) -> Result<(), Failure> {
     let size = evidence.checkpoint.tree().size;
-    let pinned = folder::Pinned { log, checkpoint: &evidence.checkpoint };
+    let pinned = folder::PinnedLog { log, checkpoint: &evidence.checkpoint };
     draft.write_log(&format!("{LOG_FOLDER}/"), &pinned, size)?;
     draft.write_keys(&format!("{LOG_FOLDER}/"), log)?;
     draft.write(&format!("{LOG_FOLDER}/{KEY_FILE}"), format!("{}\n", evidence.key).as_bytes())
 }
 
-fn not_as_it_should_be(unverified: Unverified) -> Failure {
+fn refused_server(unverified: Unverified) -> Failure {
     match unverified {
         Unverified::Flawed(what) => Failure::server(format!("what the server gave cannot be verified: {what}")),
         Unverified::Failed(failure) => failure,

@@ -9,8 +9,6 @@ use super::HandlerResult;
 use super::authzen::{
     ActionBody, EntityBody, ExplainQuery, IgnoredObject, check_may_ask, read_question_of_any_size, visibility,
 };
-use crate::audit::evidence::Evidence;
-use crate::audit::reasons::{Actors, reasons};
 use crate::domain::model::object::object;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::authorize::{Decision, Question, authorize_visible};
@@ -21,6 +19,8 @@ use crate::http::input::{NoPath, QueryParams};
 use crate::http::problem::Problem;
 use crate::http::request::{ReadAccess, RequestedView, WorkspaceRequest};
 use crate::http::response;
+use crate::query::evidence::Evidence;
+use crate::query::reasons::{Actors, reasons};
 
 /// One question (`AuthZEN` §6).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

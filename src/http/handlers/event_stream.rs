@@ -11,7 +11,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::HandlerResult;
-use super::event_filter::{EventsQuery, Filter};
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::workspace::Workspace;
@@ -26,6 +25,7 @@ use crate::http::sse::{self, CHUNK_BYTES, MessageSource, Step};
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
 use crate::proof::hash::TreeHash;
+use crate::query::events::{EventFilter, EventsQuery};
 use crate::service::feed::{Follower, Standing};
 
 /// The most events to read for one chunk, so that a filter does not occupy a thread.
@@ -40,7 +40,7 @@ struct Following {
     app: Arc<App>,
     caller: Caller,
     follower: Follower,
-    filter: Filter,
+    filter: EventFilter,
     position: Revision,
     /// Whether all matching events have been published.
     complete: bool,
@@ -50,12 +50,12 @@ struct Following {
 /// Streams the log.
 pub(super) async fn follow(request: AuditRequest, mut params: Params) -> HandlerResult {
     sse::refuse_params(&mut params, PAGED)?;
-    let query = EventsQuery::of(&mut params)?;
+    let query = EventsQuery::parse(&mut params)?;
     params.finish()?;
     let position = position(&request, &query)?;
     let now = request.now();
     // The filter learns names from the log itself, so the content does not depend on when a stream was opened.
-    let filter = Filter::of(&query, &now.mid_command(position, now.time_of(position)), &now)?;
+    let filter = EventFilter::of(&query, &now.mid_command(position, now.time_of(position)), &now)?;
     let (app, caller) = (Arc::clone(&request.app), request.caller.clone());
     let follower = app.service.follow(request.root.id()).await?;
     let permit = app.streams.permit()?;

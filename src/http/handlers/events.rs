@@ -4,9 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::event_filter::{EventsQuery, Filter};
 use super::{HandlerResult, event_stream};
-use crate::audit::Question;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::View;
@@ -18,6 +16,8 @@ use crate::http::problem::Problem;
 use crate::http::rows;
 use crate::log::codec;
 use crate::log::journal::AnswerForm;
+use crate::query::AuditQuery;
+use crate::query::events::{EventFilter, EventsQuery};
 
 /// The view and the query of a list of events.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -42,10 +42,10 @@ pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> Handl
         return event_stream::follow(request, params).await;
     }
     let paging = Paging::of(&request, &mut params)?;
-    let query = EventsQuery::of(&mut params)?;
+    let query = EventsQuery::parse(&mut params)?;
     params.finish()?;
     let view = paging.view.clone();
-    let filter = Filter::of(&query, &view, &request.now())?;
+    let filter = EventFilter::of(&query, &view, &request.now())?;
     let about = EventsAbout { workspace: request.root.id(), revision: view.revision(), at: view.instant(), query };
     let after = about.query.after.unwrap_or_default();
     rows::respond_in(FORMS, &request, paging, about, Events { view, filter, after }).await
@@ -54,11 +54,11 @@ pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> Handl
 /// The events of a view that follow a revision and match a filter; each is a candidate.
 struct Events {
     view: View,
-    filter: Filter,
+    filter: EventFilter,
     after: Revision,
 }
 
-impl Question for Events {
+impl AuditQuery for Events {
     type Row = Box<RawValue>;
 
     const COLUMNS: &'static [&'static str] =

@@ -9,7 +9,6 @@ pub mod commands;
 pub mod decisions;
 pub mod environments;
 pub mod evaluations;
-pub mod event_filter;
 mod event_stream;
 pub mod events;
 pub mod feed;

@@ -14,7 +14,6 @@ use super::authzen::{
     ActionBody, EntityBody, ExplainQuery, IgnoredObject, Properties, check_may_ask, read_question_of_any_size,
     visibility,
 };
-use crate::audit::search::{Search, Sought, Unsifted};
 use crate::domain::model::object::object;
 use crate::domain::model::parsed::given;
 use crate::domain::model::time::{Instant, Revision};
@@ -26,6 +25,8 @@ use crate::http::paging::{SearchPage, SearchPaging};
 use crate::http::problem::Problem;
 use crate::http::response;
 use crate::http::rows::{self, Gathered};
+use crate::query::AuditQuery as _;
+use crate::query::search::{Search, SearchQuery, UnfilteredSearch};
 use crate::service::Service;
 
 /// The most bytes of a search without its context and page: it is decided once for each candidate.
@@ -152,7 +153,7 @@ trait SearchBody: Serialize + DeserializeOwned + Send + 'static {
     /// Returns the subject; none if subjects are searched for.
     fn subject(&self) -> Option<&EntityBody>;
 
-    fn sought(&self) -> Sought;
+    fn query(&self) -> SearchQuery;
 }
 
 impl SearchBody for SubjectSearchBody {
@@ -164,9 +165,9 @@ impl SearchBody for SubjectSearchBody {
         None
     }
 
-    fn sought(&self) -> Sought {
+    fn query(&self) -> SearchQuery {
         let (subject_type, action) = (self.subject.kind.clone(), self.action.name.clone());
-        Sought::Subjects { subject_type, action, resource: self.resource.resource() }
+        SearchQuery::Subjects { subject_type, action, resource: self.resource.resource() }
     }
 }
 
@@ -179,10 +180,10 @@ impl SearchBody for ResourceSearchBody {
         Some(&self.subject)
     }
 
-    fn sought(&self) -> Sought {
+    fn query(&self) -> SearchQuery {
         let SoughtBody { kind, properties } = self.resource.clone();
         let (subject, action) = (self.subject.subject(), self.action.name.clone());
-        Sought::Resources { subject, action, resource_type: kind, environment: properties.environment }
+        SearchQuery::Resources { subject, action, resource_type: kind, environment: properties.environment }
     }
 }
 
@@ -195,8 +196,8 @@ impl SearchBody for ActionSearchBody {
         Some(&self.subject)
     }
 
-    fn sought(&self) -> Sought {
-        Sought::Actions { subject: self.subject.subject(), resource: self.resource.resource() }
+    fn query(&self) -> SearchQuery {
+        SearchQuery::Actions { subject: self.subject.subject(), resource: self.resource.resource() }
     }
 }
 
@@ -228,10 +229,10 @@ async fn search<T: SearchBody>(request: EvaluatorRequest, (paging, QueryParams(q
         check_may_ask(&visibility, &view, subject)?;
     }
     let permit = request.permit()?;
-    let (service, looked_at, sought) = (&request.app.service, view.clone(), body.sought());
-    let unsifted = permit.run(service, move || Arc::new(Unsifted::new(looked_at, visibility, sought))).await?;
-    permit.grow(unsifted.bytes().saturating_mul(2))?;
-    let search = sifted(service, &permit, unsifted).await?;
+    let (service, looked_at, query) = (&request.app.service, view.clone(), body.query());
+    let unfiltered = permit.run(service, move || Arc::new(UnfilteredSearch::new(looked_at, visibility, query))).await?;
+    permit.grow(unfiltered.bytes().saturating_mul(2))?;
+    let search = filtered(service, &permit, unfiltered).await?;
     let Gathered { items: results, next } =
         rows::gather(service, &permit, &search, paging.first(), paging.limit).await?;
     let page = NextBody { next_token: paging.next(next).unwrap_or_default(), count: results.len() };
@@ -240,10 +241,14 @@ async fn search<T: SearchBody>(request: EvaluatorRequest, (paging, QueryParams(q
 }
 
 /// Filters the candidates that the caller may know of, in pieces.
-async fn sifted(service: &Service, permit: &Permit, unsifted: Arc<Unsifted>) -> Result<Arc<Search>, Problem> {
+async fn filtered(
+    service: &Service,
+    permit: &Permit,
+    unfiltered: Arc<UnfilteredSearch>,
+) -> Result<Arc<Search>, Problem> {
     let mut known = Vec::new();
-    rows::in_turns(service, permit, &unsifted, Unsifted::permitted, |found| known.extend(found)).await?;
-    Ok(Arc::new(unsifted.sifted(known)))
+    rows::in_turns(service, permit, &unfiltered, UnfilteredSearch::permitted, |found| known.extend(found)).await?;
+    Ok(Arc::new(unfiltered.filtered(known)))
 }
 
 /// Returns the page that is asked for. An empty token is none: the last page returns it.

@@ -1,21 +1,21 @@
 //! Rows of the table: decisions, and the audit.
 
 use super::{PAGE_OF_VIEW, Route, RouteKind, get, post};
-use crate::audit::credentials::CredentialRow;
-use crate::audit::diff::DiffRow;
-use crate::audit::report::body::ReportBody;
-use crate::audit::roster::AccessRow;
-use crate::audit::search::{FoundAction, FoundEntity};
-use crate::audit::tenure::TenureRow;
 use crate::http::accept::{FORMS_OF_REPORTS, FORMS_OF_ROWS};
 use crate::http::guard::{Auditors, Evaluators, Operator};
 use crate::http::handlers::audit::what_if::WhatIfBody;
-use crate::http::handlers::audit::{About, AboutSpan, CredentialsQuery, PairQuery, TenuresQuery};
 use crate::http::handlers::commands::CommandsBody;
 use crate::http::handlers::{
     audit, decisions, evaluations, events, feed, metadata, proxy_auth, reads, reports, searches,
 };
 use crate::http::rows::RowsBody;
+use crate::query::credentials::CredentialRow;
+use crate::query::diff::DiffRow;
+use crate::query::list::{CredentialsQuery, ListHeading, PairQuery, SpanHeading, TenuresQuery};
+use crate::query::report::body::ReportBody;
+use crate::query::roster::AccessRow;
+use crate::query::search::{FoundAction, FoundEntity};
+use crate::query::tenure::TenureRow;
 
 const EVENT_FILTERS: &[&str] =
     &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
@@ -82,19 +82,16 @@ pub(super) fn rows() -> Vec<Route> {
             .returns::<feed::FeedBody>()
             .forms(feed::FORMS),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
-            .returns::<RowsBody<About<PairQuery>, AccessRow>>()
+            .returns::<RowsBody<ListHeading<PairQuery>, AccessRow>>()
             .forms(FORMS_OF_ROWS),
         get(tenures, "Lists who had access to what, from when until when", Auditors, audit::tenures)
-            .with_parameters(&["environment", "principal", "role", "from", "until"])
-            .returns::<RowsBody<AboutSpan<TenuresQuery>, TenureRow>>()
+            .returns::<RowsBody<SpanHeading<TenuresQuery>, TenureRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/diff", "Compares access at two instants", Auditors, audit::diff)
-            .with_parameters(&["environment", "principal", "from", "until"])
-            .returns::<RowsBody<AboutSpan<PairQuery>, DiffRow>>()
+            .returns::<RowsBody<SpanHeading<PairQuery>, DiffRow>>()
             .forms(FORMS_OF_ROWS),
         get(credentials, "Lists the credentials that were live", Auditors, audit::credentials)
-            .with_parameters(&["issued_by"])
-            .returns::<RowsBody<About<CredentialsQuery>, CredentialRow>>()
+            .returns::<RowsBody<ListHeading<CredentialsQuery>, CredentialRow>>()
             .forms(FORMS_OF_ROWS),
         post(what_if, "Says what commands would change, and changes nothing", Auditors, audit::what_if::what_if)
             .kind(RouteKind::Simulate)

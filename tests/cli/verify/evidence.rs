@@ -1,5 +1,4 @@
-//! Evidence for "who had contributor on X during March 2024": taken from a server, verified on a machine that has only the
-//! folder and the verifier key.
+//! Evidence for "who had contributor on X during March 2024", verified with only the folder and the verifier key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use tenure::log::published::files_of;
 use super::stage::{Served, Stage, assert_found};
 use crate::support::program::{RunOutput, program, run};
 
-/// A year of a workspace in which an environment `x` had contributors in March 2024.
+/// Returns a year of a workspace in which the environment `x` had contributors in March 2024.
 fn history() -> String {
     let line = |time: &str, commands: &str| {
         format!("{{\"time\":\"{time}\",\"actor\":\"user:alice\",\"reason\":\"a ticket\",\"commands\":[{commands}]}}\n")
@@ -35,14 +34,14 @@ fn history() -> String {
     .concat()
 }
 
-/// Evidence that was taken home, and the key that came another way.
+/// Evidence and the key, which came separately, without the server.
 struct Home {
     folder: TempDir,
     key: PathBuf,
 }
 
 impl Home {
-    /// Evidence taken from a server that is gone by then.
+    /// Takes evidence from a server, which then stops.
     fn new(with_log: bool) -> Self {
         Self::asking(with_log, "who x --role contributor --from 2024-03-01 --until 2024-04-01")
     }
@@ -51,7 +50,7 @@ impl Home {
         Self::of(&history(), with_log, question)
     }
 
-    /// Evidence about a recorded history.
+    /// Takes evidence about a recorded history.
     fn of(history: &str, with_log: bool, question: &str) -> Self {
         let stage = Stage::of(history);
         let home = Self { folder: tempfile::tempdir().unwrap(), key: stage.folder.path().join("key.vkey") };
@@ -82,7 +81,7 @@ impl Home {
         run(program().arg("verify").arg(self.evidence()).arg("--key").arg(&self.key).args(args))
     }
 
-    /// Replaces a text in a file with care, makes sure that this is found, and puts the file back.
+    /// Replaces a text in a file, seals the folder again, checks that the change is found, and undoes it.
     fn alter(&self, file: &str, from: &str, to: &str, words: &[&str]) {
         let path = self.evidence().join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -101,7 +100,7 @@ impl Home {
 }
 
 #[test]
-fn evidence_is_verified_with_the_folder_and_the_verifier_key_alone_and_derived_again_from_the_log() {
+fn evidence_is_verified_with_the_folder_and_the_key_alone_and_derived_again_from_its_log() {
     let home = Home::new(true);
     let said = home.verify().ok();
     assert!(said.contains("derived: the log gives this answer, byte for byte"), "{said}");
@@ -117,7 +116,7 @@ fn evidence_is_verified_with_the_folder_and_the_verifier_key_alone_and_derived_a
 }
 
 #[test]
-fn evidence_without_the_log_says_what_it_does_not_prove() {
+fn evidence_without_the_log_names_the_limits_of_its_proof() {
     let home = Home::new(false);
     assert!(!home.evidence().join("log").exists());
     let said = home.verify().ok();
@@ -127,7 +126,7 @@ fn evidence_without_the_log_says_what_it_does_not_prove() {
 }
 
 #[test]
-fn evidence_is_not_verified_after_any_one_byte_of_any_file_in_it_is_changed() {
+fn a_changed_byte_in_any_file_is_found() {
     for home in [Home::new(true), Home::new(false)] {
         for file in home.files() {
             let path = home.evidence().join(&file);
@@ -144,7 +143,7 @@ fn evidence_is_not_verified_after_any_one_byte_of_any_file_in_it_is_changed() {
     }
 }
 
-/// Writes the manifest anew, as someone would who alters evidence with care.
+/// Writes the manifest again, as a careful forger would.
 fn seal(evidence: &Path) {
     let sums = Command::new("sh")
         .args([
@@ -158,7 +157,7 @@ fn seal(evidence: &Path) {
 }
 
 #[test]
-fn evidence_that_was_altered_with_care_is_not_verified_either() {
+fn a_change_under_a_new_manifest_is_found() {
     let home = Home::new(true);
     let alter = |file: &str, from: &str, to: &str, words: &[&str]| home.alter(file, from, to, words);
     alter("answer.csv", "user:bob", "user:eve", &["the log gives another answer"]);
@@ -177,7 +176,7 @@ fn evidence_that_was_altered_with_care_is_not_verified_either() {
 }
 
 #[test]
-fn without_the_log_an_answer_tells_nothing_of_events_that_they_do_not_say() {
+fn without_the_log_an_answer_must_still_agree_with_its_events() {
     let home = Home::new(false);
     let alter = |from: &str, to: &str, words: &[&str]| home.alter("answer.json", from, to, words);
     alter("\"actor\": \"user:alice\"", "\"actor\": \"user:eve\"", &["the answer tells of revision"]);
@@ -189,9 +188,9 @@ fn without_the_log_an_answer_tells_nothing_of_events_that_they_do_not_say() {
     home.alter("question.json", "\"revision\": 13", "\"revision\": 99", &["the checkpoint covers 13 only"]);
 }
 
-/// Bob was a contributor until 2024-03-15: evidence of the revision before that as of a later instant would hide that it ended.
+/// Bob was a contributor until 2024-03-15. Evidence of the revision before that, as of a later instant, would hide the end.
 #[test]
-fn evidence_of_a_revision_that_something_followed_before_its_instant_is_not_verified() {
+fn evidence_that_leaves_out_an_event_before_its_instant_is_refused() {
     for with_log in [true, false] {
         let home = Home::asking(with_log, "who x --at 2024-03-12");
         assert!(!home.verify().ok().contains("event after its revision"));
@@ -208,7 +207,7 @@ fn evidence_of_a_revision_that_something_followed_before_its_instant_is_not_veri
         let next = home.files().into_iter().filter(|file| file.starts_with("events/")).max().unwrap();
         forge(&home);
         assert_found(&home.verify(), &["revision 12 happened at `2024-03-15", "ask without a revision"]);
-        // Without it, and without the log, nobody can know; and that is said.
+        // Without that event and without the log it cannot be found, and the output says so.
         for file in [next.clone(), next.replace(".tlog-proof", ".json")] {
             fs::remove_file(home.evidence().join(file)).unwrap();
         }
@@ -222,7 +221,7 @@ fn evidence_of_a_revision_that_something_followed_before_its_instant_is_not_veri
 }
 
 #[test]
-fn evidence_as_of_an_instant_that_has_not_come_is_neither_taken_nor_verified() {
+fn evidence_as_of_a_future_instant_is_neither_taken_nor_verified() {
     let home = Home::new(true);
     let question = fs::read_to_string(home.evidence().join("question.json")).unwrap();
     let at = question.split("\"at\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
@@ -236,7 +235,7 @@ fn evidence_as_of_an_instant_that_has_not_come_is_neither_taken_nor_verified() {
 }
 
 #[test]
-fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
+fn a_stray_file_in_evidence_is_found() {
     let home = Home::new(true);
     let before = home.files();
     for stray in ["CONCLUSION.txt", "events/00000099.json", "log/NOTE", "log/tile/0/001.p/3"] {
@@ -264,7 +263,7 @@ fn evidence_with_anything_beside_what_is_verified_is_not_verified() {
 }
 
 #[test]
-fn files_that_operating_systems_leave_in_evidence_are_named_and_ignored() {
+fn files_of_operating_systems_in_evidence_are_named_and_ignored() {
     for home in [Home::new(true), Home::new(false)] {
         let before = home.verify().ok();
         fs::create_dir(home.evidence().join("__MACOSX")).unwrap();
@@ -283,7 +282,7 @@ fn files_that_operating_systems_leave_in_evidence_are_named_and_ignored() {
 }
 
 #[test]
-fn a_secret_that_is_given_for_a_key_is_not_repeated() {
+fn a_secret_in_place_of_a_key_is_not_printed() {
     let home = Home::new(false);
     let secret = home.folder.path().join("log.key");
     fs::write(&secret, "42".repeat(32)).unwrap();
@@ -294,7 +293,7 @@ fn a_secret_that_is_given_for_a_key_is_not_repeated() {
 }
 
 #[test]
-fn a_folder_that_holds_neither_a_log_nor_evidence_is_a_slip_and_not_a_finding() {
+fn a_folder_without_a_log_or_evidence_is_a_usage_error() {
     let stage = Stage::of(&history());
     let empty = tempfile::tempdir().unwrap();
     for (folder, words) in [(empty.path(), "neither a log nor evidence"), (stage.data.as_path(), "say `--data")] {
@@ -319,14 +318,14 @@ fn a_served_log_is_verified_as_a_folder_is() {
         &stage,
         "UPDATE events SET event = CAST(replace(event, 'member-0295', 'member-9295') AS BLOB) WHERE revision = 300",
     );
-    // A damaged log is not served, not even to be verified.
+    // A damaged log is not served, not even for verification.
     let said = Served::on(&stage).verify(&stage);
     assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(said.err.contains("revision 300") && said.err.contains("the hash of its bytes is"), "{}", said.err);
 }
 
 #[test]
-fn a_long_reason_is_proved_by_the_event_that_has_it_and_no_other_is_believed() {
+fn a_long_reason_is_proved_by_the_event_that_has_it_and_by_no_other() {
     let reason = "a ticket with a long text; ".repeat(36);
     let members: Vec<_> =
         (0..12).map(|n| format!("{{\"type\":\"member.add\",\"user\":\"u{n}\",\"role\":\"member\"}}")).collect();
@@ -337,7 +336,7 @@ fn a_long_reason_is_proved_by_the_event_that_has_it_and_no_other_is_believed() {
     );
     let home = Home::of(&(history() + &line), true, "who x --at 2024-08-01");
     let answer = fs::read_to_string(home.evidence().join("answer.json")).unwrap();
-    assert_eq!(answer.matches(reason.trim()).count(), 12, "it is told of each of them");
+    assert_eq!(answer.matches(reason.trim()).count(), 12, "each of them shows it");
     assert!(answer.matches("\"reason_revision\"").count() >= 7, "most events do not have it");
     home.verify().ok();
     home.alter("answer.json", "a ticket with a long", "a ticket with a wrong", &["does not say"]);

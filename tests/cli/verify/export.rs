@@ -1,4 +1,4 @@
-//! An export, damaged in every way that a file can be, and by an operator who has the key.
+//! Exports, damaged in each way that a file can be, and by an operator who has the key.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tenure::proof::tile::{Tile, TileKind, read_entries, write_entries};
 
 use super::stage::{EVENTS, Stage, assert_found};
 
-/// The events of an export, to be changed.
+/// Returns the events of an export.
 fn events(export: &Path) -> Vec<Vec<u8>> {
     let bundles = (0..EVENTS.div_ceil(256)).map(|index| Tile::of_size(TileKind::Entries, index, EVENTS).unwrap());
     let read = |tile: Tile| {
@@ -21,7 +21,7 @@ fn events(export: &Path) -> Vec<Vec<u8>> {
     bundles.flat_map(read).collect()
 }
 
-/// How much of the tree is written anew over changed events.
+/// The part of the tree that is written again over changed events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cover {
     /// None of it.
@@ -34,10 +34,10 @@ enum Cover {
     Checkpoint,
 }
 
-/// What was done, to which events, what covers it up, and what is said of it.
+/// A case: a change, its cover-up, and the words of the finding.
 type Case<'a> = (&'a str, Vec<Vec<u8>>, Cover, Vec<&'a str>);
 
-/// Writes events over those of an export, and what covers it up.
+/// Replaces the events of an export, with a cover-up.
 fn rewrite(export: &Path, events: &[Vec<u8>], cover: Cover) {
     let size = u64::try_from(events.len()).unwrap();
     fs::remove_dir_all(export.join("tile/entries")).unwrap();
@@ -86,7 +86,7 @@ fn head(export: &Path) -> TreeHead {
     tree.head()
 }
 
-/// Changes a byte of a text: the last letter of the first place where it stands.
+/// Changes the last letter of the first occurrence of a word.
 fn altered(event: &[u8], word: &str) -> Vec<u8> {
     let mut event = String::from_utf8(event.to_vec()).unwrap();
     let at = event.find(word).unwrap() + word.len() - 1;
@@ -95,7 +95,7 @@ fn altered(event: &[u8], word: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_export_is_verified_and_nothing_but_the_key_is_needed() {
+fn an_export_is_verified_with_the_key_alone() {
     let stage = Stage::new();
     let export = stage.export("log");
     let said = stage.verify(&export).ok();
@@ -105,7 +105,7 @@ fn an_export_is_verified_and_nothing_but_the_key_is_needed() {
 }
 
 #[test]
-fn events_that_are_changed_dropped_swapped_or_added_are_found_whatever_covers_it_up() {
+fn changed_dropped_swapped_and_added_events_are_found_under_any_cover_up() {
     let stage = Stage::new();
     let intact = events(&stage.export("intact"));
     let mut cases: Vec<Case<'_>> = Vec::new();
@@ -167,7 +167,7 @@ fn entries_of_the_wrong_number_in_their_bundle_are_found() {
 }
 
 #[test]
-fn a_tile_that_is_cut_changed_missing_or_too_many_is_found() {
+fn a_cut_changed_missing_or_surplus_tile_is_found() {
     let stage = Stage::new();
     for (number, (tile, revision)) in
         [("tile/0/000", "revision 1"), ("tile/0/002.p/88", "revision 513"), ("tile/1/000.p/2", "revision 1")]
@@ -218,7 +218,7 @@ fn a_forged_signature_and_an_exchanged_key_are_found() {
 }
 
 #[test]
-fn a_log_that_its_operator_rewrote_or_cut_is_found_by_a_checkpoint_that_was_kept() {
+fn a_kept_checkpoint_reveals_a_log_that_was_rewritten_or_cut() {
     let stage = Stage::new();
     let kept = stage.export("then").join("checkpoint");
     let rewritten = stage.export("rewritten");
@@ -247,7 +247,7 @@ fn a_log_that_its_operator_rewrote_or_cut_is_found_by_a_checkpoint_that_was_kept
 }
 
 #[test]
-fn a_checkpoint_that_was_kept_is_read_whatever_program_saved_it() {
+fn a_kept_checkpoint_is_read_from_the_files_of_many_programs() {
     let stage = Stage::new();
     let export = stage.export("log");
     let note = fs::read_to_string(export.join("checkpoint")).unwrap();
@@ -274,7 +274,7 @@ fn a_checkpoint_that_was_kept_is_read_whatever_program_saved_it() {
 }
 
 #[test]
-fn a_file_that_holds_no_checkpoint_is_no_finding_about_the_log() {
+fn a_file_without_a_checkpoint_is_a_usage_error() {
     let stage = Stage::new();
     let export = stage.export("log");
     let note = fs::read_to_string(export.join("checkpoint")).unwrap();
@@ -301,7 +301,7 @@ fn a_file_that_holds_no_checkpoint_is_no_finding_about_the_log() {
 }
 
 #[test]
-fn files_that_operating_systems_leave_in_an_export_are_named_and_ignored() {
+fn files_of_operating_systems_in_an_export_are_named_and_ignored() {
     let stage = Stage::new();
     let export = stage.export("log");
     let left = [".DS_Store", "._checkpoint", "Thumbs.db", "tile/._0", "tile/0/desktop.ini", "tile/entries/THUMBS.DB"];
@@ -323,7 +323,7 @@ fn files_that_operating_systems_leave_in_an_export_are_named_and_ignored() {
 }
 
 #[test]
-fn what_cannot_be_said_is_no_flaw() {
+fn a_failure_to_verify_is_no_flaw() {
     let stage = Stage::new();
     assert!(stage.verify(&stage.folder.path().join("nowhere")).failed().contains("is no folder"));
     let export = stage.export("log");

@@ -1,5 +1,5 @@
-//! The key that signs the logs is exchanged: by a rotation, which verifiers follow; behind the server's back, which is refused; and
-//! because it was lost, which is said.
+//! Changes of the key that signs the logs: by a rotation, which verifiers follow; by hand, which is refused; after a loss, which is
+//! reported.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,7 @@ fn serve(stage: &Stage) -> Command {
     command
 }
 
-/// Starts a server once, so that the store knows its key.
+/// Starts a server once, so that its store knows the key.
 fn first_start(stage: &Stage) {
     drop(Served::on(stage));
 }
@@ -36,7 +36,7 @@ fn rotate(stage: &Stage) -> PathBuf {
     new_key(stage)
 }
 
-/// The verifier key of now, in a file.
+/// Writes the current verifier key to a file.
 fn new_key(stage: &Stage) -> PathBuf {
     let new = stage.folder.path().join("new.vkey");
     fs::write(&new, key(stage, &[]).ok()).unwrap();
@@ -53,7 +53,7 @@ fn verify(what: &Path, key: &Path, since: Option<&Path>) -> RunOutput {
 }
 
 #[test]
-fn after_a_rotation_old_and_new_verifier_keys_verify_what_is_served_exported_kept_and_stored() {
+fn after_a_rotation_the_old_and_the_new_verifier_key_both_verify() {
     let stage = Stage::new();
     first_start(&stage);
     let before = stage.export("before");
@@ -98,7 +98,7 @@ fn after_a_rotation_old_and_new_verifier_keys_verify_what_is_served_exported_kep
 }
 
 #[test]
-fn a_forged_or_missing_record_of_a_rotation_is_refused_to_who_has_the_old_key() {
+fn a_forged_or_missing_rotation_record_is_refused_under_the_old_key() {
     let stage = Stage::new();
     first_start(&stage);
     let new = rotate(&stage);
@@ -125,7 +125,7 @@ fn a_forged_or_missing_record_of_a_rotation_is_refused_to_who_has_the_old_key() 
 }
 
 #[test]
-fn a_server_refuses_a_key_that_its_store_does_not_know_and_says_what_to_do() {
+fn a_server_refuses_an_unknown_key_with_advice() {
     let stage = Stage::new();
     first_start(&stage);
     let file = stage.data.join("log.key");
@@ -151,7 +151,7 @@ fn a_server_refuses_a_key_that_its_store_does_not_know_and_says_what_to_do() {
 }
 
 #[test]
-fn a_lost_key_is_replaced_where_the_operator_says_so_and_whoever_has_the_old_one_is_told() {
+fn a_lost_key_is_replaced_on_the_operators_request_and_old_keys_report_it() {
     let stage = Stage::new();
     first_start(&stage);
     fs::remove_file(stage.data.join("log.key")).unwrap();
@@ -173,7 +173,7 @@ fn a_lost_key_is_replaced_where_the_operator_says_so_and_whoever_has_the_old_one
 }
 
 #[test]
-fn a_rotation_that_broke_off_is_finished_or_undone_by_the_next_start() {
+fn the_next_start_finishes_or_undoes_an_interrupted_rotation() {
     let stage = Stage::new();
     first_start(&stage);
     let (file, next) = (stage.data.join("log.key"), stage.data.join("log.key.next"));
@@ -194,7 +194,7 @@ fn a_rotation_that_broke_off_is_finished_or_undone_by_the_next_start() {
 }
 
 #[test]
-fn a_rotation_waits_for_a_stopped_server_and_a_key_that_is_kept() {
+fn a_rotation_needs_a_stopped_server_and_a_kept_key() {
     let stage = Stage::new();
     let served = Served::on(&stage);
     assert!(key(&stage, &["rotate"]).failed().contains("in use by another tenure process"));

@@ -1,4 +1,4 @@
-//! A log of some hundred events, and what an auditor keeps of it.
+//! A log of some hundred events, with an auditor's key and checkpoint.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use crate::support::program::{RunOutput, Running, program, run};
 
-/// How many events the log has: two full bundles and a part of a third.
+/// The number of events in the log: two full bundles and a part of a third.
 pub(crate) const EVENTS: u64 = 600;
-/// The seed of the key that signs.
+/// The seed of the signing key.
 const LOG_KEY: &str = "4242424242424242424242424242424242424242424242424242424242424242";
 
-/// A data folder with a log, its verifier key, and a checkpoint that was kept.
+/// A data folder with a log and its verifier key.
 pub(crate) struct Stage {
     pub(crate) folder: TempDir,
     pub(crate) data: PathBuf,
@@ -23,12 +23,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A log of [`EVENTS`] events: the creation of a workspace, which makes four, and people who become members.
+    /// Creates a log of [`EVENTS`] events: four for the workspace, the others for new members.
     pub(crate) fn new() -> Self {
         Self::of(&history_of(EVENTS - 4))
     }
 
-    /// The log of a recorded history.
+    /// Creates the log of a recorded history.
     pub(crate) fn of(recorded: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -44,7 +44,7 @@ impl Stage {
         Self { folder, data, key, workspace }
     }
 
-    /// A new export of the log.
+    /// Exports the log.
     pub(crate) fn export(&self, name: &str) -> PathBuf {
         let out = self.folder.path().join(name);
         run(program().args(["export", "--data"]).arg(&self.data).arg("--out").arg(&out)).ok();
@@ -63,7 +63,7 @@ impl Stage {
         run(program().args(["verify", "--data"]).arg(&self.data).arg("--key").arg(&self.key))
     }
 
-    /// A copy of all that there is, while no server has the data folder open.
+    /// Copies everything; no server may have the data folder open.
     pub(crate) fn copy(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -95,7 +95,7 @@ fn history_of(members: u64) -> String {
     lines
 }
 
-/// Makes sure that the damage was found, and that this was said of it.
+/// Checks that the damage was found, with these words.
 #[track_caller]
 pub(crate) fn assert_found(said: &RunOutput, words: &[&str]) {
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{}", said.err);
@@ -105,7 +105,7 @@ pub(crate) fn assert_found(said: &RunOutput, words: &[&str]) {
     }
 }
 
-/// The stage's data folder, served.
+/// A server of the stage's data folder.
 pub(crate) struct Served {
     running: Option<Running>,
     pub(crate) url: String,
@@ -122,7 +122,7 @@ impl Served {
         Self { running: Some(running), url, operator }
     }
 
-    /// The program as the operator runs it.
+    /// Returns the program with the operator's credential.
     pub(crate) fn program(&self) -> Command {
         let mut command = program();
         command.env("TENURE_TOKEN_ID", "operator").env("TENURE_TOKEN_SECRET", &self.operator);
@@ -134,7 +134,7 @@ impl Served {
         run(self.program().args(["member", "add", user])).ok();
     }
 
-    /// Verifies what is served.
+    /// Verifies the served log.
     pub(crate) fn verify(&self, stage: &Stage) -> RunOutput {
         run(self.program().args(["verify", &self.url, "--key"]).arg(&stage.key))
     }

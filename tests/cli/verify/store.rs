@@ -1,4 +1,4 @@
-//! A data folder, damaged by someone who has the file and the means to alter it.
+//! Data folders, damaged by an attacker with access to the file.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,7 @@ use tenure::proof::note::LogKey;
 use super::stage::{EVENTS, Served, Stage, assert_found};
 use crate::support::program::program;
 
-/// Alters a store behind the back of its server.
+/// Alters a store without its server.
 pub(crate) fn alter(stage: &Stage, sql: &str) {
     let store = Connection::open(stage.data.join("tenure.db")).unwrap();
     for trigger in ["events_are_never_updated", "events_are_never_deleted"] {
@@ -39,7 +39,7 @@ fn damaged(stage: &Stage, sql: &str) -> Stage {
 }
 
 #[test]
-fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
+fn every_damage_in_a_data_folder_is_found_at_its_place() {
     let stage = Stage::new();
     assert!(stage.verify_data().ok().contains("600 events"));
     let cases: &[(&str, &[&str])] = &[
@@ -89,9 +89,9 @@ fn a_data_folder_is_verified_and_every_damage_in_it_is_found_where_it_is() {
     }
 }
 
-/// The edge of a tree is written now and then, and never needed: what is after it, or all of it, is made of the leaves.
+/// The stored frontier of a tree may be old or missing. The rest is computed from the leaves.
 #[test]
-fn a_tree_whose_edge_was_written_early_or_never_is_that_of_its_leaves() {
+fn a_tree_with_an_old_or_missing_frontier_is_computed_from_its_leaves() {
     let stage = Stage::new();
     for sql in ["UPDATE trees SET size = 512, frontier = substr(frontier, 1, 32)", "DELETE FROM trees"] {
         let said = damaged(&stage, sql).verify_data();
@@ -100,7 +100,7 @@ fn a_tree_whose_edge_was_written_early_or_never_is_that_of_its_leaves() {
 }
 
 #[test]
-fn a_data_folder_with_another_key_or_none_is_not_verified_and_is_left_as_it_was() {
+fn a_data_folder_with_another_key_or_none_is_refused_and_left_unchanged() {
     let stage = Stage::new();
     let key = stage.data.join("log.key");
     std::fs::write(&key, "43".repeat(32)).unwrap();
@@ -111,7 +111,7 @@ fn a_data_folder_with_another_key_or_none_is_not_verified_and_is_left_as_it_was(
 }
 
 #[test]
-fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
+fn a_kept_checkpoint_reveals_a_fork() {
     let stage = Stage::new();
     let other = stage.copy();
     let add = |stage: &Stage, user: &str| {
@@ -126,7 +126,7 @@ fn two_histories_that_part_are_a_fork_to_whoever_kept_a_checkpoint_of_one() {
     assert_found(&stage.verify_since(&forked, &kept), &["revision 601", "of another history"]);
 }
 
-/// A snapshot of events, with the root of a tree over them, as a server with the stage's key would write it.
+/// Returns a snapshot of events with the root of their tree, sealed with the stage's key.
 fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
     let mut facts = Workspace::empty(events[0].workspace);
     for event in events {
@@ -136,7 +136,7 @@ fn snapshot_of(events: &[Arc<Event>], tree: &Frontier) -> Vec<u8> {
     snapshot::write(&facts, &tree.root(), &LogKey::from_seed(&[0x42; 32]))
 }
 
-/// The events of the stage's log, and the tree over them.
+/// Returns the events of the stage's log, and their tree.
 fn log_of(stage: &Stage) -> (Vec<Arc<Event>>, Frontier) {
     let workspace: WorkspaceId = stage.workspace.parse().unwrap();
     let log = SqliteLog::attach(&stage.data).unwrap();
@@ -149,14 +149,14 @@ fn log_of(stage: &Stage) -> (Vec<Arc<Event>>, Frontier) {
     (stored.iter().map(|stored| Arc::new(codec::decode(&stored.bytes).unwrap())).collect(), tree)
 }
 
-/// A snapshot of the stage's log, as a server with the stage's key would write it.
+/// Returns a snapshot of the stage's log, sealed with the stage's key.
 pub(crate) fn snapshot_of_log(stage: &Stage) -> Vec<u8> {
     let (events, tree) = log_of(stage);
     snapshot_of(&events, &tree)
 }
 
 #[test]
-fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
+fn a_snapshot_that_differs_from_its_log_is_found() {
     let stage = Stage::new();
     let workspace: WorkspaceId = stage.workspace.parse().unwrap();
     let (events, tree) = log_of(&stage);
@@ -186,8 +186,8 @@ fn a_snapshot_that_its_log_does_not_derive_is_found_where_it_differs() {
     assert!(verify_with(&newer).ok().contains("its snapshot is of another version"));
 }
 
-/// What a server writes to its log until it listens.
-fn said_at_start(stage: &Stage) -> String {
+/// Returns the lines that a server logs until it listens.
+fn startup_log(stage: &Stage) -> String {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data"];
     let mut serve = program().args(serve).arg(&stage.data).stderr(Stdio::piped()).spawn().unwrap();
     BufReader::new(serve.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
@@ -196,16 +196,16 @@ fn said_at_start(stage: &Stage) -> String {
 }
 
 #[test]
-fn a_server_warns_where_the_key_of_a_log_is_new_or_others_can_read_it() {
+fn a_server_warns_of_a_new_key_and_of_a_readable_key_file() {
     let stage = Stage::new();
     let key = stage.data.join("log.key");
     fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
-    assert!(said_at_start(&stage).contains("others than its owner may use the secret in"));
+    assert!(startup_log(&stage).contains("others than its owner may use the secret in"));
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    assert!(!said_at_start(&stage).contains("WARN"));
+    assert!(!startup_log(&stage).contains("WARN"));
     // As after an import, or in a store that an older tenure wrote.
     let new = Stage::new();
     fs::remove_file(new.data.join("log.key")).unwrap();
-    assert!(said_at_start(&new).contains("no `log.key`, so one is made"));
+    assert!(startup_log(&new).contains("no `log.key`, so one is made"));
     assert!(new.data.join("log.key").is_file());
 }

@@ -1,4 +1,4 @@
-//! Tenures and rosters, found out the long way: what is the case after each event and at each expiry, from the first event on.
+//! Tenures and rosters by brute force: the roles after each event and at each expiry, from the first event on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tenure::domain::model::time::{Instant, Revision};
 use crate::support::model::decisions::role_in;
 use crate::support::model::facts::{Facts, at_head};
 
-/// What made a difference: an event, or an end that an event set.
+/// The cause of a change: an event, or an expiry that an event set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     Event(Revision),
     Expiry(Instant, Revision),
 }
 
-/// Who held which role where, by which rule, from when until when, and what began and ended that.
+/// A principal's role in an environment with its rule, period and causes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tenure {
     pub principal: Principal,
@@ -32,7 +32,7 @@ pub struct Tenure {
     pub closed_by: Option<Cause>,
 }
 
-/// An instant at which something happened, and what was the case after each thing that did: first what time alone had ended.
+/// An instant, with the facts after each of its causes; expiries come first.
 struct Moment {
     instant: Instant,
     states: Vec<(Option<Revision>, Facts)>,
@@ -70,7 +70,7 @@ fn place(facts: &Facts, id: EnvironmentId, principal: &Principal) -> Option<Plac
     facts.principals().contains(principal).then(|| role_in(facts, environment, principal))
 }
 
-/// Every tenure of a role above `no_access`, of anyone anywhere, as far as an instant.
+/// Returns every tenure above `no_access` up to an instant.
 pub fn tenures(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Tenure> {
     let moments = moments(id, events, until);
     let states = || moments.iter().flat_map(|moment| moment.states.iter().map(|(_, facts)| facts));

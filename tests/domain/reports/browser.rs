@@ -1,4 +1,4 @@
-//! The pages in a real browser: what it makes of them, and pictures of it to look at in `target/reports/`.
+//! The pages in a real browser, with screenshots in `target/reports/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::golden::{PAGES, made, root};
 
-/// The names that the browser goes by.
+/// The names of the browser's program.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 fn found() -> Option<&'static str> {
@@ -15,7 +15,7 @@ fn found() -> Option<&'static str> {
     NAMES.into_iter().find(runs)
 }
 
-/// The browser; Debian's own is installed where this may be done. A machine that has none cannot be asked.
+/// Returns the browser. Debian's own is installed if possible; without one, the test is skipped.
 fn browser() -> Option<&'static str> {
     found().or_else(|| {
         let quiet = |arguments: &[&str]| {
@@ -56,13 +56,13 @@ fn pictures() -> PathBuf {
     folder
 }
 
-/// How many pages a PDF has.
+/// Returns the number of a PDF's pages.
 fn pages_of(pdf: &[u8]) -> usize {
     let text = String::from_utf8_lossy(pdf);
     text.matches("/Type /Page").count() - text.matches("/Type /Pages").count()
 }
 
-/// How much there is of a picture beside its background: a page that shows nothing packs to next to nothing.
+/// Checks that a screenshot shows more than its background, which compresses to almost nothing.
 fn is_drawn(png: &[u8]) -> bool {
     png.starts_with(b"\x89PNG") && png.len() > 20_000
 }

@@ -1,20 +1,21 @@
-//! A file for each report in each form, of a year's history.
+//! A golden file for each report in each form, of a year's history.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use tenure::audit::credentials::Credentials;
-use tenure::audit::report::body::{Heading, Period, ReportQuery};
-use tenure::audit::report::catalogue::{Parameter, ReportName, When};
-use tenure::audit::report::{Asked, Report, Uses, columns, report};
 use tenure::domain::model::time::{Instant, Span};
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::decode;
+use tenure::query::credentials::Credentials;
+use tenure::query::report::body::{Period, ReportHeading, ReportQuery};
+use tenure::query::report::catalogue::{Parameter, ReportName, ReportTime};
+use tenure::query::report::request::{ReportRequest, Uses};
+use tenure::query::report::{Report, columns, report};
 
-/// What a test says that found a difference.
+/// The advice of a test that found a difference.
 const BLESS: &str = "if this is meant, write it anew with `TENURE_BLESS=1 cargo test --test domain reports::`, \
      and look at the difference before you commit it";
 
@@ -26,7 +27,7 @@ fn instant(text: &str) -> Instant {
     text.parse().unwrap()
 }
 
-/// The workspace that a recorded history leads to.
+/// Returns the workspace of a recorded history.
 pub fn recorded(name: &str) -> Arc<Workspace> {
     let text = fs::read(root(&format!("events/histories/{name}.jsonl"))).unwrap();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -38,14 +39,14 @@ pub fn recorded(name: &str) -> Arc<Workspace> {
     Arc::new(workspace)
 }
 
-/// New year's day, after the last event.
+/// Returns the view of New Year's Day, after the last event.
 fn view() -> View {
     let workspace = recorded("a-year-at-acme");
     let new_year = instant("2026-01-01T00:00:00Z");
     View::new(Arc::clone(&workspace), At::Both(workspace.head(), new_year), new_year).unwrap()
 }
 
-/// Every third credential was used on the first of December, every third one in summer, and the others never.
+/// Returns uses: of each three credentials, one in December, one in summer, and one never.
 fn uses(view: &View) -> Uses {
     let credentials = Credentials::new(view.clone());
     let days = [Some(instant("2025-12-01T08:00:00Z")), Some(instant("2025-08-11T16:30:00Z")), None];
@@ -57,15 +58,15 @@ fn uses(view: &View) -> Uses {
     uses
 }
 
-/// A report of the year's second half, with what stands at its head.
-pub fn made(name: ReportName) -> (Report, Heading) {
+/// Makes a report of the year's second half, with its heading.
+pub fn made(name: ReportName) -> (Report, ReportHeading) {
     let view = view();
     let (from, until) = (Some(instant("2025-07-01T00:00:00Z")), Some(instant("2026-01-01T00:00:00Z")));
     let query = ReportQuery { days: name.takes(Parameter::Days).then_some(90), ..ReportQuery::default() };
-    let heading = Heading::new(name, &view, Period { from, until }, query);
-    let span = if name.card().when == When::Period { Span::new(from, until) } else { Span::new(None, None) };
+    let heading = ReportHeading::new(name, &view, Period { from, until }, query);
+    let span = if name.metadata().when == ReportTime::Period { Span::new(from, until) } else { Span::new(None, None) };
     let uses = Some(uses(&view));
-    let asked = Asked { view, span: span.unwrap(), days: 90, environments: None, principals: None, uses };
+    let asked = ReportRequest { view, span: span.unwrap(), days: 90, environments: None, principals: None, uses };
     (report(name, &asked).unwrap(), heading)
 }
 
@@ -80,7 +81,7 @@ fn made_html(name: ReportName) -> String {
     report.html(&heading)
 }
 
-/// Holds bytes against a file; gives where that is.
+/// Compares bytes with a golden file, and returns its path.
 fn golden(file: &str, now: &[u8]) -> PathBuf {
     let path = root("tests/golden/reports").join(file);
     if std::env::var_os("TENURE_BLESS").is_some_and(|value| value == "1") {
@@ -95,7 +96,7 @@ fn golden(file: &str, now: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn every_report_of_a_recorded_year_is_what_it_always_was() {
+fn every_report_of_a_recorded_year_equals_its_golden_file() {
     for name in ReportName::ALL {
         let (report, heading) = made(*name);
         assert!(!report.rows.is_empty(), "{name} has no row in this history");
@@ -144,18 +145,18 @@ fn every_row_names_the_events_behind_it() {
 fn the_documentation_names_every_report_its_columns_and_its_controls() {
     let text = fs::read_to_string(root("docs/reports.md")).unwrap();
     for name in ReportName::ALL {
-        let card = name.card();
-        let heading = format!("\n## `{name}`: {}\n", card.title);
+        let metadata = name.metadata();
+        let heading = format!("\n## `{name}`: {}\n", metadata.title);
         let own =
             text.split_once(&heading).unwrap_or_else(|| panic!("docs/reports.md has no heading `{}`", heading.trim()));
         let own = own.1.split("\n## ").next().unwrap();
         for column in columns(*name) {
             assert!(own.contains(&format!("`{}`", column.name)), "docs/reports.md: {name} lacks `{}`", column.name);
         }
-        for control in card.controls {
+        for control in metadata.controls {
             assert!(own.contains(control), "docs/reports.md: {name} lacks {control}");
         }
-        for parameter in card.parameters {
+        for parameter in metadata.parameters {
             assert!(own.contains(&format!("`{}=", parameter.as_str())), "docs/reports.md: {name}, {parameter:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! What every report must say whatever happened, on random histories, found out from the events alone.
+//! Laws of the reports on random histories, derived from the events alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
-use tenure::audit::credentials::Credentials;
-use tenure::audit::report::catalogue::ReportName;
-use tenure::audit::report::{Asked, report};
 use tenure::domain::model::event::{Event, EventData};
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::{Actor, Caller, Principal};
 use tenure::domain::model::role::{EnvironmentRole, WorkspaceKind};
 use tenure::domain::model::time::{Instant, Revision, Span};
 use tenure::domain::state::view::{At, View};
+use tenure::query::credentials::Credentials;
+use tenure::query::report::catalogue::ReportName;
+use tenure::query::report::report;
+use tenure::query::report::request::ReportRequest;
 
 use crate::support::model::decisions;
 use crate::support::model::facts::at_instant;
@@ -44,7 +45,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_the_reports_keep_to_the_events(
+    fn reports_agree_with_the_events(
         history in histories(PEOPLE, 30..60),
         moments in vec(any::<(u16, u16)>(), 3),
     ) {
@@ -74,7 +75,7 @@ fn lived(history: &History) -> Writer {
     writer
 }
 
-/// An instant at which something happens, or just before or after it; never later than now.
+/// Returns the instant of an event, or one just before or after it; never later than now.
 fn instant(writer: &Writer, choice: u16) -> Instant {
     let choice = usize::from(choice);
     let event = &writer.events[choice / 4 % writer.events.len()];
@@ -86,8 +87,8 @@ fn view_at(writer: &Writer, instant: Instant) -> View {
 }
 
 fn rows(name: ReportName, view: View, span: Span) -> Vec<Value> {
-    let asked = Asked { view, span, days: 1, environments: None, principals: None, uses: None };
-    report(name, &asked).unwrap().rows.iter().map(tenure::audit::report::table::Row::value).collect()
+    let asked = ReportRequest { view, span, days: 1, environments: None, principals: None, uses: None };
+    report(name, &asked).unwrap().rows.iter().map(tenure::query::report::table::ReportRow::value).collect()
 }
 
 fn rows_at(name: ReportName, view: View) -> Vec<Value> {
@@ -102,7 +103,7 @@ fn plain(value: &impl serde::Serialize) -> Value {
     json!(value)
 }
 
-/// The model's roster: who, where, role and rule.
+/// Returns the model's roster.
 fn modelled(writer: &Writer, instant: Instant) -> Vec<(Principal, EnvironmentId, EnvironmentRole, &'static str)> {
     decisions::roster(&at_instant(writer.workspace.id(), &writer.events, instant))
 }
@@ -123,7 +124,7 @@ fn check_roster(writer: &Writer, instant: Instant) {
     assert_eq!(named, everyone, "everyone is in the roster at {instant}");
 }
 
-/// Whoever is a contributor in a restricted environment is privileged: there, or everywhere by their workspace role.
+/// Checks that each contributor in a restricted environment is privileged: there, or everywhere by the workspace role.
 fn check_privileged(writer: &Writer, instant: Instant) {
     let view = view_at(writer, instant);
     let rows = rows_at(ReportName::Privileged, view.clone());
@@ -145,7 +146,7 @@ fn check_privileged(writer: &Writer, instant: Instant) {
     assert_eq!(everywhere.len(), administrators, "at {instant}");
 }
 
-/// Live credentials by people who are no members are orphans, and no others.
+/// Checks that the orphans are the live credentials of issuers who are no members.
 fn check_orphans(writer: &Writer, instant: Instant) {
     let view = view_at(writer, instant);
     let all = Credentials::new(view.clone());
@@ -161,13 +162,13 @@ fn check_orphans(writer: &Writer, instant: Instant) {
     assert_eq!(found, expected, "at {instant}");
 }
 
-/// The revisions of the events of a span that a condition holds for.
+/// Returns the revisions of a span's events that `holds` accepts.
 fn revisions(writer: &Writer, span: Span, holds: impl Fn(&EventData) -> bool) -> Vec<u64> {
     let events = writer.events.iter().filter(|event| span.contains(event.time) && holds(&event.data));
     events.map(|event| event.revision.0).collect()
 }
 
-/// The changes are the events, the joiners, leavers and movers those of a kind, each once.
+/// Checks that the changes are the events, and that joiners, leavers and movers are those of their kinds, each once.
 fn check_population(writer: &Writer, from: Instant, until: Instant) {
     let (view, span) = (writer.now(), within(from, until));
     let changes = rows(ReportName::Changes, view.clone(), span);
@@ -191,7 +192,7 @@ fn check_population(writer: &Writer, from: Instant, until: Instant) {
     of(ReportName::Movers, "changed_at", |data| matches!(data, EventData::MemberRoleChanged(..)));
 }
 
-/// No access outlives a membership; whoever had some until the end lost it at the end.
+/// Checks that no access outlives a membership, and that access lost with it ends at the same instant.
 fn check_leavers(writer: &Writer, from: Instant, until: Instant) {
     for row in rows(ReportName::Leavers, writer.now(), within(from, until)) {
         let left: Instant = row["left_at"].as_str().unwrap().parse().unwrap();
@@ -208,7 +209,7 @@ fn check_leavers(writer: &Writer, from: Instant, until: Instant) {
     }
 }
 
-/// What ends a grant of a pair, among the events after it.
+/// Checks whether an event ends a grant of a pair.
 fn ends(event: &Event, environment: EnvironmentId, principal: &Principal) -> bool {
     match &event.data {
         EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
@@ -223,7 +224,7 @@ fn ends(event: &Event, environment: EnvironmentId, principal: &Principal) -> boo
     }
 }
 
-/// Grants without an end that stood in the span, and no others: nothing lasts a day here.
+/// Checks that the rows are the grants without an expiry in the span; in these histories no expiry is a day away.
 fn check_window(writer: &Writer, from: Instant, until: Instant) {
     let span = within(from, until);
     let mut expected = Vec::new();

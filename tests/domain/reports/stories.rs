@@ -1,10 +1,8 @@
-//! Short histories that end in something that an auditor asks about.
+//! Short histories, each with a case for an auditor.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tenure::audit::report::catalogue::ReportName;
-use tenure::audit::report::{Asked, ROWS_MAX, TooLarge, report};
 use tenure::domain::model::command::Command;
 use tenure::domain::model::event::{Event, EventData, Nothing};
 use tenure::domain::model::id::EventId;
@@ -14,6 +12,9 @@ use tenure::domain::model::time::{Instant, Revision, Span};
 use tenure::domain::rules::decide::EventSink as _;
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
+use tenure::query::report::catalogue::ReportName;
+use tenure::query::report::request::ReportRequest;
+use tenure::query::report::{ROWS_MAX, TooLarge, report};
 
 use super::golden::recorded;
 use crate::support::commands::create_workspace;
@@ -21,16 +22,16 @@ use crate::support::{Counter, START, Writer, after};
 
 const MINUTE: i64 = 60_000_000;
 
-fn asked(view: View) -> Asked {
+fn asked(view: View) -> ReportRequest {
     let span = Span::new(None, None).unwrap();
-    Asked { view, span, days: 90, environments: None, principals: None, uses: None }
+    ReportRequest { view, span, days: 90, environments: None, principals: None, uses: None }
 }
 
 fn rows(name: ReportName, view: View) -> Vec<Value> {
-    report(name, &asked(view)).unwrap().rows.iter().map(tenure::audit::report::table::Row::value).collect()
+    report(name, &asked(view)).unwrap().rows.iter().map(tenure::query::report::table::ReportRow::value).collect()
 }
 
-/// A workspace with bob, who has a token, and who is removed an hour later.
+/// Returns the events of a workspace in which bob, who has a token, is removed after an hour.
 fn bob_leaves() -> Vec<Arc<Event>> {
     let mut writer = Writer::new();
     let start = create_workspace("acme", WorkspaceKind::Shared, Plan::Team, "alice");
@@ -62,9 +63,9 @@ fn all_access_of_a_leaver_ends_with_the_membership() {
     assert_eq!(rows[0]["last_access_ended_at"], rows[0]["left_at"]);
 }
 
-/// A log from elsewhere may say that a token was taken back late, or never: the report says it, and does not round it away.
+/// An imported log may revoke a token late or never. The report shows that to the second.
 #[test]
-fn a_token_that_outlives_its_holders_membership_is_seen() {
+fn a_token_that_outlives_the_membership_is_reported() {
     let mut events: Vec<Event> = bob_leaves().iter().map(|event| (**event).clone()).collect();
     let removed = events.pop().unwrap();
     let revoked = events.pop().unwrap();
@@ -84,7 +85,7 @@ fn a_token_that_outlives_its_holders_membership_is_seen() {
 }
 
 #[test]
-fn whoever_comes_back_has_a_row_for_each_time() {
+fn a_returning_member_has_a_row_for_each_membership() {
     let workspace = recorded("leaver-and-rehire");
     let view = View::now(Arc::clone(&workspace), workspace.head_time());
     let returned = |row: &&Value| row["is_return"] == true;
@@ -108,7 +109,7 @@ fn before_the_first_event_every_report_is_empty() {
 }
 
 #[test]
-fn a_report_of_too_many_rows_is_refused_and_one_of_just_as_many_as_may_be_is_not() {
+fn a_report_at_the_row_limit_is_given_and_one_above_it_is_refused() {
     let first = bob_leaves()[0].clone();
     let mut ids = Counter::starting_at(1 << 64);
     let mut workspace = Workspace::empty(first.workspace);

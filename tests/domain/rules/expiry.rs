@@ -1,9 +1,9 @@
-use tenure::audit::tenure::since;
 use tenure::domain::model::principal::Actor;
 use tenure::domain::model::role::AccessKeyRole::Auditor;
 use tenure::domain::model::role::EnvironmentRole::{Contributor, Viewer};
 use tenure::domain::model::time::Revision;
 use tenure::domain::state::view::At;
+use tenure::query::tenure::since;
 
 use crate::support::after;
 use crate::support::commands::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tenure::audit::rolls::Rolls;
+use tenure::service::timelines::AccessTimelineCache;
 use tenure::domain::state::workspace::Workspace;
 
 use super::{Run, Stored};
@@ -18,8 +18,8 @@ use crate::table::{Bar, Value, thousands};
 
 const ASKED: usize = 2_500;
 const SPANS: usize = 64;
-/// The server's default size of the cache of rolls.
-const ROLLS_BYTES: u64 = 64 << 20;
+/// The server's default size of the cache of timelines.
+const TIMELINES_BYTES: u64 = 64 << 20;
 const CHECK: &str = "a check in process at a random instant";
 const SPAN: &str = "who had access to E within a day, in process";
 
@@ -65,9 +65,9 @@ impl Run {
         let changes = self.history.changes.len();
         let mut past = Past::new(Arc::clone(root), &self.history, &questions);
         let answers = (0..ASKED).map(|place| past.decide(place)).collect::<Outcome<_>>()?;
-        let rolls = Rolls::holding(ROLLS_BYTES);
+        let timelines = AccessTimelineCache::with_capacity(TIMELINES_BYTES);
         let mut held: Vec<Vec<Held>> =
-            spans.iter().map(|span| ours::held(root, &rolls, &self.history, span)).collect::<Outcome<_>>()?;
+            spans.iter().map(|span| ours::held(root, &timelines, &self.history, span)).collect::<Outcome<_>>()?;
         held.iter_mut().for_each(|held| held.sort_unstable());
         let now = Value::Nanos(self.stopwatch.decisions(&mut past.now(), ASKED)?);
         let check = Value::Nanos(self.stopwatch.decisions(&mut past, ASKED)?);
@@ -76,7 +76,7 @@ impl Run {
         let mut place = 0;
         let span = self.stopwatch.median("Tenure over spans", || {
             place = (place + 1) % SPANS;
-            ours::held(root, &rolls, history, &spans[place]).expect("it answered these before")
+            ours::held(root, &timelines, history, &spans[place]).expect("it answered these before")
         })?;
         let span = Value::Nanos(span);
         self.table.alone(&of(SPAN, changes), span, Bar::None);

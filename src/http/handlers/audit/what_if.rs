@@ -11,9 +11,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::HandlerResult;
-use crate::audit::Question;
-use crate::audit::diff::{Diff, DiffRow};
-use crate::audit::what_if::{Foreseen, Tally, Widened, WidenedRow, foresee};
 use crate::domain::model::event::Event;
 use crate::domain::model::id::{EnvironmentId, WorkspaceId};
 use crate::domain::model::name::EnvironmentName;
@@ -34,6 +31,9 @@ use crate::http::response;
 use crate::http::rows::{self, Gathered};
 use crate::log::journal::AnswerForm;
 use crate::log::{LogError, codec};
+use crate::query::AuditQuery;
+use crate::query::diff::{Diff, DiffRow};
+use crate::query::what_if::{SimulationResult, Tally, Widened, WidenedRow, simulate};
 use crate::service::Service;
 use crate::service::submission::SubmitError;
 
@@ -99,10 +99,10 @@ pub async fn what_if(request: AuditRequest, _: NoPath, mut params: Params) -> Ha
     let asked = journal::of_commands(&query.commands, request.body_bytes());
     let (root, clock) = (Arc::clone(&request.root), request.received);
     let service = &request.app.service;
-    let foreseen = permit.run_whole(service, move || foresee(&root, &caller, commands, reason, clock)).await?;
-    let foreseen = foreseen.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
+    let simulated = permit.run_whole(service, move || simulate(&root, &caller, commands, reason, clock)).await?;
+    let simulated = simulated.map_err(|refused| Problem::submission(SubmitError::Refused(refused), commands_len))?;
     let view = request.now();
-    let body = body(service, &permit, Arc::new(foreseen), query).await?;
+    let body = body(service, &permit, Arc::new(simulated), query).await?;
     journal::record_with_body(&request, &view, form, body.changes.len(), asked).await?;
     let mut response = match form {
         AnswerForm::Json => response::json(StatusCode::OK, response::to_json(&body)?),
@@ -123,24 +123,24 @@ fn supposed(request: &WorkspaceRequest) -> Result<Caller, Problem> {
 async fn body(
     service: &Service,
     permit: &Permit,
-    foreseen: Arc<Foreseen>,
+    simulated: Arc<SimulationResult>,
     query: CommandsBody,
 ) -> Result<WhatIfBody, Problem> {
-    let of = Arc::clone(&foreseen);
+    let of = Arc::clone(&simulated);
     let compared = permit.run_whole(service, move || (Arc::new(of.diff()), Arc::new(Widened::of(&of))));
     let (diff, widened) = compared.await?;
     permit.grow(diff.bytes().saturating_add(widened.bytes()))?;
     let Gathered { items: changes, .. } = rows::gather(service, permit, &diff, (0, 0), ROWS_MAX).await?;
     let Gathered { items: shown, .. } = rows::gather(service, permit, &widened, (0, 0), ROWS_MAX).await?;
-    let of = Arc::clone(&foreseen);
+    let of = Arc::clone(&simulated);
     let events = permit.run(service, move || events(&of)).await?;
     permit.grow(events.iter().map(|event| event.get().len()).sum())?;
     let tallies = tallies(service, permit, &diff).await?;
-    let name = |id: EnvironmentId| foreseen.after.environment_name(id).cloned();
+    let name = |id: EnvironmentId| simulated.after.environment_name(id).cloned();
     Ok(WhatIfBody {
-        workspace: foreseen.before.workspace().id(),
-        revision: foreseen.before.revision(),
-        at: foreseen.before.instant(),
+        workspace: simulated.before.workspace().id(),
+        revision: simulated.before.revision(),
+        at: simulated.before.instant(),
         query,
         changes,
         changes_total: tallies.values().map(|tally| tally.gain + tally.lose).sum(),
@@ -151,7 +151,7 @@ async fn body(
         widened: shown,
         widened_total: widened_total(service, permit, &widened).await?,
         events,
-        events_total: foreseen.events.len(),
+        events_total: simulated.events.len(),
     })
 }
 
@@ -185,9 +185,9 @@ async fn widened_total(service: &Service, permit: &Permit, widened: &Arc<Widened
 }
 
 /// The first events, as they would be.
-fn events(foreseen: &Foreseen) -> Vec<Box<RawValue>> {
+fn events(simulated: &SimulationResult) -> Vec<Box<RawValue>> {
     let mut bytes = 0;
-    let shown = foreseen.events.iter().take(ROWS_MAX).map(|event| shown_event(event));
+    let shown = simulated.events.iter().take(ROWS_MAX).map(|event| shown_event(event));
     let rows = shown.filter_map(|event| serde_json::value::to_raw_value(&event).ok());
     rows.take_while(|row| {
         let fits = bytes < rows::PAGE_BYTES;
