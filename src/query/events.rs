@@ -1,7 +1,8 @@
-//! Conditions on the events of a workspace's log.
+//! The events of a workspace's log that meet conditions.
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EnvironmentId;
@@ -9,6 +10,7 @@ use crate::domain::model::principal::{Actor, ActorCredential, Principal};
 use crate::domain::model::time::{Instant, Revision, Span};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
+use crate::query::AuditQuery;
 use crate::query::error::QueryError;
 use crate::query::list::known_actor;
 use crate::query::parameters::{Parameters, value};
@@ -38,6 +40,10 @@ pub struct EventsQuery {
 }
 
 impl EventsQuery {
+    /// The names of the conditions.
+    pub const PARAMETERS: &'static [&'static str] =
+        &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
+
     /// Takes the conditions from parameters.
     ///
     /// # Errors
@@ -54,6 +60,42 @@ impl EventsQuery {
             from: value(parameters, "from")?,
             until: value(parameters, "until")?,
         })
+    }
+}
+
+/// Returns the stored form of an event; `None` if it has none.
+pub type Encode = fn(&Event) -> Option<Box<RawValue>>;
+
+/// The events of a view after a revision that meet the conditions.
+pub struct EventList {
+    view: View,
+    filter: EventFilter,
+    after: Revision,
+    encode: Encode,
+}
+
+impl EventList {
+    /// Lists the events after a revision. A row is the event as `encode` returns it.
+    pub const fn new(view: View, filter: EventFilter, after: Revision, encode: Encode) -> Self {
+        Self { view, filter, after, encode }
+    }
+}
+
+impl AuditQuery for EventList {
+    type Row = Box<RawValue>;
+
+    const COLUMNS: &'static [&'static str] =
+        &["revision", "time", "type", "subject", "actor", "credential", "reason", "data", "command", "id"];
+
+    fn candidates(&self) -> usize {
+        usize::try_from(self.view.revision().0.saturating_sub(self.after.0)).unwrap_or(usize::MAX)
+    }
+
+    fn rows(&self, candidate: usize) -> Vec<Box<RawValue>> {
+        let before = self.after.0.saturating_add(u64::try_from(candidate).unwrap_or(u64::MAX));
+        let event = self.view.event(Revision(before).next());
+        let admitted = event.filter(|event| self.filter.admits(self.view.workspace(), event));
+        admitted.and_then(|event| (self.encode)(&event)).into_iter().collect()
     }
 }
 

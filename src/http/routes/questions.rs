@@ -11,14 +11,12 @@ use crate::http::handlers::{
 use crate::http::rows::RowsBody;
 use crate::query::credentials::CredentialRow;
 use crate::query::diff::DiffRow;
+use crate::query::events::EventsQuery;
 use crate::query::list::{CredentialsQuery, ListHeading, PairQuery, SpanHeading, TenuresQuery};
 use crate::query::report::body::ReportBody;
 use crate::query::roster::AccessRow;
 use crate::query::search::{FoundAction, FoundEntity};
 use crate::query::tenure::TenureRow;
-
-const EVENT_FILTERS: &[&str] =
-    &["after", "type", "subject", "actor", "credential", "environment", "principal", "from", "until"];
 
 const REPORT_PARAMETERS: &[&str] = &["at", "revision", "at_least", "from", "until", "environment", "principal", "days"];
 
@@ -73,8 +71,8 @@ pub(super) fn rows() -> Vec<Route> {
         get("/v1/workspaces/{ws}/events", "Lists the log, or follows it", Auditors, events::list)
             .kind(RouteKind::Log)
             .with_parameters(PAGE_OF_VIEW)
-            .with_parameters(EVENT_FILTERS)
-            .returns::<RowsBody<events::EventsAbout, serde_json::Value>>()
+            .with_parameters(EventsQuery::PARAMETERS)
+            .returns::<RowsBody<ListHeading<EventsQuery>, serde_json::Value>>()
             .forms(events::FORMS),
         get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
             .kind(RouteKind::Feed)

@@ -136,7 +136,8 @@ pub struct ListHeading<Q> {
 }
 
 impl<Q> ListHeading<Q> {
-    fn of(view: &View, query: Q) -> Self {
+    /// Creates the heading of a list of a view.
+    pub fn of(view: &View, query: Q) -> Self {
         Self { workspace: view.workspace().id(), revision: view.revision(), at: view.instant(), query }
     }
 }
