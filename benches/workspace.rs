@@ -27,10 +27,6 @@ use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use history::{LARGE, MIDDLE, SMALL, Shape, Writer};
-use tenure::query::AuditQuery as _;
-use tenure::query::pairs::Pairs;
-use tenure::service::timelines::AccessTimelineCache;
-use tenure::query::tenure::Tenures;
 use tenure::clock::SystemClock;
 use tenure::domain::model::id::EnvironmentId;
 use tenure::domain::model::principal::Principal;
@@ -42,7 +38,11 @@ use tenure::log::sqlite::SqliteLog;
 use tenure::log::{Append, EventLog, codec, snapshot};
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
+use tenure::query::AuditQuery as _;
+use tenure::query::pairs::Pairs;
+use tenure::query::tenure::Tenures;
 use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::timelines::AccessTimelineCache;
 use tenure::service::{Quotas, Service, Settings, replay};
 
 /// As in the program.

@@ -38,7 +38,7 @@ use crate::telemetry;
 const MIB: u64 = 1_024 * 1_024;
 /// The default memory limit of workspaces, in MiB.
 const CACHE_MIB_DEFAULT: u64 = 512;
-/// AccessTimelineCache may take this part of what workspaces may, beside them.
+/// The part of the workspaces' memory that the cache of access timelines may take beside it: 1 / this.
 const TIMELINES_PART: u64 = 8;
 /// The default disk reserve, in MiB.
 const DISK_RESERVE_MIB_DEFAULT: u64 = 64;

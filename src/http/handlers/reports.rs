@@ -49,7 +49,7 @@ pub async fn list(_: AuditRequest, _: NoPath, _: NoInput) -> HandlerResult {
 
 /// Returns a report in full.
 pub async fn give(request: AuditRequest, path: ReportPath, mut params: Params) -> HandlerResult {
-    let name: ReportName = path.name.parse().map_err(not_found)?;
+    let name: ReportName = path.name.parse().map_err(|unknown| not_found(&unknown))?;
     let form = AnswerForm::negotiate(request.headers(), FORMS_OF_REPORTS)?;
     let RequestedView { view, pinned } = request.view(&mut params)?;
     name.check_pinned(pinned)?;
@@ -69,7 +69,7 @@ pub async fn give(request: AuditRequest, path: ReportPath, mut params: Params) -
     Ok(written.response(&view, form))
 }
 
-fn not_found(unknown: UnknownReport) -> Problem {
+fn not_found(unknown: &UnknownReport) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", unknown.to_string())
 }
 

@@ -154,7 +154,7 @@ fn cells(columns: &'static [ReportColumn]) -> Vec<(ReportColumn, Vec<ReportColum
             Presentation::Across | Presentation::Evidence | Presentation::No => {}
             Presentation::Beneath => cells.last_mut().into_iter().for_each(|(_, beneath)| beneath.push(*column)),
             Presentation::Text | Presentation::Instant | Presentation::Number | Presentation::Roles => {
-                cells.push((*column, Vec::new()))
+                cells.push((*column, Vec::new()));
             }
         }
     }

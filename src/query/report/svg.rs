@@ -19,9 +19,9 @@ const LEGEND: i64 = 34;
 const PANEL_LANES: usize = 15;
 /// The longest name of a lane, in characters.
 const NAME_CHARS_MAX: usize = 38;
-/// CredentialSummary how wide the word of a tick is.
+/// The approximate width of a tick's label.
 const LABEL: i64 = 76;
-/// CredentialSummary how wide a letter in a bar is.
+/// The approximate width of a letter in a bar.
 const LETTER: i64 = 6;
 
 /// The patterns of bars.
