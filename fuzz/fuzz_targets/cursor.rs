@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tenure::http::cursor::CursorKey;
-use tenure::proof::note::LogKey;
+use tenure::log::CursorSecret;
 
-static KEY: LazyLock<CursorKey> = LazyLock::new(|| CursorKey::of(&LogKey::from_seed(&[7; 32])));
+static KEY: LazyLock<CursorKey> = LazyLock::new(|| CursorKey::of(CursorSecret::new([7; 32])));
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);

@@ -251,6 +251,8 @@ impl Server {
         let upkeep = tokio::spawn(keep_metrics(metrics.clone()));
         let metrics = Box::new(move || metrics.render());
         let (streams, auth_rate_limiter) = (Streams::default(), AuthRateLimiter::default());
+        let cursors = service.cursor_key().await.map_err(|error| Failure::server(error.to_string()))?;
+        let cursors = CursorKey::of(cursors);
         let app = App {
             service: Arc::clone(&service),
             timelines,
@@ -259,7 +261,7 @@ impl Server {
             budgets,
             bodies,
             connections,
-            cursors: CursorKey::of(&service.signer().key),
+            cursors,
             openapi: OnceLock::new(),
             streams,
             auth_rate_limiter,

@@ -11,21 +11,22 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::proof::note::LogKey;
+use crate::log::CursorSecret;
 
 /// The bytes of the code that a cursor carries.
 const CODE_BYTES: usize = 16;
 /// The bytes that SHA-256 takes at a time.
 const BLOCK_BYTES: usize = 64;
 
-/// The key that cursors are signed with, made from the key of the logs: it outlives a restart, and is never written.
+/// The key that cursors are signed with. The store keeps it, so cursors outlive a restart, a restored backup and an exchange of the
+/// key that signs the logs.
 #[derive(Clone)]
-pub struct CursorKey(Zeroizing<[u8; 32]>);
+pub struct CursorKey(CursorSecret);
 
 impl CursorKey {
-    /// The key of a server whose logs have this key.
-    pub fn of(key: &LogKey) -> Self {
-        Self(Zeroizing::new(key.derive("cursors")))
+    /// The key of a server whose store has this secret.
+    pub const fn of(secret: CursorSecret) -> Self {
+        Self(secret)
     }
 
     /// Returns a cursor as text. `list` names the list, so that a cursor is valid for its own list only.
@@ -44,7 +45,7 @@ impl CursorKey {
     }
 
     fn code(&self, list: &str, bytes: &[u8]) -> [u8; CODE_BYTES] {
-        let mac = hmac(&self.0, &[list.as_bytes(), b"\0", bytes]);
+        let mac = hmac(self.0.expose(), &[list.as_bytes(), b"\0", bytes]);
         let mut code = [0; CODE_BYTES];
         code.iter_mut().zip(mac).for_each(|(target, byte)| *target = byte);
         code
@@ -91,12 +92,12 @@ mod tests {
 
     #[test]
     fn only_an_authentic_cursor_of_the_same_list_is_read() {
-        let key = CursorKey::of(&LogKey::from_seed(&[1; 32]));
+        let key = CursorKey::of(CursorSecret::new([1; 32]));
         let sealed = key.seal("members", &(7_u64, "x"));
         assert_eq!(key.open("members", &sealed), Some((7_u64, "x".to_owned())));
         assert_eq!(key.open::<(u64, String)>("tokens", &sealed), None);
-        assert_eq!(CursorKey::of(&LogKey::from_seed(&[2; 32])).open::<(u64, String)>("members", &sealed), None);
-        for index in 0..sealed.len() {
+        assert_eq!(CursorKey::of(CursorSecret::new([2; 32])).open::<(u64, String)>("members", &sealed), None);
+        for place in 0..sealed.len() {
             let mut other = sealed.clone().into_bytes();
             other[index] = if other[index] == b'A' { b'B' } else { b'A' };
             let other = String::from_utf8(other).unwrap();

@@ -21,6 +21,8 @@ pub use crate::domain::model::credential::CredentialId;
 use journal::{OldReads, Pruning, ReadFilter, ReadRecord, StoredRead};
 use rows::StoredRow;
 
+use zeroize::Zeroizing;
+
 use crate::clock::ClockError;
 use crate::domain::model::command::Profile;
 use crate::domain::model::credential::SecretDigest;
@@ -158,6 +160,28 @@ pub struct StoredKey {
     pub note: Option<String>,
 }
 
+/// The key that cursors are signed with: 32 random bytes, in no event and no response. It cannot be printed by accident.
+#[derive(Clone)]
+pub struct CursorSecret(Zeroizing<[u8; 32]>);
+
+impl CursorSecret {
+    /// The secret of these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Returns the bytes, to sign with or to store.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CursorSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorSecret(…)")
+    }
+}
+
 /// What is written beside events, in the same commit.
 #[derive(Debug, Clone)]
 pub enum Note {
@@ -185,6 +209,8 @@ pub enum Note {
     ResetClockMark(Instant),
     /// A key signs the logs of the store from now on.
     AddLogKey(StoredKey),
+    /// Cursors are signed with this key from now on, unless the store has one already.
+    KeepCursorKey(CursorSecret),
     /// Someone reads the audit. Where the id is recorded already, only the count of rows is taken, if none was yet.
     RecordRead(Box<ReadRecord>),
     /// The oldest reads are forgotten, and that they are is recorded.
@@ -410,6 +436,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn log_keys(&self) -> Result<Vec<StoredKey>, LogError>;
+
+    /// Returns the key that cursors are signed with; none before the first start.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn cursor_key(&self) -> Result<Option<CursorSecret>, LogError>;
 
     /// Hands every row of the store but its events to `each`, in no order, all of them as of one instant.
     ///

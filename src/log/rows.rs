@@ -34,6 +34,8 @@ pub enum StoredRow {
     Edge(WorkspaceId, u64, Vec<u8>),
     /// A hash of a tile above level 0: its level, and its place along it.
     TileHash(WorkspaceId, u8, u64, TreeHash),
+    /// The key that cursors are signed with, which nothing else in the store depends on.
+    CursorKey,
     /// A row of a table that cannot be read.
     Unreadable(&'static str, String),
 }

@@ -159,15 +159,6 @@ impl FromStr for PublicKey {
     }
 }
 
-impl LogKey {
-    /// A secret for another purpose, which only the holder of the key can make: the SHA-256 of a signature over the purpose, which is
-    /// given to nobody. No note and no seal could be taken for what is signed.
-    pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        let named = [b"tenure derived key\0".as_slice(), purpose.as_bytes()].concat();
-        Sha256::digest(self.0.sign(&named).to_bytes()).into()
-    }
-}
-
 /// What signatures for a log are checked with: `name+keyid+base64(0x01 ‖ public key)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {

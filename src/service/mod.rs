@@ -5,6 +5,7 @@
 
 mod asking;
 mod cache;
+mod cursor_key;
 mod desk;
 mod directory;
 pub mod feed;

@@ -294,7 +294,7 @@ fn settled(job: Job, clock: &Reading) -> Option<Job> {
 }
 
 /// Returns whether something that is written beside the log waits for a clock that has settled. What only ends something does not, nor
-/// what has a time of a settled clock already.
+/// what has no time, or one of a settled clock.
 const fn waits(note: &Note) -> bool {
-    !matches!(note, Note::ForgetCredential(_) | Note::Used(..))
+    !matches!(note, Note::ForgetCredential(_) | Note::Used(..) | Note::KeepCursorKey(_))
 }

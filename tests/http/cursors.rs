@@ -1,12 +1,16 @@
 //! Forged cursors and extreme numbers: each is refused and harms only its own request.
 
+use std::sync::Arc;
+
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use tenure::clock::SystemClock;
 use tenure::http::cursor::CursorKey;
+use tenure::log::CursorSecret;
 
 use crate::support::acme::{Acme, path};
-use crate::support::server::{OPERATOR, Reply, signer};
+use crate::support::server::{OPERATOR, Reply};
 
 /// Starts a workspace with three items in each list.
 fn stage() -> Acme {
@@ -55,6 +59,11 @@ fn read(cursor: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }
 
+/// Returns the key that a server signs its cursors with.
+fn key(acme: &Acme) -> CursorKey {
+    CursorKey::of(acme.server.block_on(acme.server.service.cursor_key()).unwrap())
+}
+
 /// Returns the cursor with each of its numbers in turn replaced by extreme ones.
 fn edges(cursor: &Value) -> Vec<Value> {
     let mut edges = Vec::new();
@@ -78,7 +87,7 @@ fn a_forged_cursor_is_refused_in_every_list() {
         let cursor = next(&acme, &target);
         page(&acme, &target, &cursor).expect(200);
         let (text, code) = cursor.split_once('.').unwrap();
-        let stranger = CursorKey::of(&tenure::proof::note::LogKey::from_seed(&[8; 32]));
+        let stranger = CursorKey::of(CursorSecret::new([8; 32]));
         let mut forged = vec![
             text.to_owned(),
             format!("{text}."),
@@ -92,7 +101,7 @@ fn a_forged_cursor_is_refused_in_every_list() {
             forged.extend([text.clone(), format!("{text}.{code}")]);
         }
         for other in ["pages", "reads", "feed", "workspaces"].into_iter().filter(|other| *other != list) {
-            forged.push(CursorKey::of(&signer().key).seal(other, &read(&cursor)));
+            forged.push(key(&acme).seal(other, &read(&cursor)));
         }
         for forged in forged {
             let reply = page(&acme, &target, &forged);
@@ -104,7 +113,7 @@ fn a_forged_cursor_is_refused_in_every_list() {
 #[test]
 fn no_number_in_an_authentic_cursor_does_harm() {
     let acme = stage();
-    let key = CursorKey::of(&signer().key);
+    let key = key(&acme);
     for (list, target) in lists() {
         for edge in edges(&read(&next(&acme, &target))) {
             let reply = page(&acme, &target, &key.seal(list, &edge));
@@ -128,13 +137,33 @@ fn no_number_in_an_authentic_cursor_does_harm() {
 }
 
 #[test]
-fn a_cursor_survives_a_restart() {
+fn a_cursor_survives_a_restart_and_a_restored_backup() {
     let acme = stage();
     let cursors: Vec<_> = lists().into_iter().map(|(_, target)| (next(&acme, &target), target)).collect();
-    let acme = acme.restart();
+    let copy = acme.server.on_copy(Arc::new(SystemClock), |_| {});
+    let restored = Acme { server: copy, alice: acme.alice.clone() };
+    let restarted = acme.restart();
     for (cursor, target) in cursors {
-        page(&acme, &target, &cursor).expect(200);
+        page(&restarted, &target, &cursor).expect(200);
+        page(&restored, &target, &cursor).expect(200);
     }
+}
+
+#[test]
+fn the_key_of_cursors_is_random_and_in_no_event_and_no_response() {
+    let (acme, other) = (stage(), stage());
+    let secret = |acme: &Acme| *acme.server.service.log().cursor_key().unwrap().unwrap().expose();
+    assert_ne!(secret(&acme), secret(&other), "two stores with one log key");
+    let secret = secret(&acme);
+    for target in lists().into_iter().map(|(_, target)| target).chain([path(""), path("log/keys")]) {
+        let reply = acme.server.get(&target, OPERATOR).text;
+        let forms = [URL_SAFE_NO_PAD.encode(secret), STANDARD.encode(secret), hexadecimal(&secret)];
+        assert!(forms.iter().all(|form| !reply.contains(form)), "{target}");
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -90,11 +90,16 @@ pub fn signer() -> Signer {
 }
 
 /// Returns the API over a service that listens at this address.
-pub fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
+pub async fn app(
+    service: Arc<Service>,
+    address: SocketAddr,
+    streams: Streams,
+    trusted_proxies: TrustedProxies,
+) -> App {
     let (base_url, timelines) = (format!("http://{address}"), AccessTimelineCache::with_capacity(8 << 20));
     let (metrics, auth_rate_limiter) = (Box::new(String::new), AuthRateLimiter::default());
     let (budgets, bodies) = (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT));
-    let (connections, cursors) = (Connections::default(), CursorKey::of(&service.signer().key));
+    let (connections, cursors) = (Connections::default(), CursorKey::of(service.cursor_key().await.unwrap()));
     let openapi = OnceLock::new();
     App {
         service,
@@ -217,7 +222,8 @@ impl Server {
         let service = runtime.block_on(async { Service::start(settings) }).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let app = tune(app(Arc::clone(&service), address, Streams::default(), TrustedProxies::default()));
+        let app = app(Arc::clone(&service), address, Streams::default(), TrustedProxies::default());
+        let app = tune(runtime.block_on(app));
         let (budgets, bodies) = (app.budgets.clone(), app.bodies.clone());
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(serve(Arc::new(app), listener, async {

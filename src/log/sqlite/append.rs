@@ -203,6 +203,9 @@ fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> r
             let sql = "INSERT INTO log_keys (key, at, note) VALUES (?1, ?2, ?3)";
             execute(connection, sql, params![key.key.0, key.at, key.note])
         }
+        Note::KeepCursorKey(key) => {
+            execute(connection, "INSERT OR IGNORE INTO cursor_key (id, key) VALUES (1, ?1)", [key])
+        }
         Note::RecordRead(read) => record_read(connection, read),
         Note::PruneReads(pruning) => prune_reads(connection, pruning),
     }

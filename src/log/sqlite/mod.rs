@@ -28,7 +28,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::journal::{OldReads, ReadFilter, StoredRead};
 use super::rows::StoredRow;
 use super::{
-    Append, Appended, CredentialId, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CredentialRow, CursorSecret, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
 };
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
@@ -372,6 +372,10 @@ impl EventLog for SqliteLog {
 
     fn log_keys(&self) -> Result<Vec<StoredKey>, LogError> {
         self.ask(read::log_keys)
+    }
+
+    fn cursor_key(&self) -> Result<Option<CursorSecret>, LogError> {
+        self.ask(read::cursor_key)
     }
 
     fn stored_rows(&self, each: &mut dyn FnMut(StoredRow)) -> Result<(), LogError> {

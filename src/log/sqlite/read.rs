@@ -8,7 +8,7 @@ use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
-use crate::log::{CredentialId, CredentialRow, EachEvent, KeptAnswer, LogError, StoredEvent, StoredKey};
+use crate::log::{CredentialId, CredentialRow, CursorSecret, EachEvent, KeptAnswer, LogError, StoredEvent, StoredKey};
 use crate::proof::note::PublicKey;
 
 fn one<T>(
@@ -157,10 +157,21 @@ pub(super) fn clock_mark(connection: &Connection) -> rusqlite::Result<Option<Ins
     one(connection, "SELECT at FROM clock_mark", [], |row| row.get(0))
 }
 
+/// Returns whether the store has a table. One of an older form lacks the newer ones.
+pub(super) fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(one(connection, sql, [table], |_| Ok(()))?.is_some())
+}
+
+pub(super) fn cursor_key(connection: &Connection) -> rusqlite::Result<Option<CursorSecret>> {
+    if !has_table(connection, "cursor_key")? {
+        return Ok(None);
+    }
+    one(connection, "SELECT key FROM cursor_key", [], |row| row.get(0))
+}
+
 pub(super) fn log_keys(connection: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
-    // A store of an older form has no such table.
-    let is_there = "SELECT 1 FROM sqlite_schema WHERE name = 'log_keys'";
-    if one(connection, is_there, [], |_| Ok(()))?.is_none() {
+    if !has_table(connection, "log_keys")? {
         return Ok(Vec::new());
     }
     all(connection, "SELECT key, at, note FROM log_keys ORDER BY sequence", [], |row| {

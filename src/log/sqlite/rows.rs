@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Row};
 
-use super::read::stored_read;
+use super::read::{has_table, stored_read};
 use super::values::Count;
-use crate::log::CredentialRow;
+use crate::log::{CredentialRow, CursorSecret};
 use crate::log::rows::StoredRow;
 
 type Read = fn(&Row<'_>) -> rusqlite::Result<StoredRow>;
@@ -44,12 +44,22 @@ const TABLES: &[(&str, &str, Read)] = &[
     ("tile_hashes", "SELECT workspace, level, place, hash FROM tile_hashes", |row| {
         Ok(StoredRow::TileHash(row.get(0)?, row.get(1)?, row.get::<_, Count>(2)?.0, row.get(3)?))
     }),
+    (CURSOR_KEY, "SELECT key FROM cursor_key", |row| {
+        row.get::<_, CursorSecret>(0)?;
+        Ok(StoredRow::CursorKey)
+    }),
 ];
+
+/// The one of these tables that a store of an older form may lack.
+const CURSOR_KEY: &str = "cursor_key";
 
 /// Hands every row to `each`, all of them as of one instant. One with a value that cannot be read is handed over as such.
 pub(super) fn all(connection: &Connection, each: &mut dyn FnMut(StoredRow)) -> rusqlite::Result<()> {
     let snapshot = connection.unchecked_transaction()?;
     for (table, sql, read) in TABLES {
+        if *table == CURSOR_KEY && !has_table(&snapshot, table)? {
+            continue;
+        }
         let mut select = snapshot.prepare(sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {

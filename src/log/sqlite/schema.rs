@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     |store| store.execute_batch(include_str!("../migrations/0004_no_commands.sql")),
     |store| store.execute_batch(include_str!("../migrations/0005_generations_clock_keys.sql")),
     |store| store.execute_batch(include_str!("../migrations/0006_reads_pruned.sql")),
+    |store| store.execute_batch(include_str!("../migrations/0007_cursor_key.sql")),
 ];
 
 /// How long a connection waits for another process that has the file, such as someone's `sqlite3`.

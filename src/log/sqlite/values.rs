@@ -13,7 +13,7 @@ use crate::domain::model::principal::Principal;
 use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader};
-use crate::log::{CredentialHolder, CredentialId};
+use crate::log::{CredentialHolder, CursorSecret, CredentialId};
 
 const PROXY_TOKEN_HOLDER: &str = "proxy_token";
 const ACCESS_KEY_HOLDER: &str = "access_key:";
@@ -116,6 +116,18 @@ impl ToSql for SecretDigest {
 impl FromSql for SecretDigest {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         <[u8; 32]>::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for CursorSecret {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(self.expose().as_slice().into())
+    }
+}
+
+impl FromSql for CursorSecret {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 32]>::column_result(value).map(Self::new)
     }
 }
 

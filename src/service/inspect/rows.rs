@@ -77,6 +77,8 @@ impl Stored {
             StoredRow::TileHash(id, level, place, hash) => {
                 self.of(id).tile_hashes.insert((level, place), hash);
             }
+            // Whoever could alter it could alter everything; a cursor gives nobody a right.
+            StoredRow::CursorKey => {}
             StoredRow::Unreadable(table, why) => self.flaws.push(format!("a row of `{table}` cannot be read: {why}")),
         }
     }

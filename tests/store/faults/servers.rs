@@ -1,4 +1,4 @@
-//! Two servers started on one folder: one serves, and the other says why it does not.
+//! Two servers on one folder: at the same time, where one serves and the other says why it does not; and one after the other.
 
 use std::path::Path;
 
@@ -29,6 +29,21 @@ fn a_second_server_is_refused_while_the_first_goes_on_and_starts_at_once_when_th
     second.add("after", 2).expect(200);
     second.stop();
     verify_all(&open(folder.path()));
+}
+
+#[test]
+fn a_cursor_outlives_the_log_key_of_the_server_that_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(folder.path());
+    first.found();
+    first.add("member", 2).expect(200);
+    let page = "/v1/workspaces/acme/members?limit=1";
+    let cursor = first.get(page).expect(200).json["next"].as_str().unwrap().to_owned();
+    first.stop();
+    let mut other_key = serve(PLAIN, folder.path());
+    let second = Process::of(other_key.arg("--accept-new-log-key").env("TENURE_LOG_KEY", "08".repeat(32)));
+    second.get(&format!("{page}&cursor={cursor}")).expect(200);
+    second.stop();
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_erro
         life.done(&[found("acme")], None).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = app(Arc::clone(&life.service), address, Streams::default(), TrustedProxies::default());
+        let app = app(Arc::clone(&life.service), address, Streams::default(), TrustedProxies::default()).await;
         let serving = tokio::spawn(serve_http(Arc::new(app), listener, pending()));
         let ask = move |path| {
             let config = ureq::Agent::config_builder().http_status_as_error(false).build();

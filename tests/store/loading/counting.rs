@@ -11,7 +11,7 @@ use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialId, CredentialRow, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CredentialRow, CursorSecret, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -89,6 +89,7 @@ impl EventLog for CountingLog {
         last_end(after: Instant, until: Instant) -> Option<Instant>;
         clock_mark() -> Option<Instant>;
         log_keys() -> Vec<StoredKey>;
+        cursor_key() -> Option<CursorSecret>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
         stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();

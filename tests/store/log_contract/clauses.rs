@@ -10,7 +10,7 @@ use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, OldReads, Pruning, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, Appended, CredentialHolder, CredentialId, CredentialRow, EventLog, LogError, Note, Outcome, StoredEvent,
+    Append, Appended, CredentialHolder, CredentialId, CredentialRow, CursorSecret, EventLog, LogError, Note, Outcome, StoredEvent,
 };
 use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
@@ -58,6 +58,7 @@ macro_rules! contract {
             a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
             a_tree_goes_on_from_wherever_it_was
             a_tree_has_every_tile_where_tiles_fill
+            the_key_of_cursors_is_the_one_that_was_stored_first
             a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
             a_workspace_is_due_from_its_earliest_expiry_on
             a_part_is_found_in_the_log_it_was_appended_to_only
@@ -445,6 +446,18 @@ pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_fo
     log.forget_snapshot(workspace(1)).unwrap();
     assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
     assert_eq!(log.snapshot(workspace(2)).unwrap().map(|bytes| bytes.len()), Some(100_000));
+}
+
+pub(crate) fn the_key_of_cursors_is_the_one_that_was_stored_first(store: &impl Store) {
+    let log = store.open();
+    assert!(log.cursor_key().unwrap().is_none());
+    for byte in [1, 2] {
+        appended(&log, notes(1, [Note::KeepCursorKey(CursorSecret::new([byte; 32]))]));
+        assert_eq!(log.cursor_key().unwrap().unwrap().expose(), &[1; 32]);
+    }
+    assert_eq!(format!("{:?}", log.cursor_key().unwrap()), "Some(CursorSecret(…))", "it is never printed");
+    drop(log);
+    assert_eq!(store.open().cursor_key().unwrap().unwrap().expose(), &[1; 32]);
 }
 
 pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {
