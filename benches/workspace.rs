@@ -295,7 +295,7 @@ async fn first_question(log: &Arc<SqliteLog>, writer: &mut Writer) -> f64 {
     let root = service.workspace(writer.workspace).await.unwrap().unwrap();
     black_box(authorize(&View::now(root, service.now()), &question));
     let taken = start.elapsed().as_secs_f64() * 1e3;
-    service.stop().await;
+    service.stop().await.unwrap();
     taken
 }
 
@@ -335,7 +335,7 @@ async fn start(workspaces: u64) {
     let service = service(&log);
     assert!(service.is_ready());
     println!("start with {workspaces} workspaces of 100 events: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    service.stop().await;
+    service.stop().await.unwrap();
 }
 
 fn main() {

@@ -97,7 +97,7 @@ fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
             times.extend(caller.await.unwrap());
         }
         let rate = f64::from(u32::try_from(times.len()).unwrap()) / started.elapsed().as_secs_f64();
-        service.stop().await;
+        service.stop().await.unwrap();
         (rate, times)
     })
 }

@@ -44,6 +44,8 @@ const TIMELINES_PART: u64 = 8;
 const DISK_RESERVE_MIB_DEFAULT: u64 = 64;
 /// The backlog of the listening socket; the system may allow fewer.
 const BACKLOG: u32 = 4_096;
+/// The time that blocking work, such as writing a snapshot, may take after the server has stopped.
+const BLOCKED_TIME_MAX: Duration = Duration::from_secs(5);
 /// The period of the metrics' upkeep.
 const METRICS_UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -140,7 +142,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     let signer = Signer { key: served_key(&log, &args.data, args.accept_new_log_key)?, instance: args.origin };
     let cache_bytes = args.cache_mib.saturating_mul(MIB);
     let quotas = Quotas { changes: args.change_rate, reads: args.read_rate, journal: args.journal_retention };
-    runtime()?.block_on(async {
+    block_on(async {
         ignore_hangups()?;
         let stop = stop_signal()?;
         let settings = settings(log, Arc::new(SystemClock), (operator, signer), cache_bytes);
@@ -167,6 +169,14 @@ fn check_clock(log: &SqliteLog, accept: bool) -> Result<(), Failure> {
         log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }])?;
     }
     Ok(())
+}
+
+/// Runs a server to its end. Work that blocks after that is left behind: a disk that hangs must not keep the process.
+pub(super) fn block_on(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let served = runtime.block_on(server);
+    runtime.shutdown_timeout(BLOCKED_TIME_MAX);
+    served
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
@@ -269,7 +279,8 @@ impl Server {
         };
         let served = http::serve(Arc::new(app), listener, shutdown).await;
         upkeep.abort();
-        service.stop().await;
+        // A thread that did not end may hold the store, so the store is not waited for either.
+        service.stop().await.map_err(|error| Failure::server(error.to_string()))?;
         let log = Arc::clone(service.log());
         let closed = tokio::task::spawn_blocking(move || log.close()).await;
         served.map_err(|error| Failure::server(format!("the server stopped: {error}")))?;

@@ -68,6 +68,8 @@ use crate::proof::frontier::TreeHead;
 
 /// How often what expired, and what was used, is recorded.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
+/// How long the threads may take to end once the service is asked to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 /// How many names of workspaces are known without asking the store.
 const NAMES_MAX: u64 = 100_000;
 /// How many workspaces are looked through for a page of them.
@@ -115,6 +117,11 @@ pub struct Facts {
     /// The instant.
     pub now: Instant,
 }
+
+/// A thread of the service did not end in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a thread of the service did not end within {} s: what was acknowledged is stored, and the next start recovers it", .0.as_secs())]
+pub struct NotStopped(pub Duration);
 
 /// What the service's threads are ended with.
 struct Threads {
@@ -201,10 +208,29 @@ impl Service {
         Ok(service)
     }
 
-    /// Finishes what was asked, records what was used, and ends the threads.
-    pub async fn stop(&self) {
+    /// Finishes the queued work, records the uses of credentials, and ends the threads.
+    ///
+    /// # Errors
+    /// A thread does not end within 30 s, as on a disk that hangs. Then the store must not be waited for: the thread may hold it.
+    pub async fn stop(&self) -> Result<(), NotStopped> {
+        self.stop_within(STOP_TIME_MAX).await
+    }
+
+    /// As [`Self::stop`], with another limit.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub async fn stop_within(&self, limit: Duration) -> Result<(), NotStopped> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Threads { stop, handles }) = threads else { return };
+        let Some(threads) = threads else { return Ok(()) };
+        tokio::time::timeout(limit, self.end(threads)).await.map_err(|_| NotStopped(limit))?;
+        if tokio::time::timeout(limit, self.keep_checkpoints(usize::MAX)).await.is_err() {
+            tracing::warn!("checkpoints could not be kept beside the store in time");
+        }
+        Ok(())
+    }
+
+    async fn end(&self, Threads { stop, handles }: Threads) {
         drop(stop);
         if let Err(error) = self.save_uses().await {
             tracing::error!(%error, "uses could not be recorded");
@@ -215,7 +241,6 @@ impl Service {
         if !matches!(joined, Ok(true)) {
             tracing::error!("a thread of the service ended in a panic");
         }
-        self.keep_checkpoints(usize::MAX).await;
     }
 
     /// Returns the time by which what expires is judged.

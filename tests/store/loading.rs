@@ -182,7 +182,7 @@ fn refused(stage: &Stage, id: WorkspaceId, signer: Signer) -> String {
     runtime.block_on(async {
         let (service, _) = stage.start_with(1 << 20, signer);
         let why = service.workspace(id).await.unwrap_err().to_string();
-        service.stop().await;
+        service.stop().await.unwrap();
         assert!(!why.contains('\n'), "{why}");
         why
     })
@@ -244,7 +244,7 @@ fn a_log_that_is_not_the_one_of_its_kept_checkpoint_is_not_served_and_says_what_
             runtime.block_on(async {
                 let (service, _) = stage.start(1 << 20);
                 assert_eq!(service.workspace(id).await.unwrap().unwrap().head(), Revision(600), "{kept}");
-                service.stop().await;
+                service.stop().await.unwrap();
             });
         }
     }
@@ -263,7 +263,7 @@ fn a_kept_checkpoint_that_was_not_signed_here_is_no_witness() {
         runtime().block_on(async {
             let (service, _) = stage.start(1 << 20);
             assert_eq!(service.workspace(id).await.unwrap().unwrap().head(), Revision(200));
-            service.stop().await;
+            service.stop().await.unwrap();
         });
     }
 }
@@ -288,7 +288,7 @@ fn the_newest_checkpoint_of_each_workspace_that_grew_is_kept_and_a_store_that_wa
         service.keep_house().await.unwrap();
         assert_eq!(kept(&stage), stage.log.tree(id).unwrap().map(|tree| tree.head()), "kept by the housekeeping");
         submit(&service, id, add("two")).await;
-        service.stop().await;
+        service.stop().await.unwrap();
         assert_eq!(kept(&stage), stage.log.tree(id).unwrap().map(|tree| tree.head()), "kept at the end");
     });
     let folder = stage.folder.path().to_owned();
@@ -306,7 +306,7 @@ fn the_newest_checkpoint_of_each_workspace_that_grew_is_kept_and_a_store_that_wa
     runtime().block_on(async {
         let (service, _) = stage.start(1 << 20);
         submit(&service, id, add("three")).await;
-        service.stop().await;
+        service.stop().await.unwrap();
     });
 }
 
@@ -324,7 +324,7 @@ fn a_snapshot_that_does_not_match_is_discarded_and_the_workspace_is_what_its_log
             let (service, log) = stage.start(1 << 20);
             let found = service.workspace(id).await.unwrap().unwrap();
             assert_same(&found, &expected, what);
-            service.stop().await;
+            service.stop().await.unwrap();
             log.replays()
         });
         assert!(replays >= 1, "{what}: it was believed");
@@ -347,7 +347,7 @@ fn a_long_log_is_loaded_from_its_snapshot_and_the_events_after_it() {
         while log.snapshot(id).unwrap().is_none() {
             tokio::task::yield_now().await;
         }
-        service.stop().await;
+        service.stop().await.unwrap();
     });
     stage.append(&events[LONG..]);
     runtime().block_on(async {
@@ -358,7 +358,7 @@ fn a_long_log_is_loaded_from_its_snapshot_and_the_events_after_it() {
         let kept = stage.log.snapshot(id).unwrap();
         service.keep_house().await.unwrap();
         assert_eq!(stage.log.snapshot(id).unwrap(), kept, "it has not grown enough for another");
-        service.stop().await;
+        service.stop().await.unwrap();
     });
 }
 
@@ -380,7 +380,7 @@ fn requests_for_a_cold_workspace_load_it_once() {
             assert_eq!(asked.await.unwrap(), Revision(u64::try_from(LONG).unwrap()));
         }
         assert_eq!((log.replays(), log.loads()), (1, 1));
-        service.stop().await;
+        service.stop().await.unwrap();
     });
 }
 
@@ -425,6 +425,6 @@ fn workspaces_that_left_the_cache_are_loaded_again_as_they_were_left_while_write
             let expected = Arc::new(replay(stage.log.as_ref(), *id).unwrap().unwrap());
             assert_same(&service.workspace(*id).await.unwrap().unwrap(), &expected, "after all");
         }
-        service.stop().await;
+        service.stop().await.unwrap();
     });
 }

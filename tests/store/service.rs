@@ -90,7 +90,7 @@ async fn follow(history: &History, restart_every: usize) {
     let mut latest = START;
     for (index, step) in history.steps.iter().enumerate() {
         if index % restart_every == restart_every - 1 {
-            service.stop().await;
+            service.stop().await.unwrap();
             drop((service, log));
             (service, log) = start(folder.path(), &clock);
         }
@@ -98,7 +98,7 @@ async fn follow(history: &History, restart_every: usize) {
         latest = latest.max(clock.now());
         take(&service, id, latest, step).await;
     }
-    service.stop().await;
+    service.stop().await.unwrap();
     verify_store(log.as_ref()).unwrap();
 }
 

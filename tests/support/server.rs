@@ -452,11 +452,11 @@ impl Drop for Server {
         let serving = self.serving.take().unwrap();
         let stopped = self.runtime.block_on(async {
             let served = serving.await;
-            self.service.stop().await;
-            served
+            (served, self.service.stop().await)
         });
         if !std::thread::panicking() {
-            stopped.unwrap().unwrap();
+            stopped.0.unwrap().unwrap();
+            stopped.1.unwrap();
         }
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::failure::Failure;
-use super::serve::{Server, operator_secret, runtime, settings, signer, stop_signal};
+use super::serve::{Server, block_on, operator_secret, settings, signer, stop_signal};
 use crate::log::sqlite::SqliteLog;
 use crate::proof::note::Origin;
 use crate::telemetry;
@@ -37,7 +37,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     telemetry::start_logging("warn");
     let folder = tempfile::Builder::new().prefix("tenure-demo-").tempdir();
     let folder = folder.map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), error))?;
-    runtime()?.block_on(serve(args.listen, &folder))
+    block_on(serve(args.listen, &folder))
 }
 
 async fn serve(listen: SocketAddr, folder: &TempDir) -> Result<(), Failure> {

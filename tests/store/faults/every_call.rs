@@ -206,7 +206,7 @@ fn an_import_whose_outcome_cannot_be_looked_up_says_so() {
             let life = run(async { Life::new(Some(fault), &[then]) });
             bring_in_the_past(&life);
             assert!(life.log.struck(), "{fault:?} {then}");
-            run(life.service.stop());
+            run(life.service.stop()).unwrap();
         }
     }
 }

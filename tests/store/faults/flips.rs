@@ -91,7 +91,7 @@ async fn store() -> Store {
     let credentials = std::mem::take(&mut life.credentials);
     let folder = tempfile::tempdir().unwrap();
     life.log.store.backup(&folder.path().join("tenure.db")).unwrap();
-    life.service.stop().await;
+    life.service.stop().await.unwrap();
     Store { folder, workspaces, credentials }
 }
 
@@ -157,7 +157,7 @@ async fn rights(folder: &Path, store: &Store) -> Result<Rights, LogError> {
             }
         }
     }
-    service.stop().await;
+    service.stop().await.unwrap();
     Ok(rights)
 }
 
@@ -324,7 +324,7 @@ fn an_event_that_was_rewritten_with_its_leaf_is_told_by_the_tree_or_by_what_it_n
         let id = life.id.unwrap();
         let folder = tempfile::tempdir().unwrap();
         life.log.store.backup(&folder.path().join("tenure.db")).unwrap();
-        life.service.stop().await;
+        life.service.stop().await.unwrap();
         let sqlite = Connection::open(folder.path().join("tenure.db")).unwrap();
         sqlite.execute_batch("DROP TRIGGER events_are_never_updated").unwrap();
         let event: Vec<u8> = sqlite
@@ -369,6 +369,6 @@ fn a_flipped_edge_is_neither_signed_nor_appended_to() {
         // The others go on.
         let found = life.service.submit(life.submission_for(None, vec![found("other")])).await.unwrap();
         assert!(matches!(found, Answer::Done(_)));
-        life.service.stop().await;
+        life.service.stop().await.unwrap();
     });
 }

@@ -107,7 +107,7 @@ impl Life {
 
     /// Stops the service, and starts another on the same log, which has nothing in memory.
     pub(crate) async fn restart(&mut self) {
-        self.service.stop().await;
+        self.service.stop().await.unwrap();
         self.log.store.reopen().unwrap();
         self.service = start(&self.log, &self.clock, &self.mint);
     }
@@ -235,7 +235,7 @@ impl Life {
     pub(crate) async fn end(self) -> Vec<&'static str> {
         self.agrees().await;
         let (before, good) = (state(&self.served().await), self.good_credentials().await);
-        self.service.stop().await;
+        self.service.stop().await.unwrap();
         let Self { folder, log, service, id, acknowledged, credentials, clock, mint } = self;
         drop((log, service));
         let next = Self { id, acknowledged, credentials, ..Self::on(folder, None, &[]) };
@@ -243,7 +243,7 @@ impl Life {
         drop(mint);
         assert_eq!(state(&next.served().await), before);
         assert_eq!(next.good_credentials().await, good);
-        next.service.stop().await;
+        next.service.stop().await.unwrap();
         verify_all(&next.log.store);
         let stored = next.stored();
         assert!(next.acknowledged.iter().all(|event| stored.contains(event)), "what was acknowledged is there");

@@ -49,7 +49,7 @@ async fn load_twice(folder: &Path, id: WorkspaceId, fault: Option<Fault>, broken
     life.restart().await;
     life.agrees().await;
     life.done(&[add_member("newer", WorkspaceRole::Member)], None).await;
-    life.service.stop().await;
+    life.service.stop().await.unwrap();
     life.agrees().await;
     life.log.struck()
 }

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tenure::domain::model::command::Profile;
 use tenure::domain::model::principal::Caller;
@@ -53,6 +54,30 @@ fn a_log_line_that_nobody_reads_is_lost_and_nothing_else() {
 }
 
 #[test]
+fn a_thread_that_does_not_end_does_not_keep_a_service_from_stopping() {
+    run(async {
+        let mut life = Life::new(None, &[]);
+        life.done(&[found("acme")], None).await;
+        let held = life.log.hold();
+        let alice = Profile { name: "Alice".parse().ok(), email: None };
+        let write = SideWrite::SetProfile("alice".into(), alice);
+        let (service, id) = (Arc::clone(&life.service), life.id.unwrap());
+        let waiting =
+            tokio::spawn(async move { service.submit_side(id, &Caller::Operator, write, (None, None)).await });
+        let held = tokio::task::spawn_blocking(move || {
+            held.reached();
+            held
+        });
+        let held = held.await.unwrap();
+        let said = life.service.stop_within(Duration::from_millis(1)).await.unwrap_err().to_string();
+        assert!(said.starts_with("a thread of the service did not end within"), "{said}");
+        drop(held);
+        waiting.await.unwrap().unwrap();
+        verify_all(&life.log.store);
+    });
+}
+
+#[test]
 fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_error() {
     run(async {
         let mut life = Life::new(None, &[]);
@@ -79,7 +104,7 @@ fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_erro
         assert!(!life.service.is_ready() && life.service.failed() == Some("writer"));
         let refused = life.service.submit(life.submission(vec![add_member("bob", WorkspaceRole::Member)], None)).await;
         assert!(refused.is_err());
-        life.service.stop().await;
+        life.service.stop().await.unwrap();
         verify_all(&life.log.store);
     });
 }

@@ -108,7 +108,7 @@ async fn closed() -> (TempDir, WorkspaceId, String) {
     let (id, state) = (life.id.unwrap(), state(&life.served().await));
     let folder = tempfile::tempdir().unwrap();
     life.log.store.backup(&folder.path().join("tenure.db")).unwrap();
-    life.service.stop().await;
+    life.service.stop().await.unwrap();
     (folder, id, state)
 }
 
@@ -140,7 +140,7 @@ fn ask(folder: TempDir, id: WorkspaceId) -> Found {
             Err(error @ LogError::Unreadable { .. }) => Found::Damaged(error.to_string()),
             Err(other) => panic!("{other}"),
         };
-        life.service.stop().await;
+        life.service.stop().await.unwrap();
         found
     })
 }

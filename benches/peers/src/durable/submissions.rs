@@ -49,7 +49,7 @@ pub fn rate(runtime: &Runtime, data: &Path, workspace: WorkspaceId, time: Durati
         let service = Arc::clone(&submitting);
         async move { Ok(service.submit(change(workspace, caller, did)).await.map(drop)?) }
     });
-    runtime.block_on(service.stop());
+    runtime.block_on(service.stop()).unwrap();
     rate
 }
 
