@@ -387,14 +387,13 @@ impl Group {
 
     /// Tells everyone who waits that it could not be made durable. What may have been written all the same is still settled
     /// once that is known.
-    pub(super) fn fail(&mut self, why: &str) {
-        let unavailable = || LogError::Unavailable(why.to_owned());
+    pub(super) fn fail(&mut self, why: &dyn Fn() -> LogError) {
         for waiting in self.waiting.drain(..) {
-            let _ = waiting.reply.send(Err(unavailable().into()));
+            let _ = waiting.reply.send(Err(why().into()));
         }
-        self.sides.drain(..).for_each(|side| side.fail(why));
+        self.sides.drain(..).for_each(|side| side.fail(why()));
         for (reply, _) in self.notes.drain(..) {
-            let _ = reply.send(Err(unavailable()));
+            let _ = reply.send(Err(why()));
         }
     }
 }

@@ -200,7 +200,8 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, "a commit failed");
                 self.drop_next(NOT_MADE);
-                group.fail(NOT_MADE);
+                let is_full = matches!(error, LogError::NoRoom);
+                group.fail(&|| if is_full { LogError::NoRoom } else { unavailable(NOT_MADE) });
             }
         }
         self.next().settled();
@@ -210,7 +211,7 @@ impl Writer {
     /// Drops what was judged on facts that did not come to be.
     fn drop_next(&self, why: &str) {
         let mut next = self.next();
-        next.fail(why);
+        next.fail(&|| unavailable(why));
         *next = Group::default();
         self.desk.drop_next();
     }
@@ -235,7 +236,7 @@ impl Writer {
                 Err(error) => tracing::error!(%error, "the log cannot be opened: trying again"),
             }
             if tries == TRIES_WAITED {
-                group.fail("the change could not be made durable: look whether it was made, and try again");
+                group.fail(&|| unavailable("the change could not be made durable: look whether it was made, and try again"));
             }
             self.refuse_waiting();
             if self.desk.is_closed() {
@@ -243,7 +244,7 @@ impl Writer {
             }
             std::thread::sleep(REOPEN_PAUSE);
         }
-        group.fail("the server stopped before the change was known to be durable: look whether it was made");
+        group.fail(&|| unavailable("the server stopped before the change was known to be durable: look whether it was made"));
         self.desk.committed();
     }
 
@@ -262,18 +263,22 @@ impl Writer {
 
     /// Refuses every job that waits, and what was judged already.
     fn refuse_waiting(&self) {
-        let unavailable = || LogError::Unavailable("the log cannot be written: try again later".to_owned());
+        let refusal = || unavailable("the log cannot be written: try again later");
         for job in self.desk.set_undecided() {
             // Whoever asked may have gone away.
             match job {
-                Job::Change(change) => drop(change.reply.send(Err(unavailable().into()))),
-                Job::Side(side) => drop(side.reply.send(Err(unavailable().into()))),
-                Job::Notes(_, _, reply) => drop(reply.send(Err(unavailable()))),
+                Job::Change(change) => drop(change.reply.send(Err(refusal().into()))),
+                Job::Side(side) => drop(side.reply.send(Err(refusal().into()))),
+                Job::Notes(_, _, reply) => drop(reply.send(Err(refusal()))),
                 Job::Expire(_) => {}
             }
         }
         self.drop_next(NOT_MADE);
     }
+}
+
+fn unavailable(why: &str) -> LogError {
+    LogError::Unavailable(why.to_owned())
 }
 
 /// Gives a job back that may be done by the clock as it was read. Under one that has not settled, whoever asked for it is told to try

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::tree::{Growing, KnownTrees};
 use super::values::Count;
-use super::{read, unavailable};
+use super::{is_full, read, unavailable};
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::name::WorkspaceName;
@@ -78,6 +78,8 @@ impl<'a> Begun<'a> {
             Ok(()) => Ok(()),
             // The transaction is still open, so nothing was written, and what was is rolled back.
             Err(error) if !self.0.is_autocommit() => Err(unavailable(&error)),
+            // The frame that makes a commit count is written last, and there was no room for all of it: it does not count.
+            Err(error) if is_full(&error) => Err(unavailable(&error)),
             // SQLite gave up on the transaction after it had begun to write the commit: what reached the disk may count.
             Err(error) => Err(LogError::OutcomeUnknown(error.to_string())),
         }

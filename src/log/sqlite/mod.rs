@@ -43,10 +43,12 @@ const CHECKPOINTS_FOLDER: &str = "checkpoints";
 const IDLE_READERS_MAX: usize = 8;
 
 fn unavailable(error: &rusqlite::Error) -> LogError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => LogError::NoRoom,
-        _ => LogError::Unavailable(error.to_string()),
-    }
+    if is_full(error) { LogError::NoRoom } else { LogError::Unavailable(error.to_string()) }
+}
+
+/// Returns whether a write failed because the disk has no room for it.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// Locks, also after a panic elsewhere: a connection rolls back what it left half-done, so there is nothing to mistrust.

@@ -62,8 +62,8 @@ impl WaitingSide {
     }
 
     /// Answers that nothing could be made durable.
-    pub(super) fn fail(self, why: &str) {
-        let _ = self.reply.send(Err(LogError::Unavailable(why.to_owned()).into()));
+    pub(super) fn fail(self, why: LogError) {
+        let _ = self.reply.send(Err(why.into()));
     }
 }
 

@@ -11,24 +11,28 @@ use tenure::log::sqlite::SqliteLog;
 
 use super::life::{open, verify_all};
 use super::process::{PLAIN, Process, serve};
+use crate::support::server::Reply;
 
 /// How many members one batch adds.
 const BATCH: usize = 20;
 
-/// Adds members, batch by batch, until that is refused; gives how many batches were acknowledged.
-fn fill(server: &Process) -> usize {
+/// Adds members, batch by batch, until one is refused as `check` says; returns how many batches were acknowledged.
+fn fill(server: &Process, check: impl Fn(Reply)) -> usize {
     server.found();
     let full = (0..10_000).find(|n| {
         let reply = server.add(&format!("batch{n}"), BATCH);
-        if reply.status != 200 {
-            let reply = reply.refused(503, "unavailable");
-            assert!(reply.json["detail"].as_str().unwrap().ends_with("try again"), "{}", reply.text);
-            assert!(reply.header("retry-after").is_some());
-            return true;
+        let is_full = reply.status != 200;
+        if is_full {
+            check(reply);
         }
-        false
+        is_full
     });
     full.expect("the disk is full at some time")
+}
+
+fn refused_for_room(reply: Reply) {
+    let reply = reply.refused(507, "insufficient_storage");
+    assert!(reply.json["detail"].as_str().unwrap().ends_with("make room on it"), "{}", reply.text);
 }
 
 fn is_there(server: &Process, batch: usize) -> bool {
@@ -71,7 +75,11 @@ fn verify(log: &SqliteLog, batches: usize) {
 fn a_full_disk_refuses_changes_until_there_is_room_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::of(&mut serve("trap '' XFSZ; ulimit -S -f 1200; exec \"$@\"", folder.path()));
-    let acknowledged = fill(&server);
+    let acknowledged = fill(&server, |reply| {
+        let reply = reply.refused(503, "unavailable");
+        assert!(reply.json["detail"].as_str().unwrap().ends_with("try again"), "{}", reply.text);
+        assert!(reply.header("retry-after").is_some());
+    });
     go_on_without_room(&server, acknowledged);
     let id = server.id().to_string();
     assert!(Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &id]).status().unwrap().success());
@@ -141,7 +149,8 @@ fn a_file_system_without_room_refuses_changes_until_there_is_some_and_loses_noth
     let folder = tempfile::tempdir().unwrap();
     let disk = SmallDisk { size: "2m", ballast: "1200000", flags: &["--disk-reserve-mib", "0"] };
     let Some(server) = on_a_small_disk(folder.path(), &disk) else { return };
-    let acknowledged = fill(&server);
+    // The store knows that a commit without room was not made.
+    let acknowledged = fill(&server, refused_for_room);
     go_on_without_room(&server, acknowledged);
     let seen = seen_by(&server, folder.path());
     fs::remove_file(seen.join("ballast")).unwrap();
@@ -157,8 +166,7 @@ fn fill_to_the_reserve(server: &Process) -> usize {
     let full = (0..10_000).find(|n| {
         let reply = server.add(&format!("batch{n}"), BATCH);
         if reply.status == 507 {
-            let reply = reply.refused(507, "insufficient_storage");
-            assert!(reply.json["detail"].as_str().unwrap().ends_with("make room on it"), "{}", reply.text);
+            refused_for_room(reply);
             return true;
         }
         reply.expect(200);
