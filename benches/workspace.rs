@@ -35,13 +35,13 @@ use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize};
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, codec, snapshot};
+use tenure::log::{Append, EventLog, SnapshotStore, codec, snapshot};
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
 use tenure::query::AuditQuery as _;
 use tenure::query::pairs::Pairs;
 use tenure::query::tenure::Tenures;
-use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
 use tenure::service::timelines::AccessTimelineCache;
 use tenure::service::{Quotas, Service, Settings, replay};
 
@@ -84,7 +84,7 @@ fn append(log: &SqliteLog, writer: &mut Writer, count: usize) {
         let (first, workspace) = (&events[0], writer.workspace);
         let expected = Revision(first.revision.0 - 1);
         let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
-        let part = Append { workspace, expected, events: bytes, notes: Vec::new() };
+        let part = Append { workspace, expected, events: bytes, side_writes: Vec::new() };
         log.append(&[part]).unwrap();
     }
 }
@@ -277,7 +277,7 @@ fn service(log: &Arc<SqliteLog>) -> Arc<Service> {
     let settings = Settings {
         log: log.clone(),
         clock: Arc::new(SystemClock),
-        mint: Arc::new(RandomMint),
+        ids: Arc::new(RandomIdGenerator),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         signer: Signer { key: key(), instance: Origin::default() },
         clock_settle: std::time::Duration::from_mins(1),

@@ -144,8 +144,8 @@ fn apart(now: Instant, elapsed: Duration) -> i64 {
 pub struct Reading {
     /// The time that is written down.
     pub time: Instant,
-    /// The time by which what expires is judged: the latest of what the clock shows, the settled time, and the newest recorded one.
-    pub judged: Instant,
+    /// The time that decides what has expired: the latest of the shown, the settled and the newest recorded time.
+    pub decision_time: Instant,
     /// How long until anything may be written; none if it may.
     pub unsettled: Option<Duration>,
 }
@@ -184,7 +184,7 @@ impl WatchedClock {
         let Sighting { settled, unsettled } = self.see(now, elapsed);
         let newest = self.newest.fetch_max(settled.micros(), Ordering::AcqRel).max(settled.micros());
         let shown = if check_possible(now).is_ok() { now } else { settled };
-        Reading { time: settled, judged: shown.max(Instant::from_micros(newest)), unsettled }
+        Reading { time: settled, decision_time: shown.max(Instant::from_micros(newest)), unsettled }
     }
 
     fn see(&self, now: Instant, elapsed: Duration) -> Sighting {
@@ -203,7 +203,7 @@ impl WatchedClock {
 
     /// Returns the time by which what expires is judged.
     pub fn now(&self) -> Instant {
-        self.read().judged
+        self.read().decision_time
     }
 
     /// Returns the newest settled time that was read or recorded.
@@ -353,16 +353,20 @@ mod tests {
         };
         let clock = WatchedClock::new(told.clone(), SETTLE, Some(at(-5)));
         show(YEAR, 1);
-        assert_eq!(clock.read(), Reading { time: at(1), judged: at(YEAR), unsettled: Some(SETTLE) });
+        assert_eq!(clock.read(), Reading { time: at(1), decision_time: at(YEAR), unsettled: Some(SETTLE) });
         show(2, 2);
-        assert_eq!(clock.read(), Reading { time: at(2), judged: at(2), unsettled: None });
+        assert_eq!(clock.read(), Reading { time: at(2), decision_time: at(2), unsettled: None });
         show(-MINUTE + 3, 3);
-        assert_eq!(clock.read(), Reading { time: at(-MINUTE + 3), judged: at(2), unsettled: None }, "a small step");
+        assert_eq!(
+            clock.read(),
+            Reading { time: at(-MINUTE + 3), decision_time: at(2), unsettled: None },
+            "a small step"
+        );
         assert_eq!(clock.behind(), None);
         show(-YEAR, MINUTE);
-        assert_eq!(clock.read(), Reading { time: at(MINUTE), judged: at(MINUTE), unsettled: Some(SETTLE) });
+        assert_eq!(clock.read(), Reading { time: at(MINUTE), decision_time: at(MINUTE), unsettled: Some(SETTLE) });
         show(MINUTE - YEAR, 2 * MINUTE);
-        assert_eq!(clock.read(), Reading { time: at(MINUTE - YEAR), judged: at(MINUTE), unsettled: None });
+        assert_eq!(clock.read(), Reading { time: at(MINUTE - YEAR), decision_time: at(MINUTE), unsettled: None });
         assert_eq!(clock.behind(), Some((at(MINUTE - YEAR), at(MINUTE))));
         let restarted = WatchedClock::new(told.clone(), SETTLE, Some(at(MINUTE)));
         assert_eq!((restarted.now(), restarted.behind().is_some()), (at(MINUTE), true));

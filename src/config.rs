@@ -14,7 +14,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::proof::note::LogKey;
-use crate::service::mint::{Mint, NoRandomness, Secret};
+use crate::service::id_generator::{IdGenerator, NoRandomness, Secret};
 
 /// The variable for the operator's secret.
 pub const OPERATOR_SECRET_VARIABLE: &str = "TENURE_OPERATOR_SECRET";
@@ -76,8 +76,8 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// The secret is too short, or cannot be read, made or written.
-pub fn operator_secret(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<Secret, ConfigError> {
-    let (secret, place) = stored_secret(folder, (OPERATOR_SECRET_VARIABLE, given), OPERATOR_SECRET_FILE, mint)?;
+pub fn operator_secret(folder: &Path, given: Option<String>, ids: &dyn IdGenerator) -> Result<Secret, ConfigError> {
+    let (secret, place) = stored_secret(folder, (OPERATOR_SECRET_VARIABLE, given), OPERATOR_SECRET_FILE, ids)?;
     let len = secret.expose().len();
     if len >= OPERATOR_SECRET_BYTES_MIN { Ok(secret) } else { Err(ConfigError::ShortSecret { place, len }) }
 }
@@ -87,8 +87,8 @@ pub fn operator_secret(folder: &Path, given: Option<String>, mint: &dyn Mint) ->
 ///
 /// # Errors
 /// The key has another form, or cannot be read, made or written.
-pub fn log_key(folder: &Path, given: Option<String>, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
-    read_key(stored_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, mint)?)
+pub fn log_key(folder: &Path, given: Option<String>, ids: &dyn IdGenerator) -> Result<LogKey, ConfigError> {
+    read_key(stored_secret(folder, (LOG_KEY_VARIABLE, given), LOG_KEY_FILE, ids)?)
 }
 
 /// Finds the key that signs checkpoints, as [`log_key`] does, without making one.
@@ -103,11 +103,11 @@ pub fn find_log_key(folder: &Path, given: Option<String>) -> Result<Option<LogKe
 ///
 /// # Errors
 /// The key cannot be made or written.
-pub fn make_next_log_key(folder: &Path, mint: &dyn Mint) -> Result<LogKey, ConfigError> {
+pub fn make_next_log_key(folder: &Path, ids: &dyn IdGenerator) -> Result<LogKey, ConfigError> {
     remove_next_log_key(folder)?;
     let path = folder.join(NEXT_LOG_KEY_FILE);
     let place = format!("`{}`", path.display());
-    read_key((make_secret(path, mint)?, place))
+    read_key((make_secret(path, ids)?, place))
 }
 
 /// Returns the next key of an unfinished rotation, if there is one.
@@ -157,14 +157,14 @@ fn stored_secret(
     folder: &Path,
     given: (&str, Option<String>),
     file: &str,
-    mint: &dyn Mint,
+    ids: &dyn IdGenerator,
 ) -> Result<(Secret, String), ConfigError> {
     if let Some(found) = find_secret(folder, given, file)? {
         return Ok(found);
     }
     let path = folder.join(file);
     let place = format!("`{}`", path.display());
-    Ok((make_secret(path, mint)?, place))
+    Ok((make_secret(path, ids)?, place))
 }
 
 /// Finds a secret in a variable or a file, and returns it with its place.
@@ -198,8 +198,8 @@ fn warn_if_shared(path: &Path) {
 }
 
 /// Makes a secret and writes it atomically: half a secret would be a short one at the next start.
-fn make_secret(path: PathBuf, mint: &dyn Mint) -> Result<Secret, ConfigError> {
-    let secret = Secret::make(mint)?;
+fn make_secret(path: PathBuf, ids: &dyn IdGenerator) -> Result<Secret, ConfigError> {
+    let secret = Secret::make(ids)?;
     match write_private(&path, secret.expose()) {
         Ok(()) => Ok(secret),
         Err(error) => Err(ConfigError::WriteSecret { path, error }),

@@ -17,8 +17,8 @@ use tenure::domain::model::principal::Caller;
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
-use tenure::service::mint::{RandomMint, Secret};
-use tenure::service::submission::{Answer, Submission};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
+use tenure::service::submission::{Submission, SubmitOutcome};
 use tenure::service::{Quotas, Service, Settings};
 
 use crate::Extent;
@@ -74,12 +74,12 @@ fn submitted(folder: &Path, time: Duration) -> (f64, Vec<f64>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let log = Arc::new(SqliteLog::open(folder).unwrap());
-        let (clock, mint, operator) = (Arc::new(SystemClock), Arc::new(RandomMint), Secret::new("x".repeat(32)));
+        let (clock, ids, operator) = (Arc::new(SystemClock), Arc::new(RandomIdGenerator), Secret::new("x".repeat(32)));
         let signer = Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() };
         let settings = Settings {
             log,
             clock,
-            mint,
+            ids,
             operator,
             signer,
             clock_settle: Duration::from_mins(1),
@@ -131,7 +131,7 @@ async fn change_with(service: &Service, workspace: Option<WorkspaceId>, command:
         retry: None,
         bytes: None,
     };
-    let Answer::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("nothing is kept") };
+    let SubmitOutcome::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("nothing is kept") };
     accepted.view.workspace().id()
 }
 

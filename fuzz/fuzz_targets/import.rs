@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use tenure::clock::Clock;
 use tenure::domain::model::time::Instant;
 use tenure::service::import::check;
-use tenure::service::mint::RandomMint;
+use tenure::service::id_generator::RandomIdGenerator;
 
 /// A valid first line; most of the parser runs after it.
 const FIRST: &[u8] = br#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}
@@ -21,7 +21,7 @@ impl Clock for Fixed {
 
 fuzz_target!(|bytes: &[u8]| {
     for file in [bytes.to_vec(), [FIRST, bytes].concat()] {
-        if let Err(error) = check(&RandomMint, &Fixed, file.as_slice()) {
+        if let Err(error) = check(&RandomIdGenerator, &Fixed, file.as_slice()) {
             let said = error.to_string();
             assert!(!said.is_empty() && !said.contains('\n'), "one sentence: {said:?}");
         }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::{Format, Output};
-use crate::log::EventLog;
+use crate::log::Store;
 use crate::log::sqlite::SqliteLog;
 
 /// Copy a data folder's store into one file, even while a server uses it

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::http::response::escaped;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 
 /// The timeout of a whole response. The longest questions cover years of a large workspace.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);

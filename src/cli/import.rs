@@ -15,10 +15,10 @@ use super::serve::operator_secret;
 use super::session::DEFAULT_ADDRESS;
 use crate::clock::SystemClock;
 use crate::config::{OPERATOR_SECRET_FILE, OPERATOR_SECRET_VARIABLE};
-use crate::log::EventLog;
+use crate::log::Store;
 use crate::log::sqlite::SqliteLog;
+use crate::service::id_generator::RandomIdGenerator;
 use crate::service::import::{ImportError, Imported, import as import_history};
-use crate::service::mint::RandomMint;
 
 const HELP: &str = "\
 A file is one workspace: one JSON object a line, in the order of time, compressed with gzip or not. `-` is standard input.
@@ -79,7 +79,7 @@ fn import_file(log: &SqliteLog, path: &Path, unpack: UnpackArgs) -> Result<Impor
 fn import_lines(log: &SqliteLog, path: &Path, unpack: UnpackArgs, progress: &ProgressBar) -> Result<Imported, Failure> {
     let watch = |file: Box<dyn Read>| -> Box<dyn Read> { Box::new(progress.wrap_read(file)) };
     let mut lines = history::open(path, unpack, watch)?;
-    let imported = import_history(log, &RandomMint, &SystemClock, &mut lines);
+    let imported = import_history(log, &RandomIdGenerator, &SystemClock, &mut lines);
     imported.map_err(|error| Failure::Import { file: history::name_of(path), error: explained(error, lines) })
 }
 

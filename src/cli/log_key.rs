@@ -9,7 +9,7 @@ use super::log_keys::{RotateArgs, known_key, rotate};
 use super::output::{Format, Output};
 use super::replay::find;
 use crate::domain::model::id::WorkspaceId;
-use crate::log::EventLog;
+use crate::log::Directories;
 use crate::log::sqlite::SqliteLog;
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::{Origin, PublicKey, VerifierKey};

@@ -12,10 +12,10 @@ use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::log::snapshot::seal_anew;
 use crate::log::sqlite::SqliteLog;
-use crate::log::{Append, EventLog, LogError, Note, StoredKey};
+use crate::log::{Append, Directories, EventLog, LogError, SideWrite, SnapshotStore, Store, StoredKey};
 use crate::proof::note::{LogKey, PublicKey};
 use crate::proof::succession::Succession;
-use crate::service::mint::RandomMint;
+use crate::service::id_generator::RandomIdGenerator;
 
 /// The number of workspaces read at a time.
 const WORKSPACES_PAGE: usize = 1_000;
@@ -38,8 +38,8 @@ fn is_known(log: &SqliteLog, key: &LogKey) -> bool {
 /// Records a key as the newest of a store.
 fn record(log: &SqliteLog, key: PublicKey, note: Option<String>) -> Result<(), LogError> {
     let key = StoredKey { key, at: SystemClock.now(), note };
-    let (workspace, notes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![Note::AddLogKey(key)]);
-    log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }]).map(|_| ())
+    let (workspace, side_writes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![SideWrite::AddLogKey(key)]);
+    log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes }]).map(|_| ())
 }
 
 /// Makes the error for a key that the store does not know, with advice.
@@ -64,7 +64,7 @@ pub(super) fn known_key(log: &SqliteLog, data: &Path) -> Result<LogKey, Failure>
     match (newest(log)?, found(data)?) {
         (Some(newest), Some(key)) if newest == key.public() => Ok(key),
         (Some(newest), found) => Err(exchanged(newest, found.as_ref())),
-        (None, _) => Ok(config::log_key(data, std::env::var(LOG_KEY_VARIABLE).ok(), &RandomMint)?),
+        (None, _) => Ok(config::log_key(data, std::env::var(LOG_KEY_VARIABLE).ok(), &RandomIdGenerator)?),
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn served_key(log: &SqliteLog, data: &Path, accepts_new: bool) -> Res
                     older.public()
                 )));
             }
-            let key = found.map_or_else(|| config::log_key(data, None, &RandomMint), Ok)?;
+            let key = found.map_or_else(|| config::log_key(data, None, &RandomIdGenerator), Ok)?;
             let succession = Succession::unsigned(newest, &key, SystemClock.now());
             record(log, key.public(), Some(succession.note().to_owned()))?;
             tracing::error!(
@@ -106,7 +106,7 @@ pub(super) fn served_key(log: &SqliteLog, data: &Path, accepts_new: bool) -> Res
                      the old one back, and start again; verifier keys that were given out do not fit the new one"
                 );
             }
-            let key = config::log_key(data, std::env::var(LOG_KEY_VARIABLE).ok(), &RandomMint)?;
+            let key = config::log_key(data, std::env::var(LOG_KEY_VARIABLE).ok(), &RandomIdGenerator)?;
             if let Err(error) = record(log, key.public(), None) {
                 tracing::warn!(%error, "the key that signs the logs could not be recorded; the next start tries again");
             }
@@ -152,7 +152,7 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<(), Failure> {
     if newest(&log)?.is_none() {
         record(&log, old.public(), None)?;
     }
-    let new = config::make_next_log_key(data, &RandomMint)?;
+    let new = config::make_next_log_key(data, &RandomIdGenerator)?;
     let succession = Succession::signed(&old, &new, SystemClock.now());
     record(&log, new.public(), Some(succession.note().to_owned()))?;
     config::put_next_log_key_in_place(data)?;

@@ -27,10 +27,10 @@ use crate::http::cursor::CursorKey;
 use crate::http::sse::Streams;
 use crate::http::{self, App};
 use crate::log::sqlite::SqliteLog;
-use crate::log::{Append, EventLog, LogError, Note};
+use crate::log::{Append, Directories, EventLog, LogError, SideWrite};
 use crate::proof::checkpoint::Signer;
 use crate::proof::note::Origin;
-use crate::service::mint::{RandomMint, Secret};
+use crate::service::id_generator::{RandomIdGenerator, Secret};
 use crate::service::timelines::AccessTimelineCache;
 use crate::service::{Days, Quotas, Rate, Service, Settings};
 use crate::telemetry;
@@ -125,13 +125,13 @@ pub(super) struct ServeArgs {
 /// Returns the operator's secret of a data folder. Makes it if it is missing.
 pub(super) fn operator_secret(data: &Path) -> Result<Secret, Failure> {
     let given = std::env::var(OPERATOR_SECRET_VARIABLE).ok();
-    Ok(config::operator_secret(data, given, &RandomMint)?)
+    Ok(config::operator_secret(data, given, &RandomIdGenerator)?)
 }
 
 /// Returns the signer of a data folder's checkpoints. Makes its key if it is missing.
 pub(super) fn signer(data: &Path, instance: Origin) -> Result<Signer, Failure> {
     let given = std::env::var(LOG_KEY_VARIABLE).ok();
-    Ok(Signer { key: config::log_key(data, given, &RandomMint)?, instance })
+    Ok(Signer { key: config::log_key(data, given, &RandomIdGenerator)?, instance })
 }
 
 pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
@@ -165,8 +165,9 @@ fn check_clock(log: &SqliteLog, accept: bool) -> Result<(), Failure> {
     check_possible(now).map_err(LogError::from)?;
     if accept && let Some(mark) = log.clock_mark()?.filter(|mark| *mark > now) {
         tracing::warn!("the clock counts from `{now}` on, though this store has seen `{mark}`");
-        let (workspace, notes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![Note::ResetClockMark(now)]);
-        log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }])?;
+        let (workspace, side_writes) =
+            (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![SideWrite::ResetClockMark(now)]);
+        log.append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes }])?;
     }
     Ok(())
 }
@@ -194,8 +195,8 @@ pub(super) fn settings(
     cache_bytes: u64,
 ) -> Settings {
     let (clock_settle, quotas) = (Duration::from_secs(SETTLE_SECONDS_DEFAULT), Quotas::default());
-    let (log, mint) = (Arc::new(log), Arc::new(RandomMint));
-    Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer, quotas }
+    let (log, ids) = (Arc::new(log), Arc::new(RandomIdGenerator));
+    Settings { log, clock, clock_settle, ids, operator, cache_bytes, signer, quotas }
 }
 
 /// A service with a listening socket.

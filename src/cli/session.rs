@@ -12,7 +12,7 @@ use super::output::{Format, Output, OutputRows, cell_text, columns};
 use super::time_args::PointInTime;
 use crate::domain::model::time::Instant;
 use crate::http::response::escaped;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 
 /// The default address of `tenure serve` and its clients.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8321";

@@ -22,7 +22,7 @@ use crate::log::published::{CHECKPOINT_FILE, LogFolder, PublishedLog, StoredLog,
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
 use crate::log::sqlite::SqliteLog;
 use crate::log::verify::Verifier;
-use crate::log::{EventLog, LogError};
+use crate::log::{Directories, LogError, SnapshotStore};
 use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
 use crate::proof::note::{NoteError, Origin, VerifierKey};
 use crate::service::inspect::{Inspected, inspect};

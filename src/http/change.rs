@@ -22,9 +22,9 @@ use crate::domain::model::principal::Caller;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::View;
 use crate::proof::frontier::TreeHead;
-use crate::service::SideWrite;
-use crate::service::mint::Secret;
-use crate::service::submission::{Accepted, Answer, Repeatable, Retry, SideAnswer, Submission, SubmitError};
+use crate::service::SideRequest;
+use crate::service::id_generator::Secret;
+use crate::service::submission::{Accepted, Repeatable, Retry, SideOutcome, Submission, SubmitError, SubmitOutcome};
 
 /// A function that makes the fields of a response beside the revision and the events.
 pub type Render = fn(&Accepted, &[Command], SecretVisibility) -> Fields;
@@ -118,12 +118,12 @@ pub async fn submit(
     let answer = request.app.service.submit(submission).await;
     let mut is_behind = false;
     let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
-        Answer::Done(accepted) => {
+        SubmitOutcome::Done(accepted) => {
             note(&request, &accepted);
             is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
             (kept(&accepted, &kept_commands, render, SecretVisibility::Shown)?, accepted.tree)
         }
-        Answer::Kept(bytes) => (kept_again(&request, &bytes, &kept_commands, render).await?, None),
+        SubmitOutcome::Repeated(bytes) => (kept_again(&request, &bytes, &kept_commands, render).await?, None),
     };
     let checkpoint = checkpoint(&request, kept.workspace.or(workspace), tree).await?;
     let mut response = respond(kept, checkpoint)?;
@@ -152,12 +152,12 @@ pub async fn replay_response(
     render: Render,
 ) -> Result<Option<Response<Body>>, Problem> {
     let Some(key) = request.idempotency_key()? else { return Ok(None) };
-    let read = request.app.service.reading(move |log| log.kept_answer(&scope, &key, Instant::EARLIEST)).await?;
+    let read = request.app.service.reading(move |log| log.idempotency_record(&scope, &key, Instant::EARLIEST)).await?;
     let Some(before) = read else { return Ok(None) };
     if before.fingerprint != request.fingerprint() {
         return Err(Problem::submission(SubmitError::KeyReused, 1));
     }
-    let kept = kept_again(request, &before.answer, commands, render).await?;
+    let kept = kept_again(request, &before.response, commands, render).await?;
     let checkpoint = checkpoint(request, kept.workspace, None).await?;
     respond(kept, checkpoint).map(Some)
 }
@@ -215,7 +215,11 @@ fn retry(
 ///
 /// # Errors
 /// As [`change`].
-pub async fn submit_side(request: &WorkspaceRequest, write: SideWrite, answer: Vec<u8>) -> Result<SideAnswer, Problem> {
+pub async fn submit_side(
+    request: &WorkspaceRequest,
+    write: SideRequest,
+    answer: Vec<u8>,
+) -> Result<SideOutcome, Problem> {
     let WorkspaceRequest { request, root, .. } = request;
     let (expected, key, fingerprint) = (request.expected()?, request.idempotency_key()?, request.fingerprint());
     let scope = retry_scope(request, Some(root.id()));

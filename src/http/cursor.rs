@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(key.open("members", &sealed), Some((7_u64, "x".to_owned())));
         assert_eq!(key.open::<(u64, String)>("tokens", &sealed), None);
         assert_eq!(CursorKey::of(CursorSecret::new([2; 32])).open::<(u64, String)>("members", &sealed), None);
-        for place in 0..sealed.len() {
+        for index in 0..sealed.len() {
             let mut other = sealed.clone().into_bytes();
             other[index] = if other[index] == b'A' { b'B' } else { b'A' };
             let other = String::from_utf8(other).unwrap();

@@ -20,7 +20,7 @@ use crate::domain::state::view::{EnvironmentView, PlacementView, ProxyTokenView,
 use crate::domain::state::workspace::Grant;
 use crate::query::credentials::ScopeKind;
 use crate::query::evidence::principal_name;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 
 /// A secret in the only response that shows it; `null` in later ones.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -13,7 +13,7 @@ use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::decide::Decided;
 use crate::domain::state::view::View;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 use crate::service::submission::Accepted;
 
 /// The position of a change in a log.

@@ -41,7 +41,7 @@ use axum::http::request::Parts;
 use problem::Problem;
 
 use crate::service::timelines::AccessTimelineCache;
-use crate::service::{Presented, Service};
+use crate::service::{PresentedCredential, Service};
 
 pub use server::serve;
 
@@ -81,7 +81,7 @@ impl App {
     ///
     /// # Errors
     /// 429 after too many failures of the same id and address.
-    pub fn count_failure(&self, presented: &Presented, parts: &Parts) -> Result<(), Problem> {
+    pub fn count_failure(&self, presented: &PresentedCredential, parts: &Parts) -> Result<(), Problem> {
         self.auth_rate_limiter.fail(&presented.id, self.trusted_proxies.client(parts), self.service.clock().monotonic())
     }
 }

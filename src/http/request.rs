@@ -33,9 +33,9 @@ use crate::domain::model::shape::ShapeError;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 use crate::service::submission::Expected;
-use crate::service::{Authenticated, Facts, Presented};
+use crate::service::{Authenticated, Facts, PresentedCredential};
 
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
@@ -92,10 +92,10 @@ pub enum ReadAccess {
 }
 
 /// Returns the credential that a request presents: `Bearer ID.SECRET`, or HTTP Basic (RFC 7617).
-pub fn presented(headers: &HeaderMap) -> Option<Presented> {
+pub fn presented(headers: &HeaderMap) -> Option<PresentedCredential> {
     let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let split = |text: &str, by: char| {
-        text.split_once(by).map(|(id, secret)| Presented { id: id.to_owned(), secret: Secret::new(secret) })
+        text.split_once(by).map(|(id, secret)| PresentedCredential { id: id.to_owned(), secret: Secret::new(secret) })
     };
     if scheme.eq_ignore_ascii_case("bearer") {
         return split(value.trim(), '.');
@@ -165,7 +165,7 @@ pub fn read_access(caller: &Caller, root: &Arc<Workspace>, now: Instant) -> Resu
 ///
 /// # Errors
 /// 401 without a live credential, 429 after too many failures, or the log is unavailable.
-async fn authenticate(app: &App, presented: &Presented, parts: &Parts) -> Result<Authenticated, Problem> {
+async fn authenticate(app: &App, presented: &PresentedCredential, parts: &Parts) -> Result<Authenticated, Problem> {
     if let Some(authenticated) = app.service.authenticate(presented).await? {
         return Ok(authenticated);
     }

@@ -30,7 +30,7 @@ use crate::log::journal::AnswerForm;
 use crate::query::AuditQuery;
 use crate::query::format::RowFormat;
 use crate::service::Service;
-use crate::service::feed::Standing;
+use crate::service::feed::CredentialState;
 
 /// The approximate size of a piece of a stream, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
@@ -271,10 +271,10 @@ impl<Q: AuditQuery + 'static> RowStream<Q> {
     async fn check_reader(&self) -> std::io::Result<()> {
         let ended = || std::io::Error::other("the right to read this has ended");
         let root = self.service.workspace(self.workspace).await.map_err(std::io::Error::other)?.ok_or_else(ended)?;
-        let standing = self.service.standing(&self.caller, &root).await.map_err(std::io::Error::other)?;
+        let state = self.service.credential_state(&self.caller, &root).await.map_err(std::io::Error::other)?;
         let reads_all =
             read_access(&self.caller, &root, self.service.now()).is_ok_and(|access| access == ReadAccess::All);
-        if reads_all && standing != Standing::Ended { Ok(()) } else { Err(ended()) }
+        if reads_all && state != CredentialState::Ended { Ok(()) } else { Err(ended()) }
     }
 
     /// Returns the next lines; none at the end. The stream fails if the caller may no longer read.

@@ -90,7 +90,7 @@ async fn handle(
     let mut request = request.map(Body::new);
     let permit = connection.permit.clone();
     let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
-    let id = given.map_or_else(|| RequestId::Made(crate::service::mint::request_id()), RequestId::Given);
+    let id = given.map_or_else(|| RequestId::Made(crate::service::id_generator::request_id()), RequestId::Given);
     request.extensions_mut().insert(RequestContext { connection, id: id.clone() });
     let mut response = match head::check(&request) {
         // The router is always ready, and never fails.

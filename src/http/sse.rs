@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::params::Params;
 use super::problem::Problem;
 use crate::domain::model::json;
-use crate::service::feed::NotFollowed;
+use crate::service::feed::SubscribeError;
 
 /// The longest silence of a stream.
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(15);
@@ -106,12 +106,12 @@ fn too_many(why: &dyn std::fmt::Display) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why.to_string())
 }
 
-impl From<NotFollowed> for Problem {
-    fn from(error: NotFollowed) -> Self {
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
         match error {
-            NotFollowed::Crowded(_) => too_many(&error),
-            NotFollowed::Unknown => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
-            NotFollowed::Log(error) => error.into(),
+            SubscribeError::Crowded(_) => too_many(&error),
+            SubscribeError::Unknown => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
+            SubscribeError::Log(error) => error.into(),
         }
     }
 }

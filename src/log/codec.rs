@@ -1,7 +1,7 @@
 //! An event as bytes: one `CloudEvents` 1.0 JSON object (its JSON event format), compact, its fields in one fixed order.
 //!
-//! Owns the envelope; the data inside it is the catalogue's affair. These bytes are what is stored, exported, hashed and
-//! replayed, so [`encode`] gives the same bytes for the same event, always, and nothing here repairs what does not fit.
+//! Owns the envelope; the catalogue owns the data in it. These bytes are stored, exported, hashed and replayed. So [`encode`] always
+//! returns the same bytes for the same event, and nothing here repairs invalid ones.
 
 use std::borrow::Cow;
 
@@ -18,16 +18,16 @@ use crate::domain::model::time::{Instant, Revision, WRITABLE_MICROS};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE_PREFIX: &str = "/workspaces/";
-/// More than most events have, so that there is room for their bytes from the start.
+/// The initial capacity for an event, in bytes: more than most events need.
 const EVENT_BYTES_USUAL: usize = 640;
 
-/// Why an event cannot be stored.
+/// The reason why an event cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// It is larger than [`EVENT_BYTES_MAX`].
     #[error("the event has {0} bytes, and at most {EVENT_BYTES_MAX} can be stored: ask for less in one change")]
     TooLarge(usize),
-    /// An instant of it has no RFC 3339 form, so it could never be read again.
+    /// One of its instants has no RFC 3339 form, so it could never be read again.
     #[error("the event's time, {0} microseconds from 1970, is not within the years 0 to 9999")]
     Time(i64),
     /// Its data cannot be written as JSON.
@@ -35,10 +35,10 @@ pub enum EncodeError {
     Json(#[from] serde_json::Error),
 }
 
-/// Why bytes are not an event that this build knows.
+/// The reason why bytes are no event that this build knows.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// They are no JSON object with the envelope's fields.
+    /// They are no JSON object with the fields of the envelope.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// They follow another version of `CloudEvents`.
@@ -52,7 +52,7 @@ pub enum DecodeError {
     Unknown(#[from] UnknownEvent),
 }
 
-/// The stored form: the order of its fields is the order of the bytes, and there is one way to write an event.
+/// The stored form. Its fields are in the order of the bytes, and there is one way to write an event.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
@@ -79,7 +79,7 @@ struct Envelope<'a> {
     data: &'a RawValue,
 }
 
-/// The exact bytes of an event.
+/// Returns the exact bytes of an event.
 ///
 /// # Errors
 /// [`EncodeError`] if the event is too large, or could not be read again.
@@ -113,12 +113,12 @@ fn envelope<'a>(event: &'a Event, data: &'a RawValue) -> Envelope<'a> {
     }
 }
 
-/// The event that these bytes are.
+/// Returns the event of these bytes.
 ///
 /// # Errors
-/// [`DecodeError`] says what is the first thing that is wrong with them.
+/// [`DecodeError`] with the first fault.
 pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
-    // Once for all of its texts; what is no UTF-8 is refused where it stands.
+    // One check of UTF-8 for all texts. Otherwise the parser names the place of the fault.
     let stored: Envelope<'_> = match std::str::from_utf8(bytes) {
         Ok(text) => serde_json::from_str(text)?,
         Err(_) => serde_json::from_slice(bytes)?,
@@ -147,16 +147,15 @@ fn workspace_of(source: &str) -> Result<WorkspaceId, DecodeError> {
         .ok_or_else(|| DecodeError::Source(source.to_owned()))
 }
 
-/// What happened, in the newest form of its type, whatever version it was stored in.
+/// Returns the data in the newest version of its type.
 fn data_of(stored: &Envelope<'_>) -> Result<EventData, UnknownEvent> {
-    // The one place where an old version is translated: a stored name that the catalogue has left behind gets an arm here,
-    // which turns its data into the data of the name that took its place. No name was left behind so far. The bytes in
-    // the store stay as they are.
+    // The only place that translates old versions: a stored name that the catalogue no longer has gets an arm here, which returns the
+    // data of its successor. There is none so far. The stored bytes never change.
     EventData::from_stored(&stored.type_name, &stored.subject, stored.data.get())
 }
 
-/// Decodes a workspace's log in order, and holds it to what a log must be: its own workspace's events, no revision missing,
-/// time never going back.
+/// A decoder of a workspace's log in order. It checks that all events are of the workspace, no revision is missing, and times never run
+/// back.
 #[derive(Debug, Clone)]
 pub struct StreamDecoder {
     workspace: WorkspaceId,
@@ -165,30 +164,29 @@ pub struct StreamDecoder {
 }
 
 impl StreamDecoder {
-    /// For a log that is read from its first event.
+    /// Returns the decoder of a log from its first event.
     pub const fn from_start(workspace: WorkspaceId) -> Self {
         Self::after(workspace, Revision::ZERO, Instant::EARLIEST)
     }
 
-    /// For the part of a log after the event with this revision and time.
+    /// Returns the decoder of a log after the event with this revision and time.
     pub const fn after(workspace: WorkspaceId, revision: Revision, time: Instant) -> Self {
         Self { workspace, next: revision.next(), time }
     }
 
-    /// The next event of the log.
+    /// Decodes the next event of the log.
     ///
     /// # Errors
-    /// `Unreadable` names the first revision that is wrong and the first thing that is wrong with it; asking again for the
-    /// same event gives the same answer.
+    /// `Unreadable` with the revision and its first fault. The decoder stays in its place.
     pub fn decode(&mut self, stored: &StoredEvent<impl AsRef<[u8]>>) -> Result<Event, LogError> {
         let (workspace, revision) = (self.workspace, self.next);
         self.checked(stored).map_err(|why| LogError::Unreadable { workspace, revision, why })
     }
 
-    /// Takes the next event of the log, decoded already.
+    /// Accepts the next event of the log, decoded already.
     ///
     /// # Errors
-    /// What is wrong with its place or its time. Then it is not taken.
+    /// The fault of its place or time. The decoder stays in its place.
     pub fn follow(&mut self, event: Event) -> Result<Event, String> {
         self.check_place("written", event.workspace, event.revision)?;
         if event.time < self.time {

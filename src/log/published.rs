@@ -1,7 +1,6 @@
-//! A log as its readers have it: files under one prefix, laid out as C2SP `tlog-tiles` says, wherever they are.
+//! A published log: files under one prefix, in the layout of C2SP `tlog-tiles`.
 //!
-//! A server serves them, an export writes them, and the verifier reads them: from a server, from a folder, or straight from a
-//! store, in the same way.
+//! A server serves them, an export writes them, and the verifier reads them in the same way from a server, a folder or a store.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::tiles::LogTiles;
-use super::{EventLog, LogError};
+use super::{LogError, Store};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::proof::checkpoint::{Checkpoint, Signer};
@@ -19,29 +18,29 @@ use crate::proof::tile::{Tile, TileKind, TileSource};
 
 /// The file with the newest checkpoint.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
-/// The file of an export that the verifier key is in. It is no part of `tlog-tiles`.
+/// The file of an export with the verifier key. It is no part of `tlog-tiles`.
 pub const KEY_FILE: &str = "key";
-/// The file with the records of which key followed which; not there where there was one key only. It is no part of `tlog-tiles`.
+/// The file with the successions of keys; missing if there was only one key. It is no part of `tlog-tiles`.
 pub const KEYS_FILE: &str = "keys";
 
-/// Why a file of a log cannot be had.
+/// The reason why a file of a log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not there.
+    /// It does not exist.
     #[error("it is not there")]
     Missing,
-    /// What it is made of is damaged at a revision.
+    /// Its events are damaged at a revision.
     #[error("{what}")]
     Damaged {
-        /// Where.
+        /// The revision.
         revision: Revision,
-        /// How.
+        /// The damage.
         what: String,
     },
-    /// Something else is there under its name, or far more than there could be.
+    /// Its name is taken by something else, or it is far too long.
     #[error("it is {0}")]
     Foreign(&'static str),
-    /// It may be there, but cannot be read.
+    /// It may exist, but cannot be read.
     #[error("{0}")]
     Unreadable(String),
 }
@@ -49,7 +48,7 @@ pub enum FileError {
 /// The longest file of a log, in bytes: a bundle of 256 events, each after its length.
 const FILE_BYTES_MAX: u64 = 256 * (65_535 + 2);
 
-/// The bytes of a regular file, if there are no more than so many. Whoever gave a folder away may have put anything into it.
+/// Returns the bytes of a regular file of up to `bytes_max`. A folder from elsewhere may contain anything.
 ///
 /// # Errors
 /// `Missing`, `Foreign` or `Unreadable`.
@@ -58,7 +57,7 @@ pub fn read_regular(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
         _ => FileError::Unreadable(error.to_string()),
     };
-    // Before it is opened: opening a pipe would wait for someone to write to it.
+    // Before it is opened: opening a pipe would wait for a writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(FileError::Foreign("no regular file"));
     }
@@ -71,46 +70,46 @@ pub fn read_regular(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     Err(FileError::Foreign("longer than such a file can be"))
 }
 
-/// A log's files.
+/// The files of a log.
 pub trait PublishedLog: Sync {
-    /// The bytes of a file: `checkpoint`, or a tile by its path.
+    /// Returns the bytes of a file: `checkpoint`, or a tile by its path.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// It cannot be read.
     fn file(&self, path: &str) -> Result<Vec<u8>, FileError>;
 
-    /// The bytes of a tile or bundle.
+    /// Returns the bytes of a tile or bundle.
     ///
     /// # Errors
-    /// It cannot be had.
+    /// It cannot be read.
     fn tile(&self, tile: Tile) -> Result<Vec<u8>, FileError> {
         self.file(&tile.to_string())
     }
 
-    /// Something that is there and is no part of a log of this size, if anything is and it can be known.
+    /// Returns something that is no part of a log of this size, if there is any that can be found.
     ///
     /// # Errors
-    /// It cannot be looked for.
+    /// It cannot be searched.
     fn stray(&self, _size: u64) -> Result<Option<String>, FileError> {
         Ok(None)
     }
 }
 
-/// Why the keys of a log are not known.
+/// The reason why the keys of a log are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// They cannot be had.
+    /// They cannot be read.
     #[error("`{KEYS_FILE}` cannot be read: {0}")]
     File(FileError),
-    /// A record is not to be believed.
+    /// A record is invalid.
     #[error("`{KEYS_FILE}`: {0}")]
     Wrong(SuccessionError),
 }
 
-/// Returns the records of which key of a log followed which; none where there was one key only.
+/// Returns the successions of a log's keys; none if there was only one key.
 ///
 /// # Errors
-/// They cannot be had, or one of them is not to be believed.
+/// They cannot be read, or one is invalid.
 pub fn key_chain(log: &dyn PublishedLog) -> Result<KeyChain, KeysError> {
     match log.file(KEYS_FILE) {
         Ok(bytes) => {
@@ -122,32 +121,32 @@ pub fn key_chain(log: &dyn PublishedLog) -> Result<KeyChain, KeysError> {
     }
 }
 
-/// Returns the records of a store's keys, one after the other.
+/// Returns the notes of the successions of a store's keys, concatenated.
 ///
 /// # Errors
 /// `Unavailable`.
-pub fn stored_key_chain(log: &dyn EventLog) -> Result<String, LogError> {
+pub fn stored_key_chain(log: &dyn Store) -> Result<String, LogError> {
     Ok(log.log_keys()?.into_iter().filter_map(|key| key.note).collect())
 }
 
-/// The files of a workspace's log, made from a store as it is when this is made.
+/// The files of a workspace's log from a store, at the size of its creation.
 pub struct StoredLog<'a> {
-    log: &'a dyn EventLog,
+    log: &'a dyn Store,
     workspace: WorkspaceId,
     checkpoint: Checkpoint,
 }
 
 impl<'a> StoredLog<'a> {
-    /// The log of a workspace; none if it never began.
+    /// Returns the log of a workspace; none if it never began.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub fn of(log: &'a dyn EventLog, workspace: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
+    pub fn of(log: &'a dyn Store, workspace: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
         let tree = log.tree(workspace)?;
         Ok(tree.map(|tree| Self { log, workspace, checkpoint: signer.sign(workspace, tree.head()) }))
     }
 
-    /// What the log is signed as.
+    /// Returns the checkpoint of the log.
     pub const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -184,7 +183,7 @@ impl PublishedLog for StoredLog<'_> {
     fn stray(&self, size: u64) -> Result<Option<String>, FileError> {
         let after = self.log.read(self.workspace, Revision(size), 1).map_err(unreadable)?;
         let Some(event) = after.first() else { return Ok(None) };
-        // A server may have the store open: what it appends meanwhile is in the tree that it has then.
+        // A server may append meanwhile. Its new events are in the tree that is read now.
         let tree = self.log.tree(self.workspace).map_err(unreadable)?;
         let is_stray = tree.is_none_or(|tree| tree.size() < event.revision.0);
         Ok(is_stray.then(|| format!("revision {}", event.revision)))
@@ -208,12 +207,12 @@ impl TileSource for PublishedTiles<'_> {
 pub struct LogFolder(PathBuf);
 
 impl LogFolder {
-    /// The log in a folder, of which nothing is looked at yet.
+    /// Returns the log in a folder, without reading it.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -231,8 +230,7 @@ impl PublishedLog for LogFolder {
     }
 }
 
-/// The paths of the files in a folder and those below it, from the folder on, in order. Those that [`ignored_files_of`] returns
-/// are not among them.
+/// Returns the sorted relative paths of the files in a folder and below, without those of [`ignored_files_of`].
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -240,8 +238,7 @@ pub fn files_of(folder: &Path) -> io::Result<Vec<String>> {
     all_files_of(folder, |is_ignored| !is_ignored)
 }
 
-/// Returns the paths of the files that operating systems leave in folders that people look at, in order. They are no part of
-/// what is in a folder.
+/// Returns the sorted relative paths of the files that operating systems leave in folders.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -268,15 +265,15 @@ fn all_files_of(folder: &Path, wanted: impl Fn(bool) -> bool) -> io::Result<Vec<
     Ok(found)
 }
 
-/// Whether an operating system leaves files of this name in folders: macOS `.DS_Store` and `._*`, Windows `Thumbs.db` and
-/// `desktop.ini`, which it writes in any case.
+/// Returns whether an operating system leaves files of this name: macOS `.DS_Store` and `._*`, Windows `Thumbs.db` and `desktop.ini`
+/// in any case.
 fn is_left_by_a_system(name: &str) -> bool {
     name == ".DS_Store"
         || name.starts_with("._")
         || ["Thumbs.db", "desktop.ini"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Every file of a log of this size, but for the key.
+/// Returns the path of every file of a log of this size, except the keys.
 pub fn paths(size: u64) -> impl Iterator<Item = String> {
     std::iter::once(CHECKPOINT_FILE.to_owned()).chain(Tile::all(size).map(|tile| tile.to_string()))
 }

@@ -1,8 +1,7 @@
-//! The stored form of each event type as JSON Schema (draft 2020-12), for those who read the log without this crate.
+//! The stored form of each event type as JSON Schema (draft 2020-12), for programs that read the log without this crate.
 //!
-//! A schema accepts what [`codec::encode`](super::codec::encode) writes and as little else as the language can say: every
-//! field of the envelope, none beside them, and nothing that is null. What it cannot say, the codec checks: that a revision
-//! follows another, or that a name does not begin like an id.
+//! A schema accepts the output of [`codec::encode`](super::codec::encode) and as little else as the language can express: the fields
+//! of the envelope, no others, and no null. Only the codec checks that revisions follow each other, or that no name begins like an id.
 
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -13,12 +12,12 @@ use crate::domain::model::id::{CommandId, EventId, WorkspaceId};
 use crate::domain::model::name::Reason;
 use crate::domain::model::principal::{Actor, ActorCredential};
 
-/// What no stored event is without.
+/// The fields that every stored event has.
 const REQUIRED: [&str; 10] =
     ["specversion", "id", "source", "type", "subject", "time", "revision", "actor", "command", "data"];
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The schema of the whole stored event, by stored name, in the order of the catalogue.
+/// Returns the schemas of whole stored events, by stored name, in the order of the catalogue.
 pub fn event_schemas() -> Vec<(&'static str, Value)> {
     EventData::schemas().into_iter().map(|schema| (schema.type_name, event_schema(schema))).collect()
 }
@@ -83,7 +82,7 @@ fn source() -> Value {
     json!({"type": "string", "pattern": format!("^/workspaces/{pattern}")})
 }
 
-/// An instant is written in one way: in UTC, with six digits of a second.
+/// Returns the schema of the only form of an instant: in UTC, with six digits of a second.
 fn stored_instant() -> Value {
     json!({
         "type": "string",
@@ -100,7 +99,7 @@ fn described(description: &str, schema: Value) -> Value {
     Value::Object(described)
 }
 
-/// Takes null away as a choice: what is not there is left out.
+/// Removes null as a choice: absent fields are left out.
 fn forbid_null(schema: &mut Schema) {
     let Some(fields) = schema.as_object_mut() else { return };
     if let Some(Value::Array(types)) = fields.get_mut("type") {

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::tiles::LogTiles;
-use super::{EventLog, LogError, codec};
+use super::{LogError, Store, codec};
 use crate::domain::history::PackedHistory;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
@@ -75,16 +75,11 @@ pub enum BadSnapshot {
 ///
 /// # Errors
 /// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
-pub fn take(
-    workspace: &Workspace,
-    tree: Option<TreeHead>,
-    log: &dyn EventLog,
-    key: &LogKey,
-) -> Result<Vec<u8>, LogError> {
+pub fn take(workspace: &Workspace, tree: Option<TreeHead>, log: &dyn Store, key: &LogKey) -> Result<Vec<u8>, LogError> {
     let head = workspace.head();
     let root = match tree.filter(|tree| tree.size == head.0) {
         Some(tree) => tree.root,
-        None => edge_at(log, workspace.id(), head)?.root(),
+        None => frontier_at(log, workspace.id(), head)?.root(),
     };
     Ok(write(workspace, &root, key))
 }
@@ -93,7 +88,7 @@ pub fn take(
 ///
 /// # Errors
 /// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
-pub fn edge_at(log: &dyn EventLog, workspace: WorkspaceId, revision: Revision) -> Result<Frontier, LogError> {
+pub fn frontier_at(log: &dyn Store, workspace: WorkspaceId, revision: Revision) -> Result<Frontier, LogError> {
     let edge = Nodes::new(&LogTiles { log, workspace }, revision.0).frontier();
     edge.map_err(|error| match error {
         NodeError::Source(error) => error,
@@ -228,7 +223,7 @@ fn unpack(workspace: WorkspaceId, packed: &[u8]) -> Option<Workspace> {
 ///
 /// # Errors
 /// `Unavailable`; within, the first revision at which they differ.
-pub fn check_derived(snapshot: &Snapshot, log: &dyn EventLog) -> Result<Result<(), BadSnapshot>, LogError> {
+pub fn check_derived(snapshot: &Snapshot, log: &dyn Store) -> Result<Result<(), BadSnapshot>, LogError> {
     let facts = &snapshot.facts;
     let (workspace, head) = (facts.id(), facts.head());
     let mut held = facts.events(Revision::ZERO, head);

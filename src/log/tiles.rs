@@ -1,9 +1,8 @@
-//! A workspace's log as the tiles of its tree: what proofs over a stored log are made from.
+//! The tiles of a workspace's log, from which proofs over a stored log are made.
 //!
-//! Owns nothing but the way from a log to its tiles. It must not know whether a size is durable: whoever asks says of which
-//! size, and [`EventLog`] gives only what was committed.
+//! The caller gives the size of the tree. [`EventLog`](super::EventLog) returns only committed events.
 
-use super::{EventLog, LogError};
+use super::{LogError, Store};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::proof::hash::TreeHash;
@@ -11,9 +10,9 @@ use crate::proof::tile::{Tile, TileSource, write_entries};
 
 /// The tiles of the tree over a workspace's log.
 pub struct LogTiles<'a> {
-    /// Where the log is.
-    pub log: &'a dyn EventLog,
-    /// Whose log.
+    /// The store.
+    pub log: &'a dyn Store,
+    /// The workspace of the log.
     pub workspace: WorkspaceId,
 }
 
@@ -26,10 +25,10 @@ impl TileSource for LogTiles<'_> {
 }
 
 impl LogTiles<'_> {
-    /// The bytes of a bundle of entries.
+    /// Returns the bytes of a bundle of entries.
     ///
     /// # Errors
-    /// `Unavailable`, or `Unreadable` at the first revision of it that is not there.
+    /// `Unavailable`, or `Unreadable` at the first missing revision.
     pub fn entries(&self, bundle: Tile) -> Result<Vec<u8>, LogError> {
         let (start, width) = (bundle.start(), usize::try_from(bundle.width).unwrap_or(usize::MAX));
         let stored = self.log.read(self.workspace, Revision(start), width)?;

@@ -1,7 +1,7 @@
-//! The verifier of a whole log: that it is what its checkpoint signs, that it only grew, and that every event of it can be read.
+//! The verifier of a whole log: it matches its checkpoint, it only grew, and every event is readable.
 //!
-//! It believes nothing but the verifier key that it is given. Every leaf and node is hashed again and compared with the tiles,
-//! every event is decoded, revisions have no gap, times never run back. The first thing that is wrong is named.
+//! It trusts only the given verifier key. It hashes every leaf and node again and compares them with the tiles, decodes every event, and
+//! checks that revisions have no gap and times never run back. It names the first flaw.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::proof::hash::{HASH_BYTES, TreeHash, read_hashes};
 use crate::proof::note::{NoteError, VerifierKey};
 use crate::proof::tile::{TILE_HEIGHT, TILE_WIDTH, Tile, TileKind, read_entries};
 
-/// How many bundles a thread reads before they are put in order.
+/// The bundles that a thread reads before all are put in order.
 const BUNDLES_PER_THREAD: u64 = 16;
 
-/// The first thing that is wrong with a log.
+/// The first flaw of a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Flaw {
-    /// Whose log.
+    /// The workspace of the log.
     pub workspace: WorkspaceId,
-    /// Where, if it is at one revision.
+    /// The revision, if the flaw is at one.
     pub revision: Option<Revision>,
-    /// What was found, and what was expected.
+    /// The finding and the expectation.
     pub what: String,
 }
 
@@ -42,37 +42,37 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Why a log is not verified.
+/// The reason why a log is not verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It is not as it should be.
+    /// It has a flaw.
     #[error(transparent)]
     Flawed(#[from] Flaw),
-    /// A part of it cannot be read, so nothing can be said.
+    /// A part of it cannot be read.
     #[error("`{path}` cannot be read: {why}")]
     Unreadable {
-        /// Which file of the log.
+        /// The file of the log.
         path: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The key is of no workspace's log.
+    /// The key is for no workspace's log.
     #[error("the key is for `{0}`, and not for the log of a workspace: `ORIGIN/workspaces/ws_…`")]
     NoWorkspace(String),
 }
 
-/// What a log is verified with.
+/// A verifier of one workspace's log.
 pub struct Verifier<'a> {
     key: &'a VerifierKey,
     workspace: WorkspaceId,
     since: Option<&'a Checkpoint>,
 }
 
-/// What the verifier tells while it works: how many events are done, of how many.
+/// A callback with the number of verified events, and of all events.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 impl<'a> Verifier<'a> {
-    /// A verifier of the log that a key is for, and of its having only grown since a checkpoint that was kept, if one was.
+    /// Returns a verifier of the log of a key. It also checks that the log only grew since a kept checkpoint, if there is one.
     ///
     /// # Errors
     /// `NoWorkspace`.
@@ -81,21 +81,21 @@ impl<'a> Verifier<'a> {
         Ok(Self { key, workspace, since })
     }
 
-    /// The checkpoint that was kept.
+    /// Returns the kept checkpoint.
     pub const fn since(&self) -> Option<&Checkpoint> {
         self.since
     }
 
-    /// Whose log is verified.
+    /// Returns the workspace of the log.
     pub const fn workspace(&self) -> WorkspaceId {
         self.workspace
     }
 
-    /// Verifies a log, and gives each event, in order, to `take` once its bytes are known to be in the tree that its tiles
-    /// make; what `take` finds wrong with it is a flaw too. Nothing is proved before this returns.
+    /// Verifies a log. Passes each event in order to `take`, once its leaf matched the tiles; an error of `take` is a flaw too. Nothing
+    /// is proved before this returns.
     ///
     /// # Errors
-    /// The first flaw, or why nothing can be said.
+    /// The first flaw, or the file that cannot be read.
     pub fn verify(
         &self,
         log: &dyn PublishedLog,
@@ -104,20 +104,20 @@ impl<'a> Verifier<'a> {
     ) -> Result<Checkpoint, VerifyError> {
         let checkpoint = self.checkpoint(log)?;
         let size = checkpoint.tree().size;
-        let mut growing = Growing::new(self, log)?;
+        let mut check = TreeCheck::new(self, log)?;
         let bundles = size.div_ceil(TILE_WIDTH);
         let mut next = 0;
         while next < bundles {
             for bundle in self.read_bundles(log, next, size)? {
                 for (leaf, event) in bundle {
-                    take(growing.push(leaf, event)?).map_err(|what| self.flaw(growing.tree.size(), what))?;
+                    take(check.push(leaf, event)?).map_err(|what| self.flaw(check.tree.size(), what))?;
                 }
                 next += 1;
             }
-            progress(growing.tree.size(), size);
+            progress(check.tree.size(), size);
         }
-        growing.finish()?;
-        self.same_root(&growing.tree.head(), checkpoint.tree())?;
+        check.finish()?;
+        self.same_root(&check.tree.head(), checkpoint.tree())?;
         self.nothing_stray(log, size)?;
         Ok(checkpoint)
     }
@@ -140,7 +140,7 @@ impl<'a> Verifier<'a> {
         Flaw { workspace: self.workspace, revision: None, what: what.into() }.into()
     }
 
-    /// The log's checkpoint, signed with the key and no smaller than the one that was kept.
+    /// Returns the log's checkpoint, signed with the key and no smaller than the kept one.
     fn checkpoint(&self, log: &dyn PublishedLog) -> Result<Checkpoint, VerifyError> {
         let bytes = self.file(log, CHECKPOINT_FILE, 0)?;
         let note = String::from_utf8(bytes).map_err(|_| self.flaw_of_all("its checkpoint is no text"))?;
@@ -156,7 +156,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Opens the checkpoint, with the key or with one that followed it.
+    /// Opens the checkpoint with the key or one that followed it.
     fn open(&self, log: &dyn PublishedLog, note: &str) -> Result<Checkpoint, VerifyError> {
         let error = match Checkpoint::open(note, self.key) {
             Ok(checkpoint) => return Ok(checkpoint),
@@ -191,7 +191,7 @@ impl<'a> Verifier<'a> {
         })
     }
 
-    /// Some bundles from one on, read and hashed by several threads.
+    /// Returns the next bundles from `first` on, read and hashed on several threads.
     fn read_bundles(&self, log: &dyn PublishedLog, first: u64, size: u64) -> Result<Vec<Bundle>, VerifyError> {
         let threads = thread::available_parallelism().map_or(1, |threads| u64::try_from(threads.get()).unwrap_or(1));
         let tiles = |thread: u64| {
@@ -210,7 +210,7 @@ impl<'a> Verifier<'a> {
         })
     }
 
-    /// The events of a bundle, each with the hash of its bytes, which is the one that the tile of leaves has.
+    /// Returns the events of a bundle with their leaf hashes, which match the tile of leaves.
     fn bundle(&self, log: &dyn PublishedLog, tile: Tile) -> Result<Bundle, VerifyError> {
         let (path, first) = (tile.to_string(), tile.start() + 1);
         let bytes = self.file(log, &path, first)?;
@@ -234,7 +234,7 @@ impl<'a> Verifier<'a> {
         Err(self.flaw(revision, format!("`{path}` has {found} events, and {expected} were expected")))
     }
 
-    /// The hashes of a tile, of which the first covers a revision.
+    /// Returns the hashes of a tile. The first one covers `revision`.
     fn hashes(&self, log: &dyn PublishedLog, tile: Tile, revision: u64) -> Result<Vec<TreeHash>, VerifyError> {
         let path = tile.to_string();
         let bytes = self.file(log, &path, revision)?;
@@ -261,22 +261,22 @@ fn broken_off() -> VerifyError {
 
 type Bundle = Vec<(TreeHash, Event)>;
 
-/// The tree as far as the events were read, and what has to be as the tiles above them say.
-struct Growing<'a> {
+/// The tree over the events so far, and the hashes to compare with the tiles above them.
+struct TreeCheck<'a> {
     verifier: &'a Verifier<'a>,
     log: &'a dyn PublishedLog,
     decoder: StreamDecoder,
     tree: Frontier,
-    /// For each level of tiles above the leaves, the hashes of its newest tile so far, and that tile's number.
+    /// For each level of tiles above the leaves, the index and the hashes of its newest tile.
     levels: Vec<(u64, Vec<TreeHash>)>,
 }
 
-impl<'a> Growing<'a> {
+impl<'a> TreeCheck<'a> {
     fn new(verifier: &'a Verifier<'a>, log: &'a dyn PublishedLog) -> Result<Self, VerifyError> {
         let decoder = StreamDecoder::from_start(verifier.workspace);
-        let growing = Self { verifier, log, decoder, tree: Frontier::default(), levels: Vec::new() };
-        growing.check_since()?;
-        Ok(growing)
+        let check = Self { verifier, log, decoder, tree: Frontier::default(), levels: Vec::new() };
+        check.check_since()?;
+        Ok(check)
     }
 
     fn push(&mut self, leaf: TreeHash, event: Event) -> Result<Arc<Event>, VerifyError> {
@@ -285,15 +285,15 @@ impl<'a> Growing<'a> {
         let full: Vec<_> = self.tree.push(leaf).filter(|(node, _)| node.level > 0).collect();
         for (node, hash) in full {
             if node.level.is_multiple_of(TILE_HEIGHT) {
-                self.take_full(node.level / TILE_HEIGHT, hash)?;
+                self.add_full(node.level / TILE_HEIGHT, hash)?;
             }
         }
         self.check_since()?;
         Ok(Arc::new(event))
     }
 
-    /// A tile of the level below is full, and this is its root.
-    fn take_full(&mut self, level: u8, root: TreeHash) -> Result<(), VerifyError> {
+    /// Adds the root of a full tile of the level below.
+    fn add_full(&mut self, level: u8, root: TreeHash) -> Result<(), VerifyError> {
         let above = usize::from(level - 1);
         if self.levels.len() <= above {
             self.levels.push((0, Vec::new()));
@@ -308,7 +308,7 @@ impl<'a> Growing<'a> {
         self.check_tile(level, full, &hashes)
     }
 
-    /// Compares a tile with the hashes that the events give.
+    /// Compares a tile with the hashes of the events.
     fn check_tile(&self, level: u8, index: u64, expected: &[TreeHash]) -> Result<(), VerifyError> {
         let width = u64::try_from(expected.len()).unwrap_or(u64::MAX);
         let tile = Tile { kind: TileKind::Hashes(level), index, width };
@@ -323,7 +323,7 @@ impl<'a> Growing<'a> {
         Ok(())
     }
 
-    /// Compares the tiles at the right edge.
+    /// Compares the partial tiles.
     fn finish(&self) -> Result<(), VerifyError> {
         for (level, (index, hashes)) in (1..).zip(&self.levels) {
             if !hashes.is_empty() {
@@ -333,7 +333,7 @@ impl<'a> Growing<'a> {
         Ok(())
     }
 
-    /// At the size of the checkpoint that was kept, makes sure that it is of this history.
+    /// Compares the root with the kept checkpoint, at its size.
     fn check_since(&self) -> Result<(), VerifyError> {
         let Some(kept) = self.verifier.since.map(Checkpoint::tree).filter(|kept| kept.size == self.tree.size()) else {
             return Ok(());

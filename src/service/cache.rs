@@ -1,8 +1,8 @@
-//! The workspaces in memory: loaded when first asked for, kept while there is room.
+//! The workspaces in memory: each is loaded on first use and kept while there is room.
 //!
-//! Two slots of one workspace never live at once: a slot that the cache let go, but someone still holds, is found again
-//! through a weak reference. So a root that the writer publishes is seen by every reader, whatever the cache does. Who follows
-//! a workspace holds its slot, never a root, and is told when there is a newer one.
+//! Two entries of one workspace never live at once: an entry that the cache dropped, but another thread holds, is found again
+//! through a weak reference. So every reader sees a root that the writer publishes. A follower of a workspace holds its entry, never a
+//! root, and is notified of newer roots.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -11,58 +11,58 @@ use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::sync::{OnceCell, watch};
 
-use super::snapshots::{Loaded, Reached, Snapshots};
+use super::snapshots::{LoadedWorkspace, SnapshotProgress, Snapshots};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::state::workspace::Workspace;
 use crate::log::LogError;
 use crate::proof::frontier::TreeHead;
 
-/// What an event takes in memory, with the facts that it sets, in bytes: as `benches/workspace.rs` finds it, and something over.
+/// The memory of an event with the facts that it sets, in bytes: the measure of `benches/workspace.rs`, rounded up.
 const BYTES_PER_EVENT: u64 = 150;
-/// What a workspace takes beside that: its maps, and the newest events, which are not packed.
+/// The further memory of a workspace: its maps, and the newest events, which are not packed.
 const BYTES_PER_WORKSPACE: u64 = 16_384;
-/// After how many events more a workspace is weighed again.
+/// The growth in events after which a workspace is weighed again.
 const WEIGHED_EVENTS: u64 = 4_096;
 
-/// Whether a slot is where a workspace's newest facts are published.
+/// Whether an entry is in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It is.
+pub(super) enum EntryState {
+    /// The newest facts are published to it.
     #[default]
     Current,
-    /// It was: the workspace is loaded anew, into another slot.
-    Left,
+    /// The workspace is loaded anew, into another entry.
+    Evicted,
 }
 
-/// The place of one workspace: its published root, once it is loaded.
+/// A workspace in memory: its published root, once it is loaded.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct WorkspaceEntry {
     root: OnceCell<ArcSwap<Workspace>>,
-    /// The head of its log's tree. It is that of the root, or of a root that is about to be published.
+    /// The head of its log's tree, at the root or at a root that is about to be published.
     tree: Mutex<Option<TreeHead>>,
-    /// Up to where its snapshot reaches, once it is loaded.
-    reached: OnceLock<Reached>,
-    news: watch::Sender<Place>,
+    /// The revision of its snapshot, once it is loaded.
+    snapshot_progress: OnceLock<SnapshotProgress>,
+    updates: watch::Sender<EntryState>,
 }
 
-impl Slot {
-    /// The place of a workspace that has just been made.
-    pub(super) fn holding(root: Arc<Workspace>) -> Arc<Self> {
+impl WorkspaceEntry {
+    /// Returns the entry of a workspace that is being created.
+    pub(super) fn with_root(root: Arc<Workspace>) -> Arc<Self> {
         let root = OnceCell::new_with(Some(ArcSwap::new(root)));
         Arc::new(Self { root, ..Self::default() })
     }
 
-    /// The newest durable facts; none before they are loaded.
+    /// Returns the newest durable facts; none before they are loaded.
     pub(super) fn root(&self) -> Option<Arc<Workspace>> {
         self.root.get().map(ArcSwap::load_full)
     }
 
-    /// Whether the workspace was forgotten since: readers have, or will have, another slot.
-    pub(super) fn is_left(&self) -> bool {
-        *self.news.borrow() == Place::Left
+    /// Returns whether readers use, or will use, another entry.
+    pub(super) fn is_evicted(&self) -> bool {
+        *self.updates.borrow() == EntryState::Evicted
     }
 
-    /// The head of the tree over its log, durable and compared with every leaf; none before the workspace is loaded.
+    /// Returns the durable head of its log's tree, which was compared with every leaf; none before the workspace is loaded.
     pub(super) fn tree(&self) -> Option<TreeHead> {
         *self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,189 +71,189 @@ impl Slot {
         *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree);
     }
 
-    fn reached(&self) -> &Reached {
-        self.reached.get_or_init(Reached::default)
+    fn snapshot_progress(&self) -> &SnapshotProgress {
+        self.snapshot_progress.get_or_init(SnapshotProgress::default)
     }
 
-    /// Its root, if a snapshot of it should be written.
-    fn unsaved(&self) -> Option<Arc<Workspace>> {
-        self.root().filter(|root| self.reached().is_due(root.head()))
+    /// Returns the root, if a snapshot of it is due.
+    fn due_for_snapshot(&self) -> Option<Arc<Workspace>> {
+        self.root().filter(|root| self.snapshot_progress().is_due(root.head()))
     }
 
-    /// Hears of each newer root.
-    pub(super) fn listen(&self) -> watch::Receiver<Place> {
-        self.news.subscribe()
+    /// Subscribes to newer roots.
+    pub(super) fn subscribe(&self) -> watch::Receiver<EntryState> {
+        self.updates.subscribe()
     }
 
-    /// How many listen.
-    pub(super) fn listeners_len(&self) -> usize {
-        self.news.receiver_count()
+    /// Returns the number of subscribers.
+    pub(super) fn subscribers_len(&self) -> usize {
+        self.updates.receiver_count()
     }
 }
 
-/// Why a workspace is not there.
+/// The reason why a workspace cannot be loaded.
 #[derive(Debug)]
-pub(super) enum NotLoaded {
-    /// It never was.
+pub(super) enum LoadError {
+    /// It never existed.
     Unknown,
     /// Its log cannot be read.
     Log(LogError),
 }
 
-/// Every workspace that is in memory.
+/// The cache of workspaces.
 pub(super) struct Workspaces {
     snapshots: Snapshots,
-    cache: Cache<WorkspaceId, Arc<Slot>>,
-    slots: Mutex<HashMap<WorkspaceId, Weak<Slot>>>,
-    /// The heads of the trees that grew since their checkpoints were kept.
+    cache: Cache<WorkspaceId, Arc<WorkspaceEntry>>,
+    entries: Mutex<HashMap<WorkspaceId, Weak<WorkspaceEntry>>>,
+    /// The heads of the trees that grew after their last kept checkpoint.
     grown: Mutex<BTreeMap<WorkspaceId, TreeHead>>,
-    news: watch::Sender<()>,
+    updates: watch::Sender<()>,
 }
 
 impl Workspaces {
-    /// An empty cache that holds about `bytes` of workspaces.
+    /// Returns an empty cache of about `bytes` of workspaces.
     pub(super) fn new(snapshots: Snapshots, bytes: u64) -> Self {
-        let weigh = |_: &WorkspaceId, slot: &Arc<Slot>| {
-            let events = slot.root().map_or(0, |root| root.head().0);
+        let weigh = |_: &WorkspaceId, entry: &Arc<WorkspaceEntry>| {
+            let events = entry.root().map_or(0, |root| root.head().0);
             let bytes = events.saturating_mul(BYTES_PER_EVENT).saturating_add(BYTES_PER_WORKSPACE);
             u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().weigher(weigh).max_capacity(bytes / 1_024).build();
-        let (slots, grown) = (Mutex::default(), Mutex::default());
-        Self { snapshots, cache, slots, grown, news: watch::Sender::default() }
+        let (entries, grown) = (Mutex::default(), Mutex::default());
+        Self { snapshots, cache, entries, grown, updates: watch::Sender::default() }
     }
 
-    /// Hears of each append, of whatever workspace.
-    pub(super) fn listen(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    /// Subscribes to the appends of all workspaces.
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.updates.subscribe()
     }
 
-    /// How many listen.
-    pub(super) fn listeners_len(&self) -> usize {
-        self.news.receiver_count()
+    /// Returns the number of subscribers to all workspaces.
+    pub(super) fn subscribers_len(&self) -> usize {
+        self.updates.receiver_count()
     }
 
-    /// The slot of a workspace, loaded. Whoever asks while it is being loaded waits for the same load.
-    pub(super) async fn get(&self, id: WorkspaceId) -> Result<Arc<Slot>, NotLoaded> {
+    /// Returns the entry of a workspace, and loads it if necessary. Concurrent callers share one load.
+    pub(super) async fn get(&self, id: WorkspaceId) -> Result<Arc<WorkspaceEntry>, LoadError> {
         loop {
-            if let Some(slot) = self.cache.get(&id) {
-                return Ok(slot);
+            if let Some(entry) = self.cache.get(&id) {
+                return Ok(entry);
             }
-            let slot = self.slot(id);
-            slot.root.get_or_try_init(|| self.load(id, &slot)).await?;
-            if self.keep(id, &slot) {
-                return Ok(slot);
+            let entry = self.entry(id);
+            entry.root.get_or_try_init(|| self.load(id, &entry)).await?;
+            if self.keep(id, &entry) {
+                return Ok(entry);
             }
         }
     }
 
-    /// Puts a slot into the cache; false if the workspace was forgotten while it was being loaded.
-    fn keep(&self, id: WorkspaceId, slot: &Arc<Slot>) -> bool {
-        // Forgetting takes the same lock, so what it has left never comes back.
-        let slots = self.lock();
-        let current = slots.get(&id).is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(slot)));
+    /// Puts an entry into the cache; returns false if it was evicted while it was being loaded.
+    fn keep(&self, id: WorkspaceId, entry: &Arc<WorkspaceEntry>) -> bool {
+        // Eviction takes the same lock, so an evicted entry is never inserted again.
+        let entries = self.lock();
+        let current = entries.get(&id).is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(entry)));
         if current {
-            self.cache.insert(id, Arc::clone(slot));
+            self.cache.insert(id, Arc::clone(entry));
         }
         current
     }
 
-    async fn load(&self, id: WorkspaceId, slot: &Arc<Slot>) -> Result<ArcSwap<Workspace>, NotLoaded> {
+    async fn load(&self, id: WorkspaceId, entry: &Arc<WorkspaceEntry>) -> Result<ArcSwap<Workspace>, LoadError> {
         let snapshots = self.snapshots.clone();
         let loaded = tokio::task::spawn_blocking(move || snapshots.load(id)).await;
-        let stopped = |_| NotLoaded::Log(LogError::Unavailable("the server is stopping".to_owned()));
-        let loaded = loaded.map_err(stopped)?.map_err(NotLoaded::Log)?.ok_or(NotLoaded::Unknown)?;
-        let Loaded { facts, tree, reached } = loaded;
+        let stopped = |_| LoadError::Log(LogError::Unavailable("the server is stopping".to_owned()));
+        let loaded = loaded.map_err(stopped)?.map_err(LoadError::Log)?.ok_or(LoadError::Unknown)?;
+        let LoadedWorkspace { facts, tree, snapshot_progress } = loaded;
         let root = Arc::new(facts);
-        let due = reached.is_due(root.head());
-        // Nobody else sets them before the slot is loaded.
-        let _ = slot.reached.set(reached);
-        slot.set_tree(tree);
+        let due = snapshot_progress.is_due(root.head());
+        // No other thread sets them before the entry is loaded.
+        let _ = entry.snapshot_progress.set(snapshot_progress);
+        entry.set_tree(tree);
         if due {
-            let (snapshots, slot, root) = (self.snapshots.clone(), Arc::clone(slot), Arc::clone(&root));
-            tokio::task::spawn_blocking(move || snapshots.save(&root, Some(tree), slot.reached()));
+            let (snapshots, entry, root) = (self.snapshots.clone(), Arc::clone(entry), Arc::clone(&root));
+            tokio::task::spawn_blocking(move || snapshots.save(&root, Some(tree), entry.snapshot_progress()));
         }
         Ok(ArcSwap::new(root))
     }
 
-    /// Writes the snapshots that are due. Takes a while.
+    /// Writes the snapshots that are due. Blocks while it does.
     pub(super) fn save(&self) {
-        // Nobody who needs the lock waits while a snapshot is written.
-        let slots: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        for slot in slots {
-            if let Some(root) = slot.unsaved() {
-                self.snapshots.save(&root, slot.tree(), slot.reached());
+        // The lock is not held while a snapshot is written.
+        let entries: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        for entry in entries {
+            if let Some(root) = entry.due_for_snapshot() {
+                self.snapshots.save(&root, entry.tree(), entry.snapshot_progress());
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Weak<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Weak<WorkspaceEntry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self, id: WorkspaceId) -> Arc<Slot> {
-        let mut slots = self.lock();
-        if let Some(slot) = slots.get(&id).and_then(Weak::upgrade) {
-            return slot;
+    fn entry(&self, id: WorkspaceId) -> Arc<WorkspaceEntry> {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get(&id).and_then(Weak::upgrade) {
+            return entry;
         }
-        if slots.len() == slots.capacity() {
-            slots.retain(|_, slot| slot.strong_count() > 0);
+        if entries.len() == entries.capacity() {
+            entries.retain(|_, entry| entry.strong_count() > 0);
         }
-        let slot = Arc::new(Slot::default());
-        slots.insert(id, Arc::downgrade(&slot));
-        slot
+        let entry = Arc::new(WorkspaceEntry::default());
+        entries.insert(id, Arc::downgrade(&entry));
+        entry
     }
 
-    /// Makes a newer root, with the head of its log's tree if that grew, the one that every reader sees from now on.
-    pub(super) fn publish(&self, slot: &Arc<Slot>, root: Arc<Workspace>, tree: Option<TreeHead>) {
+    /// Publishes a newer root, with the head of its log's tree if that grew. Every later read sees it.
+    pub(super) fn publish(&self, entry: &Arc<WorkspaceEntry>, root: Arc<Workspace>, tree: Option<TreeHead>) {
         let (id, head) = (root.id(), root.head());
-        let Some(published) = slot.root.get() else { return };
+        let Some(published) = entry.root.get() else { return };
         if let Some(tree) = tree {
-            slot.set_tree(tree);
+            entry.set_tree(tree);
             self.grown().insert(id, tree);
         }
         let before = published.swap(root).head();
         let grown = head.0 / WEIGHED_EVENTS != before.0 / WEIGHED_EVENTS;
         if grown || !self.cache.contains_key(&id) {
-            let mut slots = self.lock();
-            slots.insert(id, Arc::downgrade(slot));
-            self.cache.insert(id, Arc::clone(slot));
+            let mut entries = self.lock();
+            entries.insert(id, Arc::downgrade(entry));
+            self.cache.insert(id, Arc::clone(entry));
         }
-        slot.news.send_replace(Place::Current);
-        self.news.send_replace(());
+        entry.updates.send_replace(EntryState::Current);
+        self.updates.send_replace(());
     }
 
     fn grown(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, TreeHead>> {
         self.grown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up to `limit` of the heads of trees that grew since they were taken last.
+    /// Removes and returns up to `limit` heads of trees that grew.
     pub(super) fn take_grown(&self, limit: usize) -> Vec<(WorkspaceId, TreeHead)> {
         let mut grown = self.grown();
         std::iter::from_fn(|| grown.pop_first()).take(limit).collect()
     }
 
-    /// Puts back a head that was taken, unless the tree has grown again since.
+    /// Puts a head back, unless the tree has grown again since.
     pub(super) fn put_back_grown(&self, id: WorkspaceId, tree: TreeHead) {
         self.grown().entry(id).or_insert(tree);
     }
 
-    /// Lets those who follow a workspace look again, though it has no newer root: a right to read it has ended beside the log.
+    /// Notifies the followers of a workspace without a newer root: a right to read it has ended beside the log.
     pub(super) fn wake(&self, id: WorkspaceId) {
-        if let Some(slot) = self.lock().get(&id).and_then(Weak::upgrade) {
-            slot.news.send_replace(Place::Current);
+        if let Some(entry) = self.lock().get(&id).and_then(Weak::upgrade) {
+            entry.updates.send_replace(EntryState::Current);
         }
     }
 
-    /// Forgets a workspace whose log is not where it was thought to be; it is loaded anew when next asked for.
-    pub(super) fn forget(&self, id: WorkspaceId) {
-        let mut slots = self.lock();
-        let left = slots.remove(&id).and_then(|slot| slot.upgrade());
+    /// Evicts a workspace whose log is at another revision than its facts. The next read loads it anew.
+    pub(super) fn evict(&self, id: WorkspaceId) {
+        let mut entries = self.lock();
+        let evicted = entries.remove(&id).and_then(|entry| entry.upgrade());
         self.cache.invalidate(&id);
-        drop(slots);
-        if let Some(left) = left {
-            left.news.send_replace(Place::Left);
+        drop(entries);
+        if let Some(evicted) = evicted {
+            evicted.updates.send_replace(EntryState::Evicted);
         }
-        self.news.send_replace(());
+        self.updates.send_replace(());
     }
 }

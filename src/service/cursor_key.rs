@@ -1,8 +1,8 @@
 //! The key that cursors are signed with: random, made on the first start, and kept in the store.
 
-use super::mint::NoRandomness;
+use super::id_generator::NoRandomness;
 use super::{INSTANCE, Service};
-use crate::log::{CursorSecret, LogError, Note};
+use crate::log::{CursorSecret, LogError, SideWrite};
 
 impl Service {
     /// Returns the key that cursors are signed with. The first start makes it. If the store cannot keep it, it lasts until the server stops.
@@ -13,7 +13,7 @@ impl Service {
         if let Ok(Some(stored)) = self.stored_cursor_key().await {
             return Ok(stored);
         }
-        let made = CursorSecret::new(self.mint.secret_bits()?);
+        let made = CursorSecret::new(self.ids.secret_bits()?);
         match self.keep_cursor_key(made.clone()).await {
             Ok(Some(stored)) => return Ok(stored),
             Ok(None) => {}
@@ -28,7 +28,7 @@ impl Service {
 
     /// Stores a key unless there is one, and returns the one that is stored.
     async fn keep_cursor_key(&self, made: CursorSecret) -> Result<Option<CursorSecret>, LogError> {
-        self.write(INSTANCE, vec![Note::KeepCursorKey(made)]).await?;
+        self.write(INSTANCE, vec![SideWrite::KeepCursorKey(made)]).await?;
         self.stored_cursor_key().await
     }
 }

@@ -1,15 +1,15 @@
-//! The health of the service's threads: one that ends before it is told to is noticed at once.
+//! The health of the service's threads: a thread that ends too early is noticed at once.
 
 use tokio::sync::watch;
 
-/// The threads' health, shared by all of them.
+/// The first thread that ended too early, shared by all threads.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     failed: watch::Sender<Option<&'static str>>,
 }
 
 impl Health {
-    /// Takes note that a thread has ended before it should have. The first one counts.
+    /// Records that a thread has ended too early. Only the first counts.
     pub(super) fn fail(&self, name: &'static str) {
         let is_first = self.failed.send_if_modified(|failed| failed.is_none().then(|| *failed = Some(name)).is_some());
         if is_first {
@@ -17,12 +17,12 @@ impl Health {
         }
     }
 
-    /// The thread that failed first; none if none did.
+    /// Returns the name of the first thread that failed.
     pub(super) fn failed(&self) -> Option<&'static str> {
         *self.failed.borrow()
     }
 
-    /// Waits until a thread has failed, and gives its name.
+    /// Waits until a thread has failed, and returns its name.
     pub(super) async fn until_failed(&self) -> &'static str {
         let mut failed = self.failed.subscribe();
         loop {
@@ -36,13 +36,13 @@ impl Health {
     }
 }
 
-/// A guard that a thread holds for as long as it runs: its loop ends by itself only where it was told to.
-pub(super) struct Watched<'a> {
+/// A guard of a running thread, which reports a panic.
+pub(super) struct ThreadGuard<'a> {
     pub(super) health: &'a Health,
     pub(super) name: &'static str,
 }
 
-impl Drop for Watched<'_> {
+impl Drop for ThreadGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.health.fail(self.name);

@@ -1,7 +1,7 @@
-//! Recorded histories, taken in line by line and appended in one commit, so that a file is imported whole or not at all.
+//! Importing recorded histories: decided line by line and appended in one commit, so a file is imported whole or not at all.
 //!
-//! The operator who imports a file vouches for the authority of its actors; every other rule is judged as it is for a change
-//! that is made now. Nothing is written before the last line has been judged, so a bad line leaves nothing behind.
+//! The operator who imports a file vouches for the authority of its actors. Every other rule applies as to a change now. Nothing is
+//! written before the last line is decided, so a bad line leaves nothing behind.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::group::directory_notes;
-use super::mint::{self, Mint, NoRandomness, command_id};
-use super::recorder::StoredForms;
+use super::batch::directory_write;
+use super::event_encoder::EventEncoder;
+use super::id_generator::{self, IdGenerator, NoRandomness, command_id};
 use crate::clock::Clock;
 use crate::domain::model::command::{Command, CreateWorkspace, ServiceUserRef};
 use crate::domain::model::event::Event;
@@ -25,32 +25,32 @@ use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::decide::{EventMetadata, decide_all, expire};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
-use crate::log::{Append, EventLog, LogError, Note, Outcome};
+use crate::log::{Append, LogError, Outcome, SideWrite, Store};
 
-/// The longest line, in bytes: as long as the body of a request. To parse a line takes up to a hundred times its size in memory.
+/// The longest line, in bytes: the size of the largest request body. Parsing needs up to a hundred times that much memory.
 pub const LINE_BYTES_MAX: u64 = 2 * 1_024 * 1_024;
 
 /// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// The workspace that was made.
     pub workspace: WorkspaceId,
     /// Its name.
     pub name: WorkspaceName,
-    /// How many lines were taken in.
+    /// The number of lines.
     pub lines: u64,
-    /// How many commands they held.
+    /// The number of commands.
     pub commands: u64,
-    /// How many events were appended.
+    /// The number of events.
     pub events: u64,
-    /// When the last of them happened.
+    /// The time of the last event.
     pub until: Instant,
 }
 
-/// Why a file was not imported. Nothing of it was, unless the outcome of its commit is unknown; then it is there whole or not at all.
+/// The reason why a file was not imported. Nothing of it is stored. If the outcome of its commit is unknown, all or nothing is.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A line is wrong.
@@ -58,10 +58,10 @@ pub enum ImportError {
     Line {
         /// Its number, from 1.
         line: u64,
-        /// What is wrong.
+        /// The fault.
         why: LineError,
     },
-    /// There is no line.
+    /// The file has no line.
     #[error("there is nothing in it: the first line creates the workspace")]
     Empty,
     /// A live workspace has the name.
@@ -70,69 +70,69 @@ pub enum ImportError {
     /// The file cannot be read to its end.
     #[error("cannot read it: {0}")]
     Read(io::Error),
-    /// The store did not take it.
+    /// The store refused it.
     #[error("{0}")]
     Log(LogError),
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// It has no end in sight.
+    /// It is too long.
     #[error(
         "the line is longer than {LINE_BYTES_MAX} bytes: write one JSON object a line, and more commands on a next line"
     )]
     TooLong,
-    /// Its bytes show what befell the file.
+    /// Its bytes show how the file was damaged.
     #[error("column {column}: {fault}")]
     Bytes {
-        /// Where, in bytes from 1.
+        /// The place, in bytes from 1.
         column: usize,
-        /// What befell it, and what to do.
+        /// The damage, and advice.
         fault: &'static str,
     },
     /// It is no JSON.
     #[error("column {column}: this is no JSON: {why}")]
     Json {
-        /// Where, in bytes from 1.
+        /// The place, in bytes from 1.
         column: usize,
-        /// What is wrong.
+        /// The parser's message.
         why: String,
     },
     /// A field is missing, unknown or wrong.
     #[error("{0}")]
     Shape(ShapeError),
-    /// It did not happen yet.
+    /// Its time is in the future.
     #[error("`time`: `{time}` is in the future, and a history holds what has happened; it is {now} now")]
     Future {
-        /// When the line says that it happens.
+        /// The time of the line.
         time: Instant,
-        /// Now.
+        /// The current time.
         now: Instant,
     },
     /// It is out of order.
     #[error("`time`: `{time}` is earlier than `{before}`, the time of the line before: sort the lines by time")]
     Earlier {
-        /// When the line says that it happened.
+        /// The time of the line.
         time: Instant,
-        /// When the line before it happened.
+        /// The time of the line before.
         before: Instant,
     },
-    /// It does not say what to make.
+    /// It is the first line and creates no workspace.
     #[error("missing field `workspace`: the first line creates the workspace")]
     NoWorkspace,
-    /// It makes another workspace.
+    /// It creates another workspace.
     #[error("`workspace`: only the first line creates the workspace: put another workspace into a file of its own")]
     SecondWorkspace,
-    /// It was done by nobody.
+    /// Its actor is invalid.
     #[error("`actor`: {0}")]
     Actor(String),
-    /// A rule said no.
+    /// A rule refused it.
     #[error("`{place}`: {rejection} ({})", rejection.code())]
     Refused {
-        /// Which command of the line.
+        /// The command within the line.
         place: String,
-        /// Why.
+        /// The refusal.
         rejection: Rejection,
     },
     /// A secret cannot be made.
@@ -140,10 +140,10 @@ pub enum LineError {
     Secret(#[from] NoRandomness),
 }
 
-/// A line as it is written.
+/// A line of a history.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct HistoryLine {
     time: Instant,
     actor: String,
     #[serde(default)]
@@ -156,39 +156,39 @@ struct Line {
 /// Imports a recorded history: a JSON object a line, the first of which creates the workspace.
 ///
 /// # Errors
-/// [`ImportError`] names the line that is wrong and what is wrong with it. Then nothing was appended, as far as that is known.
+/// [`ImportError`] names the faulty line. Nothing was appended, unless the outcome is unknown.
 pub fn import(
-    log: &dyn EventLog,
-    mint: &dyn Mint,
+    log: &dyn Store,
+    ids: &dyn IdGenerator,
     clock: &dyn Clock,
     file: impl BufRead,
 ) -> Result<Imported, ImportError> {
-    judge(mint, clock, file, |import| import.check_name(log))?.commit(log)
+    decide_lines(ids, clock, file, |import| import.check_name(log))?.commit(log)
 }
 
-/// Judges a recorded history as [`import`] does, without a store, and returns the number of its lines.
+/// Decides a recorded history as [`import`] does, without a store, and returns the number of its lines.
 ///
 /// # Errors
-/// [`ImportError`], but for what a store would say.
-pub fn check(mint: &dyn Mint, clock: &dyn Clock, file: impl BufRead) -> Result<u64, ImportError> {
-    judge(mint, clock, file, |_| Ok(())).map(|import| import.lines)
+/// As [`import`], except for the store's errors.
+pub fn check(ids: &dyn IdGenerator, clock: &dyn Clock, file: impl BufRead) -> Result<u64, ImportError> {
+    decide_lines(ids, clock, file, |_| Ok(())).map(|import| import.lines)
 }
 
-/// Judges each line of a history; `check_first` judges the first one further.
-fn judge<'a>(
-    mint: &'a dyn Mint,
+/// Decides each line of a history. After the first one it calls `check_first`.
+fn decide_lines<'a>(
+    ids: &'a dyn IdGenerator,
     clock: &dyn Clock,
     mut file: impl BufRead,
     check_first: impl Fn(&Import<'_>) -> Result<(), ImportError>,
 ) -> Result<Import<'a>, ImportError> {
-    let mut import = Import::new(mint, clock.now());
+    let mut import = Import::new(ids, clock.now());
     let mut number = 0;
     let mut text = Vec::new();
     while read_line(&mut file, &mut text).map_err(ImportError::Read)? {
         number += 1;
         let wrong = |why| ImportError::Line { line: number, why };
         if !text.trim_ascii().is_empty() {
-            import.take(&text).map_err(wrong)?;
+            import.add_line(&text).map_err(wrong)?;
         }
         if import.lines == 1 {
             check_first(&import)?;
@@ -197,13 +197,13 @@ fn judge<'a>(
     Ok(import)
 }
 
-/// Reads a line and its end, or as much of it as a line may hold; false at the end of the file.
+/// Reads a line with its newline, or the longest part that is allowed; returns false at the end of the file.
 fn read_line(file: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<bool> {
     text.clear();
     Ok(file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', text)? > 0)
 }
 
-fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
+fn read_shape(text: &[u8]) -> Result<(HistoryLine, Vec<Command>), LineError> {
     if !text.ends_with(b"\n") && u64::try_from(text.len()).is_ok_and(|len| len >= LINE_BYTES_MAX) {
         return Err(LineError::TooLong);
     }
@@ -212,7 +212,7 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
         let message = "invalid type: a line is an object with `time`, `actor` and `commands`".to_owned();
         return Err(LineError::Shape(ShapeError { path: String::new(), wrong_type: true, message }));
     }
-    let mut line: Line = ShapeError::read(value).map_err(LineError::Shape)?;
+    let mut line: HistoryLine = ShapeError::read(value).map_err(LineError::Shape)?;
     let commands = std::mem::take(&mut line.commands).into_iter().enumerate().map(|(index, command)| {
         Command::from_value(command).map_err(|error| LineError::Shape(error.within(&place(index))))
     });
@@ -220,7 +220,7 @@ fn read_shape(text: &[u8]) -> Result<(Line, Vec<Command>), LineError> {
     Ok((line, commands))
 }
 
-/// Says what befell a line that is no JSON: damage that shows in its bytes, or else what the parser says.
+/// Returns the fault of a line that is no JSON: the damage that its bytes show, or else the parser's message.
 fn not_read(text: &[u8], error: &serde_json::Error) -> LineError {
     let line = text.trim_ascii_end();
     let at = |place: usize, fault| LineError::Bytes { column: place + 1, fault };
@@ -245,7 +245,7 @@ fn not_read(text: &[u8], error: &serde_json::Error) -> LineError {
     }
 }
 
-/// The parser counts lines within the one line that it was given, which would only confuse.
+/// Returns the parser's message without its line number, which counts within this one line.
 fn no_json(error: &serde_json::Error) -> LineError {
     let text = error.to_string();
     let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
@@ -256,9 +256,9 @@ fn place(index: usize) -> String {
     format!("commands[{index}]")
 }
 
-/// A history on its way: what it comes to so far, and what is to be appended.
+/// An import in progress: the facts so far, and the parts to append.
 struct Import<'a> {
-    mint: &'a dyn Mint,
+    ids: &'a dyn IdGenerator,
     now: Instant,
     root: Arc<Workspace>,
     last: Instant,
@@ -269,14 +269,14 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(mint: &'a dyn Mint, now: Instant) -> Self {
-        let root = Arc::new(Workspace::empty(mint::workspace_id(mint)));
-        Self { mint, now, root, last: Instant::EARLIEST, parts: Vec::new(), name: None, lines: 0, commands: 0 }
+    fn new(ids: &'a dyn IdGenerator, now: Instant) -> Self {
+        let root = Arc::new(Workspace::empty(id_generator::workspace_id(ids)));
+        Self { ids, now, root, last: Instant::EARLIEST, parts: Vec::new(), name: None, lines: 0, commands: 0 }
     }
 
-    /// Judges a line, and what expired before it.
-    fn take(&mut self, text: &[u8]) -> Result<(), LineError> {
-        let (Line { time, actor, reason, workspace, .. }, commands) = read_shape(text)?;
+    /// Decides a line, after the expiries before it.
+    fn add_line(&mut self, text: &[u8]) -> Result<(), LineError> {
+        let (HistoryLine { time, actor, reason, workspace, .. }, commands) = read_shape(text)?;
         let reason = reason.filter(|reason| !reason.as_str().is_empty());
         self.check_time(time)?;
         self.expire_until(time)?;
@@ -303,7 +303,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Who did it; a service user can be named as it was called then.
+    /// Returns the actor of a line. A service user has the name that it had then.
     fn actor(&self, text: &str, time: Instant) -> Result<Actor, LineError> {
         let view = View::now(Arc::clone(&self.root), time);
         let actor = match text.split_once(':') {
@@ -321,11 +321,11 @@ impl<'a> Import<'a> {
         actor.map_err(LineError::Actor)
     }
 
-    /// Each instant at which something expired is a command by the system of its own.
+    /// Adds a command by the system for each instant of an expiry.
     fn expire_until(&mut self, time: Instant) -> Result<(), LineError> {
         while let Some(end) = self.root.next_expiry().filter(|end| *end <= time) {
             let stamp = self.stamp(end, Actor::System, None);
-            let mut stored = StoredForms::new(self.mint);
+            let mut stored = EventEncoder::new(self.ids);
             let refused = |rejection| LineError::Refused { place: "an expiry".to_owned(), rejection };
             let events = expire(&mut self.root, &stamp, &mut stored).map_err(refused)?;
             self.push(&events, stored.bytes, Vec::new());
@@ -353,13 +353,13 @@ impl<'a> Import<'a> {
         place: impl Fn(usize) -> String,
     ) -> Result<(), LineError> {
         let profiles = commands.iter().filter_map(Command::profile);
-        let profiles = profiles.map(|(user, profile)| Note::SetProfile(user, profile)).collect();
+        let profiles = profiles.map(|(user, profile)| SideWrite::SetProfile(user, profile)).collect();
         let caller = Caller::ImportedActor(actor.clone());
         let stamp = self.stamp(time, actor, reason);
-        // The secrets of what is made are dropped here: nobody ever has them.
-        let fresh = |command| Ok((command, mint::fresh(self.mint)?.0));
+        // The secrets of new credentials are dropped here, so nobody can use them.
+        let fresh = |command| Ok((command, id_generator::fresh(self.ids)?.0));
         let commands = commands.into_iter().map(fresh).collect::<Result<Vec<_>, NoRandomness>>()?;
-        let mut stored = StoredForms::new(self.mint);
+        let mut stored = EventEncoder::new(self.ids);
         let decided = decide_all(&mut self.root, &caller, &commands, &stamp, &mut stored);
         let refused = |index, rejection| LineError::Refused { place: place(index), rejection };
         let decided = decided.map_err(|error| refused(error.index, error.rejection))?;
@@ -368,26 +368,19 @@ impl<'a> Import<'a> {
     }
 
     fn stamp(&self, time: Instant, actor: Actor, reason: Option<Reason>) -> EventMetadata {
-        EventMetadata {
-            command: command_id(self.mint),
-            time,
-            recorded: Some(self.now),
-            actor,
-            credential: None,
-            reason,
-        }
+        EventMetadata { command: command_id(self.ids), time, recorded: Some(self.now), actor, credential: None, reason }
     }
 
-    /// Only what has events is a part: a part without any would be written even if those before it were not.
-    fn push(&mut self, events: &[Arc<Event>], stored: Vec<Vec<u8>>, mut notes: Vec<Note>) {
+    /// Adds a part. Without events there is none: it would be written even if earlier parts were refused.
+    fn push(&mut self, events: &[Arc<Event>], stored: Vec<Vec<u8>>, mut side_writes: Vec<SideWrite>) {
         let Some(first) = events.first() else { return };
-        notes.extend(events.iter().filter_map(|event| directory_notes(event)));
+        side_writes.extend(events.iter().filter_map(|event| directory_write(event)));
         let expected = Revision(first.revision.0.saturating_sub(1));
-        self.parts.push(Append { workspace: self.root.id(), expected, events: stored, notes });
+        self.parts.push(Append { workspace: self.root.id(), expected, events: stored, side_writes });
     }
 
-    /// Says early what the store would say in the end.
-    fn check_name(&self, log: &dyn EventLog) -> Result<(), ImportError> {
+    /// Checks early that the name is free. The store checks it again.
+    fn check_name(&self, log: &dyn Store) -> Result<(), ImportError> {
         let Some(name) = &self.name else { return Ok(()) };
         match log.workspace_named(name.as_str()).map_err(ImportError::Log)? {
             Some(_) => Err(ImportError::Exists(name.clone())),
@@ -395,11 +388,11 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Appends everything in one group. Each part expects what the one before it leaves, so all of them are written or none.
-    fn commit(mut self, log: &dyn EventLog) -> Result<Imported, ImportError> {
-        let next_expiry = Note::NextExpiry(self.root.next_expiry());
+    /// Appends all parts in one batch. Each expects the revision that the one before it leaves, so all are written or none.
+    fn commit(mut self, log: &dyn Store) -> Result<Imported, ImportError> {
+        let next_expiry = SideWrite::NextExpiry(self.root.next_expiry());
         let (Some(name), Some(last)) = (self.name, self.parts.last_mut()) else { return Err(ImportError::Empty) };
-        last.notes.push(next_expiry);
+        last.side_writes.push(next_expiry);
         match append(log, &self.parts).map_err(ImportError::Log)? {
             Outcome::Appended => Ok(Imported {
                 workspace: self.root.id(),
@@ -418,9 +411,8 @@ impl<'a> Import<'a> {
     }
 }
 
-/// Appends the parts of one workspace. Where it is unknown what became of them, the log is asked: all of them, or none. If it cannot
-/// be asked, it stays unknown.
-fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
+/// Appends the parts of one workspace. If the outcome is unknown, looks for them in the log: all are there, or none.
+fn append(log: &dyn Store, parts: &[Append]) -> Result<Outcome, LogError> {
     match log.append(parts) {
         Ok(appended) => {
             let refused = appended.outcomes.into_iter().find(|outcome| *outcome != Outcome::Appended);
@@ -434,8 +426,8 @@ fn append(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
     }
 }
 
-/// What is found in the log of parts that were appended together.
-fn look_up(log: &dyn EventLog, parts: &[Append]) -> Result<Outcome, LogError> {
+/// Looks in the reopened log for parts that were appended together.
+fn look_up(log: &dyn Store, parts: &[Append]) -> Result<Outcome, LogError> {
     log.reopen()?;
     let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
     Ok(if log.holds(first)? { Outcome::Appended } else { Outcome::Conflict })

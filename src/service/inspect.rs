@@ -1,7 +1,7 @@
-//! Comparing a whole store with its logs: every table beside the events says what they come to, and no more.
+//! Comparing a whole store with its logs: every table beside the events must follow from them.
 //!
-//! It believes nothing but the events, each of which is the one of its leaf: their tree, the facts that they come to, and who could
-//! have made them are worked out from the first event on, up to the head that the log had when the rows were read.
+//! Only the events are trusted, after each matched its leaf. From the first one up to the head at which the rows were read, the check
+//! derives the tree, the facts, and the actors that could have made each event.
 
 mod compare;
 mod rows;
@@ -9,7 +9,7 @@ mod rows;
 use std::sync::Arc;
 
 use compare::compare;
-use rows::{Rows, Stored};
+use rows::{StoredRows, WorkspaceRows};
 
 use super::witness::open_kept;
 use crate::domain::model::id::WorkspaceId;
@@ -17,80 +17,80 @@ use crate::domain::model::time::Revision;
 use crate::domain::rules::provenance;
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
-use crate::log::{EventLog, LogError, snapshot};
+use crate::log::{LogError, Store, snapshot};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::TreeHash;
 use crate::proof::tile::TILE_HEIGHT;
 
-/// How many events are read at a time.
+/// The events that are read at a time.
 const PAGE_EVENTS: usize = 1_024;
-/// How many workspaces are listed at a time.
+/// The workspaces that are listed at a time.
 const PAGE_WORKSPACES: usize = 1_000;
 
-/// What a comparison of a store with its logs came to.
+/// The result of comparing a store with its logs.
 #[derive(Debug, Default)]
 pub struct Inspected {
-    /// How many workspaces there are.
+    /// The number of workspaces.
     pub workspaces: u64,
-    /// How many events they have.
+    /// The number of their events.
     pub events: u64,
-    /// What is wrong, a sentence each.
+    /// The flaws, a sentence each.
     pub flaws: Vec<String>,
 }
 
-/// What a witness beside the store says of a log: its name, and the tree that it was made of.
-struct Said {
+/// A witness beside the store: its name, and the tree of its log.
+struct NamedWitness {
     name: String,
     tree: TreeHead,
 }
 
-/// Compares a store with its logs. The witnesses beside it are compared too where there is a key to read them with.
+/// Compares a store with its logs and, given a key to open them, the witnesses beside it.
 ///
 /// # Errors
-/// `Unavailable`: nothing can be said.
-pub fn inspect(log: &dyn EventLog, signer: Option<&Signer>) -> Result<Inspected, LogError> {
+/// `Unavailable`.
+pub fn inspect(log: &dyn Store, signer: Option<&Signer>) -> Result<Inspected, LogError> {
     let mut inspected = Inspected::default();
-    // Before the rows, so that none is of events that come meanwhile.
+    // Before the rows, so that no witness has events that are appended meanwhile.
     let witnesses = match signer {
         Some(signer) => witnesses(log, signer, &mut inspected.flaws)?,
         None => Vec::new(),
     };
-    let mut stored = Stored::default();
-    log.stored_rows(&mut |row| stored.take(row))?;
+    let mut stored = StoredRows::default();
+    log.stored_rows(&mut |row| stored.add(row))?;
     inspected.flaws.append(&mut stored.flaws);
-    for (id, said) in witnesses {
-        stored.of(id).witnesses.push(said);
+    for (id, witness) in witnesses {
+        stored.of(id).witnesses.push(witness);
     }
-    let mut made = rows::Made::default();
+    let mut created = rows::Created::default();
     for (id, rows) in &stored.workspaces {
         inspected.workspaces += 1;
         inspected.events += rows.head.0;
-        inspect_log(log, *id, rows, &mut made, &mut inspected.flaws)?;
+        inspect_log(log, *id, rows, &mut created, &mut inspected.flaws)?;
     }
-    stored.check_uses(&made, &mut inspected.flaws);
+    stored.check_uses(&created, &mut inspected.flaws);
     Ok(inspected)
 }
 
-/// The witnesses of every log that is listed.
+/// Returns the witnesses of every listed log.
 fn witnesses(
-    log: &dyn EventLog,
+    log: &dyn Store,
     signer: &Signer,
     flaws: &mut Vec<String>,
-) -> Result<Vec<(WorkspaceId, Said)>, LogError> {
+) -> Result<Vec<(WorkspaceId, NamedWitness)>, LogError> {
     let mut found = Vec::new();
     let mut last = None;
     loop {
         let page = log.workspaces(last, PAGE_WORKSPACES)?;
         for id in &page {
-            let mut take = |name: &str, tree: Result<Option<TreeHead>, String>| match tree {
-                Ok(tree) => found.extend(tree.map(|tree| (*id, Said { name: name.to_owned(), tree }))),
+            let mut add = |name: &str, tree: Result<Option<TreeHead>, String>| match tree {
+                Ok(tree) => found.extend(tree.map(|tree| (*id, NamedWitness { name: name.to_owned(), tree }))),
                 Err(why) => flaws.push(format!("workspace {id}: `{name}`: {why}")),
             };
             let [snapshot, checkpoint] = log.witness_names(*id);
-            take(&snapshot, sealed(log, *id, signer)?);
+            add(&snapshot, sealed(log, *id, signer)?);
             let kept = log.kept_checkpoint(*id)?.map(|bytes| open_kept(&bytes, log, *id, signer)).transpose()?;
-            take(&checkpoint, kept.transpose().map(|kept| kept.map(|kept| *kept.tree())));
+            add(&checkpoint, kept.transpose().map(|kept| kept.map(|kept| *kept.tree())));
         }
         match page.last() {
             Some(id) if page.len() == PAGE_WORKSPACES => last = Some(*id),
@@ -99,8 +99,8 @@ fn witnesses(
     }
 }
 
-/// The tree that the snapshot of a workspace was made of; none if a server would throw it away for its format.
-fn sealed(log: &dyn EventLog, id: WorkspaceId, signer: &Signer) -> Result<Result<Option<TreeHead>, String>, LogError> {
+/// Returns the tree of a workspace's snapshot; none if there is none, or if a server would discard it for its format.
+fn sealed(log: &dyn Store, id: WorkspaceId, signer: &Signer) -> Result<Result<Option<TreeHead>, String>, LogError> {
     let Some(bytes) = log.snapshot(id)? else { return Ok(Ok(None)) };
     Ok(match snapshot::open(&bytes, id, &signer.key) {
         Ok(sealed) => Ok(Some(sealed.tree())),
@@ -109,49 +109,49 @@ fn sealed(log: &dyn EventLog, id: WorkspaceId, signer: &Signer) -> Result<Result
     })
 }
 
-/// Works out a log from its first event, and compares the rows about it. The first flaw of the log itself ends it.
+/// Derives a log's facts from its first event, and compares the rows about it. The first flaw of the log itself ends the check.
 fn inspect_log(
-    log: &dyn EventLog,
+    log: &dyn Store,
     id: WorkspaceId,
-    rows: &Rows,
-    made: &mut rows::Made,
+    rows: &WorkspaceRows,
+    created: &mut rows::Created,
     flaws: &mut Vec<String>,
 ) -> Result<(), LogError> {
-    let mut reading = Reading::of(id, rows);
-    match reading.read(log, rows.head) {
+    let mut check = LogCheck::new(id, rows);
+    match check.read(log, rows.head) {
         Ok(()) => {}
         Err(error @ LogError::Unreadable { .. }) => {
             flaws.push(error.to_string());
-            // What it made cannot be known, so what names it is not judged.
-            made.unknown.insert(id);
+            // Its credentials are unknown, so rows that name them are not checked.
+            created.unknown.insert(id);
             return Ok(());
         }
         Err(error) => return Err(error),
     }
     let wrong = |what: String| flaws.push(format!("workspace {id}: {what}"));
-    reading.finish(wrong);
-    compare(&reading.facts, rows, made, |what| flaws.push(format!("workspace {id}: {what}")));
+    check.finish(wrong);
+    compare(&check.facts, rows, created, |what| flaws.push(format!("workspace {id}: {what}")));
     Ok(())
 }
 
-/// A log as far as it was read.
-struct Reading<'a> {
-    rows: &'a Rows,
+/// The check of a log in progress.
+struct LogCheck<'a> {
+    rows: &'a WorkspaceRows,
     facts: Workspace,
     decoder: StreamDecoder,
     tree: Frontier,
-    /// What is wrong beside the events.
-    wrong: Vec<String>,
+    /// The flaws beside the events.
+    flaws: Vec<String>,
 }
 
-impl<'a> Reading<'a> {
-    fn of(id: WorkspaceId, rows: &'a Rows) -> Self {
+impl<'a> LogCheck<'a> {
+    fn new(id: WorkspaceId, rows: &'a WorkspaceRows) -> Self {
         let (facts, decoder) = (Workspace::empty(id), StreamDecoder::from_start(id));
-        Self { rows, facts, decoder, tree: Frontier::default(), wrong: Vec::new() }
+        Self { rows, facts, decoder, tree: Frontier::default(), flaws: Vec::new() }
     }
 
-    /// Reads up to a head.
-    fn read(&mut self, log: &dyn EventLog, head: Revision) -> Result<(), LogError> {
+    /// Reads and checks the log up to a head.
+    fn read(&mut self, log: &dyn Store, head: Revision) -> Result<(), LogError> {
         let id = self.facts.id();
         let missing = |revision: Revision| LogError::Unreadable {
             workspace: id,
@@ -179,7 +179,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Grows the tree by a leaf, and compares what is stored of the tree of that size.
+    /// Grows the tree by a leaf, and compares it with the stored frontier, tile hashes and witnesses of that size.
     fn grow(&mut self, leaf: TreeHash) {
         for (node, hash) in self.tree.push(leaf).filter(|(node, _)| node.level > 0) {
             if node.level.is_multiple_of(TILE_HEIGHT) {
@@ -188,15 +188,16 @@ impl<'a> Reading<'a> {
             }
         }
         let size = self.tree.size();
-        if let Some((_, bytes)) = self.rows.edge.as_ref().filter(|(stored, _)| *stored == size)
+        if let Some((_, bytes)) = self.rows.frontier.as_ref().filter(|(stored, _)| *stored == size)
             && Frontier::from_bytes(size, bytes).as_ref() != Some(&self.tree)
         {
-            self.wrong.push(format!("`trees` has another edge of the tree of {size} events than they have"));
+            self.flaws.push(format!("`trees` has another edge of the tree of {size} events than they have"));
         }
-        for said in self.rows.witnesses.iter().filter(|said| said.tree.size == size) {
-            let (found, root) = (self.tree.root(), said.tree.root);
+        for witness in self.rows.witnesses.iter().filter(|witness| witness.tree.size == size) {
+            let (found, root) = (self.tree.root(), witness.tree.root);
             if found != root {
-                self.wrong.push(format!("its {size} events have the root `{found}`, and `{}` has `{root}`", said.name));
+                self.flaws
+                    .push(format!("its {size} events have the root `{found}`, and `{}` has `{root}`", witness.name));
             }
         }
     }
@@ -208,20 +209,20 @@ impl<'a> Reading<'a> {
             Some(found) => format!("has `{found}`"),
             None => "has nothing".to_owned(),
         };
-        self.wrong.push(format!(
+        self.flaws.push(format!(
             "`tile_hashes` {wrong} over the events from revision {first} on, at level {level}, and they have `{expected}`"
         ));
     }
 
-    /// Says what is stored of a larger tree than there is.
+    /// Reports the flaws, and the rows and witnesses of a larger tree.
     fn finish(&self, mut wrong: impl FnMut(String)) {
-        self.wrong.iter().cloned().for_each(&mut wrong);
+        self.flaws.iter().cloned().for_each(&mut wrong);
         let size = self.tree.size();
-        if let Some((stored, _)) = self.rows.edge.as_ref().filter(|(stored, _)| *stored > size) {
+        if let Some((stored, _)) = self.rows.frontier.as_ref().filter(|(stored, _)| *stored > size) {
             wrong(format!("`trees` has the edge of {stored} events, and the log has {size}"));
         }
-        for said in self.rows.witnesses.iter().filter(|said| said.tree.size > size) {
-            wrong(format!("`{}` is of {} events, and the log has {size}", said.name, said.tree.size));
+        for witness in self.rows.witnesses.iter().filter(|witness| witness.tree.size > size) {
+            wrong(format!("`{}` is of {} events, and the log has {size}", witness.name, witness.tree.size));
         }
         let height = |level: u8| u32::from(level) * u32::from(TILE_HEIGHT);
         let whole = |level: u8| size.checked_shr(height(level)).unwrap_or(0);

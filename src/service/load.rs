@@ -1,136 +1,136 @@
-//! Loading: a workspace's facts from its log, every event of which is what the log's tree says.
+//! Loading: a workspace's facts from its log, checked against the log's tree.
 //!
-//! The bytes of each event are compared with its leaf where they are read, on a thread ahead of the facts. Here the tree is grown
-//! again from those leaves and compared with what the store, a snapshot and a kept checkpoint say of it, and an event that cannot
-//! follow the ones before it is damage. So facts are served only where the log proves them.
+//! The reading thread compares the bytes of each event with its leaf. Here the tree is grown again from those leaves and compared with
+//! the stored frontier, the snapshot and the kept checkpoint. An event that cannot follow the ones before it is damage. So only facts
+//! that the log proves are served.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use super::witness::{Kind, Witness};
+use super::witness::{Witness, WitnessKind};
 use crate::domain::model::event::Event;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
-use crate::log::snapshot::{Snapshot, edge_at};
-use crate::log::{EventLog, LogError};
+use crate::log::snapshot::{Snapshot, frontier_at};
+use crate::log::{LogError, Store};
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::TreeHash;
 
-/// How many events are read and decoded at a time: few enough that they are still in the processor's cache when they are taken in.
+/// The events that are read and decoded at a time: few enough to be in the processor's cache when they are applied.
 const PAGE_EVENTS: usize = 256;
-/// How many pages are read ahead of those that are taken in.
+/// The pages that are read ahead of the one that is applied.
 const PAGES_AHEAD: usize = 8;
 
-/// Where the reading of a log begins.
-pub(super) struct Start {
+/// The state before the first event that is read.
+pub(super) struct ReplayStart {
     facts: Workspace,
     tree: Frontier,
 }
 
-impl Start {
-    /// The first event of a log.
+impl ReplayStart {
+    /// Returns the state before the first event of a log.
     pub(super) fn empty(id: WorkspaceId) -> Self {
         Self { facts: Workspace::empty(id), tree: Frontier::default() }
     }
 
-    /// The event after those of a snapshot. Its tree is made of the log's tiles; the snapshot, as a witness, has to agree with it.
-    pub(super) fn of_snapshot(snapshot: Snapshot, log: &dyn EventLog) -> Result<Self, LogError> {
+    /// Returns the state at a snapshot. Its tree is made from the log's tiles, and the snapshot must agree with it as a witness.
+    pub(super) fn at_snapshot(snapshot: Snapshot, log: &dyn Store) -> Result<Self, LogError> {
         let Snapshot { facts, root } = snapshot;
         let (id, head, end) = (facts.id(), facts.head(), log.head(facts.id())?.unwrap_or_default());
         if end < head {
-            let witness = Witness { tree: TreeHead { size: head.0, root }, kind: Kind::Snapshot };
+            let witness = Witness { tree: TreeHead { size: head.0, root }, kind: WitnessKind::Snapshot };
             return Err(witness.missing(end, log, id));
         }
-        let tree = edge_at(log, id, head)?;
+        let tree = frontier_at(log, id, head)?;
         Ok(Self { facts, tree })
     }
 }
 
-/// The facts of a workspace from the first event of its log; none if there is no log.
+/// Returns the facts of a workspace from the first event of its log; none if there is no log.
 ///
 /// # Errors
-/// `Unavailable`, or `Unreadable` with the first revision that is wrong.
-pub fn replay(log: &dyn EventLog, id: WorkspaceId) -> Result<Option<Workspace>, LogError> {
-    let followed = follow(log, Start::empty(id), Vec::new())?;
-    Ok(followed.map(|(facts, _)| facts))
+/// `Unavailable`, or `Unreadable` at the first damaged revision.
+pub fn replay(log: &dyn Store, id: WorkspaceId) -> Result<Option<Workspace>, LogError> {
+    let replayed = replay_from(log, ReplayStart::empty(id), Vec::new())?;
+    Ok(replayed.map(|(facts, _)| facts))
 }
 
-/// Facts with all that their log has after them, and the head of its tree; none if there is no log.
+/// Returns the facts after the rest of the log, and the head of its tree; none if there is no log.
 ///
 /// # Errors
-/// As [`replay`], and `Unreadable` where the log is not what a witness says.
-pub(super) fn follow(
-    log: &dyn EventLog,
-    start: Start,
+/// As [`replay`], and `Unreadable` if the log differs from a witness.
+pub(super) fn replay_from(
+    log: &dyn Store,
+    start: ReplayStart,
     mut witnesses: Vec<Witness>,
 ) -> Result<Option<(Workspace, TreeHead)>, LogError> {
-    // Asked before the events are, so that it never has more than they where another process appends meanwhile.
-    let edge = log.tree(start.facts.id())?.map(|edge| Witness { tree: edge.head(), kind: Kind::Edge });
-    witnesses.extend(edge);
-    let mut taken = Taken::of(log, start, witnesses)?;
-    let mut pages = Pages::after(log, &taken.facts);
+    // Read before the events, so that it never has more than they, even if another process appends meanwhile.
+    let frontier = log.tree(start.facts.id())?;
+    witnesses.extend(frontier.map(|tree| Witness { tree: tree.head(), kind: WitnessKind::Frontier }));
+    let mut replay = LogReplay::new(log, start, witnesses)?;
+    let mut pages = EventPages::after(log, &replay.facts);
     let first = pages.next()?;
     let is_last = first.len() < PAGE_EVENTS;
-    taken.take_all(first)?;
+    replay.apply_page(first)?;
     if !is_last {
-        follow_ahead(pages, &mut taken)?;
+        read_ahead(pages, &mut replay)?;
     }
-    taken.finish()
+    replay.finish()
 }
 
-/// Reads the pages ahead on a thread of their own, while those before are taken in.
-fn follow_ahead(mut pages: Pages<'_>, taken: &mut Taken<'_>) -> Result<(), LogError> {
+/// Reads the pages on a second thread, while the ones before are applied.
+fn read_ahead(mut pages: EventPages<'_>, replay: &mut LogReplay<'_>) -> Result<(), LogError> {
     std::thread::scope(|scope| {
         let (ahead, read) = sync_channel(PAGES_AHEAD);
         scope.spawn(move || {
             loop {
                 let page = pages.next();
                 let goes_on = page.as_ref().is_ok_and(|events| events.len() == PAGE_EVENTS);
-                // Whoever takes them in has stopped, or this was the last one.
+                // The replay has failed, or this was the last page.
                 if ahead.send(page).is_err() || !goes_on {
                     break;
                 }
             }
         });
         for page in read {
-            taken.take_all(page?)?;
+            replay.apply_page(page?)?;
         }
         Ok(())
     })
 }
 
-/// What was read of a log so far.
-struct Taken<'a> {
-    log: &'a dyn EventLog,
+/// A replay in progress.
+struct LogReplay<'a> {
+    log: &'a dyn Store,
     facts: Workspace,
     tree: Frontier,
-    /// Those that have not been compared yet, the one of the smallest tree last.
+    /// The witnesses that are not compared yet, the one with the smallest tree last.
     witnesses: Vec<Witness>,
 }
 
-impl<'a> Taken<'a> {
-    fn of(log: &'a dyn EventLog, start: Start, mut witnesses: Vec<Witness>) -> Result<Self, LogError> {
+impl<'a> LogReplay<'a> {
+    fn new(log: &'a dyn Store, start: ReplayStart, mut witnesses: Vec<Witness>) -> Result<Self, LogError> {
         witnesses.sort_by_key(|witness| std::cmp::Reverse(witness.tree.size));
-        let Start { facts, tree } = start;
-        let mut taken = Self { log, facts, tree, witnesses };
-        taken.check_earlier()?;
-        taken.check_here()?;
-        Ok(taken)
+        let ReplayStart { facts, tree } = start;
+        let mut replay = Self { log, facts, tree, witnesses };
+        replay.check_earlier()?;
+        replay.check_here()?;
+        Ok(replay)
     }
 
-    /// Compares the witnesses of trees that are smaller than the one that the reading begins with.
+    /// Compares the witnesses of smaller trees than the first.
     fn check_earlier(&mut self) -> Result<(), LogError> {
         let id = self.facts.id();
         while let Some(witness) = self.witnesses.pop_if(|witness| witness.tree.size < self.tree.size()) {
-            let found = edge_at(self.log, id, Revision(witness.tree.size))?.head();
+            let found = frontier_at(self.log, id, Revision(witness.tree.size))?.head();
             witness.check(found, self.log, id)?;
         }
         Ok(())
     }
 
-    /// Compares the witnesses of a tree of just this size.
+    /// Compares the witnesses of trees of the current size.
     fn check_here(&mut self) -> Result<(), LogError> {
         while let Some(witness) = self.witnesses.pop_if(|witness| witness.tree.size == self.tree.size()) {
             witness.check(self.tree.head(), self.log, self.facts.id())?;
@@ -138,19 +138,19 @@ impl<'a> Taken<'a> {
         Ok(())
     }
 
-    fn take_all(&mut self, page: Vec<(TreeHash, Event)>) -> Result<(), LogError> {
-        page.into_iter().try_for_each(|(leaf, event)| self.take(leaf, event))
+    fn apply_page(&mut self, page: Vec<(TreeHash, Event)>) -> Result<(), LogError> {
+        page.into_iter().try_for_each(|(leaf, event)| self.apply(leaf, event))
     }
 
-    fn take(&mut self, leaf: TreeHash, event: Event) -> Result<(), LogError> {
+    fn apply(&mut self, leaf: TreeHash, event: Event) -> Result<(), LogError> {
         let (workspace, revision) = (self.facts.id(), event.revision);
-        let taken = self.facts.evolve_checked(&Arc::new(event));
-        taken.map_err(|why| LogError::Unreadable { workspace, revision, why: why.to_string() })?;
+        let applied = self.facts.evolve_checked(&Arc::new(event));
+        applied.map_err(|why| LogError::Unreadable { workspace, revision, why: why.to_string() })?;
         self.tree.add(leaf);
         self.check_here()
     }
 
-    /// Gives what was read, which no witness may have more of: a disk that lost the newest events must not bring back what they ended.
+    /// Returns the facts, unless a witness has more events: a disk that lost the newest ones must not restore the access that they ended.
     fn finish(mut self) -> Result<Option<(Workspace, TreeHead)>, LogError> {
         let head = self.facts.head();
         if let Some(witness) = self.witnesses.pop() {
@@ -163,20 +163,20 @@ impl<'a> Taken<'a> {
 }
 
 /// A workspace's log, page by page.
-struct Pages<'a> {
-    log: &'a dyn EventLog,
+struct EventPages<'a> {
+    log: &'a dyn Store,
     workspace: WorkspaceId,
     after: Revision,
     decoder: StreamDecoder,
 }
 
-impl<'a> Pages<'a> {
-    fn after(log: &'a dyn EventLog, facts: &Workspace) -> Self {
+impl<'a> EventPages<'a> {
+    fn after(log: &'a dyn Store, facts: &Workspace) -> Self {
         let (workspace, after) = (facts.id(), facts.head());
         Self { log, workspace, after, decoder: StreamDecoder::after(workspace, after, facts.head_time()) }
     }
 
-    /// The next page, each event after its leaf; not a whole one at the end.
+    /// Returns the next page, as leaves and events; the last one is shorter.
     fn next(&mut self) -> Result<Vec<(TreeHash, Event)>, LogError> {
         let mut events = Vec::with_capacity(PAGE_EVENTS);
         self.log.visit(self.workspace, self.after, PAGE_EVENTS, &mut |stored| {

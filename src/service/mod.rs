@@ -1,32 +1,32 @@
-//! The service: one writer, the workspaces in memory, authentication, expiry. The only owner of threads.
+//! The service: one writer, the workspaces in memory, authentication, expiry. It owns all threads.
 //!
-//! Readers take a root of a workspace's facts and ask it; they hold no lock, and never wait for a commit. Knows nothing of
-//! HTTP or of how the log is stored.
+//! A reader loads the root of a workspace's facts. It holds no lock and never waits for a commit. The service knows neither HTTP nor the
+//! form of the store.
 
-mod asking;
+mod batch;
 mod cache;
+mod commit_queue;
 mod cursor_key;
-mod desk;
 mod directory;
+mod event_encoder;
+mod fair_queue;
 pub mod feed;
-mod group;
 mod health;
+pub mod id_generator;
 pub mod import;
 pub mod inspect;
 mod journal;
 mod last_uses;
 mod load;
-pub mod mint;
+mod maintenance;
 mod pool;
 pub mod proofs;
-mod queue;
 mod quotas;
 mod rates;
-mod recorder;
 mod snapshots;
 pub mod submission;
+mod submit;
 pub mod timelines;
-mod upkeep;
 mod witness;
 mod writer;
 
@@ -39,17 +39,17 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-pub use directory::Presented;
-pub use group::SideWrite;
+pub use batch::SideRequest;
+pub use directory::PresentedCredential;
 pub use load::replay;
 pub use pool::PIECES_MAX;
 pub use quotas::{Days, Quotas};
 pub use rates::Rate;
 
-use cache::{NotLoaded, Slot, Workspaces};
-use directory::{Directory, Entry};
-use health::{Health, Watched};
-use mint::{Mint, Secret};
+use cache::{LoadError, WorkspaceEntry, Workspaces};
+use directory::{CachedCredential, Directory};
+use health::{Health, ThreadGuard};
+use id_generator::{IdGenerator, Secret};
 use pool::AuditPool;
 use quotas::Holders;
 use snapshots::Snapshots;
@@ -62,85 +62,84 @@ use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
-use crate::log::{CredentialHolder, CredentialId, EventLog, LogError};
+use crate::log::{CredentialHolder, CredentialId, LogError, Store};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
-/// How often what expired, and what was used, is recorded.
-const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
-/// How long the threads may take to end once the service is asked to stop.
+/// The time between two rounds of maintenance.
+const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
+/// The time within which the threads must end once the service is asked to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
-/// How many names of workspaces are known without asking the store.
+/// The most cached names of workspaces.
 const NAMES_MAX: u64 = 100_000;
-/// How many workspaces are looked through for a page of them.
+/// The most workspaces of a page.
 const WORKSPACES_PAGE: usize = 1_000;
-/// Stands for the instance where a workspace is named and none is meant.
+/// The id that writes use which belong to the instance and to no workspace.
 const INSTANCE: WorkspaceId = WorkspaceId::from_uuid(uuid::Uuid::nil());
 
-/// What a service is started with.
+/// The dependencies and settings of a service.
 pub struct Settings {
-    /// Where events are kept.
-    pub log: Arc<dyn EventLog>,
-    /// Says what time it is.
+    /// The store.
+    pub log: Arc<dyn Store>,
+    /// The machine's clock.
     pub clock: Arc<dyn Clock>,
-    /// How long the clock must be steady after a jump before anything is written.
+    /// The time that the clock must be steady after a jump before anything is written.
     pub clock_settle: Duration,
-    /// Makes ids and secrets.
-    pub mint: Arc<dyn Mint>,
-    /// The instance's own credential.
+    /// The generator of ids and secrets.
+    pub ids: Arc<dyn IdGenerator>,
+    /// The secret of the operator.
     pub operator: Secret,
-    /// About how much memory workspaces may take, in bytes.
+    /// The approximate memory for workspaces, in bytes.
     pub cache_bytes: u64,
-    /// Signs the checkpoints of the logs.
+    /// The signer of checkpoints.
     pub signer: Signer,
-    /// How much others than the operator may ask for, and how long the journal is kept.
+    /// The rates of callers, and the retention of the journal.
     pub quotas: Quotas,
 }
 
-/// A caller who proved who they are, and the workspace that their credential belongs to; none for the operator.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Authenticated {
-    /// Who.
+    /// The caller.
     pub caller: Caller,
-    /// The newest facts of the workspace that the credential belongs to; none for the operator.
+    /// The newest facts of the credential's workspace; none for the operator.
     pub root: Option<Arc<Workspace>>,
-    /// The instant that the credential was judged at, on those facts.
+    /// The instant at which the credential was checked, on those facts.
     pub now: Instant,
 }
 
-/// The newest facts of a workspace, and the instant that they are looked at: taken together, so that no head that was published
-/// by then is missing.
+/// The newest facts of a workspace, and the instant of reading them. The facts have every change published before that instant.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The newest durable facts.
     pub root: Arc<Workspace>,
-    /// The instant.
+    /// The instant of reading.
     pub now: Instant,
 }
 
-/// A thread of the service did not end in time.
+/// The error if a thread of the service did not end in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a thread of the service did not end within {} s: what was acknowledged is stored, and the next start recovers it", .0.as_secs())]
 pub struct NotStopped(pub Duration);
 
-/// What the service's threads are ended with.
+/// The running threads, and the way to end them.
 struct Threads {
-    /// Ends the housekeeping thread when it is dropped.
+    /// Ends the maintenance thread on drop.
     stop: Sender<()>,
     handles: Vec<JoinHandle<()>>,
 }
 
 /// A running instance.
 pub struct Service {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     clock: Arc<WatchedClock>,
-    /// The newest time that was recorded as shown, in microseconds.
+    /// The newest recorded time of the clock, in microseconds.
     clock_mark: AtomicI64,
-    mint: Arc<dyn Mint>,
+    ids: Arc<dyn IdGenerator>,
     operator: crate::domain::model::credential::SecretDigest,
     workspaces: Arc<Workspaces>,
     directory: Arc<Directory>,
-    /// Which workspace bore a name when the store was last asked; looked at in its facts before it is believed.
+    /// The workspaces of names. The facts of a workspace must confirm its name.
     names: Cache<String, WorkspaceId>,
     writer: Arc<Writer>,
     health: Arc<Health>,
@@ -151,26 +150,26 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the writer and the housekeeping thread, within a tokio runtime.
+    /// Starts the threads, within a tokio runtime.
     ///
     /// # Errors
     /// The system gave no thread.
     pub fn start(settings: Settings) -> std::io::Result<Arc<Self>> {
-        let Settings { log, clock, clock_settle, mint, operator, cache_bytes, signer, quotas } = settings;
-        // Without it only a clock that is set back is not noticed, so whoever has a good clock is served.
+        let Settings { log, clock, clock_settle, ids, operator, cache_bytes, signer, quotas } = settings;
+        // Without the mark, the service only misses a clock that is set back, so it starts nevertheless.
         let recorded = log.clock_mark().unwrap_or_else(|error| {
             tracing::error!(%error, "the newest time that this store has seen cannot be read: make sure that the clock is right");
             None
         });
         let clock = Arc::new(WatchedClock::new(clock, clock_settle, recorded));
-        upkeep::warn_if_behind(&clock);
+        maintenance::warn_if_behind(&clock);
         let snapshots = Snapshots::new(Arc::clone(&log), signer.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let health = Arc::new(Health::default());
         let writer = Writer::new(
             Arc::clone(&log),
             Arc::clone(&clock),
-            Arc::clone(&mint),
+            Arc::clone(&ids),
             Arc::clone(&workspaces),
             Arc::clone(&health),
         );
@@ -182,7 +181,7 @@ impl Service {
             log,
             clock,
             clock_mark: AtomicI64::new(recorded.map_or(i64::MIN, Instant::micros)),
-            mint,
+            ids,
             operator,
             workspaces,
             directory,
@@ -194,29 +193,29 @@ impl Service {
             holders: Holders::new(quotas),
             threads: Mutex::default(),
         });
-        let judge = Arc::clone(&writer);
-        let judge = spawn("judge", move || judge.run_judge())?;
+        let decider = Arc::clone(&writer);
+        let decider = spawn("decider", move || decider.run_decider())?;
         let committer = spawn("committer", move || writer.run_committer())?;
-        let housekeeper = Arc::downgrade(&service);
+        let maintained = Arc::downgrade(&service);
         let runtime = tokio::runtime::Handle::current();
-        let housekeeping = spawn("housekeeping", move || {
-            let _watched = Watched { health: &health, name: "housekeeping" };
-            keep_house_until(&stopped, &housekeeper, &runtime);
+        let maintenance = spawn("maintenance", move || {
+            let _guard = ThreadGuard { health: &health, name: "maintenance" };
+            run_maintenance_until(&stopped, &maintained, &runtime);
         })?;
         *service.threads.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Threads { stop, handles: vec![housekeeping, judge, committer] });
+            Some(Threads { stop, handles: vec![maintenance, decider, committer] });
         Ok(service)
     }
 
     /// Finishes the queued work, records the uses of credentials, and ends the threads.
     ///
     /// # Errors
-    /// A thread does not end within 30 s, as on a disk that hangs. Then the store must not be waited for: the thread may hold it.
+    /// A thread does not end within 30 s, as on a disk that hangs. The caller must not wait for the store then: the thread may hold it.
     pub async fn stop(&self) -> Result<(), NotStopped> {
         self.stop_within(STOP_TIME_MAX).await
     }
 
-    /// As [`Self::stop`], with another limit.
+    /// Stops as [`Self::stop`], with another limit.
     ///
     /// # Errors
     /// As [`Self::stop`].
@@ -243,86 +242,85 @@ impl Service {
         }
     }
 
-    /// Returns the time by which what expires is judged.
+    /// Returns the time that decides what has expired.
     pub fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// Returns the clock, for what it says beside the time.
+    /// Returns the clock.
     pub fn clock(&self) -> &WatchedClock {
         &self.clock
     }
 
-    /// Whether the writer takes changes, and knows what became of those before.
+    /// Returns whether the writer accepts changes, and the outcome of every commit is known.
     pub fn is_ready(&self) -> bool {
         self.writer.is_ready() && self.failed().is_none()
     }
 
-    /// Whether there is no room on the disk but the reserve, so that only what takes access away is done.
+    /// Returns whether the disk has no room except the reserve, so that only changes that remove access are accepted.
     pub fn is_short_of_room(&self) -> bool {
         self.log.is_short_of_room()
     }
 
-    /// The thread that ended unexpectedly, if one did: then the service cannot go on, and has to be started again.
+    /// Returns the name of a thread that ended unexpectedly. Then the process must be restarted.
     pub fn failed(&self) -> Option<&'static str> {
         self.health.failed()
     }
 
-    /// Waits until a thread has ended unexpectedly, and gives its name.
+    /// Waits until a thread has ended unexpectedly, and returns its name.
     pub async fn until_failed(&self) -> &'static str {
         self.health.until_failed().await
     }
 
-    /// The store, for what is read beside the facts.
-    pub fn log(&self) -> &Arc<dyn EventLog> {
+    /// Returns the store.
+    pub fn log(&self) -> &Arc<dyn Store> {
         &self.log
     }
 
-    /// What signs the checkpoints of the logs.
+    /// Returns the signer of checkpoints.
     pub const fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// The durable head of the tree over a workspace's log; none if it never began. It was compared with every leaf when the workspace
-    /// was loaded, and has grown with each append since.
+    /// Returns the durable head of the tree over a workspace's log; none if it never began. Loading compared it with every leaf.
     ///
     /// # Errors
     /// As [`Self::workspace`].
     pub async fn tree(&self, workspace: WorkspaceId) -> Result<Option<TreeHead>, LogError> {
-        Ok(self.slot(workspace).await?.and_then(|slot| slot.tree()))
+        Ok(self.entry(workspace).await?.and_then(|entry| entry.tree()))
     }
 
-    async fn slot(&self, workspace: WorkspaceId) -> Result<Option<Arc<Slot>>, LogError> {
+    async fn entry(&self, workspace: WorkspaceId) -> Result<Option<Arc<WorkspaceEntry>>, LogError> {
         match self.workspaces.get(workspace).await {
-            Ok(slot) => Ok(Some(slot)),
-            Err(NotLoaded::Unknown) => Ok(None),
-            Err(NotLoaded::Log(error)) => Err(error),
+            Ok(entry) => Ok(Some(entry)),
+            Err(LoadError::Unknown) => Ok(None),
+            Err(LoadError::Log(error)) => Err(error),
         }
     }
 
-    /// The newest durable facts of a workspace, also of a deleted one; none if it never was.
+    /// Returns the newest durable facts of a workspace, also of a deleted one; none if it never existed.
     ///
     /// # Errors
     /// `Unavailable`, or `Unreadable` if its log is damaged.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Arc<Workspace>>, LogError> {
-        Ok(self.slot(id).await?.and_then(|slot| slot.root()))
+        Ok(self.entry(id).await?.and_then(|entry| entry.root()))
     }
 
-    /// The newest durable facts of a workspace and the clock, taken together once the workspace is in memory; none if it never was.
+    /// Returns the newest durable facts of a workspace and the instant of reading them; none if it never existed.
     ///
     /// # Errors
     /// As [`Self::workspace`].
     pub async fn facts(&self, id: WorkspaceId) -> Result<Option<Facts>, LogError> {
-        let slot = self.slot(id).await?;
-        // The clock first: what is published after it is read may be among the facts, and nothing from before it is missing.
+        let entry = self.entry(id).await?;
+        // The clock before the root, so that the root has every change published before that instant.
         let now = self.now();
-        Ok(slot.and_then(|slot| slot.root()).map(|root| Facts { root, now }))
+        Ok(entry.and_then(|entry| entry.root()).map(|root| Facts { root, now }))
     }
 
-    /// The workspace of an id, or the live one of a name, which its own facts have.
+    /// Returns the workspace of an id, or the live one of a name.
     ///
     /// # Errors
-    /// As [`Self::workspace`], or `Misindexed` if the store leads the name to a workspace that does not bear it.
+    /// As [`Self::workspace`], or `Misindexed` if the store leads the name to a workspace with another name.
     pub async fn find_workspace(&self, name_or_id: &str) -> Result<Option<WorkspaceId>, LogError> {
         if let Ok(id) = name_or_id.parse() {
             return Ok(Some(id));
@@ -340,7 +338,7 @@ impl Service {
                 self.names.insert(name_or_id.to_owned(), id);
                 return Ok(Some(id));
             }
-            // A workspace that was deleted between the two questions has lost its name when it is asked for again.
+            // A workspace that was deleted between the two reads no longer has the name on the second attempt.
             if refuted.replace(id) == Some(id) {
                 let what = format!("the name `{name_or_id}` leads to workspace {id}, which does not bear it");
                 return Err(LogError::Misindexed(what));
@@ -348,14 +346,14 @@ impl Service {
         }
     }
 
-    /// Whether a workspace lives and bears a name. Only one does, so whoever knows that needs not ask the store.
+    /// Returns whether a workspace is live and has a name. At most one has.
     async fn is_named(&self, id: WorkspaceId, name: &str) -> Result<bool, LogError> {
         let Some(root) = self.workspace(id).await? else { return Ok(false) };
         let view = View::now(root, self.now());
         Ok(view.description().is_some_and(|description| description.name.as_str() == name))
     }
 
-    /// Up to a page of workspaces after one of them, in the order of their ids; fewer only at the end.
+    /// Returns up to a page of workspaces after one of them, in the order of their ids; fewer only at the end.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -363,19 +361,19 @@ impl Service {
         self.reading(move |log| log.workspaces(after, limit.min(WORKSPACES_PAGE))).await
     }
 
-    /// Runs what reads the store where it blocks nobody.
+    /// Runs a read of the store on a blocking thread.
     ///
     /// # Errors
-    /// What it gives, or `Unavailable` if the server is stopping.
+    /// The error of `read`, or `Unavailable` if the server is stopping.
     pub async fn reading<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&dyn EventLog) -> Result<T, LogError> + Send + 'static,
+        read: impl FnOnce(&dyn Store) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let log = Arc::clone(&self.log);
         tokio::task::spawn_blocking(move || read(log.as_ref())).await.map_err(not_done)?
     }
 
-    /// When a credential was last used, read where it blocks: for work in the pool.
+    /// Returns the time of a credential's last use. Blocks: for work in the audit pool.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -384,21 +382,21 @@ impl Service {
         Ok(self.directory.last_used(id).max(saved))
     }
 
-    /// When credentials were last used, in the order asked.
+    /// Returns the times of credentials' last uses, in the order of `ids`.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn last_used(&self, ids: Vec<CredentialId>) -> Result<Vec<Option<Instant>>, LogError> {
-        let asked = ids.clone();
-        let saved = self.reading(move |log| log.last_used(&asked)).await?;
+        let stored = ids.clone();
+        let saved = self.reading(move |log| log.last_used(&stored)).await?;
         Ok(ids.into_iter().zip(saved).map(|(id, saved)| self.directory.last_used(id).max(saved)).collect())
     }
 
-    /// The caller that a presented credential proves, judged now; none if it proves none.
+    /// Returns the caller that a presented credential proves now; none if it is invalid.
     ///
     /// # Errors
     /// `Unavailable`, or `Unreadable` if the log of the credential's workspace is damaged.
-    pub async fn authenticate(&self, presented: &Presented) -> Result<Option<Authenticated>, LogError> {
+    pub async fn authenticate(&self, presented: &PresentedCredential) -> Result<Option<Authenticated>, LogError> {
         self.clock.check_possible()?;
         if presented.id == "operator" {
             let operator = presented.secret.matches(&self.operator);
@@ -408,18 +406,18 @@ impl Service {
         let Some(Facts { root, now }) = self.facts(entry.row.workspace).await? else { return Ok(None) };
         let live = live_caller(&entry, Arc::clone(&root), now);
         if live.is_some() {
-            self.directory.note_use(&entry, self.clock.newest());
+            self.directory.record_use(&entry, self.clock.newest());
         }
         Ok(live.map(|(caller, _)| Authenticated { caller, root: Some(root), now }))
     }
 
-    /// The live proxy token that a presented credential proves, and the workspace that it belongs to.
+    /// Returns the live proxy token that a presented credential proves, and a view of its workspace; none if it is invalid.
     ///
     /// # Errors
     /// As [`Self::authenticate`].
     pub async fn authenticate_proxy_token(
         &self,
-        presented: &Presented,
+        presented: &PresentedCredential,
     ) -> Result<Option<(ProxyTokenId, View)>, LogError> {
         self.clock.check_possible()?;
         let Some(entry) = self.prove(presented).await? else { return Ok(None) };
@@ -429,7 +427,7 @@ impl Service {
         if view.proxy_token(id).is_none() {
             return Ok(None);
         }
-        self.directory.note_use(&entry, self.clock.newest());
+        self.directory.record_use(&entry, self.clock.newest());
         Ok(Some((id, view)))
     }
 }
@@ -438,7 +436,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// Why work in the pool was not done. Where it panicked, whoever waits for it does too.
+/// Returns the error of work on a blocking thread. If the work panicked, panics too.
 fn not_done(error: tokio::task::JoinError) -> LogError {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -450,21 +448,21 @@ fn stopping() -> LogError {
     LogError::Unavailable("the server is stopping".to_owned())
 }
 
-/// Keeps house now and then, until told to stop or the service is gone.
-fn keep_house_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &tokio::runtime::Handle) {
-    while matches!(stopped.recv_timeout(HOUSEKEEPING_PERIOD), Err(RecvTimeoutError::Timeout)) {
+/// Runs rounds of maintenance until the service stops or is dropped.
+fn run_maintenance_until(stopped: &Receiver<()>, service: &Weak<Service>, runtime: &tokio::runtime::Handle) {
+    while matches!(stopped.recv_timeout(MAINTENANCE_PERIOD), Err(RecvTimeoutError::Timeout)) {
         let Some(service) = service.upgrade() else { break };
-        // A read that panics is one that failed: the next round tries again.
-        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(service.keep_house()))) {
+        // A panic counts as a failure: the next round tries again.
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(service.run_maintenance()))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "expiries and uses could not be recorded"),
-            Err(_) => tracing::error!("housekeeping panicked: expiries and uses are recorded later"),
+            Err(_) => tracing::error!("maintenance panicked: expiries and uses are recorded later"),
         }
     }
 }
 
-/// Who a proved credential makes its presenter now, if it is still good, and from when on it is not.
-fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<(Caller, Option<Instant>)> {
+/// Returns the caller of a proved credential, and the end of the credential; none if it is not live.
+fn live_caller(entry: &CachedCredential, root: Arc<Workspace>, now: Instant) -> Option<(Caller, Option<Instant>)> {
     match (entry.row.id, &entry.row.holder) {
         (CredentialId::Token(token), CredentialHolder::Principal(principal)) => {
             let view = View::now(root, now);
@@ -473,7 +471,7 @@ fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<(Cal
             Some((Caller::Principal { principal: principal.clone(), token }, end))
         }
         (CredentialId::AccessKey(key), CredentialHolder::AccessKey(role)) => {
-            // A deleted workspace's log stays readable to the auditor keys that were live when it ended.
+            // Auditor keys that were live when the workspace was deleted can still read its log.
             let view = if *role == AccessKeyRole::Auditor { before_its_end(root, now)? } else { View::now(root, now) };
             view.access_key(key).map(|live| (Caller::AccessKey { key, role: *role }, live.expires_at))
         }
@@ -481,7 +479,7 @@ fn live_caller(entry: &Entry, root: Arc<Workspace>, now: Instant) -> Option<(Cal
     }
 }
 
-/// The workspace now or, if it is deleted, as it was right before, at the instant of now.
+/// Returns the view of a workspace now, or right before its deletion, at the instant `now`.
 fn before_its_end(root: Arc<Workspace>, now: Instant) -> Option<View> {
     let view = View::now(Arc::clone(&root), now);
     if view.exists() {

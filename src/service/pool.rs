@@ -1,4 +1,4 @@
-//! The pool for audits, beside the threads that decide single checks.
+//! The pool for audits: it leaves processors to the threads that answer single checks.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,14 +7,14 @@ use tokio::sync::Semaphore;
 use super::{Service, not_done, stopping};
 use crate::log::LogError;
 
-/// How many pieces of audits run at a time: half of the processors, at least one, so that decisions keep the others.
+/// The pieces of audits that run at a time: half of the processors, at least one. Decisions keep the others.
 pub static PIECES_MAX: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2)));
 
-/// How much of the pool's work runs at a time.
+/// The semaphores that limit the pool's work.
 pub(super) struct AuditPool {
     pieces: Arc<Semaphore>,
-    /// For what cannot be done in pieces, which would hold them up.
+    /// For work that cannot be split, so that pieces never wait for it.
     whole: Arc<Semaphore>,
 }
 
@@ -26,7 +26,7 @@ impl Default for AuditPool {
 }
 
 impl Service {
-    /// Runs a piece of an audit in the pool beside the threads that decide; it waits while as many run as may.
+    /// Runs a piece of an audit in the pool. Waits while the most pieces run.
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
@@ -34,7 +34,7 @@ impl Service {
         run(&self.audits.pieces, work).await
     }
 
-    /// As [`Self::auditing`], of work that borrows. It runs on this thread, whose other work goes on elsewhere meanwhile.
+    /// Runs a piece of an audit that borrows, on this thread; the runtime moves other tasks to another thread.
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
@@ -43,7 +43,7 @@ impl Service {
         Ok(tokio::task::block_in_place(work))
     }
 
-    /// As [`Self::auditing`], of work that cannot be done in pieces. It waits for its like only, so that pieces never wait for it.
+    /// Runs audit work that cannot be split. It waits only for other such work.
     ///
     /// # Errors
     /// `Unavailable` if the server is stopping.
@@ -55,12 +55,12 @@ impl Service {
     }
 }
 
-/// Runs work where it may block, at most so much of it at a time as the semaphore says.
+/// Runs work on a blocking thread, with a permit of the semaphore.
 async fn run<T: Send + 'static>(
-    room: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LogError> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(|_| stopping())?;
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(|_| stopping())?;
     let run = move || {
         let done = work();
         drop(permit);

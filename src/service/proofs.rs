@@ -1,13 +1,12 @@
-//! What an auditor checks a log with: checkpoints, tiles, receipts, and proofs that it only grew.
+//! Proofs over a log for auditors: checkpoints, tiles, receipts and consistency proofs.
 //!
-//! All of it is read from the store, and of one durable size each time: the log may have grown when the answer arrives, and then
-//! the answer still holds. Knows nothing of who may ask.
+//! Each is read from the store at one durable size, and stays valid when the log grows. Does not know who may ask.
 
 use super::Service;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::log::tiles::LogTiles;
-use crate::log::{EventLog, LogError};
+use crate::log::{LogError, Store};
 use crate::proof::checkpoint::Checkpoint;
 use crate::proof::frontier::{NodeId, TreeHead};
 use crate::proof::hash::{TreeHash, write_hashes};
@@ -15,19 +14,19 @@ use crate::proof::path;
 use crate::proof::receipt::Receipt;
 use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, TileSource};
 
-/// Two sizes of a log's tree, and the proof that the later one only added to the earlier one.
+/// A proof that a log's tree of one size only extends that of an earlier size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Growth {
-    /// The earlier size, from 1.
+pub struct ConsistencyProof {
+    /// The tree of the earlier size, at least 1.
     pub from: TreeHead,
-    /// The later size.
+    /// The tree of the later size.
     pub to: TreeHead,
-    /// The hashes (RFC 6962 §2.1.2); none where the sizes are the same.
+    /// The hashes (RFC 6962 §2.1.2); none if the sizes are equal.
     pub proof: Vec<TreeHash>,
 }
 
 impl Service {
-    /// The newest checkpoint of a workspace's log; none if it never began.
+    /// Returns the newest checkpoint of a workspace's log; none if it never began.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -36,10 +35,10 @@ impl Service {
         Ok(tree.map(|tree| self.signer().sign(workspace, tree)))
     }
 
-    /// The bytes of a tile or bundle; none if the log is not so long.
+    /// Returns the bytes of a tile or bundle; none if the log is shorter.
     ///
     /// # Errors
-    /// `Unavailable`, or `Unreadable` if the log has less than its size says.
+    /// `Unavailable`, or `Unreadable` if the log has fewer events than its size.
     pub async fn tile(&self, workspace: WorkspaceId, tile: Tile) -> Result<Option<Vec<u8>>, LogError> {
         let size = self.tree(workspace).await?.map_or(0, |tree| tree.size);
         if !tile.is_within(size) {
@@ -48,7 +47,7 @@ impl Service {
         self.reading(move |log| tile_bytes(log, workspace, tile).map(Some)).await
     }
 
-    /// The receipt of an event, by the newest checkpoint; none if the log is not so long.
+    /// Returns the receipt of an event under the newest checkpoint; none if the log is shorter.
     ///
     /// # Errors
     /// As [`Self::tile`].
@@ -70,11 +69,11 @@ impl Service {
         Ok(Some(Receipt { index, path, checkpoint }))
     }
 
-    /// How a log grew from one size to another, both of them sizes that it had: `1 <= from <= to`, and no more than there is.
+    /// Returns the proof between two sizes that the log had: `1 <= from <= to`.
     ///
     /// # Errors
     /// As [`Self::tile`].
-    pub async fn growth(&self, workspace: WorkspaceId, from: u64, to: u64) -> Result<Growth, LogError> {
+    pub async fn consistency(&self, workspace: WorkspaceId, from: u64, to: u64) -> Result<ConsistencyProof, LogError> {
         let head = self.tree(workspace).await?;
         let growth = self.reading(move |log| {
             let tiles = LogTiles { log, workspace };
@@ -92,16 +91,16 @@ impl Service {
     }
 }
 
-fn grown(nodes: &mut Nodes<'_, LogTiles<'_>>, from: u64) -> Result<Growth, NodeError<LogError>> {
+fn grown(nodes: &mut Nodes<'_, LogTiles<'_>>, from: u64) -> Result<ConsistencyProof, NodeError<LogError>> {
     let to = nodes.size();
-    Ok(Growth {
+    Ok(ConsistencyProof {
         from: TreeHead { size: from, root: nodes.subtree(0, from)? },
         to: TreeHead { size: to, root: nodes.subtree(0, to)? },
         proof: path::consistency(nodes, from)?,
     })
 }
 
-fn tile_bytes(log: &dyn EventLog, workspace: WorkspaceId, tile: Tile) -> Result<Vec<u8>, LogError> {
+fn tile_bytes(log: &dyn Store, workspace: WorkspaceId, tile: Tile) -> Result<Vec<u8>, LogError> {
     let tiles = LogTiles { log, workspace };
     if tile.kind == TileKind::Entries {
         return tiles.entries(tile);

@@ -1,4 +1,4 @@
-//! Quotas: what each holder of a credential may ask for, and whose turn it is to have a large request judged.
+//! Quotas: the rate of each holder of a credential, and one dry run of a large request at a time for each.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -10,16 +10,16 @@ use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::queue::{Holder, Place};
+use super::fair_queue::{Holder, Ticket};
 use super::rates::{Rate, Rates};
 use super::submission::SubmitError;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::principal::Caller;
 
-/// How many holders may have a large request judged at a time; the rarest are forgotten.
+/// The most holders with a lock for dry runs. The least used are forgotten.
 const TURNS_MAX: u64 = 10_000;
 
-/// For how many days the journal is kept.
+/// The retention of the journal, in days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Days(pub u32);
 
@@ -29,33 +29,33 @@ impl fmt::Display for Days {
     }
 }
 
-/// A text is no number of days.
+/// The error for a text that is no number of days.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no number of days: write at least one, as in `400d`")]
-pub struct NoDays(String);
+pub struct InvalidDays(String);
 
 impl FromStr for Days {
-    type Err = NoDays;
+    type Err = InvalidDays;
 
-    fn from_str(text: &str) -> Result<Self, NoDays> {
+    fn from_str(text: &str) -> Result<Self, InvalidDays> {
         let days = text.strip_suffix('d').and_then(|days| days.parse().ok()).filter(|days| *days > 0);
-        days.map(Self).ok_or_else(|| NoDays(text.chars().take(40).flat_map(char::escape_debug).collect()))
+        days.map(Self).ok_or_else(|| InvalidDays(text.chars().take(40).flat_map(char::escape_debug).collect()))
     }
 }
 
-/// How much others than the operator may ask for, and how long the journal is kept.
+/// The rates of all callers except the operator, and the retention of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {
-    /// How many commands a holder of a credential may ask for.
+    /// The rate of commands of each holder.
     pub changes: Rate,
-    /// How many recorded reads of the audit.
+    /// The rate of recorded reads of the audit of each holder.
     pub reads: Rate,
-    /// How long the journal is kept; for ever if not said.
+    /// The retention of the journal; none for ever.
     pub journal: Option<Days>,
 }
 
 impl Quotas {
-    /// What is allowed if nobody says.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         changes: Rate { per_second: 1_000, burst: 20_000 },
         reads: Rate { per_second: 100, burst: 2_000 },
@@ -69,7 +69,7 @@ impl Default for Quotas {
     }
 }
 
-/// What is known of the holders of credentials while they ask. Each is known by a hash, which nobody outside can foresee.
+/// The holders of credentials and their rates. Each is identified by a hash that outsiders cannot predict.
 pub(super) struct Holders {
     hasher: RandomState,
     changes: Rates,
@@ -89,46 +89,46 @@ impl Holders {
         Holder::Other(self.hasher.hash_one((workspace, holder)))
     }
 
-    /// Gives the place in which a caller's request of so many commands waits. All credentials of a principal are one holder's.
-    pub(super) fn place(&self, workspace: WorkspaceId, caller: &Caller, commands: usize) -> Place {
+    /// Returns the ticket of a caller's request. All credentials of a principal belong to one holder.
+    pub(super) fn ticket(&self, workspace: WorkspaceId, caller: &Caller, commands: usize) -> Ticket {
         let holder = match caller {
             Caller::Operator | Caller::ImportedActor(_) => Holder::Operator,
             Caller::Principal { principal, .. } => self.hash(workspace, principal),
             Caller::AccessKey { key, .. } => self.hash(workspace, key),
             Caller::SimulatedUser(user) => self.hash(workspace, user),
         };
-        Place { workspace, holder, commands }
+        Ticket { workspace, holder, commands }
     }
 
-    /// Charges a holder for a request at a place.
+    /// Charges a holder for the commands of a change.
     ///
     /// # Errors
-    /// How long to wait, where they asked for too much of late.
-    pub(super) fn charge_change(&self, place: Place) -> Result<(), SubmitError> {
-        Self::charge(&self.changes, place)
+    /// `TooFast` with the time to wait, if the holder exceeded its rate.
+    pub(super) fn charge_change(&self, ticket: Ticket) -> Result<(), SubmitError> {
+        Self::charge(&self.changes, ticket)
     }
 
-    /// As [`Self::charge_change`], for a read of the audit that is recorded.
+    /// Charges a holder for a recorded read of the audit.
     ///
     /// # Errors
     /// As [`Self::charge_change`].
-    pub(super) fn charge_read(&self, place: Place) -> Result<(), SubmitError> {
-        Self::charge(&self.reads, place)
+    pub(super) fn charge_read(&self, ticket: Ticket) -> Result<(), SubmitError> {
+        Self::charge(&self.reads, ticket)
     }
 
-    fn charge(rates: &Rates, place: Place) -> Result<(), SubmitError> {
-        let Holder::Other(holder) = place.holder else { return Ok(()) };
-        rates.take(holder, place.commands).map_err(SubmitError::TooFast)
+    fn charge(rates: &Rates, ticket: Ticket) -> Result<(), SubmitError> {
+        let Holder::Other(holder) = ticket.holder else { return Ok(()) };
+        rates.take(holder, ticket.commands).map_err(SubmitError::TooFast)
     }
 
-    /// Waits for a holder's turn: one of their large requests is judged at a time.
-    pub(super) async fn turn(&self, place: Place) -> Option<OwnedMutexGuard<()>> {
-        let Holder::Other(holder) = place.holder else { return None };
+    /// Waits for the holder's lock: one of its large requests has a dry run at a time.
+    pub(super) async fn turn(&self, ticket: Ticket) -> Option<OwnedMutexGuard<()>> {
+        let Holder::Other(holder) = ticket.holder else { return None };
         Some(self.turns.get_with(holder, Arc::default).lock_owned().await)
     }
 }
 
-/// Gives a wait as a sentence has it.
+/// Returns a time in whole seconds, rounded up.
 pub(super) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_days_is_written_with_a_d() {
+    fn days_are_written_with_a_d() {
         assert_eq!("400d".parse(), Ok(Days(400)));
         assert_eq!(Days(7).to_string(), "7d");
         for wrong in ["", "400", "d", "0d", "-1d", "1.5d", "4w", "99999999999d"] {

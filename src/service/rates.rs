@@ -1,7 +1,7 @@
-//! Rates: how much each holder of a credential may ask for in the long run, and how much at once.
+//! Rates: limits on the requests of each holder of a credential, in the long run and at once.
 //!
-//! A bucket that what is asked for fills and that time empties (the generic cell rate algorithm): one number a holder, moved without a lock.
-//! The operator is not limited. Counts are in memory only: a restart forgives.
+//! A leaky bucket (the generic cell rate algorithm): one atomic number for each holder. The operator is not limited. The buckets are in
+//! memory only, so a restart empties them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 
-/// How many holders are counted at a time; the rarest are forgotten.
+/// The most holders that are counted. The least used are forgotten.
 const HOLDERS_MAX: u64 = 100_000;
-/// When nothing of a bucket is left, with time to spare.
+/// The time after which an unused bucket is surely empty.
 const IDLE_TIME_MAX: Duration = Duration::from_mins(10);
 const NANOS: u64 = 1_000_000_000;
 
-/// How much may be asked for.
+/// A limit on requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How much a second; 0 for no limit.
+    /// Requests a second; 0 for no limit.
     pub per_second: u32,
-    /// How much at once.
+    /// Requests at once.
     pub burst: u32,
 }
 
@@ -37,15 +37,15 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A text is no rate.
+/// The error for a text that is no rate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no rate: write how many a second and how many at once, as in `100/2000`, or `0` for no limit")]
-pub struct NoRate(String);
+pub struct InvalidRate(String);
 
 impl FromStr for Rate {
-    type Err = NoRate;
+    type Err = InvalidRate;
 
-    fn from_str(text: &str) -> Result<Self, NoRate> {
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
         if text == "0" {
             return Ok(Self::NONE);
         }
@@ -53,7 +53,7 @@ impl FromStr for Rate {
         match numbers {
             Some((per_second, burst)) if per_second > 0 && burst > 0 => Ok(Self { per_second, burst }),
             Some((0, 0)) => Ok(Self::NONE),
-            _ => Err(NoRate(text.chars().take(40).flat_map(char::escape_debug).collect())),
+            _ => Err(InvalidRate(text.chars().take(40).flat_map(char::escape_debug).collect())),
         }
     }
 }
@@ -62,7 +62,7 @@ impl FromStr for Rate {
 pub(super) struct Rates {
     rate: Rate,
     began: Instant,
-    /// For each holder, the time at which its bucket is empty again, in nanoseconds after the beginning.
+    /// For each holder, the time at which its bucket is empty, in nanoseconds after `began`.
     empty_at: Cache<u64, Arc<AtomicU64>>,
 }
 
@@ -72,11 +72,10 @@ impl Rates {
         Self { rate, began: Instant::now(), empty_at }
     }
 
-    /// Takes so much of a holder's rate. What is more than one may ask for at once is taken where the bucket is empty, and makes the
-    /// next one wait for longer.
+    /// Takes an amount of a holder's rate. An amount above the burst is taken if the bucket is empty, and delays the next one.
     ///
     /// # Errors
-    /// How long to wait, where too much was asked for of late.
+    /// The time to wait, if the bucket is too full.
     pub(super) fn take(&self, holder: u64, amount: usize) -> Result<(), Duration> {
         let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.take_at(holder, amount, now)
@@ -110,13 +109,13 @@ mod tests {
         Rates::new(text.parse().unwrap())
     }
 
-    /// How many of so many are taken at a time, one at a time.
+    /// Returns the number of requests that succeed at one time.
     fn taken(rates: &Rates, holder: u64, tried: usize, now: u64) -> usize {
         (0..tried).filter(|_| rates.take_at(holder, 1, now).is_ok()).count()
     }
 
     #[test]
-    fn so_many_may_be_asked_for_at_once_and_so_many_a_second_after_that() {
+    fn a_burst_is_taken_at_once_and_then_the_rate_a_second() {
         let rates = rates("10/50");
         assert_eq!(taken(&rates, 1, 100, 0), 50);
         assert_eq!(taken(&rates, 1, 100, NANOS / 10 - 1), 0);
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_wait_is_exactly_enough() {
+    fn the_time_to_wait_is_exact() {
         let rates = rates("7/20");
         assert_eq!(taken(&rates, 1, 100, 0), 20);
         for amount in [1, 5, 20] {
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_burst_is_taken_once_and_paid_for_after_it() {
+    fn an_amount_above_the_burst_is_taken_once_and_delays_the_next() {
         let rates = rates("10/50");
         rates.take_at(1, 1_000, 0).unwrap();
         let wait = rates.take_at(1, 1, 0).unwrap_err();
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_two_numbers_or_none() {
+    fn a_rate_is_two_numbers_or_zero() {
         assert_eq!("100/2000".parse(), Ok(Rate { per_second: 100, burst: 2_000 }));
         assert_eq!(("0".parse(), "0/0".parse()), (Ok(Rate::NONE), Ok(Rate::NONE)));
         assert_eq!(Rate { per_second: 1, burst: 2 }.to_string(), "1/2");

@@ -1,34 +1,34 @@
-//! When snapshots are written, and which are believed.
+//! Loading from snapshots, and writing those that are due.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::load::{Start, follow};
-use super::witness::{Kind, Witness};
+use super::load::{ReplayStart, replay_from};
+use super::witness::{Witness, WitnessKind};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::domain::state::workspace::Workspace;
 use crate::log::snapshot::{self, BadSnapshot, Snapshot};
-use crate::log::{EventLog, LogError};
+use crate::log::{LogError, Store};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
-/// How many events a log must have grown by before a snapshot of it is worth writing, and by which part of what the last one held.
+/// The growth of a log after which a snapshot is due: this many events, and this part (1/4) of the last snapshot's events.
 const GROWN_EVENTS_MIN: u64 = 5_000;
 const GROWN_PART: u64 = 4;
 
-/// Up to which revision a workspace's snapshot reaches, or the one that is being written.
+/// The revision of a workspace's newest snapshot, or of the one that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Reached(AtomicU64);
+pub(super) struct SnapshotProgress(AtomicU64);
 
-impl Reached {
-    /// Whether the log has grown enough for another snapshot.
+impl SnapshotProgress {
+    /// Returns whether the log has grown enough for another snapshot.
     pub(super) fn is_due(&self, head: Revision) -> bool {
         let last = self.0.load(Ordering::Acquire);
         head.0.saturating_sub(last) >= GROWN_EVENTS_MIN.max(last / GROWN_PART)
     }
 
-    /// Takes it upon the caller to write a snapshot, if one is due and nobody else has.
+    /// Returns whether a snapshot is due and no other thread has claimed it; claims it for the caller.
     fn claim(&self, head: Revision) -> bool {
         let last = self.0.load(Ordering::Acquire);
         self.is_due(head) && self.0.compare_exchange(last, head.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -36,51 +36,54 @@ impl Reached {
 }
 
 /// A workspace that was loaded.
-pub(super) struct Loaded {
+pub(super) struct LoadedWorkspace {
     /// Its newest facts.
     pub(super) facts: Workspace,
-    /// The head of its log's tree, which every leaf and every witness agreed with.
+    /// The head of its log's tree, which agrees with every leaf and every witness.
     pub(super) tree: TreeHead,
-    /// Up to where its snapshot reaches.
-    pub(super) reached: Reached,
+    /// The revision of its snapshot.
+    pub(super) snapshot_progress: SnapshotProgress,
 }
 
 /// The snapshots of a log.
 #[derive(Clone)]
 pub(super) struct Snapshots {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     signer: Signer,
 }
 
 impl Snapshots {
-    /// The snapshots of a log, told from others by a seal that the signer's key makes.
-    pub(super) fn new(log: Arc<dyn EventLog>, signer: Signer) -> Self {
+    /// Returns the snapshots of a log that are sealed with the signer's key.
+    pub(super) fn new(log: Arc<dyn Store>, signer: Signer) -> Self {
         Self { log, signer }
     }
 
-    /// A workspace's newest facts: those of its snapshot, where it has a good one, and the events after it. None if there is no log.
+    /// Returns a workspace's newest facts: those of its snapshot, if it has a valid one, and of the events after it. None if there is no log.
     ///
     /// # Errors
-    /// As [`replay`](super::replay), and `Unreadable` if the log is not the one that its snapshot or its kept checkpoint was made of.
-    pub(super) fn load(&self, id: WorkspaceId) -> Result<Option<Loaded>, LogError> {
+    /// As [`replay`](super::replay), and `Unreadable` if the log differs from its snapshot or its kept checkpoint.
+    pub(super) fn load(&self, id: WorkspaceId) -> Result<Option<LoadedWorkspace>, LogError> {
         let log = self.log.as_ref();
         let mut witnesses: Vec<Witness> = Witness::kept(log, id, &self.signer)?.into_iter().collect();
-        let opened = self.stored(id).map(|bytes| self.opened(id, &bytes, &mut witnesses));
-        let (held, bad) = opened
-            .map_or((None, None), |opened| opened.map_or_else(|bad| (None, Some(bad)), |held| (Some(held), None)));
-        let reached = held.as_ref().map_or(Revision::ZERO, |held| held.facts.head());
-        let start = held.map_or_else(|| Ok(Start::empty(id)), |held| Start::of_snapshot(held, log))?;
-        let followed = follow(log, start, witnesses)?;
+        let opened = self.stored(id).map(|bytes| self.open(id, &bytes, &mut witnesses));
+        let (snapshot, bad) = opened.map_or((None, None), |opened| {
+            opened.map_or_else(|bad| (None, Some(bad)), |snapshot| (Some(snapshot), None))
+        });
+        let revision = snapshot.as_ref().map_or(Revision::ZERO, |snapshot| snapshot.facts.head());
+        let start =
+            snapshot.map_or_else(|| Ok(ReplayStart::empty(id)), |snapshot| ReplayStart::at_snapshot(snapshot, log))?;
+        let replayed = replay_from(log, start, witnesses)?;
         if let Some(why) = bad {
             self.discard(id, &why);
         }
-        Ok(followed.map(|(facts, tree)| Loaded { facts, tree, reached: Reached(AtomicU64::new(reached.0)) }))
+        let snapshot_progress = SnapshotProgress(AtomicU64::new(revision.0));
+        Ok(replayed.map(|(facts, tree)| LoadedWorkspace { facts, tree, snapshot_progress }))
     }
 
-    /// The snapshot in these bytes. One whose seal is right is a witness of its log, even if its facts are of no use.
-    fn opened(&self, id: WorkspaceId, bytes: &[u8], witnesses: &mut Vec<Witness>) -> Result<Snapshot, BadSnapshot> {
+    /// Opens a snapshot. One with a valid seal is a witness of its log, even if its facts cannot be used.
+    fn open(&self, id: WorkspaceId, bytes: &[u8], witnesses: &mut Vec<Witness>) -> Result<Snapshot, BadSnapshot> {
         let sealed = snapshot::open(bytes, id, &self.signer.key)?;
-        witnesses.push(Witness { tree: sealed.tree(), kind: Kind::Snapshot });
+        witnesses.push(Witness { tree: sealed.tree(), kind: WitnessKind::Snapshot });
         sealed.read()
     }
 
@@ -98,10 +101,10 @@ impl Snapshots {
         }
     }
 
-    /// Writes a snapshot if one is due. `tree` is the head of the log's tree, as far as it is known. Takes a while, and holds nobody up.
-    pub(super) fn save(&self, root: &Workspace, tree: Option<TreeHead>, reached: &Reached) {
+    /// Writes a snapshot if one is due. `tree` is the head of the log's tree, if known. Blocks only its caller.
+    pub(super) fn save(&self, root: &Workspace, tree: Option<TreeHead>, progress: &SnapshotProgress) {
         let (id, head) = (root.id(), root.head());
-        if !reached.claim(head) {
+        if !progress.claim(head) {
             return;
         }
         let taken = snapshot::take(root, tree, self.log.as_ref(), &self.signer.key);

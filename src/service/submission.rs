@@ -1,4 +1,4 @@
-//! What is handed to the writer, and what it answers.
+//! Submissions to the writer, and their outcomes.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::domain::state::view::View;
 use crate::log::LogError;
 use crate::proof::frontier::TreeHead;
 
-use super::mint::Secret;
+use super::id_generator::Secret;
 use super::quotas::seconds;
 
-/// How many bytes a request may make the store write, whatever its size.
+/// The bytes that any request may make the store write.
 pub const BYTES_FOR_ANY: usize = 64 * 1_024;
-/// How many bytes more it may for each byte of its own.
+/// The further bytes that it may for each byte of its own.
 pub const BYTES_FOR_A_BYTE: usize = 20;
 
-/// A change that is asked for.
+/// A request for a change.
 pub struct Submission {
-    /// Of which workspace; none for one that is to be made.
+    /// The workspace; none to create one.
     pub workspace: Option<WorkspaceId>,
-    /// By whom.
+    /// The caller.
     pub caller: Caller,
-    /// The commands, judged one after the other, all or nothing.
+    /// The commands, decided one after the other, all or nothing.
     pub commands: Vec<Command>,
-    /// Why.
+    /// The reason that the caller gives.
     pub reason: Option<Reason>,
-    /// The revisions of which one must be the newest one, if the caller says so.
+    /// The revisions of which one must be the newest, from `If-Match`.
     pub expected: Option<Expected>,
-    /// How the request is known again, if the caller may send it again.
+    /// The idempotency key, if the caller gave one.
     pub retry: Option<Retry>,
-    /// How many bytes the request had, by which it is limited what it may write; none for one that is not limited.
+    /// The size of the request in bytes, which limits what it may write; none for no limit.
     pub bytes: Option<usize>,
 }
 
-/// The revisions of which one must be the newest one. Without any, none is.
+/// The revisions of which one must be the newest. If there are none, no revision matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(pub Vec<Revision>);
 
@@ -55,122 +55,122 @@ impl Expected {
     }
 }
 
-/// Makes the answer to keep of what was done.
+/// Makes the response of the idempotency record from what was done.
 pub type Keep = Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>;
 
-/// How a request that may be sent again is known again.
+/// The idempotency key of a change.
 pub struct Retry {
-    /// Within which the key is unique.
+    /// The scope within which the key is unique.
     pub scope: String,
-    /// A second scope, under which the answer is kept too.
+    /// A second scope with the same record.
     pub alias: Option<String>,
     /// The key that the caller chose.
     pub key: String,
     /// SHA-256 over the request.
     pub fingerprint: [u8; 32],
-    /// Writes the answer to keep; it must hold no secret.
+    /// Makes the response of the record, without secrets.
     pub keep: Keep,
 }
 
 /// A change that is durable.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The workspace right after it.
+    /// The workspace right after the change.
     pub view: View,
-    /// What it appended.
+    /// The events.
     pub decided: Decided,
-    /// The exact bytes of each event, as they are stored.
+    /// The exact stored bytes of each event.
     pub stored: Vec<Vec<u8>>,
-    /// For each command, the secret of what it made, if it made a credential.
+    /// For each command, the secret of the credential that it made, if it made one.
     pub secrets: Vec<Option<Secret>>,
-    /// The head of the log's tree after the commit that it is durable with; none if that commit did not grow the tree.
+    /// The head of the log's tree after its commit; none if the commit appended no event.
     pub tree: Option<TreeHead>,
 }
 
-/// How a request is known again whose answer is known before it is done.
+/// The idempotency key of a write beside the log.
 #[derive(Debug, Clone)]
 pub struct Repeatable {
-    /// Within which the key is unique.
+    /// The scope within which the key is unique.
     pub scope: String,
     /// The key that the caller chose.
     pub key: String,
     /// SHA-256 over the request.
     pub fingerprint: [u8; 32],
-    /// The answer to keep; it must hold no secret.
+    /// The response of the record, without secrets.
     pub answer: Vec<u8>,
 }
 
 impl Repeatable {
-    /// The scopes, the key and the fingerprint that the request is known by.
+    /// Returns the scopes, the key and the fingerprint of the request.
     pub(super) fn known_by(&self) -> KnownBy<'_> {
         (vec![&self.scope], &self.key, self.fingerprint)
     }
 }
 
-/// What a kept answer takes in the store beside its scope, its key, and a number for each command.
-const KEPT_BYTES: usize = 256;
-const KEPT_BYTES_A_COMMAND: usize = 8;
+/// The size of an idempotency record in the store without its scope and key, and the further bytes for each command.
+const RECORD_BYTES: usize = 256;
+const RECORD_BYTES_PER_COMMAND: usize = 8;
 
 impl Retry {
-    /// About how many bytes the store takes for it, where so many commands are asked for.
+    /// Returns the approximate size of its records in the store, in bytes.
     pub(super) fn bytes(&self, commands_len: usize) -> usize {
         let scopes = std::iter::once(&self.scope).chain(&self.alias);
-        let one = self.key.len() + KEPT_BYTES + commands_len.saturating_mul(KEPT_BYTES_A_COMMAND);
+        let one = self.key.len() + RECORD_BYTES + commands_len.saturating_mul(RECORD_BYTES_PER_COMMAND);
         scopes.map(|scope| scope.len() + one).sum()
     }
 
-    /// The scopes, the key and the fingerprint that the request is known by.
+    /// Returns the scopes, the key and the fingerprint of the request.
     pub(super) fn known_by(&self) -> KnownBy<'_> {
         (std::iter::once(&self.scope).chain(&self.alias).map(String::as_str).collect(), &self.key, self.fingerprint)
     }
 }
 
-/// The scopes, the key and the fingerprint that a request is known by.
+/// The scopes, the key and the fingerprint of a request.
 pub(super) type KnownBy<'a> = (Vec<&'a str>, &'a str, [u8; 32]);
 
-/// What a write beside the log came to, once it is durable.
+/// The outcome of a durable write beside the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SideAnswer {
-    /// The revision that it was judged at.
+pub struct SideOutcome {
+    /// The revision at which it was authorised.
     pub head: Revision,
-    /// The answer that was kept for the same request before; none if it was done now.
-    pub kept: Option<Vec<u8>>,
+    /// The response of the record if an earlier request with the same idempotency key made the write.
+    pub repeated: Option<Vec<u8>>,
 }
 
-/// What a submission came to.
+/// The outcome of a durable submission.
 #[derive(Debug)]
-pub enum Answer {
-    /// It was done now.
+pub enum SubmitOutcome {
+    /// The change was made now.
     Done(Box<Accepted>),
-    /// It had been done before: the answer that was kept then.
-    Kept(Vec<u8>),
+    /// An earlier request with the same idempotency key made the change: the response of its record.
+    Repeated(Vec<u8>),
 }
 
-/// Why a submission was not done.
+/// The reason why a submission failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// A rule said no.
+    /// A rule refused it.
     #[error("{}", .0.rejection)]
     Refused(Refused),
-    /// The newest revision is not the expected one.
+    /// The newest revision is not an expected one.
     #[error("the newest revision is {0}, not the one in `If-Match`: read again, and decide again")]
     RevisionConflict(Revision),
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     #[error("this idempotency key was used for a different request: use a new key")]
     KeyReused,
-    /// There never was such a workspace.
+    /// The workspace never existed.
     #[error("there is no such workspace")]
     UnknownWorkspace,
-    /// It could not be made durable; it may be tried again.
+    /// It could not be made durable. The caller may try again.
     #[error("{0}")]
     Log(#[from] LogError),
-    /// The same holder asks for more than is done soon.
+    /// Too many changes of the same holder wait.
     #[error("too many of your changes are waiting: wait for the answers to those")]
     Crowded,
-    /// The same holder has asked for too much of late.
+    /// The same holder exceeded its rate. It may go on after this time.
     #[error("this credential's holder asks for too much at a time: try again in {} s", seconds(*.0))]
     TooFast(Duration),
-    /// More is waiting than can be done soon.
+    /// Too many changes wait in all.
     #[error("too many changes are waiting: try again in a moment")]
     Overloaded,
 }

@@ -1,8 +1,7 @@
-//! Witnesses of a log: what this instance signed or sealed of it, kept beside the store.
+//! Witnesses of a log: snapshots and checkpoints of it that this instance sealed or signed, kept beside the store.
 //!
-//! A store that was set back to an older copy is a good store of an older log, so nothing in it says so. A snapshot and a kept
-//! checkpoint do: each holds the size and root of the tree of the log that it was made of. A log that does not have that root at that
-//! size is not served, and the witness stays where it is.
+//! A store that was replaced by an older copy is valid in itself. A snapshot and a kept checkpoint show the loss: each holds the size
+//! and root of its log's tree. A log with another root at that size is not served, and the witness stays in its place.
 
 use std::sync::Arc;
 
@@ -10,17 +9,17 @@ use super::Service;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::log::published::stored_key_chain;
-use crate::log::{EventLog, LogError};
+use crate::log::{LogError, Store};
 use crate::proof::checkpoint::{Checkpoint, CheckpointError, Signer};
 use crate::proof::frontier::TreeHead;
 use crate::proof::note::NoteError;
 use crate::proof::succession::KeyChain;
 
-/// How many checkpoints are kept in a round of housekeeping; the others wait for the next one.
+/// The most checkpoints that are kept in a round of maintenance. The others wait for the next round.
 pub(super) const CHECKPOINTS_A_ROUND_MAX: usize = 256;
 
 impl Service {
-    /// Signs the heads of up to `limit` logs that grew, and keeps them beside the store as witnesses of it.
+    /// Signs the heads of up to `limit` logs that grew, and keeps the checkpoints beside the store.
     pub(super) async fn keep_checkpoints(&self, limit: usize) {
         let grown = self.workspaces.take_grown(limit);
         if grown.is_empty() {
@@ -45,33 +44,33 @@ impl Service {
 
 /// The kind of a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The edge of the tree in the store itself.
-    Edge,
-    /// A snapshot with a good seal.
+pub(crate) enum WitnessKind {
+    /// The frontier of the tree in the store itself.
+    Frontier,
+    /// A snapshot with a valid seal.
     Snapshot,
-    /// A checkpoint with a good signature.
+    /// A checkpoint with a valid signature.
     Checkpoint,
 }
 
-/// The size and root of the tree that a log once had, as a witness says.
+/// The size and root that a log's tree once had.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Witness {
     /// The size and root.
     pub(crate) tree: TreeHead,
     /// The kind.
-    pub(crate) kind: Kind,
+    pub(crate) kind: WitnessKind,
 }
 
 impl Witness {
-    /// Returns the checkpoint that was kept of a workspace's log. One that cannot be opened is reported, and is no witness.
+    /// Returns the kept checkpoint of a workspace's log. Logs one that cannot be opened, and returns none.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub(crate) fn kept(log: &dyn EventLog, id: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
+    pub(crate) fn kept(log: &dyn Store, id: WorkspaceId, signer: &Signer) -> Result<Option<Self>, LogError> {
         let Some(bytes) = log.kept_checkpoint(id)? else { return Ok(None) };
         match open_kept(&bytes, log, id, signer)? {
-            Ok(checkpoint) => Ok(Some(Self { tree: *checkpoint.tree(), kind: Kind::Checkpoint })),
+            Ok(checkpoint) => Ok(Some(Self { tree: *checkpoint.tree(), kind: WitnessKind::Checkpoint })),
             Err(why) => {
                 let [_, name] = log.witness_names(id);
                 tracing::error!(workspace = %id, %why, "the log is not compared with the kept checkpoint `{name}`");
@@ -80,20 +79,20 @@ impl Witness {
         }
     }
 
-    fn name(&self, log: &dyn EventLog, id: WorkspaceId) -> String {
+    fn name(&self, log: &dyn Store, id: WorkspaceId) -> String {
         let [snapshot, checkpoint] = log.witness_names(id);
         match self.kind {
-            Kind::Edge => "the edge of its tree".to_owned(),
-            Kind::Snapshot => format!("the snapshot `{snapshot}`, which was sealed here,"),
-            Kind::Checkpoint => format!("the checkpoint `{checkpoint}`, which was signed here,"),
+            WitnessKind::Frontier => "the edge of its tree".to_owned(),
+            WitnessKind::Snapshot => format!("the snapshot `{snapshot}`, which was sealed here,"),
+            WitnessKind::Checkpoint => format!("the checkpoint `{checkpoint}`, which was signed here,"),
         }
     }
 
-    /// Checks that a log has the tree of the witness at its size.
+    /// Checks that a log has the witness's root at its size.
     ///
     /// # Errors
-    /// `Unreadable` says what to do.
-    pub(crate) fn check(&self, found: TreeHead, log: &dyn EventLog, id: WorkspaceId) -> Result<(), LogError> {
+    /// `Unreadable`, with advice.
+    pub(crate) fn check(&self, found: TreeHead, log: &dyn Store, id: WorkspaceId) -> Result<(), LogError> {
         if found == self.tree {
             return Ok(());
         }
@@ -104,20 +103,20 @@ impl Witness {
     }
 
     /// Returns the error for a log that ends before the size of the witness.
-    pub(crate) fn missing(&self, head: Revision, log: &dyn EventLog, id: WorkspaceId) -> LogError {
+    pub(crate) fn missing(&self, head: Revision, log: &dyn Store, id: WorkspaceId) -> LogError {
         let size = self.tree.size;
         let what = match self.kind {
-            Kind::Edge => format!("the log ends before it, and its tree has {size} events"),
+            WitnessKind::Frontier => format!("the log ends before it, and its tree has {size} events"),
             _ => format!("the log ends before it, and {} has {size} events", self.name(log, id)),
         };
         self.unreadable(head.next().0, &what, log, id)
     }
 
-    fn unreadable(&self, revision: u64, what: &str, log: &dyn EventLog, id: WorkspaceId) -> LogError {
+    fn unreadable(&self, revision: u64, what: &str, log: &dyn Store, id: WorkspaceId) -> LogError {
         let [snapshot, checkpoint] = log.witness_names(id);
         let advice = match self.kind {
-            Kind::Edge => "restore the data folder from a backup".to_owned(),
-            Kind::Snapshot | Kind::Checkpoint => format!(
+            WitnessKind::Frontier => "restore the data folder from a backup".to_owned(),
+            WitnessKind::Snapshot | WitnessKind::Checkpoint => format!(
                 "the store was set back to an older copy, or was altered: put the right store back or, to go on from this \
                  one, move `{snapshot}` and `{checkpoint}` out of the data folder"
             ),
@@ -126,13 +125,13 @@ impl Witness {
     }
 }
 
-/// Opens a kept checkpoint with the key that its log is signed with, or with one before it in the chain of the store's keys.
+/// Opens a kept checkpoint with the key that signs its log, or with an earlier key in the store's chain.
 ///
 /// # Errors
-/// `Unavailable`; within, what is wrong with it.
+/// `Unavailable`; the inner error is a sentence about the checkpoint.
 pub(crate) fn open_kept(
     bytes: &[u8],
-    log: &dyn EventLog,
+    log: &dyn Store,
     id: WorkspaceId,
     signer: &Signer,
 ) -> Result<Result<Checkpoint, String>, LogError> {

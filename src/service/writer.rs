@@ -1,10 +1,10 @@
-//! The writer: through which every change goes.
+//! The writer: every change goes through it.
 //!
-//! The changes that wait are judged, one after the other, ahead of durability, then committed together, published, and only then
-//! answered. So an answer means durable, and the cost of a commit is shared by all who wait for it. While a group is committed the
-//! next is judged, on the facts that the first will leave; if it does not leave them, nothing that was judged on them is written.
-//! A change that comes alone is judged and committed by the thread that hands it in, which has to be woken by nobody. If it is not
-//! known whether a commit was done, the log is opened anew and asked, before anything else is judged.
+//! It decides the waiting changes one after the other, ahead of durability, commits them together, publishes the new facts, and only
+//! then replies. So a reply means that the change is durable, and the clients of a batch share the cost of its commit. While one batch
+//! is committed, the next is decided on the facts that the first will leave. If the first fails, the next is dropped too.
+//! A single change is decided and committed on its caller's thread, so no other thread has to wake up. If the outcome of a commit is
+//! unknown, the writer reopens the log and looks for its events before it decides anything else.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,187 +12,187 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-use super::cache::{Slot, Workspaces};
-use super::desk::{Desk, Due, NotTaken, Whose};
-use super::group::{Change, Group, Judge, Side, SideWrite};
+use super::batch::{ChangeJob, CommitBatch, DecisionContext, SideJob, SideRequest};
+use super::cache::{WorkspaceEntry, Workspaces};
+use super::commit_queue::{CommitQueue, EnqueueError, Enqueued, WorkItem};
+use super::fair_queue::Ticket;
 use super::health::Health;
-use super::mint::Mint;
-use super::queue::Place;
+use super::id_generator::IdGenerator;
 use crate::clock::{ClockError, Reading, WatchedClock};
 use crate::domain::model::id::WorkspaceId;
-use crate::log::{Append, Appended, EventLog, LogError, Note, Outcome};
+use crate::log::{Append, Appended, LogError, Outcome, SideWrite, Store};
 
-/// How long to wait before asking a log again that could not be opened.
+/// The pause between attempts to reopen the log.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
-/// How many times it is asked before those who wait are told that nothing is known.
-const TRIES_WAITED: u32 = 25;
+/// The attempts to reopen the log before the clients of a batch are refused.
+const REOPEN_TRIES: u32 = 25;
 
 const NOT_MADE: &str = "the change could not be made durable, and was not made: try again";
 
-/// What the writer is asked to do.
+/// A job of the writer.
 pub(super) enum Job {
-    /// Judge a change.
-    Change(Box<Change>),
-    /// Take note of what has expired in a workspace.
-    Expire(Arc<Slot>),
-    /// Judge a write beside the log.
-    Side(Box<Side>),
+    /// Decide a change.
+    Change(Box<ChangeJob>),
+    /// Record what has expired in a workspace.
+    Expire(Arc<WorkspaceEntry>),
+    /// Authorise a write beside the log.
+    Side(Box<SideJob>),
     /// Write beside the log what needs no authority.
-    Notes(WorkspaceId, Vec<Note>, oneshot::Sender<Result<(), LogError>>),
+    SideWrites(WorkspaceId, Vec<SideWrite>, oneshot::Sender<Result<(), LogError>>),
 }
 
-/// What the threads share, and those who hand in changes.
+/// The state that the writer's threads and its callers share.
 pub(super) struct Writer {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     clock: Arc<WatchedClock>,
-    mint: Arc<dyn Mint>,
+    ids: Arc<dyn IdGenerator>,
     workspaces: Arc<Workspaces>,
     health: Arc<Health>,
-    desk: Desk,
-    /// What is committed next.
-    next: Mutex<Group>,
+    queue: CommitQueue,
+    /// The batch that is committed next.
+    next: Mutex<CommitBatch>,
 }
 
-/// Held by whoever is at work: what a panic leaves half-done is dropped, and nothing more is taken.
-struct AtWork<'a>(&'a Writer);
+/// A guard of a thread that decides or commits: after a panic it drops all jobs and the next batch.
+struct PanicGuard<'a>(&'a Writer);
 
-impl Drop for AtWork<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.health.fail("writer");
-            self.0.desk.abandon();
-            *self.0.next() = Group::default();
+            self.0.queue.abandon();
+            *self.0.next() = CommitBatch::default();
         }
     }
 }
 
 impl Writer {
-    /// A writer at whose desk nobody is yet.
+    /// Returns a writer without threads.
     pub(super) fn new(
-        log: Arc<dyn EventLog>,
+        log: Arc<dyn Store>,
         clock: Arc<WatchedClock>,
-        mint: Arc<dyn Mint>,
+        ids: Arc<dyn IdGenerator>,
         workspaces: Arc<Workspaces>,
         health: Arc<Health>,
     ) -> Self {
-        Self { log, clock, mint, workspaces, health, desk: Desk::default(), next: Mutex::default() }
+        Self { log, clock, ids, workspaces, health, queue: CommitQueue::default(), next: Mutex::default() }
     }
 
-    /// Hands in a job, to be done soon.
-    pub(super) fn hand_in(&self, place: Place, job: Job) -> Result<(), NotTaken> {
-        self.desk.hand_in(place, job, false).map(|_| ())
+    /// Enqueues a job for the writer's threads.
+    pub(super) fn enqueue(&self, ticket: Ticket, job: Job) -> Result<(), EnqueueError> {
+        self.queue.enqueue(ticket, job, false).map(|_| ())
     }
 
-    /// Hands in a job and, where nobody is at work and the runtime lets this thread block, does it.
-    pub(super) fn hand_in_or_do(&self, place: Place, job: Job) -> Result<(), NotTaken> {
+    /// Enqueues a job. If the queue is idle and the runtime lets this thread block, runs it on this thread.
+    pub(super) fn enqueue_or_run(&self, ticket: Ticket, job: Job) -> Result<(), EnqueueError> {
         let may_block = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
-        let whose = self.desk.hand_in(place, job, Handle::try_current().is_ok_and(may_block))?;
-        if whose == Whose::Yours {
+        let enqueued = self.queue.enqueue(ticket, job, Handle::try_current().is_ok_and(may_block))?;
+        if enqueued == Enqueued::RunInline {
             tokio::task::block_in_place(|| {
-                let _at_work = AtWork(self);
-                self.judge(1);
+                let _guard = PanicGuard(self);
+                self.decide(1);
                 self.commit();
             });
         }
         Ok(())
     }
 
-    /// Takes nothing more. What was handed in is still done.
+    /// Refuses new jobs. Those in the queue still run.
     pub(super) fn close(&self) {
-        self.desk.close();
+        self.queue.close();
     }
 
-    /// Whether changes are taken, and it is known what became of those before.
+    /// Returns whether changes are accepted, and the outcome of every commit is known.
     pub(super) fn is_ready(&self) -> bool {
-        self.desk.is_ready()
+        self.queue.is_ready()
     }
 
-    /// Judges ahead of commits, until the desk is closed.
-    pub(super) fn run_judge(&self) {
-        let _at_work = AtWork(self);
-        while let Some(waiting) = self.desk.wait_to_judge() {
-            self.judge(waiting);
+    /// Decides jobs during commits, until the queue is closed.
+    pub(super) fn run_decider(&self) {
+        let _guard = PanicGuard(self);
+        while let Some(count) = self.queue.wait_to_decide() {
+            self.decide(count);
         }
     }
 
-    /// Judges and commits what is handed in, until the desk is closed and nothing is left to do.
+    /// Decides and commits jobs, until the queue is closed and empty.
     pub(super) fn run_committer(&self) {
-        let _at_work = AtWork(self);
-        while let Some(due) = self.desk.wait_to_commit() {
-            match due {
-                Due::JudgeAndCommit(waiting) => {
-                    self.judge(waiting);
+        let _guard = PanicGuard(self);
+        while let Some(item) = self.queue.wait_to_commit() {
+            match item {
+                WorkItem::DecideAndCommit(count) => {
+                    self.decide(count);
                     self.commit();
                 }
-                Due::Commit => self.commit(),
-                Due::LookUp(group) => self.look_up(*group),
+                WorkItem::Commit => self.commit(),
+                WorkItem::Resolve(batch) => self.resolve(*batch),
             }
         }
     }
 
-    fn next(&self) -> MutexGuard<'_, Group> {
+    fn next(&self) -> MutexGuard<'_, CommitBatch> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges so many of the jobs that wait, fewer if the group is full.
-    fn judge(&self, waiting: usize) {
+    /// Decides up to `count` waiting jobs into the next batch, fewer if it is full.
+    fn decide(&self, count: usize) {
         let mut next = self.next();
-        for _ in 0..waiting {
-            let Some(job) = self.desk.take() else { break };
+        for _ in 0..count {
+            let Some(job) = self.queue.pop() else { break };
             self.add(job, &mut next);
             if next.is_full() {
                 break;
             }
         }
-        self.desk.judged(next.standing());
+        self.queue.finish_deciding(next.size());
     }
 
-    fn add(&self, job: Job, group: &mut Group) {
+    fn add(&self, job: Job, batch: &mut CommitBatch) {
         let clock = self.clock.read();
-        let Some(job) = settled(job, &clock) else { return };
-        let judge = Judge { log: self.log.as_ref(), mint: self.mint.as_ref(), clock };
+        let Some(job) = runnable(job, &clock) else { return };
+        let context = DecisionContext { log: self.log.as_ref(), ids: self.ids.as_ref(), clock };
         match job {
-            // Whoever has gone away is taken to have thought better of it.
+            // A client that went away no longer wants the change.
             Job::Change(change) if change.reply.is_closed() => {}
-            Job::Change(change) => group.add(*change, &judge),
-            Job::Side(side) => group.add_side(*side, &judge),
-            Job::Notes(workspace, notes, reply) => group.add_notes(workspace, notes, reply),
-            Job::Expire(slot) => {
-                if let Err(error) = group.add_expiry(&slot, &judge) {
+            Job::Change(change) => batch.add(*change, &context),
+            Job::Side(side) => batch.add_side(*side, &context),
+            Job::SideWrites(workspace, writes, reply) => batch.add_side_writes(workspace, writes, reply),
+            Job::Expire(entry) => {
+                if let Err(error) = batch.add_expiry(&entry, &context) {
                     tracing::error!(%error, "an expiry could not be recorded");
                 }
             }
         }
     }
 
-    /// Commits the next group, publishes and answers; and begins another one.
+    /// Commits the next batch, publishes and replies; and begins another one.
     fn commit(&self) {
-        let group = {
+        let batch = {
             let mut next = self.next();
-            let group = next.take();
-            self.desk.begin_next(group.waiting_len());
-            group
+            let batch = next.take();
+            self.queue.begin_next(batch.waiting_len());
+            batch
         };
-        match self.append(group.parts()) {
+        match self.append(batch.parts()) {
             Err(LogError::OutcomeUnknown(why)) => {
                 tracing::error!(%why, "the outcome of a commit is unknown: opening the log anew");
-                self.desk.leave(group);
+                self.queue.defer(batch);
             }
-            appended => self.conclude(group, appended),
+            appended => self.finish_commit(batch, appended),
         }
     }
 
-    /// Publishes and answers what is known of a group, and lets the next be committed.
-    fn conclude(&self, mut group: Group, appended: Result<Appended, LogError>) {
+    /// Publishes a batch and replies to its clients, and allows the next commit.
+    fn finish_commit(&self, mut batch: CommitBatch, appended: Result<Appended, LogError>) {
         match appended {
             Ok(appended) => {
-                group.settle(
+                batch.complete(
                     &appended,
-                    |slot, root, tree| self.workspaces.publish(slot, root, tree),
-                    |id| self.workspaces.forget(id),
+                    |entry, root, tree| self.workspaces.publish(entry, root, tree),
+                    |id| self.workspaces.evict(id),
                 );
-                // Only now: what is judged until a workspace is forgotten still rests on what the store does not have.
+                // After the eviction: until then, changes are decided on facts that the store does not have.
                 if !appended.is_as_expected() {
                     self.drop_next(NOT_MADE);
                 }
@@ -201,19 +201,19 @@ impl Writer {
                 tracing::error!(%error, "a commit failed");
                 self.drop_next(NOT_MADE);
                 let is_full = matches!(error, LogError::NoRoom);
-                group.fail(&|| if is_full { LogError::NoRoom } else { unavailable(NOT_MADE) });
+                batch.fail(&|| if is_full { LogError::NoRoom } else { unavailable(NOT_MADE) });
             }
         }
-        self.next().settled();
-        self.desk.committed();
+        self.next().clear_pipelined();
+        self.queue.finish_commit();
     }
 
-    /// Drops what was judged on facts that did not come to be.
+    /// Drops the next batch, which was decided on facts that were not committed.
     fn drop_next(&self, why: &str) {
         let mut next = self.next();
         next.fail(&|| unavailable(why));
-        *next = Group::default();
-        self.desk.drop_next();
+        *next = CommitBatch::default();
+        self.queue.drop_next();
     }
 
     fn append(&self, parts: &[Append]) -> Result<Appended, LogError> {
@@ -227,49 +227,53 @@ impl Writer {
         result
     }
 
-    /// Finds out what became of a group, once the log can be read again. Until then nothing else is judged: who asks meanwhile is
-    /// refused, and who waits for the group is after a while.
-    fn look_up(&self, mut group: Group) {
+    /// Reopens the log and finds out whether a batch was committed. Until then nothing else is decided and new jobs are refused. The
+    /// clients of the batch are refused after [`REOPEN_TRIES`] attempts.
+    fn resolve(&self, mut batch: CommitBatch) {
         for tries in 1_u32.. {
-            match self.found(group.parts()) {
-                Ok(found) => return self.conclude(group, Ok(found)),
+            match self.find_committed(batch.parts()) {
+                Ok(found) => return self.finish_commit(batch, Ok(found)),
                 Err(error) => tracing::error!(%error, "the log cannot be opened: trying again"),
             }
-            if tries == TRIES_WAITED {
-                group.fail(&|| unavailable("the change could not be made durable: look whether it was made, and try again"));
+            if tries == REOPEN_TRIES {
+                batch.fail(&|| {
+                    unavailable("the change could not be made durable: look whether it was made, and try again")
+                });
             }
             self.refuse_waiting();
-            if self.desk.is_closed() {
+            if self.queue.is_closed() {
                 break;
             }
             std::thread::sleep(REOPEN_PAUSE);
         }
-        group.fail(&|| unavailable("the server stopped before the change was known to be durable: look whether it was made"));
-        self.desk.committed();
+        batch.fail(&|| {
+            unavailable("the server stopped before the change was known to be durable: look whether it was made")
+        });
+        self.queue.finish_commit();
     }
 
-    fn found(&self, parts: &[Append]) -> Result<Appended, LogError> {
+    fn find_committed(&self, parts: &[Append]) -> Result<Appended, LogError> {
         self.log.reopen()?;
         let mut found = Appended::default();
         for part in parts {
-            let is_there = self.log.holds(part)?;
-            found.outcomes.push(if is_there { Outcome::Appended } else { Outcome::Conflict });
-            if is_there && let Some(tree) = self.log.tree(part.workspace)? {
+            let is_stored = self.log.holds(part)?;
+            found.outcomes.push(if is_stored { Outcome::Appended } else { Outcome::Conflict });
+            if is_stored && let Some(tree) = self.log.tree(part.workspace)? {
                 found.trees.insert(part.workspace, tree.head());
             }
         }
         Ok(found)
     }
 
-    /// Refuses every job that waits, and what was judged already.
+    /// Refuses every waiting job, and the next batch.
     fn refuse_waiting(&self) {
         let refusal = || unavailable("the log cannot be written: try again later");
-        for job in self.desk.set_undecided() {
-            // Whoever asked may have gone away.
+        for job in self.queue.drain_unresolved() {
+            // A client that went away gets no reply.
             match job {
                 Job::Change(change) => drop(change.reply.send(Err(refusal().into()))),
                 Job::Side(side) => drop(side.reply.send(Err(refusal().into()))),
-                Job::Notes(_, _, reply) => drop(reply.send(Err(refusal()))),
+                Job::SideWrites(_, _, reply) => drop(reply.send(Err(refusal()))),
                 Job::Expire(_) => {}
             }
         }
@@ -281,25 +285,26 @@ fn unavailable(why: &str) -> LogError {
     LogError::Unavailable(why.to_owned())
 }
 
-/// Gives a job back that may be done by the clock as it was read. Under one that has not settled, whoever asked for it is told to try
-/// again.
-fn settled(job: Job, clock: &Reading) -> Option<Job> {
+/// Returns the job if it may run at this reading of the clock. If the clock has not settled, refuses the job.
+fn runnable(job: Job, clock: &Reading) -> Option<Job> {
     let Some(wait) = clock.unsettled else { return Some(job) };
     let unsettled = || LogError::Clock(ClockError::Unsettled(wait));
-    // Whoever asked may have gone away.
+    // A client that went away gets no reply.
     match job {
         Job::Change(change) => drop(change.reply.send(Err(unsettled().into()))),
-        Job::Side(side) if matches!(side.write, SideWrite::ForgetAccessKey(_)) => return Some(Job::Side(side)),
+        Job::Side(side) if matches!(side.request, SideRequest::ForgetAccessKey(_)) => return Some(Job::Side(side)),
         Job::Side(side) => drop(side.reply.send(Err(unsettled().into()))),
-        Job::Notes(_, notes, reply) if notes.iter().any(waits) => drop(reply.send(Err(unsettled()))),
-        Job::Notes(..) => return Some(job),
+        Job::SideWrites(_, writes, reply) if writes.iter().any(needs_settled_clock) => {
+            drop(reply.send(Err(unsettled())));
+        }
+        Job::SideWrites(..) => return Some(job),
         Job::Expire(_) => {}
     }
     None
 }
 
-/// Returns whether something that is written beside the log waits for a clock that has settled. What only ends something does not, nor
-/// what has no time, or one of a settled clock.
-const fn waits(note: &Note) -> bool {
-    !matches!(note, Note::ForgetCredential(_) | Note::Used(..) | Note::KeepCursorKey(_))
+/// Returns whether a write beside the log waits for a settled clock. A removal does not, nor a write whose time was settled already
+/// or that has none.
+const fn needs_settled_clock(write: &SideWrite) -> bool {
+    !matches!(write, SideWrite::ForgetCredential(_) | SideWrite::Used(..) | SideWrite::KeepCursorKey(_))
 }

@@ -8,7 +8,7 @@ use std::io::{BufReader, Write};
 use support::{Store, at, line, opening};
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::principal::Actor;
-use tenure::log::EventLog;
+use tenure::log::Directories;
 
 #[test]
 fn imported_events_have_their_own_time_and_the_recorded_time() {

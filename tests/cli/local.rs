@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tenure::domain::model::time::Revision;
-use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Directories, EventLog};
 
 use crate::support::program::{RunOutput, Server, program, run, tenure};
 

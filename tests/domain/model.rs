@@ -26,7 +26,7 @@ use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::{At, PlacementView, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, Outcome, codec, snapshot};
+use tenure::log::{Append, EventLog, Outcome, Store, codec, snapshot};
 use tenure::proof::hash::TreeHash;
 use tenure::proof::note::LogKey;
 use tenure::service::replay;
@@ -224,7 +224,7 @@ fn ids_of_its_own() -> Counter {
 fn restart(writer: &mut Writer, drawn: u16) {
     let workspace = writer.workspace.id();
     let events = writer.events.iter().map(|event| codec::encode(event).unwrap()).collect();
-    let group = [Append { workspace, expected: Revision::ZERO, events, notes: Vec::new() }];
+    let group = [Append { workspace, expected: Revision::ZERO, events, side_writes: Vec::new() }];
     assert_eq!(store().append(&group).unwrap().outcomes, [Outcome::Appended]);
     store().reopen().unwrap();
     let replayed = replay(store(), workspace).unwrap().unwrap();

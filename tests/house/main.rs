@@ -148,7 +148,7 @@ fn query_uses_no_cache_clock_randomness_or_io() {
 #[test]
 fn the_clock_and_random_numbers_have_one_source_each() {
     contains_outside(&["Utc::now", "SystemTime::now", "Local::now"], &["src/clock.rs"]);
-    contains_outside(&["Uuid::now_v7", "Uuid::new_v4", "getrandom::"], &["src/service/mint.rs"]);
+    contains_outside(&["Uuid::now_v7", "Uuid::new_v4", "getrandom::"], &["src/service/id_generator.rs"]);
 }
 
 #[test]

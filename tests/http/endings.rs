@@ -191,7 +191,7 @@ mod deleted_workspaces {
         acme.server.get(&events, &auditor).expect(200);
         clock.set("2026-03-02T00:00:00Z");
         acme.server.get(&events, &auditor).refused(401, "unauthenticated");
-        acme.server.block_on(acme.server.service.keep_house()).unwrap();
+        acme.server.block_on(acme.server.service.run_maintenance()).unwrap();
         let items = acme.server.get(&events, OPERATOR).expect(200).json["items"].clone();
         assert_eq!(items.as_array().unwrap().last().unwrap()["type"], "workspace.deleted.v1");
     }

@@ -29,8 +29,8 @@ fn of_type(acme: &Acme, name: &str) -> Vec<Value> {
 }
 
 /// Records the expiries and waits for them: a profile goes through the same writer and records no event.
-fn keep_house(acme: &Acme) {
-    acme.server.block_on(acme.server.service.keep_house()).unwrap();
+fn run_maintenance(acme: &Acme) {
+    acme.server.block_on(acme.server.service.run_maintenance()).unwrap();
     acme.server
         .put("/v1/workspaces/acme/members/bob/profile", crate::support::server::OPERATOR, &json!({}))
         .expect(200);
@@ -96,13 +96,13 @@ fn maintenance_records_expiries_in_order() {
     acme.post("proxy-tokens", &proxy).expect(201);
     acme.post("access-keys", &json!({"role": "auditor", "label": "x", "expires_at": END})).expect(201);
     let head = usize::try_from(acme.head()).unwrap();
-    keep_house(&acme);
+    run_maintenance(&acme);
     assert_eq!(acme.events().len(), head, "nothing has expired yet");
     clock.set(LATER);
-    keep_house(&acme);
+    run_maintenance(&acme);
     let types: Vec<String> = acme.events()[head..].iter().map(|event| event["type"].as_str().unwrap().into()).collect();
     assert_eq!(types, ["access_key.expired.v1", "proxy_token.expired.v1", "token.expired.v1", "grant.expired.v1"]);
-    keep_house(&acme);
+    run_maintenance(&acme);
     assert_eq!(acme.events().len(), head + 4, "each is recorded once");
 }
 
@@ -136,7 +136,7 @@ fn an_expired_fact_is_gone_in_past_views_before_its_event() {
     let (clock, acme) = stage();
     grant_until(&acme, END);
     clock.set(LATER);
-    keep_house(&acme);
+    run_maintenance(&acme);
     assert_eq!(of_type(&acme, "grant.expired.v1")[0]["time"], "2026-03-03T00:00:00.000000Z");
     let allowed = |at: &str| acme.allowed_at(at, "user:bob", "deploy", "app@prod");
     assert!(allowed("2026-03-01T12:00:00Z") && allowed(BEFORE));
@@ -187,6 +187,6 @@ fn expiries_are_recorded_after_a_restart() {
     let head = acme.head();
     clock.set(LATER);
     let acme = Acme { server: acme.server.restart_after(clock.clone(), |_| {}), alice: acme.alice };
-    keep_house(&acme);
+    run_maintenance(&acme);
     assert_eq!(of_type(&acme, "grant.expired.v1")[0]["revision"], head + 1);
 }

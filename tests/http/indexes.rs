@@ -222,7 +222,7 @@ fn an_event_whose_actor_could_not_hold_its_credential_is_found() {
     for (event, found) in cases {
         let append = |folder: &Path| {
             let part =
-                Append { workspace, expected: head, events: vec![event.clone().into_bytes()], notes: Vec::new() };
+                Append { workspace, expected: head, events: vec![event.clone().into_bytes()], side_writes: Vec::new() };
             assert_eq!(SqliteLog::open(folder).unwrap().append(&[part]).unwrap().outcomes, [Outcome::Appended]);
         };
         let forged = Acme { server: acme.server.on_copy(Arc::new(SystemClock), append), alice: acme.alice.clone() };

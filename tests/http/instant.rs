@@ -9,7 +9,7 @@ use tenure::domain::model::principal::{Caller, Principal};
 use tenure::domain::model::role::AccessKeyRole;
 use tenure::domain::model::time::Revision;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadRecord};
-use tenure::service::SideWrite;
+use tenure::service::SideRequest;
 use tenure::service::submission::SubmitError;
 
 use crate::support::acme::{Acme, id, path, question, workspace_body};
@@ -170,7 +170,7 @@ fn caller(user: &str, credential: &str) -> Caller {
 }
 
 /// Returns the writer's result of a side write by a caller that was authenticated before.
-fn side(acme: &Acme, caller: &Caller, write: SideWrite) -> Result<(), String> {
+fn side(acme: &Acme, caller: &Caller, write: SideRequest) -> Result<(), String> {
     let asked = acme.server.service.submit_side(workspace_of(acme), caller, write, (None, None));
     match acme.server.block_on(asked) {
         Ok(_) => Ok(()),
@@ -198,8 +198,8 @@ fn read(workspace: WorkspaceId, reader: AuditReader, number: u128) -> ReadRecord
     }
 }
 
-fn read_by(acme: &Acme, reader: AuditReader, number: u128) -> SideWrite {
-    SideWrite::RecordRead(Box::new(read(workspace_of(acme), reader, number)))
+fn read_by(acme: &Acme, reader: AuditReader, number: u128) -> SideRequest {
+    SideRequest::RecordRead(Box::new(read(workspace_of(acme), reader, number)))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tenure::clock::SystemClock;
 use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog};
+use tenure::log::{Append, Directories, EventLog};
 
 use crate::support::acme::{Acme, path};
 use crate::support::server::{OPERATOR, Reply};
@@ -45,7 +45,7 @@ fn add_event(data: &Path) {
     event["reason"] = json!(REASON);
     event["data"]["name"] = json!("later");
     let expected = Revision(u64::try_from(head).unwrap());
-    let part = Append { workspace, expected, events: vec![event.to_string().into_bytes()], notes: Vec::new() };
+    let part = Append { workspace, expected, events: vec![event.to_string().into_bytes()], side_writes: Vec::new() };
     assert!(log.append(&[part]).unwrap().is_as_expected());
 }
 

@@ -9,7 +9,7 @@ use tenure::domain::model::time::{Instant, Revision};
 use tenure::http::journal::Recording;
 use tenure::log::journal::{AnswerForm, AuditReader, QUESTION_BYTES_MAX, ReadRecord};
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{EventLog, LogError};
+use tenure::log::{LogError, ReadJournal};
 use tenure::service::submission::SubmitError;
 
 use crate::support::acme::{Acme, TestClock, id, path, workspace_body};

@@ -183,17 +183,17 @@ fn the_journal_is_pruned_after_its_retention_and_records_it() {
     let clock = TestClock::start();
     let acme = Acme::on(Server::with_quotas(quotas, clock.clone()));
     let ask = |rest: &str| acme.get(rest).expect(200);
-    let keep_house = || acme.server.block_on(acme.server.service.keep_house()).unwrap();
+    let run_maintenance = || acme.server.block_on(acme.server.service.run_maintenance()).unwrap();
     (0..3).for_each(|_| drop(ask("audit/access?environment=main")));
     clock.pass(20 * MICROS_OF_A_DAY);
     ask("audit/credentials");
     clock.pass(10 * MICROS_OF_A_DAY);
-    keep_house();
+    run_maintenance();
     let reads =
         |query: &str| acme.call("GET", &format!("audit/reads?limit=1000{query}"), OPERATOR, &Value::Null).expect(200);
     assert_eq!(reads("").json["items"].as_array().unwrap().len(), 4, "a day is forgotten when all of it is old");
     clock.pass(MICROS_OF_A_DAY);
-    keep_house();
+    run_maintenance();
     let left = reads("").json["items"].as_array().unwrap().clone();
     let asked: Vec<_> = left.iter().map(|read| read["question"].as_str().unwrap()).collect();
     assert_eq!(asked, ["audit/credentials", "audit/reads", "audit/reads/pruned"]);
@@ -203,7 +203,7 @@ fn the_journal_is_pruned_after_its_retention_and_records_it() {
         (&json!("system"), &json!("system"), &json!(3))
     );
     assert_eq!(record["query"], "before=2026-03-02T00:00:00.000000Z");
-    keep_house();
+    run_maintenance();
     assert_eq!(
         reads("&actor=system").json["items"].as_array().unwrap().len(),
         1,

@@ -1,12 +1,12 @@
 //! Faults: the n-th call of the log fails, for every n; the disk is full, a page is torn, the folder is read-only or taken, the
 //! clock is wrong. What was acknowledged is there, nothing half-done is, the error is clear, and the server goes on.
 
+mod batches;
 mod clock;
 mod every_call;
 mod faulty;
 mod flips;
 mod full;
-mod groups;
 mod jumps;
 mod life;
 mod neighbours;

@@ -17,12 +17,12 @@ use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::snapshot;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, codec};
+use tenure::log::{Append, EventLog, SnapshotStore, Store, TreeStore, codec};
 use tenure::proof::checkpoint::{Checkpoint, Signer};
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::note::{LogKey, Origin};
-use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
 use tenure::service::submission::Submission;
 use tenure::service::{Quotas, Service, Settings, replay};
 
@@ -47,7 +47,7 @@ impl Stage {
         let first = &events[0];
         let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
         let expected = Revision(first.revision.0 - 1);
-        let part = Append { workspace: first.workspace, expected, events: bytes, notes: Vec::new() };
+        let part = Append { workspace: first.workspace, expected, events: bytes, side_writes: Vec::new() };
         self.log.append(&[part]).unwrap();
     }
 
@@ -60,7 +60,7 @@ impl Stage {
         let settings = Settings {
             log: log.clone(),
             clock: Arc::new(SystemClock),
-            mint: Arc::new(RandomMint),
+            ids: Arc::new(RandomIdGenerator),
             operator: Secret::new("0123456789abcdef0123456789abcdef"),
             signer,
             cache_bytes,
@@ -285,7 +285,7 @@ fn the_newest_checkpoint_of_each_workspace_that_grew_is_kept_and_a_store_that_wa
     runtime().block_on(async {
         let (service, _) = stage.start(1 << 20);
         submit(&service, id, add("one")).await;
-        service.keep_house().await.unwrap();
+        service.run_maintenance().await.unwrap();
         assert_eq!(kept(&stage), stage.log.tree(id).unwrap().map(|tree| tree.head()), "kept by the housekeeping");
         submit(&service, id, add("two")).await;
         service.stop().await.unwrap();
@@ -356,7 +356,7 @@ fn a_long_log_is_loaded_from_its_snapshot_and_the_events_after_it() {
         assert_eq!(log.replays(), 0, "the snapshot is good");
         assert_same(&found, &Arc::new(facts(&events)), "a snapshot and the events after it");
         let kept = stage.log.snapshot(id).unwrap();
-        service.keep_house().await.unwrap();
+        service.run_maintenance().await.unwrap();
         assert_eq!(stage.log.snapshot(id).unwrap(), kept, "it has not grown enough for another");
         service.stop().await.unwrap();
     });

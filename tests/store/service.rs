@@ -16,8 +16,8 @@ use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::LogKey;
-use tenure::service::mint::{RandomMint, Secret};
-use tenure::service::submission::{Answer, Submission, SubmitError};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
+use tenure::service::submission::{Submission, SubmitError, SubmitOutcome};
 use tenure::service::{Quotas, Service, Settings};
 
 use crate::support::model::generate::{History, Known, Mix, Step, histories};
@@ -52,7 +52,7 @@ fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>
     let settings = Settings {
         log: log.clone(),
         clock: clock.clone(),
-        mint: Arc::new(RandomMint),
+        ids: Arc::new(RandomIdGenerator),
         operator: Secret::new("0123456789abcdef0123456789abcdef"),
         clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
@@ -72,7 +72,7 @@ async fn submit(
     workspace: Option<WorkspaceId>,
     caller: &Caller,
     commands: &[Command],
-) -> Result<Answer, SubmitError> {
+) -> Result<SubmitOutcome, SubmitError> {
     let (caller, commands) = (caller.clone(), commands.to_vec());
     service
         .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None, bytes: None })
@@ -85,7 +85,7 @@ async fn follow(history: &History, restart_every: usize) {
     let clock = Arc::new(ToldClock(AtomicI64::new(START.micros())));
     let (mut service, mut log) = start(folder.path(), &clock);
     let made = submit(&service, None, &Caller::Operator, &[history.start()]).await.unwrap();
-    let Answer::Done(made) = made else { panic!("{made:?}") };
+    let SubmitOutcome::Done(made) = made else { panic!("{made:?}") };
     let id = made.view.workspace().id();
     let mut latest = START;
     for (index, step) in history.steps.iter().enumerate() {
@@ -111,7 +111,7 @@ async fn take(service: &Service, id: WorkspaceId, clock: Instant, step: &Step) {
     let outcome = submit(service, Some(id), &caller, &commands).await;
     let expected = predicted.outcome.as_ref().map(|events| types(events.iter().flatten())).map_err(|error| *error);
     let found = match &outcome {
-        Ok(Answer::Done(done)) => Ok(types(done.decided.events.iter().map(|event| &event.data))),
+        Ok(SubmitOutcome::Done(done)) => Ok(types(done.decided.events.iter().map(|event| &event.data))),
         Err(SubmitError::Refused(refused)) => Err((refused.index, refused.rejection.code())),
         other => panic!("{other:?}"),
     };

@@ -19,7 +19,7 @@ use tenure::http::{App, serve};
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::LogKey;
-use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
 use tenure::service::timelines::AccessTimelineCache;
 use tenure::service::{Quotas, Service, Settings};
 use tokio::net::TcpListener;
@@ -90,12 +90,7 @@ pub fn signer() -> Signer {
 }
 
 /// Returns the API over a service that listens at this address.
-pub async fn app(
-    service: Arc<Service>,
-    address: SocketAddr,
-    streams: Streams,
-    trusted_proxies: TrustedProxies,
-) -> App {
+pub async fn app(service: Arc<Service>, address: SocketAddr, streams: Streams, trusted_proxies: TrustedProxies) -> App {
     let (base_url, timelines) = (format!("http://{address}"), AccessTimelineCache::with_capacity(8 << 20));
     let (metrics, auth_rate_limiter) = (Box::new(String::new), AuthRateLimiter::default());
     let (budgets, bodies) = (Budgets::default(), Budgets::of_bodies(BODIES_MIB_DEFAULT));
@@ -212,7 +207,7 @@ impl Server {
         let settings = Settings {
             log,
             clock,
-            mint: Arc::new(RandomMint),
+            ids: Arc::new(RandomIdGenerator),
             operator,
             clock_settle: Duration::from_mins(1),
             cache_bytes: 64 << 20,

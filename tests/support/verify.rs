@@ -13,7 +13,7 @@ use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::View;
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::codec::{decode, encode};
-use tenure::log::{EventLog, LogError};
+use tenure::log::{LogError, Store};
 
 /// The contents of a log without errors.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) fn verify<B: AsRef<[u8]>>(stored: &[B]) -> Result<Verified, String> {
 ///
 /// # Errors
 /// The first violation, with its workspace and revision.
-pub(crate) fn verify_store(log: &dyn EventLog) -> Result<Vec<Verified>, String> {
+pub(crate) fn verify_store(log: &dyn Store) -> Result<Vec<Verified>, String> {
     let unavailable = |error: LogError| error.to_string();
     let mut verified = Vec::new();
     let mut ids = BTreeSet::new();
@@ -65,7 +65,7 @@ pub(crate) fn verify_store(log: &dyn EventLog) -> Result<Vec<Verified>, String> 
     Ok(verified)
 }
 
-fn verify_in(log: &dyn EventLog, id: WorkspaceId) -> Result<Verified, String> {
+fn verify_in(log: &dyn Store, id: WorkspaceId) -> Result<Verified, String> {
     let stored = log.read(id, Revision::ZERO, usize::MAX).map_err(|error| error.to_string())?;
     if let Some(stored) = (1..).zip(&stored).find(|(place, stored)| stored.revision != Revision(*place)) {
         return Err(format!("revision {}: stored as {}", stored.0, stored.1.revision));

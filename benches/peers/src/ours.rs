@@ -15,7 +15,7 @@ use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
 use tenure::service::import::import;
-use tenure::service::mint::RandomMint;
+use tenure::service::id_generator::RandomIdGenerator;
 use tenure::service::replay;
 
 use crate::history::{History, PastQuestion, SpanQuestion};
@@ -31,7 +31,7 @@ pub const OPERATOR_SECRET: &str = "operator-of-a-benchmark-on-loopback";
 /// A line is refused, or the folder cannot be written.
 pub fn store(folder: &Path, histories: impl IntoIterator<Item = impl AsRef<str>>) -> Outcome<Vec<WorkspaceId>> {
     let log = SqliteLog::open(folder)?;
-    let take = |lines: &str| import(&log, &RandomMint, &SystemClock, Cursor::new(lines.as_bytes()));
+    let take = |lines: &str| import(&log, &RandomIdGenerator, &SystemClock, Cursor::new(lines.as_bytes()));
     histories.into_iter().map(|lines| Ok(take(lines.as_ref())?.workspace)).collect()
 }
 

@@ -15,7 +15,7 @@ use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::shape::ShapeError;
 use crate::domain::model::time::Instant;
 use crate::service::Service;
-use crate::service::submission::{Accepted, Answer, Submission};
+use crate::service::submission::{Accepted, Submission, SubmitOutcome};
 
 const MINUTE: i64 = 60 * 1_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -165,8 +165,8 @@ async fn submit(
     let reason = (!reason.as_str().is_empty()).then_some(reason);
     let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None, bytes: None };
     match service.submit(submission).await.map_err(broken)? {
-        Answer::Done(accepted) => Ok(*accepted),
-        Answer::Kept(_) => Err(broken("it exists already")),
+        SubmitOutcome::Done(accepted) => Ok(*accepted),
+        SubmitOutcome::Repeated(_) => Err(broken("it exists already")),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::{Cli, Command};
 use crate::config::OPERATOR_SECRET_FILE;
 use crate::domain::model::time::Instant;
-use crate::service::mint::Secret;
+use crate::service::id_generator::Secret;
 
 /// A tour of the running demo.
 pub(super) struct Tour {

@@ -21,7 +21,7 @@ use crate::domain::state::view::{At, View};
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::{self, StreamDecoder};
 use crate::log::sqlite::SqliteLog;
-use crate::log::{EVENT_BYTES_MAX, EventLog, LogError, StoredEvent};
+use crate::log::{Directories, EVENT_BYTES_MAX, EventLog, LogError, StoredEvent};
 use crate::proof::hash::TreeHash;
 use crate::service::replay as replay_log;
 

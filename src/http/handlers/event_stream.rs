@@ -26,7 +26,7 @@ use crate::log::codec;
 use crate::log::journal::AnswerForm;
 use crate::proof::hash::TreeHash;
 use crate::query::events::{EventFilter, EventsQuery};
-use crate::service::feed::{Follower, Standing};
+use crate::service::feed::{CredentialState, Follower};
 
 /// The most events to read for one chunk, so that a filter does not occupy a thread.
 const LOOKED_AT_MAX: usize = 4_096;
@@ -120,7 +120,7 @@ impl Following {
     async fn is_complete(&mut self) -> Result<bool, Problem> {
         let passed = self.filter.until().is_some_and(|until| until <= self.app.service.now());
         if passed && !self.complete {
-            self.app.service.settled().await?;
+            self.app.service.flush().await?;
             self.complete = true;
         }
         Ok(self.complete)
@@ -141,10 +141,10 @@ impl Following {
     }
 
     /// Returns whether the caller may still read, on these facts and now.
-    async fn standing(&self, root: &Arc<Workspace>) -> Result<Standing, Problem> {
-        let standing = self.app.service.standing(&self.caller, root).await?;
+    async fn credential_state(&self, root: &Arc<Workspace>) -> Result<CredentialState, Problem> {
+        let state = self.app.service.credential_state(&self.caller, root).await?;
         let reads_all = read_access(&self.caller, root, self.app.service.now())? == ReadAccess::All;
-        Ok(if reads_all { standing } else { Standing::Ended })
+        Ok(if reads_all { state } else { CredentialState::Ended })
     }
 
     /// Returns the next messages and advances the position past the events that were read.
@@ -181,7 +181,7 @@ impl MessageSource for Following {
     async fn step(&mut self) -> Result<Step, Problem> {
         let complete = self.is_complete().await?;
         let Some(root) = self.follower.root() else { return Ok(Step::End) };
-        let Standing::Good(end) = self.standing(&root).await? else { return Ok(Step::End) };
+        let CredentialState::Live(end) = self.credential_state(&root).await? else { return Ok(Step::End) };
         let chunk = self.chunk(&root)?;
         Ok(if !chunk.is_empty() {
             Step::Send(chunk)

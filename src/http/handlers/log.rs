@@ -23,7 +23,7 @@ use crate::http::response;
 use crate::log::journal::AnswerForm;
 use crate::log::published::stored_key_chain;
 use crate::proof::tile::{Tile, TileKind};
-use crate::service::proofs::Growth;
+use crate::service::proofs::ConsistencyProof;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -67,8 +67,8 @@ pub struct ConsistencyBody {
     pub proof: Vec<String>,
 }
 
-impl From<Growth> for ConsistencyBody {
-    fn from(Growth { from, to, proof }: Growth) -> Self {
+impl From<ConsistencyProof> for ConsistencyBody {
+    fn from(ConsistencyProof { from, to, proof }: ConsistencyProof) -> Self {
         Self {
             from: from.size,
             to: to.size,
@@ -149,7 +149,7 @@ pub async fn consistency(
     if !(1..=to).contains(&from) {
         return Err(Problem::invalid(format!("`from`: `{from}` is not from 1 to `to`, {to}")));
     }
-    let growth = request.app.service.growth(workspace, from, to).await?;
+    let growth = request.app.service.consistency(workspace, from, to).await?;
     let body = response::to_json(&ConsistencyBody::from(growth))?;
     Ok(response::json(axum::http::StatusCode::OK, body))
 }

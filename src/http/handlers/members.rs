@@ -18,7 +18,7 @@ use crate::http::paging::{Page, Paging};
 use crate::http::problem::Problem;
 use crate::http::request::{RequestedView, WorkspaceRequest};
 use crate::http::response;
-use crate::service::SideWrite;
+use crate::service::SideRequest;
 
 /// A member's role.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -121,7 +121,7 @@ pub async fn erase_profile(request: ChangeRequest, path: MemberPath, _: NoBody) 
 }
 
 async fn write_profile(ChangeRequest(request): ChangeRequest, path: MemberPath, profile: Profile) -> HandlerResult {
-    let write = SideWrite::SetProfile(path.user, profile.clone());
+    let write = SideRequest::SetProfile(path.user, profile.clone());
     // The response follows from the body, so nothing of the person is kept.
     let done = submit_side(&request, write, Vec::new()).await?;
     profile_response(done.head, &profile)

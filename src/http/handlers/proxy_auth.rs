@@ -21,17 +21,17 @@ use crate::http::App;
 use crate::http::body::respond_early;
 use crate::http::problem::Problem;
 use crate::http::request::{path_params, path_value, presented};
-use crate::service::Presented;
-use crate::service::mint::Secret;
+use crate::service::PresentedCredential;
+use crate::service::id_generator::Secret;
 
 const TENURE_TOKEN: HeaderName = HeaderName::from_static("tenure-token");
 
 /// Returns the proxy token that a request presents: in its own headers, which take precedence, or as a bearer token.
-fn presented_token(headers: &HeaderMap) -> Option<Presented> {
+fn presented_token(headers: &HeaderMap) -> Option<PresentedCredential> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     match (text("tenure-key"), text("tenure-secret")) {
         (None, None) => presented(headers),
-        (key, secret) => Some(Presented { id: key?.to_owned(), secret: Secret::new(secret?) }),
+        (key, secret) => Some(PresentedCredential { id: key?.to_owned(), secret: Secret::new(secret?) }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Params, params};
 
-use super::tree::{Growing, KnownTrees};
+use super::tree::{TreeAppender, TreeCache};
 use super::values::Count;
 use super::{is_full, read, unavailable};
 use crate::domain::model::command::Profile;
@@ -13,7 +13,7 @@ use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::name::WorkspaceName;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{Pruning, ReadRecord};
-use crate::log::{Append, Appended, CredentialId, CredentialRow, KeptAnswer, LogError, Note, Outcome};
+use crate::log::{Append, Appended, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite, StoredCredential};
 
 /// How many answers are forgotten in one commit, so that an append never waits long for it.
 const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
@@ -22,13 +22,13 @@ const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Appender {
     connection: Connection,
-    trees: KnownTrees,
+    trees: TreeCache,
 }
 
 impl Appender {
     /// One that knows no tree yet.
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, trees: KnownTrees::default() }
+        Self { connection, trees: TreeCache::default() }
     }
 
     /// Gives the connection back.
@@ -40,7 +40,7 @@ impl Appender {
     pub(super) fn append(&mut self, group: &[Append]) -> Result<Appended, LogError> {
         // What fails leaves no tree that is known.
         let known = std::mem::take(&mut self.trees);
-        let begun = Begun::new(&self.connection).map_err(|error| unavailable(&error))?;
+        let begun = Transaction::new(&self.connection).map_err(|error| unavailable(&error))?;
         // If one part fails, the parts before it are rolled back too.
         let (appended, known) = append_parts(begun.0, known, group)?;
         begun.commit()?;
@@ -49,16 +49,16 @@ impl Appender {
     }
 
     /// Forgets some answers given at or before an instant, and gives how many.
-    pub(super) fn forget_answers(&self, until: Instant) -> rusqlite::Result<usize> {
+    pub(super) fn forget_idempotency_records(&self, until: Instant) -> rusqlite::Result<usize> {
         let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
         self.connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
     }
 }
 
 /// A transaction, rolled back where it is left before it is committed. Its statements are compiled once a connection.
-struct Begun<'a>(&'a Connection);
+struct Transaction<'a>(&'a Connection);
 
-impl Drop for Begun<'_> {
+impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.0.is_autocommit() {
             // Where even this fails, whatever is tried next does too.
@@ -67,7 +67,7 @@ impl Drop for Begun<'_> {
     }
 }
 
-impl<'a> Begun<'a> {
+impl<'a> Transaction<'a> {
     fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
         execute(connection, "BEGIN IMMEDIATE", [])?;
         Ok(Self(connection))
@@ -88,17 +88,17 @@ impl<'a> Begun<'a> {
 
 fn append_parts(
     connection: &Connection,
-    known: KnownTrees,
+    known: TreeCache,
     group: &[Append],
-) -> Result<(Appended, KnownTrees), LogError> {
+) -> Result<(Appended, TreeCache), LogError> {
     let failed = |error| unavailable(&error);
-    let mut trees = Growing::new(connection, known).map_err(failed)?;
+    let mut trees = TreeAppender::new(connection, known).map_err(failed)?;
     let outcomes = group.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
     let (trees, known) = trees.finish().map_err(failed)?;
     Ok((Appended { outcomes, trees }, known))
 }
 
-fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> Result<Outcome, LogError> {
+fn append_part(connection: &Connection, trees: &mut TreeAppender<'_>, part: &Append) -> Result<Outcome, LogError> {
     if let Some(refused) = wrong_head(trees, part)? {
         return Ok(refused);
     }
@@ -106,7 +106,7 @@ fn append_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) 
 }
 
 /// Whether the log is not where the part expects it, or cannot be appended to at all.
-fn wrong_head(trees: &mut Growing<'_>, part: &Append) -> Result<Option<Outcome>, LogError> {
+fn wrong_head(trees: &mut TreeAppender<'_>, part: &Append) -> Result<Option<Outcome>, LogError> {
     if part.events.is_empty() {
         return Ok(None);
     }
@@ -120,13 +120,13 @@ fn wrong_head(trees: &mut Growing<'_>, part: &Append) -> Result<Option<Outcome>,
     }
 }
 
-fn write_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<Outcome> {
+fn write_part(connection: &Connection, trees: &mut TreeAppender<'_>, part: &Append) -> rusqlite::Result<Outcome> {
     if let Some(refused) = refusal(connection, part)? {
         return Ok(refused);
     }
     write_events(connection, trees, part)?;
-    for note in &part.notes {
-        write_note(connection, part.workspace, note)?;
+    for note in &part.side_writes {
+        write_side(connection, part.workspace, note)?;
     }
     Ok(Outcome::Appended)
 }
@@ -134,17 +134,20 @@ fn write_part(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -
 fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Outcome>> {
     let mut keys = HashSet::new();
     let mut credentials = HashSet::new();
-    for note in &part.notes {
+    for note in &part.side_writes {
         let refused = match note {
-            Note::ClaimName(name) => name_refusal(connection, part.workspace, name)?,
-            Note::KeepAnswer(answer) if !keys.insert((&answer.scope, &answer.key)) => Some(Outcome::Conflict),
-            Note::KeepAnswer(answer) => {
-                read::kept_answer(connection, &answer.scope, &answer.key, Instant::EARLIEST)?.map(|_| Outcome::Conflict)
+            SideWrite::ClaimName(name) => name_refusal(connection, part.workspace, name)?,
+            SideWrite::KeepIdempotencyRecord(record) if !keys.insert((&record.scope, &record.key)) => {
+                Some(Outcome::Conflict)
             }
-            Note::AddCredential(row) if !credentials.insert(row.id) => Some(Outcome::Conflict),
+            SideWrite::KeepIdempotencyRecord(record) => {
+                read::idempotency_record(connection, &record.scope, &record.key, Instant::EARLIEST)?
+                    .map(|_| Outcome::Conflict)
+            }
+            SideWrite::AddCredential(row) if !credentials.insert(row.id) => Some(Outcome::Conflict),
             // An id is never given twice, but a log that was recorded elsewhere may bring one that is known here. Nobody's
             // credential may be taken over so.
-            Note::AddCredential(row) => read::credential(connection, row.id)?.map(|_| Outcome::Conflict),
+            SideWrite::AddCredential(row) => read::credential(connection, row.id)?.map(|_| Outcome::Conflict),
             _ => None,
         };
         if refused.is_some() {
@@ -167,7 +170,7 @@ fn execute(connection: &Connection, sql: &str, params: impl Params) -> rusqlite:
     connection.prepare_cached(sql)?.execute(params).map(|_| ())
 }
 
-fn write_events(connection: &Connection, trees: &mut Growing<'_>, part: &Append) -> rusqlite::Result<()> {
+fn write_events(connection: &Connection, trees: &mut TreeAppender<'_>, part: &Append) -> rusqlite::Result<()> {
     if part.expected == Revision::ZERO && !part.events.is_empty() {
         execute(connection, "INSERT INTO workspaces (id) VALUES (?1)", [part.workspace])?;
     }
@@ -182,34 +185,34 @@ fn write_events(connection: &Connection, trees: &mut Growing<'_>, part: &Append)
     Ok(())
 }
 
-fn write_note(connection: &Connection, workspace: WorkspaceId, note: &Note) -> rusqlite::Result<()> {
+fn write_side(connection: &Connection, workspace: WorkspaceId, note: &SideWrite) -> rusqlite::Result<()> {
     match note {
-        Note::ClaimName(name) => claim_name(connection, workspace, name),
-        Note::ReleaseName => execute(connection, "DELETE FROM names WHERE workspace = ?1", [workspace]),
-        Note::AddCredential(row) => add_credential(connection, row),
-        Note::ForgetCredential(id) => execute(connection, "DELETE FROM credentials WHERE id = ?1", [id]),
-        Note::SetProfile(user, profile) => set_profile(connection, workspace, user, profile),
-        Note::EraseProfile(user) => erase_profile(connection, workspace, user),
-        Note::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
-        Note::KeepAnswer(answer) => keep_answer(connection, answer),
-        Note::Used(id, at) => record_use(connection, *id, *at),
-        Note::RaiseClockMark(at) => {
+        SideWrite::ClaimName(name) => claim_name(connection, workspace, name),
+        SideWrite::ReleaseName => execute(connection, "DELETE FROM names WHERE workspace = ?1", [workspace]),
+        SideWrite::AddCredential(row) => add_credential(connection, row),
+        SideWrite::ForgetCredential(id) => execute(connection, "DELETE FROM credentials WHERE id = ?1", [id]),
+        SideWrite::SetProfile(user, profile) => set_profile(connection, workspace, user, profile),
+        SideWrite::EraseProfile(user) => erase_profile(connection, workspace, user),
+        SideWrite::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
+        SideWrite::KeepIdempotencyRecord(record) => keep_idempotency_record(connection, record),
+        SideWrite::Used(id, at) => record_use(connection, *id, *at),
+        SideWrite::RaiseClockMark(at) => {
             let sql = "INSERT INTO clock_mark (id, at) VALUES (1, ?1) \
                        ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > at";
             execute(connection, sql, [at])
         }
-        Note::ResetClockMark(at) => {
+        SideWrite::ResetClockMark(at) => {
             execute(connection, "INSERT OR REPLACE INTO clock_mark (id, at) VALUES (1, ?1)", [at])
         }
-        Note::AddLogKey(key) => {
+        SideWrite::AddLogKey(key) => {
             let sql = "INSERT INTO log_keys (key, at, note) VALUES (?1, ?2, ?3)";
             execute(connection, sql, params![key.key.0, key.at, key.note])
         }
-        Note::KeepCursorKey(key) => {
+        SideWrite::KeepCursorKey(key) => {
             execute(connection, "INSERT OR IGNORE INTO cursor_key (id, key) VALUES (1, ?1)", [key])
         }
-        Note::RecordRead(read) => record_read(connection, read),
-        Note::PruneReads(pruning) => prune_reads(connection, pruning),
+        SideWrite::RecordRead(read) => record_read(connection, read),
+        SideWrite::PruneReads(pruning) => prune_reads(connection, pruning),
     }
 }
 
@@ -218,7 +221,7 @@ fn claim_name(connection: &Connection, workspace: WorkspaceId, name: &WorkspaceN
     execute(connection, "INSERT OR REPLACE INTO names (name, workspace) VALUES (?1, ?2)", params![name, workspace])
 }
 
-fn add_credential(connection: &Connection, row: &CredentialRow) -> rusqlite::Result<()> {
+fn add_credential(connection: &Connection, row: &StoredCredential) -> rusqlite::Result<()> {
     let sql = "INSERT INTO credentials (id, workspace, sha256, holder) VALUES (?1, ?2, ?3, ?4)";
     execute(connection, sql, params![row.id, row.workspace, row.sha256, row.holder])
 }
@@ -247,9 +250,9 @@ fn set_next_expiry(connection: &Connection, workspace: WorkspaceId, instant: Opt
     }
 }
 
-fn keep_answer(connection: &Connection, answer: &KeptAnswer) -> rusqlite::Result<()> {
+fn keep_idempotency_record(connection: &Connection, record: &IdempotencyRecord) -> rusqlite::Result<()> {
     let sql = "INSERT INTO answers (scope, key, fingerprint, at, answer) VALUES (?1, ?2, ?3, ?4, ?5)";
-    execute(connection, sql, params![answer.scope, answer.key, answer.fingerprint, answer.at, answer.answer])
+    execute(connection, sql, params![record.scope, record.key, record.fingerprint, record.at, record.response])
 }
 
 fn record_use(connection: &Connection, id: CredentialId, at: Instant) -> rusqlite::Result<()> {

@@ -1,8 +1,8 @@
 //! The log in one `SQLite` file: the embedded default.
 //!
-//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, `snapshots/` and `checkpoints/`. One
-//! connection writes, in WAL mode and with a sync for each commit; others only read, each from a snapshot, so that no read
-//! waits for a commit. Knows no rule and no event. After a crash `SQLite` recovers whole commits from the WAL and nothing else.
+//! Owns the data folder: `tenure.db` (with its `-wal` and `-shm`), `tenure.lock`, which keeps other processes out, `snapshots/` and
+//! `checkpoints/`. One connection writes, in WAL mode and with a sync for each commit. Others only read, each from a snapshot, so no read
+//! waits for a commit. Knows no rule and no event. After a crash, `SQLite` recovers exactly the whole commits from the WAL.
 
 mod append;
 mod backup;
@@ -11,6 +11,7 @@ mod read;
 mod reserve;
 mod rows;
 mod schema;
+mod store;
 mod tree;
 mod values;
 mod wal;
@@ -25,21 +26,12 @@ use files::FolderLock;
 use reserve::Reserve;
 use rusqlite::{Connection, ErrorCode};
 
-use super::journal::{OldReads, ReadFilter, StoredRead};
-use super::rows::StoredRow;
-use super::{
-    Append, Appended, CredentialId, CredentialRow, CursorSecret, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
-};
-use crate::domain::model::command::Profile;
-use crate::domain::model::id::{UserId, WorkspaceId};
-use crate::domain::model::time::{Instant, Revision};
-use crate::proof::frontier::Frontier;
-use crate::proof::hash::TreeHash;
-use crate::proof::tile::Tile;
+use super::{Append, Appended, LogError, SnapshotStore, Store};
+use crate::domain::model::id::WorkspaceId;
 
 const SNAPSHOTS_FOLDER: &str = "snapshots";
 const CHECKPOINTS_FOLDER: &str = "checkpoints";
-/// How many connections are kept open for reading. More are opened when more are needed at once.
+/// The most idle connections for reading that stay open.
 const IDLE_READERS_MAX: usize = 8;
 
 fn unavailable(error: &rusqlite::Error) -> LogError {
@@ -51,23 +43,23 @@ fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
-/// Locks, also after a panic elsewhere: a connection rolls back what it left half-done, so there is nothing to mistrust.
+/// Locks, also after a panic: a connection rolls back a transaction that was not committed, so no state is inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the store can be written through this log.
+/// The connection that writes, or the reason why there is none.
 #[derive(Debug)]
 enum Writer {
-    /// It can.
+    /// The store can be written.
     Ready(Appender),
-    /// A commit's outcome is unknown, or the last reopening failed: the next one decides.
-    Undecided,
-    /// There was no room on the disk to open it: it is tried again when there is.
+    /// The outcome of a commit is unknown, or reopening failed. The store must be reopened.
+    NeedsReopen,
+    /// The disk had no room to open the store for writing. It is tried again when there is.
     NoRoom,
-    /// It never could.
+    /// The store was opened for reading only.
     ReadOnly,
-    /// It cannot any more.
+    /// The store was closed.
     Closed,
 }
 
@@ -79,7 +71,7 @@ impl Writer {
     fn ready(&mut self) -> Result<&mut Appender, LogError> {
         let why = match self {
             Self::Ready(appender) => return Ok(appender),
-            Self::Undecided => "it has to be reopened first",
+            Self::NeedsReopen => "it has to be reopened first",
             Self::NoRoom => "there is no room on the disk of the data folder",
             Self::ReadOnly => "it was opened for reading only",
             Self::Closed => "it was closed",
@@ -88,21 +80,21 @@ impl Writer {
     }
 }
 
-/// The connections that read. A reader takes one for itself, so no reader waits for another.
+/// The connections that read. Each reader has one of its own, so no reader waits for another.
 #[derive(Debug)]
 struct Readers {
     file: PathBuf,
-    /// Whether nobody writes to the store for as long as these read it.
-    is_still: bool,
+    /// Whether the store cannot change while these connections read it.
+    is_unchanging: bool,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    fn new(file: PathBuf, is_still: bool) -> Self {
-        Self { file, is_still, idle: Mutex::default() }
+    fn new(file: PathBuf, is_unchanging: bool) -> Self {
+        Self { file, is_unchanging, idle: Mutex::default() }
     }
 
-    /// Runs `query` with a connection. One that an error happened on is not used again.
+    /// Runs `query` with a connection. A connection with an error is not used again.
     fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, LogError>) -> Result<T, LogError> {
         let idle = lock(&self.idle).pop();
         let connection = idle.map_or_else(|| self.open(), Ok)?;
@@ -113,9 +105,9 @@ impl Readers {
 
     fn open(&self) -> Result<Connection, LogError> {
         let opened = schema::open_reader(&self.file);
-        // A reader needs room for the index of the WAL; without one, and while nobody can write, the file alone is all there is.
-        if opened.is_err() && self.is_still && !wal::has_wal(&self.file) {
-            return schema::open_still(&self.file);
+        // A reader needs room for the index of the WAL. Without a WAL, and while nobody can write, the file alone is complete.
+        if opened.is_err() && self.is_unchanging && !wal::has_wal(&self.file) {
+            return schema::open_unchanging(&self.file);
         }
         opened
     }
@@ -136,22 +128,22 @@ pub struct SqliteLog {
     readers: ArcSwap<Readers>,
     reserve: Mutex<Reserve>,
     is_short: AtomicBool,
-    /// The folder is this process's for as long as it is open; none where the log is only read.
+    /// Keeps other processes out of the folder; none if the log is only read.
     folder_lock: Option<FolderLock>,
 }
 
 impl SqliteLog {
-    /// Opens the log in a folder, which is made (mode 0700) if it is missing, and brings an older store to the newest form.
+    /// Opens the log in a folder. Creates the folder (mode 0700) if it is missing, and migrates an older store.
     ///
     /// # Errors
-    /// `Locked` if another log has the folder open, in this process or another; `Unavailable` if the folder or the store in
-    /// it cannot be made, read or written, or if a newer tenure wrote it.
+    /// `Locked` if another log has the folder open, in this process or another. `Unavailable` if the folder or the store cannot be created,
+    /// read or written, or if a newer tenure wrote it.
     pub fn open(folder: &Path) -> Result<Self, LogError> {
         Self::open_with_reserve(folder, 0)
     }
 
-    /// As [`Self::open`], with so many bytes of the disk set aside for taking access away. Where there is no room to open a store for
-    /// writing it is opened for reading, until there is.
+    /// Opens as [`Self::open`], with a reserve of disk for removing access. If the disk has no room to open a store for writing, opens it
+    /// for reading until there is.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -179,7 +171,7 @@ impl SqliteLog {
         Ok(log)
     }
 
-    /// Opens the log in a folder for reading only, whether a server has the folder open or not. Nothing can be appended.
+    /// Opens the log in a folder for reading only, even while a server has it open.
     ///
     /// # Errors
     /// `Unavailable` if there is no store in the folder, if it cannot be read, or if a newer tenure wrote it.
@@ -194,7 +186,7 @@ impl SqliteLog {
         Ok(log)
     }
 
-    /// Whether a folder has a store in it.
+    /// Returns whether a folder contains a store.
     pub fn is_in(folder: &Path) -> bool {
         files::find_store(folder).is_ok()
     }
@@ -205,8 +197,8 @@ impl SqliteLog {
         Self { file, writer, readers, reserve, is_short, folder_lock }
     }
 
-    /// Takes note of how much room there is, and says so where that has changed.
-    fn look(&self, reserve: &Reserve) {
+    /// Updates whether the disk is short of room, and logs a change.
+    fn check_room(&self, reserve: &Reserve) {
         let is_short = reserve.is_all_there_is();
         match (self.is_short.swap(is_short, Ordering::AcqRel), is_short) {
             (false, true) => tracing::warn!("{}", LogError::NoRoom),
@@ -215,21 +207,21 @@ impl SqliteLog {
         }
     }
 
-    /// Writes a group; where the disk is full, once more with a piece of the reserve.
-    fn append_with_room(&self, writer: &mut Writer, group: &[Append]) -> Result<Appended, LogError> {
+    /// Writes a batch. If the disk is full, tries once more with a piece of the reserve.
+    fn append_with_room(&self, writer: &mut Writer, batch: &[Append]) -> Result<Appended, LogError> {
         let mut reserve = lock(&self.reserve);
         if self.is_short_of_room() {
             reserve.make_room();
         }
-        let mut appended = writer.ready()?.append(group);
+        let mut appended = writer.ready()?.append(batch);
         if matches!(appended, Err(LogError::NoRoom)) && reserve.give_up_piece() {
-            appended = writer.ready()?.append(group);
+            appended = writer.ready()?.append(batch);
         }
-        self.look(&reserve);
+        self.check_room(&reserve);
         appended
     }
 
-    /// Opens a store for writing that could not be for want of room.
+    /// Opens a store for writing that was opened without room on the disk.
     fn open_again(&self) {
         if !matches!(*lock(&self.writer), Writer::NoRoom) {
             return;
@@ -244,18 +236,18 @@ impl SqliteLog {
         }
     }
 
-    /// Closes the idle readers. `SQLite` empties the WAL, or recovers from it, only where nobody reads.
+    /// Closes the idle readers. `SQLite` empties the WAL, or recovers from it, only without readers.
     fn close_readers(&self) {
         drop(self.readers.swap(Readers::new(self.file.clone(), false).into()));
     }
 
-    /// Snapshots are large and can be made again, so each is a file of its own: in the store they would be in the way of commits.
+    /// Returns the file of a snapshot. It is outside the store, where so large a write would delay commits.
     fn snapshot_file(&self, workspace: WorkspaceId) -> PathBuf {
         let [snapshot, _] = self.witness_names(workspace);
         self.file.with_file_name(snapshot)
     }
 
-    /// A kept checkpoint is a witness of what the store held, so it is not in the store.
+    /// Returns the file of a kept checkpoint. It is outside the store because it is a witness of it.
     fn checkpoint_file(&self, workspace: WorkspaceId) -> PathBuf {
         let [_, checkpoint] = self.witness_names(workspace);
         self.file.with_file_name(checkpoint)
@@ -263,7 +255,7 @@ impl SqliteLog {
 
     fn check_writable(&self) -> Result<(), LogError> {
         let why = match *lock(&self.writer) {
-            Writer::Ready(_) | Writer::Undecided => return Ok(()),
+            Writer::Ready(_) | Writer::NeedsReopen => return Ok(()),
             Writer::NoRoom => "there is no room on the disk of the data folder",
             Writer::ReadOnly => "it was opened for reading only",
             Writer::Closed => "it was closed",
@@ -276,197 +268,7 @@ impl SqliteLog {
     }
 }
 
-impl EventLog for SqliteLog {
-    fn append(&self, group: &[Append]) -> Result<Appended, LogError> {
-        let mut writer = lock(&self.writer);
-        let appended = self.append_with_room(&mut writer, group);
-        if matches!(appended, Err(LogError::OutcomeUnknown(_))) {
-            // Nothing may be written after it until it is decided whether it counts.
-            *writer = Writer::Undecided;
-        }
-        appended
-    }
-
-    fn head(&self, workspace: WorkspaceId) -> Result<Option<Revision>, LogError> {
-        self.ask(|connection| read::head(connection, workspace))
-    }
-
-    fn visit(
-        &self,
-        workspace: WorkspaceId,
-        after: Revision,
-        limit: usize,
-        each: EachEvent<'_>,
-    ) -> Result<(), LogError> {
-        self.readers.load_full().with(|connection| read::visit(connection, workspace, after, limit, each))
-    }
-
-    fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
-        let edge = self.readers.load_full().with(|connection| tree::read(connection, workspace))?.edge;
-        Ok((edge.size() > 0).then_some(edge))
-    }
-
-    fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {
-        self.ask(|connection| tree::hashes(connection, workspace, tile))
-    }
-
-    fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
-        self.readers.load_full().with(|connection| read::feed(connection, after, limit))
-    }
-
-    fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, LogError> {
-        self.ask(|connection| read::workspace_named(connection, name))
-    }
-
-    fn workspaces(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<WorkspaceId>, LogError> {
-        self.ask(|connection| read::workspaces(connection, after, limit))
-    }
-
-    fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, LogError> {
-        self.ask(|connection| read::credential(connection, id))
-    }
-
-    fn last_used(&self, ids: &[CredentialId]) -> Result<Vec<Option<Instant>>, LogError> {
-        self.ask(|connection| read::last_used(connection, ids))
-    }
-
-    fn profiles(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Profile>, LogError> {
-        self.ask(|connection| read::profiles(connection, workspace, users))
-    }
-
-    fn kept_answer(&self, scope: &str, key: &str, after: Instant) -> Result<Option<KeptAnswer>, LogError> {
-        self.ask(|connection| read::kept_answer(connection, scope, key, after))
-    }
-
-    fn forget_answers(&self, until: Instant) -> Result<(), LogError> {
-        // The writer is let go of after each commit, so that appends come between.
-        let forget_some = || {
-            let mut writer = lock(&self.writer);
-            writer.ready()?.forget_answers(until).map_err(|error| unavailable(&error))
-        };
-        while forget_some()? > 0 {}
-        Ok(())
-    }
-
-    fn reads(&self, workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Result<Vec<StoredRead>, LogError> {
-        self.ask(|connection| read::reads(connection, workspace, filter, limit))
-    }
-
-    fn old_reads(&self, before: Instant, limit: usize) -> Result<OldReads, LogError> {
-        self.ask(|connection| read::old_reads(connection, before, limit))
-    }
-
-    fn newest_read(&self, workspace: WorkspaceId) -> Result<u64, LogError> {
-        self.ask(|connection| read::newest_read(connection, workspace))
-    }
-
-    fn due(&self, now: Instant) -> Result<Vec<WorkspaceId>, LogError> {
-        self.ask(|connection| read::due(connection, now))
-    }
-
-    fn last_end(&self, after: Instant, until: Instant) -> Result<Option<Instant>, LogError> {
-        self.ask(|connection| read::last_end(connection, after, until))
-    }
-
-    fn clock_mark(&self) -> Result<Option<Instant>, LogError> {
-        self.ask(read::clock_mark)
-    }
-
-    fn log_keys(&self) -> Result<Vec<StoredKey>, LogError> {
-        self.ask(read::log_keys)
-    }
-
-    fn cursor_key(&self) -> Result<Option<CursorSecret>, LogError> {
-        self.ask(read::cursor_key)
-    }
-
-    fn stored_rows(&self, each: &mut dyn FnMut(StoredRow)) -> Result<(), LogError> {
-        self.ask(|connection| rows::all(connection, each))
-    }
-
-    fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
-        files::read_derived(&self.snapshot_file(workspace))
-    }
-
-    fn keep_snapshot(&self, workspace: WorkspaceId, snapshot: &[u8]) -> Result<(), LogError> {
-        self.check_writable()?;
-        files::replace_derived(&self.snapshot_file(workspace), snapshot)
-    }
-
-    fn forget_snapshot(&self, workspace: WorkspaceId) -> Result<(), LogError> {
-        files::remove_derived(&self.snapshot_file(workspace))
-    }
-
-    fn kept_checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
-        files::read_derived(&self.checkpoint_file(workspace))
-    }
-
-    fn keep_checkpoint(&self, workspace: WorkspaceId, note: &[u8]) -> Result<(), LogError> {
-        self.check_writable()?;
-        files::replace_derived(&self.checkpoint_file(workspace), note)
-    }
-
-    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
-        let snapshot = format!("{SNAPSHOTS_FOLDER}/{workspace}.snapshot");
-        [snapshot, format!("{CHECKPOINTS_FOLDER}/{workspace}.checkpoint")]
-    }
-
-    fn reopen(&self) -> Result<(), LogError> {
-        let mut writer = lock(&self.writer);
-        let may_write = self.folder_lock.is_some();
-        // Every connection is closed before the first is opened, because SQLite recovers the WAL only when nobody has it.
-        if may_write {
-            *writer = Writer::Undecided;
-        }
-        self.close_readers();
-        if may_write {
-            *writer = Writer::opened(schema::open_writer(&self.file)?);
-        }
-        Ok(())
-    }
-
-    fn close(&self) -> Result<(), LogError> {
-        let mut writer = lock(&self.writer);
-        self.close_readers();
-        let connection = match std::mem::replace(&mut *writer, Writer::Closed) {
-            Writer::Ready(appender) => appender.into_connection(),
-            // Opening it decides what the last commit came to.
-            Writer::Undecided => schema::open_writer(&self.file)?,
-            Writer::ReadOnly => {
-                if !files::is_taken(&self.file) {
-                    wal::tidy(&self.file);
-                }
-                return Ok(());
-            }
-            Writer::NoRoom | Writer::Closed => return Ok(()),
-        };
-        wal::empty(&connection, &self.file)
-    }
-
-    fn is_short_of_room(&self) -> bool {
-        self.is_short.load(Ordering::Acquire)
-    }
-
-    fn look_after_room(&self) {
-        let is_nothing_free = {
-            let mut reserve = lock(&self.reserve);
-            reserve.fill();
-            self.look(&reserve);
-            reserve.is_nothing_free()
-        };
-        // Without the reserve, since whoever appends takes it after the writer.
-        if !is_nothing_free {
-            self.open_again();
-        }
-    }
-
-    fn backup(&self, out: &Path) -> Result<(), LogError> {
-        let readers = self.readers.load_full();
-        readers.with(|reader| files::write_new(out, |draft| backup::copy(reader, draft)))
-    }
-}
-
-/// A log that is dropped is closed as well as that is possible.
+/// Closes a log on drop, and logs an error.
 impl Drop for SqliteLog {
     fn drop(&mut self) {
         if let Err(error) = self.close() {

@@ -8,7 +8,9 @@ use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
-use crate::log::{CredentialId, CredentialRow, CursorSecret, EachEvent, KeptAnswer, LogError, StoredEvent, StoredKey};
+use crate::log::{
+    CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, StoredCredential, StoredEvent, StoredKey,
+};
 use crate::proof::note::PublicKey;
 
 fn one<T>(
@@ -103,9 +105,9 @@ pub(super) fn workspaces(
     all(connection, sql, params![after, at_most(limit)], |row| row.get(0))
 }
 
-pub(super) fn credential(connection: &Connection, id: CredentialId) -> rusqlite::Result<Option<CredentialRow>> {
+pub(super) fn credential(connection: &Connection, id: CredentialId) -> rusqlite::Result<Option<StoredCredential>> {
     one(connection, "SELECT workspace, sha256, holder FROM credentials WHERE id = ?1", [id], |row| {
-        Ok(CredentialRow { id, workspace: row.get(0)?, sha256: row.get(1)?, holder: row.get(2)? })
+        Ok(StoredCredential { id, workspace: row.get(0)?, sha256: row.get(1)?, holder: row.get(2)? })
     })
 }
 
@@ -126,20 +128,20 @@ pub(super) fn profiles(
     users.iter().map(|user| Ok(one(&snapshot, sql, params![workspace, user], profile)?.unwrap_or_default())).collect()
 }
 
-pub(super) fn kept_answer(
+pub(super) fn idempotency_record(
     connection: &Connection,
     scope: &str,
     key: &str,
     after: Instant,
-) -> rusqlite::Result<Option<KeptAnswer>> {
+) -> rusqlite::Result<Option<IdempotencyRecord>> {
     let sql = "SELECT scope, key, fingerprint, at, answer FROM answers WHERE scope = ?1 AND key = ?2 AND at > ?3";
     one(connection, sql, params![scope, key, after], |row| {
-        Ok(KeptAnswer {
+        Ok(IdempotencyRecord {
             scope: row.get(0)?,
             key: row.get(1)?,
             fingerprint: row.get(2)?,
             at: row.get(3)?,
-            answer: row.get(4)?,
+            response: row.get(4)?,
         })
     })
 }

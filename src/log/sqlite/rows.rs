@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row};
 
 use super::read::{has_table, stored_read};
 use super::values::Count;
-use crate::log::{CredentialRow, CursorSecret};
 use crate::log::rows::StoredRow;
+use crate::log::{CursorSecret, StoredCredential};
 
 type Read = fn(&Row<'_>) -> rusqlite::Result<StoredRow>;
 
@@ -18,7 +18,7 @@ const TABLES: &[(&str, &str, Read)] = &[
     ("names", "SELECT name, workspace FROM names", |row| Ok(StoredRow::Name(row.get(0)?, row.get(1)?))),
     ("credentials", "SELECT id, workspace, sha256, holder FROM credentials", |row| {
         let (id, workspace, sha256, holder) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok(StoredRow::Credential(CredentialRow { id, workspace, sha256, holder }))
+        Ok(StoredRow::Credential(StoredCredential { id, workspace, sha256, holder }))
     }),
     ("credential_uses", "SELECT id, at FROM credential_uses", |row| {
         row.get::<_, i64>(1)?;
@@ -30,7 +30,7 @@ const TABLES: &[(&str, &str, Read)] = &[
     }),
     ("answers", "SELECT scope, at FROM answers", |row| {
         row.get::<_, i64>(1)?;
-        Ok(StoredRow::Answer(row.get(0)?))
+        Ok(StoredRow::IdempotencyRecord(row.get(0)?))
     }),
     (
         "audit_reads",
@@ -39,7 +39,7 @@ const TABLES: &[(&str, &str, Read)] = &[
         |row| Ok(StoredRow::Read(Box::new(stored_read(row)?))),
     ),
     ("trees", "SELECT workspace, size, frontier FROM trees", |row| {
-        Ok(StoredRow::Edge(row.get(0)?, row.get::<_, Count>(1)?.0, row.get(2)?))
+        Ok(StoredRow::Frontier(row.get(0)?, row.get::<_, Count>(1)?.0, row.get(2)?))
     }),
     ("tile_hashes", "SELECT workspace, level, place, hash FROM tile_hashes", |row| {
         Ok(StoredRow::TileHash(row.get(0)?, row.get(1)?, row.get::<_, Count>(2)?.0, row.get(3)?))

@@ -72,7 +72,7 @@ fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// A connection that reads the file alone, as it stands: nobody may write to it meanwhile, and there is no WAL.
-pub(super) fn open_still(file: &Path) -> Result<Connection, LogError> {
+pub(super) fn open_unchanging(file: &Path) -> Result<Connection, LogError> {
     let connection = wal::open_unchanging(file).and_then(prepared).map_err(|error| cannot_open(file, &error))?;
     check_version(&connection, file)?;
     Ok(connection)

@@ -78,7 +78,7 @@ const KNOWN_MAX: usize = 8_192;
 
 /// A tree that can grow.
 #[derive(Debug, Default)]
-pub(super) struct KnownTree {
+pub(super) struct CachedTree {
     pub(super) edge: Frontier,
     /// Its size when its edge was written last.
     written: u64,
@@ -102,18 +102,18 @@ impl TileSource for StoredTiles<'_> {
 ///
 /// # Errors
 /// `Unavailable`, or `Unreadable` if the edge is of no tree or of another one.
-pub(super) fn read(connection: &Connection, workspace: WorkspaceId) -> Result<KnownTree, LogError> {
+pub(super) fn read(connection: &Connection, workspace: WorkspaceId) -> Result<CachedTree, LogError> {
     let failed = |error: rusqlite::Error| super::unavailable(&error);
     let Some((size, bytes)) = stored(connection, workspace).map_err(failed)? else {
         let edge = edge_after(connection, workspace, Frontier::default()).map_err(failed)?;
-        return Ok(KnownTree { edge, written: 0 });
+        return Ok(CachedTree { edge, written: 0 });
     };
     let unreadable = |revision: u64, why| LogError::Unreadable { workspace, revision: Revision(revision), why };
     let edge = Frontier::from_bytes(size.0, &bytes).ok_or_else(|| {
         unreadable(size.0, format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0))
     })?;
     check_edge(&StoredTiles { connection, workspace }, &edge)?;
-    Ok(KnownTree { edge: edge_after(connection, workspace, edge).map_err(failed)?, written: size.0 })
+    Ok(CachedTree { edge: edge_after(connection, workspace, edge).map_err(failed)?, written: size.0 })
 }
 
 /// Compares an edge with the tiles: the leaves of the events, and the hashes above them.
@@ -145,13 +145,13 @@ fn check_edge(tiles: &StoredTiles<'_>, edge: &Frontier) -> Result<(), LogError> 
 
 /// The trees that are known, as the last commit of a connection left them.
 #[derive(Debug, Default)]
-pub(super) struct KnownTrees {
-    trees: BTreeMap<WorkspaceId, KnownTree>,
+pub(super) struct TreeCache {
+    trees: BTreeMap<WorkspaceId, CachedTree>,
     /// What `SQLite` says that changes when another connection commits.
     version: i64,
 }
 
-impl KnownTrees {
+impl TreeCache {
     /// Forgets them if another connection has written since, or if they are too many.
     fn check(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
@@ -163,15 +163,15 @@ impl KnownTrees {
 }
 
 /// The trees that one commit grows.
-pub(super) struct Growing<'a> {
+pub(super) struct TreeAppender<'a> {
     connection: &'a Connection,
-    known: KnownTrees,
+    known: TreeCache,
     grown: BTreeSet<WorkspaceId>,
 }
 
-impl<'a> Growing<'a> {
+impl<'a> TreeAppender<'a> {
     /// Before the first event of a transaction that has begun to write.
-    pub(super) fn new(connection: &'a Connection, mut known: KnownTrees) -> rusqlite::Result<Self> {
+    pub(super) fn new(connection: &'a Connection, mut known: TreeCache) -> rusqlite::Result<Self> {
         known.check(connection)?;
         Ok(Self { connection, known, grown: BTreeSet::new() })
     }
@@ -202,7 +202,7 @@ impl<'a> Growing<'a> {
     }
 
     /// Writes the edges that it is time for. Gives the heads of all trees that grew, and what is known once this is committed.
-    pub(super) fn finish(mut self) -> rusqlite::Result<(BTreeMap<WorkspaceId, TreeHead>, KnownTrees)> {
+    pub(super) fn finish(mut self) -> rusqlite::Result<(BTreeMap<WorkspaceId, TreeHead>, TreeCache)> {
         let mut heads = BTreeMap::new();
         for workspace in std::mem::take(&mut self.grown) {
             let connection = self.connection;
@@ -231,7 +231,7 @@ fn insert_hash(connection: &Connection, workspace: WorkspaceId, node: NodeId, ha
 
 /// Grows the trees of a store that was written before there were any, as its events stand.
 pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
-    let mut growing = Growing::new(connection, KnownTrees::default())?;
+    let mut growing = TreeAppender::new(connection, TreeCache::default())?;
     let mut select =
         connection.prepare("SELECT position, workspace, revision, command, event FROM events ORDER BY position")?;
     let mut insert = connection.prepare(

@@ -13,7 +13,7 @@ use crate::domain::model::principal::Principal;
 use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader};
-use crate::log::{CredentialHolder, CursorSecret, CredentialId};
+use crate::log::{CredentialHolder, CredentialId, CursorSecret};
 
 const PROXY_TOKEN_HOLDER: &str = "proxy_token";
 const ACCESS_KEY_HOLDER: &str = "access_key:";

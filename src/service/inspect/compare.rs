@@ -1,19 +1,19 @@
-//! Comparing the rows about a workspace with the facts that its log comes to.
+//! Comparing the rows about a workspace with the facts of its log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::rows::{JournalRow, Made, Rows};
+use super::rows::{Created, JournalRow, WorkspaceRows};
 use crate::domain::model::principal::Principal;
 use crate::domain::model::time::Revision;
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::journal::AuditReader;
-use crate::log::{CredentialHolder, CredentialId, CredentialRow};
-use crate::service::directory::of_facts;
+use crate::log::{CredentialHolder, CredentialId, StoredCredential};
+use crate::service::directory::credential_of_facts;
 
-/// Compares the rows about a workspace with its facts, and tells what is wrong.
-pub(super) fn compare(facts: &Workspace, rows: &Rows, made: &mut Made, mut wrong: impl FnMut(String)) {
+/// Compares the rows about a workspace with its facts, and passes each flaw to `wrong`.
+pub(super) fn compare(facts: &Workspace, rows: &WorkspaceRows, created: &mut Created, mut wrong: impl FnMut(String)) {
     let view = View::now(Arc::new(facts.clone()), facts.head_time());
     if rows.head == Revision::ZERO {
         return wrong("rows are about it, and there is no log of it".to_owned());
@@ -22,11 +22,11 @@ pub(super) fn compare(facts: &Workspace, rows: &Rows, made: &mut Made, mut wrong
         wrong("`workspaces` does not list it".to_owned());
     }
     compare_names(&view, rows, &mut wrong);
-    compare_credentials(&view, rows, made, &mut wrong);
+    compare_credentials(&view, rows, created, &mut wrong);
     for user in rows.profiles.iter().filter(|user| view.last_member_change(user).is_none()) {
         wrong(format!("`profiles` has `{user}`, who was never a member"));
     }
-    // An earlier instant than the next expiry is looked at and replaced when it comes; a later one would be too late.
+    // A stored instant before the next expiry is replaced when it passes. One after it would delay the expiry's record.
     let late = facts.next_expiry().filter(|next| rows.next_expiry.is_none_or(|stored| stored > *next));
     if let Some(next) = late {
         let stored = rows.next_expiry.map_or_else(|| "nothing".to_owned(), |stored| format!("`{stored}`"));
@@ -35,7 +35,7 @@ pub(super) fn compare(facts: &Workspace, rows: &Rows, made: &mut Made, mut wrong
     rows.reads.iter().filter_map(|read| journal_flaw(facts, read)).for_each(wrong);
 }
 
-fn compare_names(view: &View, rows: &Rows, wrong: &mut impl FnMut(String)) {
+fn compare_names(view: &View, rows: &WorkspaceRows, wrong: &mut impl FnMut(String)) {
     let name = view.description().map(|description| description.name.as_str());
     for stored in rows.names.iter().filter(|stored| Some(stored.as_str()) != name) {
         wrong(format!("`names` leads `{}` to it, and it does not bear that name", stored.escape_debug()));
@@ -45,18 +45,18 @@ fn compare_names(view: &View, rows: &Rows, wrong: &mut impl FnMut(String)) {
     }
 }
 
-fn compare_credentials(view: &View, rows: &Rows, made: &mut Made, wrong: &mut impl FnMut(String)) {
+fn compare_credentials(view: &View, rows: &WorkspaceRows, created: &mut Created, wrong: &mut impl FnMut(String)) {
     let facts = view.workspace();
     let ids: BTreeSet<CredentialId> = credentials(facts).collect();
     for id in ids.iter().filter(|id| !rows.credentials.contains_key(id)) {
-        // The access keys of a workspace that was deleted are ended by forgetting them.
+        // An access key of a deleted workspace is ended by removing its row.
         let may_be_forgotten = matches!(id, CredentialId::AccessKey(_)) && !view.exists();
         if !may_be_forgotten {
             wrong(format!("`credentials` does not have {id}"));
         }
     }
     for (id, stored) in &rows.credentials {
-        match of_facts(facts, *id) {
+        match credential_of_facts(facts, *id) {
             None => wrong(format!("`credentials` leads {id} to it, and its log made no such credential")),
             Some(row) => {
                 if let Some(what) = differs(&row, stored) {
@@ -65,10 +65,10 @@ fn compare_credentials(view: &View, rows: &Rows, made: &mut Made, wrong: &mut im
             }
         }
     }
-    made.credentials.extend(ids);
+    created.credentials.extend(ids);
 }
 
-/// Every credential that a log made.
+/// Returns every credential that a log made.
 fn credentials(facts: &Workspace) -> impl Iterator<Item = CredentialId> {
     let proxy_tokens = facts.proxy_token_ids().map(CredentialId::ProxyToken);
     facts
@@ -78,7 +78,7 @@ fn credentials(facts: &Workspace) -> impl Iterator<Item = CredentialId> {
         .chain(facts.access_key_ids().map(CredentialId::AccessKey))
 }
 
-fn differs(row: &CredentialRow, stored: &CredentialRow) -> Option<&'static str> {
+fn differs(row: &StoredCredential, stored: &StoredCredential) -> Option<&'static str> {
     if row.sha256.0 != stored.sha256.0 {
         return Some("digest");
     }
@@ -91,7 +91,7 @@ fn differs(row: &CredentialRow, stored: &CredentialRow) -> Option<&'static str> 
     (!same).then_some("holder")
 }
 
-/// What is wrong with a row of the journal: a read of what the log does not have, or by who could not have asked.
+/// Returns the flaw of a row of the journal: a read of a revision that the log lacks, or by a reader without the named credential.
 fn journal_flaw(facts: &Workspace, read: &JournalRow) -> Option<String> {
     let JournalRow { sequence, revision, reader, token } = read;
     if *revision > facts.head() {

@@ -1,16 +1,16 @@
-//! The rows of a store by the workspace that they are about.
+//! The rows of a store, by workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Said;
+use super::NamedWitness;
 use crate::domain::model::id::{TokenId, UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::AuditReader;
 use crate::log::rows::StoredRow;
-use crate::log::{CredentialId, CredentialRow};
+use crate::log::{CredentialId, StoredCredential};
 use crate::proof::hash::TreeHash;
 
-/// What the journal says of a read.
+/// A row of the journal.
 pub(super) struct JournalRow {
     pub(super) sequence: u64,
     pub(super) revision: Revision,
@@ -20,23 +20,23 @@ pub(super) struct JournalRow {
 
 /// The rows about one workspace.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct WorkspaceRows {
     pub(super) head: Revision,
     pub(super) is_listed: bool,
     pub(super) names: Vec<String>,
-    pub(super) credentials: BTreeMap<CredentialId, CredentialRow>,
+    pub(super) credentials: BTreeMap<CredentialId, StoredCredential>,
     pub(super) profiles: Vec<UserId>,
     pub(super) next_expiry: Option<Instant>,
     pub(super) answers: u64,
     pub(super) reads: Vec<JournalRow>,
-    pub(super) edge: Option<(u64, Vec<u8>)>,
+    pub(super) frontier: Option<(u64, Vec<u8>)>,
     pub(super) tile_hashes: BTreeMap<(u8, u64), TreeHash>,
-    pub(super) witnesses: Vec<Said>,
+    pub(super) witnesses: Vec<NamedWitness>,
 }
 
-/// What the logs made.
+/// The credentials that the logs created.
 #[derive(Default)]
-pub(super) struct Made {
+pub(super) struct Created {
     pub(super) credentials: BTreeSet<CredentialId>,
     /// The workspaces whose logs cannot be read.
     pub(super) unknown: BTreeSet<WorkspaceId>,
@@ -44,21 +44,21 @@ pub(super) struct Made {
 
 /// All rows of a store.
 #[derive(Default)]
-pub(super) struct Stored {
-    pub(super) workspaces: BTreeMap<WorkspaceId, Rows>,
+pub(super) struct StoredRows {
+    pub(super) workspaces: BTreeMap<WorkspaceId, WorkspaceRows>,
     uses: Vec<CredentialId>,
-    /// The rows that cannot be read.
+    /// A sentence for each row that cannot be read.
     pub(super) flaws: Vec<String>,
 }
 
-impl Stored {
-    /// The rows about a workspace.
-    pub(super) fn of(&mut self, id: WorkspaceId) -> &mut Rows {
+impl StoredRows {
+    /// Returns the rows about a workspace.
+    pub(super) fn of(&mut self, id: WorkspaceId) -> &mut WorkspaceRows {
         self.workspaces.entry(id).or_default()
     }
 
-    /// Takes in a row.
-    pub(super) fn take(&mut self, row: StoredRow) {
+    /// Adds a row.
+    pub(super) fn add(&mut self, row: StoredRow) {
         match row {
             StoredRow::Head(id, head) => self.of(id).head = head,
             StoredRow::Listed(id) => self.of(id).is_listed = true,
@@ -67,24 +67,24 @@ impl Stored {
             StoredRow::Use(id) => self.uses.push(id),
             StoredRow::Profile(id, user) => self.of(id).profiles.push(user),
             StoredRow::NextExpiry(id, at) => self.of(id).next_expiry = Some(at),
-            StoredRow::Answer(scope) => self.take_answer(&scope),
+            StoredRow::IdempotencyRecord(scope) => self.add_idempotency_record(&scope),
             StoredRow::Read(read) => {
                 let (sequence, record) = (read.sequence, read.record);
                 let (revision, reader, token) = (record.revision, record.reader, record.token);
                 self.of(record.workspace).reads.push(JournalRow { sequence, revision, reader, token });
             }
-            StoredRow::Edge(id, size, bytes) => self.of(id).edge = Some((size, bytes)),
+            StoredRow::Frontier(id, size, bytes) => self.of(id).frontier = Some((size, bytes)),
             StoredRow::TileHash(id, level, place, hash) => {
                 self.of(id).tile_hashes.insert((level, place), hash);
             }
-            // Whoever could alter it could alter everything; a cursor gives nobody a right.
+            // Nothing follows from it, and a cursor gives nobody a right.
             StoredRow::CursorKey => {}
             StoredRow::Unreadable(table, why) => self.flaws.push(format!("a row of `{table}` cannot be read: {why}")),
         }
     }
 
-    /// A scope names the workspace, or the instance, and who asked.
-    fn take_answer(&mut self, scope: &str) {
+    /// Counts a record by its scope, which names the workspace or the instance, and the holder.
+    fn add_idempotency_record(&mut self, scope: &str) {
         let within = scope.split(' ').next().unwrap_or_default();
         match within.parse() {
             Ok(id) => self.of(id).answers += 1,
@@ -95,12 +95,12 @@ impl Stored {
         }
     }
 
-    /// Says which uses are of credentials that no log made. Nothing is known if a log cannot be read.
-    pub(super) fn check_uses(&self, made: &Made, flaws: &mut Vec<String>) {
-        if !made.unknown.is_empty() {
+    /// Reports uses of credentials that no log made. If a log cannot be read, nothing is known.
+    pub(super) fn check_uses(&self, created: &Created, flaws: &mut Vec<String>) {
+        if !created.unknown.is_empty() {
             return;
         }
-        for id in self.uses.iter().filter(|id| !made.credentials.contains(id)) {
+        for id in self.uses.iter().filter(|id| !created.credentials.contains(id)) {
             flaws.push(format!("`credential_uses` has {id}, which no log made"));
         }
     }

@@ -8,9 +8,9 @@ use tenure::domain::model::event::Event;
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::codec::StreamDecoder;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{EventLog, StoredEvent};
+use tenure::log::{Directories, EventLog, StoredEvent};
+use tenure::service::id_generator::RandomIdGenerator;
 use tenure::service::import::{ImportError, Imported, import};
-use tenure::service::mint::RandomMint;
 
 /// The time of the imports: 2026-12-30.
 pub(crate) const NOW: Instant = Instant::from_micros(1_798_588_800_000_000);
@@ -39,7 +39,7 @@ impl Store {
     }
 
     pub(crate) fn import_from(&self, lines: impl BufRead) -> Result<Imported, ImportError> {
-        import(&self.log, &RandomMint, &Fixed, lines)
+        import(&self.log, &RandomIdGenerator, &Fixed, lines)
     }
 
     /// Returns the imported events, after verifying the whole log.

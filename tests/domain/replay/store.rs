@@ -21,7 +21,7 @@ fn appends(history: &History) -> Vec<Append> {
             workspace: first.workspace,
             expected: Revision(first.revision.0 - 1),
             events: history.lines[start..start + events.len()].to_vec(),
-            notes: Vec::new(),
+            side_writes: Vec::new(),
         }
     };
     commands.map(append).collect()

@@ -9,10 +9,10 @@ use tenure::domain::model::principal::Caller;
 use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, Plan, WorkspaceKind, WorkspaceRole};
 use tenure::domain::model::time::Revision;
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
-use tenure::log::{EventLog, LogError};
-use tenure::service::SideWrite;
+use tenure::log::{Directories, EventLog, LogError, ReadJournal, Store};
+use tenure::service::SideRequest;
 use tenure::service::import::{ImportError, import};
-use tenure::service::submission::{Answer, Submission, SubmitError};
+use tenure::service::submission::{Submission, SubmitError, SubmitOutcome};
 
 use super::faulty::Fault;
 use super::life::{Life, hour, run, twice};
@@ -52,14 +52,14 @@ async fn live(fault: Option<Fault>, then: &[&'static str]) -> (Vec<&'static str>
     life.done(&[found("acme")], Some("found")).await;
     life.done(&staffed(), Some("staff")).await;
     let again = life.insist(&staffed(), Some("staff")).await.unwrap();
-    assert!(matches!(again, Answer::Kept(_)), "{again:?}");
+    assert!(matches!(again, SubmitOutcome::Repeated(_)), "{again:?}");
     life.restart().await;
     change_as_alice(&mut life).await;
     life.done(&[issue_access_key(AccessKeyRole::Auditor)], None).await;
     refuse(&mut life).await;
     keep_records(&life).await;
     life.clock.set(hour(3));
-    life.keep_house().await;
+    life.run_maintenance().await;
     life.done(&[set_grant("prod", "user:bob", EnvironmentRole::Viewer)], Some("viewer")).await;
     life.done(&[delete_environment("prod"), remove_member("bob")], Some("end")).await;
     bring_in_the_past(&life);
@@ -80,7 +80,7 @@ async fn change_as_alice(life: &mut Life) {
     if life.submit(by_alice(life)).await.is_err() {
         life.submit(by_alice(life)).await.unwrap();
     }
-    life.keep_house().await;
+    life.run_maintenance().await;
     let used = life.log.store.last_used(&[alice.id.parse().unwrap()]).unwrap();
     assert_eq!(used, [Some(hour(0))], "a use that could not be recorded at first is recorded later");
 }
@@ -103,7 +103,7 @@ fn log_error(error: SubmitError) -> LogError {
 async fn keep_records(life: &Life) {
     let (id, bob): (_, UserId) = (life.id.unwrap(), "bob".parse().unwrap());
     let profile = Profile { name: "Bob".parse().ok(), email: None };
-    let keep = || SideWrite::SetProfile("bob".into(), profile.clone());
+    let keep = || SideRequest::SetProfile("bob".into(), profile.clone());
     let by = &Caller::Operator;
     twice(async || life.service.submit_side(id, by, keep(), (None, None)).await.map_err(log_error)).await;
     let read = ReadRecord {
@@ -129,7 +129,7 @@ async fn keep_records(life: &Life) {
 
 /// A history is there whole or not at all, and whoever imported it is told which, or that nobody knows.
 fn bring_in_the_past(life: &Life) {
-    let ask = || import(life.log.as_ref(), life.mint.as_ref(), life.clock.as_ref(), Cursor::new(HISTORY));
+    let ask = || import(life.log.as_ref(), life.ids.as_ref(), life.clock.as_ref(), Cursor::new(HISTORY));
     let is_there = || life.log.store.workspace_named("old").unwrap();
     match ask() {
         Ok(_) => {}
@@ -157,7 +157,7 @@ async fn read_as_an_auditor(life: &Life) {
     let checkpoint = twice(async || service.checkpoint(id).await).await.unwrap();
     assert_eq!(checkpoint.tree().size, size);
     twice(async || service.receipt(id, Revision(3)).await).await.unwrap();
-    assert_eq!(twice(async || service.growth(id, 2, size).await).await.to, *checkpoint.tree());
+    assert_eq!(twice(async || service.consistency(id, 2, size).await).await.to, *checkpoint.tree());
     let named = twice(async || service.find_workspace("acme").await).await;
     assert_eq!(named, Some(id));
 }

@@ -12,7 +12,8 @@ use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialId, CredentialRow, CursorSecret, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CursorSecret, Directories, EachEvent, EventLog, IdempotencyRecord, LogError,
+    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -138,7 +139,7 @@ impl FaultyLog {
     /// Counts a call; an error if it is to fail.
     fn count(&self, name: &'static str) -> Result<(), LogError> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        self.keys.fetch_add(usize::from(name == "kept_answer"), Ordering::SeqCst);
+        self.keys.fetch_add(usize::from(name == "idempotency_record"), Ordering::SeqCst);
         let mut then = lock(&self.then);
         let follows = self.was_unknown.load(Ordering::SeqCst) && then.last() == Some(&name);
         if follows {
@@ -180,13 +181,6 @@ impl EventLog for FaultyLog {
         if self.strikes(Fault::Stored(number)) { Err(self.unknown()) } else { Ok(appended) }
     }
 
-    fn reopen(&self) -> Result<(), LogError> {
-        self.count("reopen")?;
-        self.store.reopen()?;
-        self.undecided.store(false, Ordering::SeqCst);
-        Ok(())
-    }
-
     fn visit(
         &self,
         workspace: WorkspaceId,
@@ -198,37 +192,69 @@ impl EventLog for FaultyLog {
         self.store.visit(workspace, after, limit, each)
     }
 
-    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
-        self.store.witness_names(workspace)
-    }
-
     count_and_pass_on! {
         head(workspace: WorkspaceId) -> Option<Revision>;
+        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+    }
+}
+
+impl TreeStore for FaultyLog {
+    count_and_pass_on! {
         tree(workspace: WorkspaceId) -> Option<Frontier>;
         tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
-        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+    }
+}
+
+impl Directories for FaultyLog {
+    count_and_pass_on! {
         workspace_named(name: &str) -> Option<WorkspaceId>;
         workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
-        credential(id: CredentialId) -> Option<CredentialRow>;
+        credential(id: CredentialId) -> Option<StoredCredential>;
         last_used(ids: &[CredentialId]) -> Vec<Option<Instant>>;
         profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
-        kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
-        forget_answers(until: Instant) -> ();
-        reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
-        old_reads(before: Instant, limit: usize) -> OldReads;
-        newest_read(workspace: WorkspaceId) -> u64;
+        idempotency_record(scope: &str, key: &str, after: Instant) -> Option<IdempotencyRecord>;
+        forget_idempotency_records(until: Instant) -> ();
         due(now: Instant) -> Vec<WorkspaceId>;
         last_end(after: Instant, until: Instant) -> Option<Instant>;
         clock_mark() -> Option<Instant>;
         log_keys() -> Vec<StoredKey>;
         cursor_key() -> Option<CursorSecret>;
+    }
+}
+
+impl SnapshotStore for FaultyLog {
+    fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
+        self.store.witness_names(workspace)
+    }
+
+    count_and_pass_on! {
         snapshot(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
         forget_snapshot(workspace: WorkspaceId) -> ();
-        stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();
         kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
-        backup(out: &Path) -> ();
+    }
+}
+
+impl ReadJournal for FaultyLog {
+    count_and_pass_on! {
+        reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
+        old_reads(before: Instant, limit: usize) -> OldReads;
+        newest_read(workspace: WorkspaceId) -> u64;
+    }
+}
+
+impl Store for FaultyLog {
+    fn reopen(&self) -> Result<(), LogError> {
+        self.count("reopen")?;
+        self.store.reopen()?;
+        self.undecided.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    count_and_pass_on! {
+        stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();
         close() -> ();
+        backup(out: &Path) -> ();
     }
 }

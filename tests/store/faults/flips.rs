@@ -18,11 +18,11 @@ use tenure::domain::model::role::{AccessKeyRole, EnvironmentRole, WorkspaceRole}
 use tenure::domain::rules::authorize::{Question, Resource, Subject, authorize};
 use tenure::domain::state::view::View;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{EventLog, LogError};
+use tenure::log::{LogError, Store};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
 use tenure::service::inspect::inspect;
-use tenure::service::mint::{RandomMint, Secret};
-use tenure::service::submission::Answer;
-use tenure::service::{Presented, Service, Settings};
+use tenure::service::submission::SubmitOutcome;
+use tenure::service::{PresentedCredential, Service, Settings};
 
 use super::every_call::found;
 use super::life::{Life, ToldClock, hour, run};
@@ -38,15 +38,15 @@ const FLIPS: usize = 300;
 /// When the store is asked.
 const ASKED: i64 = 50;
 
-/// A store, and all that can be asked of it.
-struct Store {
+/// A store with its workspaces and credentials.
+struct SampleStore {
     folder: TempDir,
     workspaces: Vec<(&'static str, WorkspaceId)>,
-    credentials: Vec<Presented>,
+    credentials: Vec<PresentedCredential>,
 }
 
 /// A store of two workspaces in which most of what can happen has.
-async fn store() -> Store {
+async fn store() -> SampleStore {
     let mut life = Life::new(None, &[]);
     let mut workspaces = Vec::new();
     for (name, rob) in [("acme", WorkspaceRole::Manager), ("other", WorkspaceRole::Member)] {
@@ -87,12 +87,12 @@ async fn store() -> Store {
     life.clock.set(hour(ASKED));
     life.good_credentials().await;
     life.done(&[add_member("late", WorkspaceRole::Member)], Some("late")).await;
-    life.keep_house().await;
+    life.run_maintenance().await;
     let credentials = std::mem::take(&mut life.credentials);
     let folder = tempfile::tempdir().unwrap();
     life.log.store.backup(&folder.path().join("tenure.db")).unwrap();
     life.service.stop().await.unwrap();
-    Store { folder, workspaces, credentials }
+    SampleStore { folder, workspaces, credentials }
 }
 
 /// What everyone has: what is not there is nothing, or an error.
@@ -123,15 +123,15 @@ fn allowed(view: &View, name: &str, rights: &mut Rights) {
 }
 
 /// Asks everything of a store, as a server that has just been started is asked.
-async fn rights(folder: &Path, store: &Store) -> Result<Rights, LogError> {
-    let log: Arc<dyn EventLog> = Arc::new(SqliteLog::attach(folder)?);
+async fn rights(folder: &Path, store: &SampleStore) -> Result<Rights, LogError> {
+    let log: Arc<dyn Store> = Arc::new(SqliteLog::attach(folder)?);
     let operator = Secret::new("0123456789abcdef0123456789abcdef");
-    let (clock, mint) = (ToldClock::at(hour(ASKED)), Arc::new(RandomMint));
+    let (clock, ids) = (ToldClock::at(hour(ASKED)), Arc::new(RandomIdGenerator));
     let service = Service::start(Settings {
         log,
         clock,
         clock_settle: Duration::ZERO,
-        mint,
+        ids,
         operator,
         cache_bytes: 1 << 20,
         signer: signer(),
@@ -150,7 +150,7 @@ async fn rights(folder: &Path, store: &Store) -> Result<Rights, LogError> {
     // A secret proves nothing under the id of another credential.
     let others = store.credentials.iter().cycle().skip(1);
     for (presented, other) in store.credentials.iter().zip(others) {
-        let forged = Presented { id: other.id.clone(), secret: presented.secret.clone() };
+        let forged = PresentedCredential { id: other.id.clone(), secret: presented.secret.clone() };
         for (what, presented) in [(&presented.id, presented), (&format!("{} by another", other.id), &forged)] {
             if let Ok(Some(proved)) = service.authenticate(presented).await {
                 rights.insert(what.clone(), format!("{:?}", proved.caller));
@@ -368,7 +368,7 @@ fn a_flipped_edge_is_neither_signed_nor_appended_to() {
         assert!(matches!(life.service.checkpoint(id).await, Err(LogError::Unreadable { .. })));
         // The others go on.
         let found = life.service.submit(life.submission_for(None, vec![found("other")])).await.unwrap();
-        assert!(matches!(found, Answer::Done(_)));
+        assert!(matches!(found, SubmitOutcome::Done(_)));
         life.service.stop().await.unwrap();
     });
 }

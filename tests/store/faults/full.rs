@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tenure::log::EventLog;
 use tenure::log::sqlite::SqliteLog;
+use tenure::log::{Directories, EventLog};
 
 use super::life::{open, verify_all};
 use super::process::{PLAIN, Process, serve};

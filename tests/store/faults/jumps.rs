@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::time::{Instant, Revision};
-use tenure::log::{Append, EventLog, Note};
+use tenure::log::{Append, EventLog, SideWrite};
 
 use super::life::{open, verify_all};
 use super::process::{PLAIN, Process, serve};
@@ -85,9 +85,9 @@ fn works(acme: &Acme, credential: &str) -> bool {
     acme.call("GET", "", credential, &Value::Null).status == 200
 }
 
-fn keep_house(acme: &Acme) {
-    acme.server.block_on(acme.server.service.keep_house()).unwrap();
-    acme.server.block_on(acme.server.service.settled()).unwrap();
+fn run_maintenance(acme: &Acme) {
+    acme.server.block_on(acme.server.service.run_maintenance()).unwrap();
+    acme.server.block_on(acme.server.service.flush()).unwrap();
 }
 
 fn keyed(acme: &Acme, name: &str) -> Reply {
@@ -107,8 +107,8 @@ fn restarted(acme: Acme, clocks: &Arc<Clocks>, meanwhile: impl FnOnce(&Path)) ->
 
 /// The store's clock counts from a time on, as `--accept-clock` has it.
 fn reset_mark(folder: &Path, now: Instant) {
-    let (workspace, notes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![Note::ResetClockMark(now)]);
-    open(folder).append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), notes }]).unwrap();
+    let (workspace, side_writes) = (WorkspaceId::from_uuid(uuid::Uuid::nil()), vec![SideWrite::ResetClockMark(now)]);
+    open(folder).append(&[Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes }]).unwrap();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_clock_that_is_a_year_ahead_for_a_moment_leaves_nothing_behind() {
             ready(&acme).refused(503, "clock_unsettled");
             assert_eq!((bob_deploys(&acme), works(&acme, &token)), (ahead < HOUR, ahead < HOUR), "{ahead}");
             assert!(works(&acme, &acme.alice), "decisions go on");
-            keep_house(&acme);
+            run_maintenance(&acme);
             clocks.pass(SECOND);
         }
         clocks.jump(-ahead);
@@ -198,7 +198,7 @@ fn a_crash_right_after_something_expired_and_a_clock_that_is_then_behind_do_not_
         acme.put("environments/prod/grants/user:bob", &grant).expect(200);
         if known {
             clocks.pass(HOUR - 3 * SECOND);
-            keep_house(&acme);
+            run_maintenance(&acme);
             assert!(bob_deploys(&acme));
         }
         // As a crash before the next housekeeping leaves the store.
@@ -240,7 +240,7 @@ fn ahead() -> (Arc<Clocks>, Acme) {
     let alice = acme.alice.clone();
     acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("other", "shared", "team", "olga")).expect(201);
     clocks.jump(YEAR);
-    keep_house(&acme);
+    run_maintenance(&acme);
     clocks.pass(MINUTE);
     acme.environment("made-ahead");
     clocks.jump(-YEAR);
@@ -324,7 +324,7 @@ fn a_clock_that_shows_what_cannot_be_gets_a_sentence_and_nothing_breaks() {
         acme.proxy("prod", &token).refused(503, "clock_wrong");
         ready(&acme).refused(503, "clock_wrong");
         assert_eq!(acme.server.send("GET", "/healthz", &[], None).status, 200);
-        keep_house(&acme);
+        run_maintenance(&acme);
         clocks.jump(-wrong);
         assert!(works(&acme, &acme.alice) && bob_deploys(&acme) && works(&acme, &token));
         acme.environment("two");

@@ -17,11 +17,11 @@ use tenure::domain::state::workspace::Workspace;
 use tenure::log::published::StoredLog;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::verify::Verifier;
-use tenure::log::{EventLog, LogError};
+use tenure::log::{EventLog, LogError, Store};
 use tenure::proof::checkpoint::Checkpoint;
-use tenure::service::mint::{Mint, NoRandomness, Secret};
-use tenure::service::submission::{Accepted, Answer, Retry, Submission, SubmitError};
-use tenure::service::{Presented, Quotas, Service, Settings, replay};
+use tenure::service::id_generator::{IdGenerator, NoRandomness, Secret};
+use tenure::service::submission::{Accepted, Retry, Submission, SubmitError, SubmitOutcome};
+use tenure::service::{PresentedCredential, Quotas, Service, Settings, replay};
 use uuid::Uuid;
 
 use super::faulty::{Fault, FaultyLog};
@@ -58,9 +58,9 @@ impl Clock for ToldClock {
 
 /// Ids that are counted.
 #[derive(Debug, Default)]
-pub(crate) struct CountingMint(AtomicU64);
+pub(crate) struct CountingIdGenerator(AtomicU64);
 
-impl Mint for CountingMint {
+impl IdGenerator for CountingIdGenerator {
     fn uuid(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::SeqCst)) + 1)
     }
@@ -73,20 +73,20 @@ impl Mint for CountingMint {
 }
 
 /// What a request came to.
-pub(crate) type Outcome = Result<Answer, SubmitError>;
+pub(crate) type Outcome = Result<SubmitOutcome, SubmitError>;
 
 /// A service over a faulty log in a folder of its own.
 pub(crate) struct Life {
     pub(crate) log: Arc<FaultyLog>,
     pub(crate) clock: Arc<ToldClock>,
-    pub(crate) mint: Arc<CountingMint>,
+    pub(crate) ids: Arc<CountingIdGenerator>,
     pub(crate) service: Arc<Service>,
     /// The workspace, once it is made.
     pub(crate) id: Option<WorkspaceId>,
     /// The stored bytes of every event that was acknowledged.
     acknowledged: Vec<(Revision, Vec<u8>)>,
     /// What was given away, in order.
-    pub(crate) credentials: Vec<Presented>,
+    pub(crate) credentials: Vec<PresentedCredential>,
     folder: TempDir,
 }
 
@@ -98,18 +98,18 @@ impl Life {
 
     /// A service on a folder.
     pub(crate) fn on(folder: TempDir, fault: Option<Fault>, then: &[&'static str]) -> Self {
-        let (clock, mint) = (ToldClock::at(START), Arc::new(CountingMint::default()));
+        let (clock, ids) = (ToldClock::at(START), Arc::new(CountingIdGenerator::default()));
         let log = Arc::new(FaultyLog::new(SqliteLog::open(folder.path()).unwrap(), fault, then));
-        let service = start(&log, &clock, &mint);
+        let service = start(&log, &clock, &ids);
         let (acknowledged, credentials) = (Vec::new(), Vec::new());
-        Self { log, clock, mint, service, id: None, acknowledged, credentials, folder }
+        Self { log, clock, ids, service, id: None, acknowledged, credentials, folder }
     }
 
     /// Stops the service, and starts another on the same log, which has nothing in memory.
     pub(crate) async fn restart(&mut self) {
         self.service.stop().await.unwrap();
         self.log.store.reopen().unwrap();
-        self.service = start(&self.log, &self.clock, &self.mint);
+        self.service = start(&self.log, &self.clock, &self.ids);
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -163,22 +163,22 @@ impl Life {
     /// As [`Self::insist`], where it is done; gives what it appended.
     pub(crate) async fn done(&mut self, commands: &[Command], key: Option<&str>) -> Box<Accepted> {
         match self.insist(commands, key).await {
-            Ok(Answer::Done(accepted)) => accepted,
+            Ok(SubmitOutcome::Done(accepted)) => accepted,
             other => panic!("{commands:?}: {other:?}"),
         }
     }
 
     /// Holds an answer against what was stored before and is now.
     fn take(&mut self, before: &[(Revision, Vec<u8>)], outcome: &Outcome) {
-        if let Ok(Answer::Done(accepted)) = outcome {
+        if let Ok(SubmitOutcome::Done(accepted)) = outcome {
             self.id.get_or_insert_with(|| accepted.view.workspace().id());
             self.acknowledge(accepted);
         }
         let stored = self.stored();
         assert_eq!(&stored[..before.len()], before, "what is stored stays");
         match outcome {
-            Ok(Answer::Done(accepted)) => assert_eq!(accepted.view.workspace().head(), stored.last().unwrap().0),
-            Ok(Answer::Kept(_)) => assert_eq!(stored.len(), before.len(), "what was done is not done again"),
+            Ok(SubmitOutcome::Done(accepted)) => assert_eq!(accepted.view.workspace().head(), stored.last().unwrap().0),
+            Ok(SubmitOutcome::Repeated(_)) => assert_eq!(stored.len(), before.len(), "what was done is not done again"),
             Err(error) => assert_eq!(stored.len(), before.len(), "refused, and stored: {error}"),
         }
     }
@@ -213,12 +213,12 @@ impl Life {
     }
 
     /// Records what is due and was used, and waits for it.
-    pub(crate) async fn keep_house(&self) {
-        twice(async || self.service.keep_house().await).await;
+    pub(crate) async fn run_maintenance(&self) {
+        twice(async || self.service.run_maintenance().await).await;
         // What is due was handed to the writer, whose commit may have failed: so once more, which comes after it.
-        twice(async || self.service.settled().await).await;
-        twice(async || self.service.keep_house().await).await;
-        twice(async || self.service.settled().await).await;
+        twice(async || self.service.flush().await).await;
+        twice(async || self.service.run_maintenance().await).await;
+        twice(async || self.service.flush().await).await;
     }
 
     /// Whether each credential that was given away is good now.
@@ -236,11 +236,11 @@ impl Life {
         self.agrees().await;
         let (before, good) = (state(&self.served().await), self.good_credentials().await);
         self.service.stop().await.unwrap();
-        let Self { folder, log, service, id, acknowledged, credentials, clock, mint } = self;
+        let Self { folder, log, service, id, acknowledged, credentials, clock, ids } = self;
         drop((log, service));
         let next = Self { id, acknowledged, credentials, ..Self::on(folder, None, &[]) };
         next.clock.set(clock.now());
-        drop(mint);
+        drop(ids);
         assert_eq!(state(&next.served().await), before);
         assert_eq!(next.good_credentials().await, good);
         next.service.stop().await.unwrap();
@@ -252,13 +252,13 @@ impl Life {
     }
 }
 
-fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, mint: &Arc<CountingMint>) -> Arc<Service> {
+fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, ids: &Arc<CountingIdGenerator>) -> Arc<Service> {
     let operator = Secret::new("0123456789abcdef0123456789abcdef");
-    let (log, clock, mint) = (log.clone(), clock.clone(), mint.clone());
+    let (log, clock, ids) = (log.clone(), clock.clone(), ids.clone());
     Service::start(Settings {
         log,
         clock,
-        mint,
+        ids,
         operator,
         clock_settle: std::time::Duration::from_mins(1),
         cache_bytes: 1 << 20,
@@ -277,13 +277,13 @@ pub(crate) async fn twice<T>(ask: impl AsyncFn() -> Result<T, LogError>) -> T {
 }
 
 /// The credential that a command made.
-fn presented(accepted: &Accepted, command: usize) -> Option<Presented> {
+fn presented(accepted: &Accepted, command: usize) -> Option<PresentedCredential> {
     let id = accepted.decided.events_of(command).iter().find_map(|event| match &event.data {
         EventData::TokenIssued(id, _) => Some(id.to_string()),
         EventData::AccessKeyIssued(id, _) => Some(id.to_string()),
         _ => None,
     });
-    Some(Presented { id: id?, secret: accepted.secrets[command].clone()? })
+    Some(PresentedCredential { id: id?, secret: accepted.secrets[command].clone()? })
 }
 
 /// Verifies every log of a store, by the test's own verifier and as an auditor would.

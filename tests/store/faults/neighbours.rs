@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenure::domain::model::command::Command;
 use tenure::domain::model::principal::Caller;
 use tenure::domain::model::role::{Plan, WorkspaceRole};
-use tenure::service::submission::{Answer, Submission, SubmitError};
+use tenure::service::submission::{Submission, SubmitError, SubmitOutcome};
 use tokio::task::JoinHandle;
 
 use super::every_call::found;
@@ -53,7 +53,7 @@ fn a_large_request_that_is_refused_is_answered_without_the_writer() {
             assert!(matches!(&refused, SubmitError::Refused(refused) if refused.index == 99), "{refused}");
         }
         drop(held);
-        assert!(matches!(busy.await.unwrap(), Ok(Answer::Done(_))));
+        assert!(matches!(busy.await.unwrap(), Ok(SubmitOutcome::Done(_))));
         life.agrees().await;
     });
 }
@@ -74,12 +74,12 @@ fn a_holder_takes_a_bounded_number_of_places_and_others_have_theirs() {
         let operator = asked(&life, &Caller::Operator, members("operator", 1));
         drop(held);
         for asked in [busy, modest, operator] {
-            assert!(matches!(asked.await.unwrap(), Ok(Answer::Done(_))));
+            assert!(matches!(asked.await.unwrap(), Ok(SubmitOutcome::Done(_))));
         }
         let (mut done, mut crowded) = (0, 0);
         for asked in greedy {
             match asked.await.unwrap() {
-                Ok(Answer::Done(_)) => done += 1,
+                Ok(SubmitOutcome::Done(_)) => done += 1,
                 Err(SubmitError::Crowded) => crowded += 1,
                 other => panic!("{other:?}"),
             }

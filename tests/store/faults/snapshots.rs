@@ -8,7 +8,7 @@ use tenure::domain::model::event::Event;
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::role::WorkspaceRole;
 use tenure::domain::model::time::Revision;
-use tenure::log::{Append, EventLog, codec};
+use tenure::log::{Append, EventLog, SnapshotStore, codec};
 
 use super::faulty::Fault;
 use super::life::{Life, open, run};
@@ -24,7 +24,7 @@ fn long_log() -> (TempDir, WorkspaceId) {
     let events: Vec<Arc<Event>> = Writer::new(SMALL, 3).events(LONG);
     let workspace = events[0].workspace;
     let bytes = events.iter().map(|event| codec::encode(event).unwrap()).collect();
-    let part = Append { workspace, expected: Revision::ZERO, events: bytes, notes: Vec::new() };
+    let part = Append { workspace, expected: Revision::ZERO, events: bytes, side_writes: Vec::new() };
     open(folder.path()).append(&[part]).unwrap();
     (folder, workspace)
 }

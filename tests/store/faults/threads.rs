@@ -11,7 +11,7 @@ use tenure::domain::model::role::WorkspaceRole;
 use tenure::http::client_address::TrustedProxies;
 use tenure::http::serve as serve_http;
 use tenure::http::sse::Streams;
-use tenure::service::SideWrite;
+use tenure::service::SideRequest;
 use tokio::net::TcpListener;
 
 use super::every_call::found;
@@ -60,7 +60,7 @@ fn a_thread_that_does_not_end_does_not_keep_a_service_from_stopping() {
         life.done(&[found("acme")], None).await;
         let held = life.log.hold();
         let alice = Profile { name: "Alice".parse().ok(), email: None };
-        let write = SideWrite::SetProfile("alice".into(), alice);
+        let write = SideRequest::SetProfile("alice".into(), alice);
         let (service, id) = (Arc::clone(&life.service), life.id.unwrap());
         let waiting =
             tokio::spawn(async move { service.submit_side(id, &Caller::Operator, write, (None, None)).await });
@@ -96,7 +96,7 @@ fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_erro
         // Whoever waits is the committer's: nobody else may end of it.
         life.log.fail_next(Fault::Panic(1));
         let alice = Profile { name: "Alice".parse().ok(), email: None };
-        let write = SideWrite::SetProfile("alice".into(), alice);
+        let write = SideRequest::SetProfile("alice".into(), alice);
         let lost = life.service.submit_side(life.id.unwrap(), &Caller::Operator, write, (None, None));
         assert!(lost.await.unwrap_err().to_string().contains("stopping"));
         let said = serving.await.unwrap().unwrap_err().to_string();

@@ -9,7 +9,7 @@ use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::role::{EnvironmentRole, WorkspaceRole};
 use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{EventLog, LogError};
+use tenure::log::{Directories, EventLog, LogError, Store};
 use tenure::proof::checkpoint::Checkpoint;
 
 use super::every_call::found;

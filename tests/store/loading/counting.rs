@@ -11,7 +11,8 @@ use tenure::log::journal::{OldReads, ReadFilter, StoredRead};
 use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
-    Append, Appended, CredentialId, CredentialRow, CursorSecret, EachEvent, EventLog, KeptAnswer, LogError, StoredEvent, StoredKey,
+    Append, Appended, CredentialId, CursorSecret, Directories, EachEvent, EventLog, IdempotencyRecord, LogError,
+    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -60,6 +61,38 @@ impl EventLog for CountingLog {
         self.log.visit(workspace, after, limit, each)
     }
 
+    pass_on! {
+        append(group: &[Append]) -> Appended;
+        head(workspace: WorkspaceId) -> Option<Revision>;
+        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
+    }
+}
+
+impl TreeStore for CountingLog {
+    pass_on! {
+        tree(workspace: WorkspaceId) -> Option<Frontier>;
+        tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
+    }
+}
+
+impl Directories for CountingLog {
+    pass_on! {
+        workspace_named(name: &str) -> Option<WorkspaceId>;
+        workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
+        credential(id: CredentialId) -> Option<StoredCredential>;
+        last_used(ids: &[CredentialId]) -> Vec<Option<Instant>>;
+        profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
+        idempotency_record(scope: &str, key: &str, after: Instant) -> Option<IdempotencyRecord>;
+        forget_idempotency_records(until: Instant) -> ();
+        due(now: Instant) -> Vec<WorkspaceId>;
+        last_end(after: Instant, until: Instant) -> Option<Instant>;
+        clock_mark() -> Option<Instant>;
+        log_keys() -> Vec<StoredKey>;
+        cursor_key() -> Option<CursorSecret>;
+    }
+}
+
+impl SnapshotStore for CountingLog {
     fn snapshot(&self, workspace: WorkspaceId) -> Result<Option<Vec<u8>>, LogError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.log.snapshot(workspace)
@@ -70,33 +103,26 @@ impl EventLog for CountingLog {
     }
 
     pass_on! {
-        append(group: &[Append]) -> Appended;
-        tree(workspace: WorkspaceId) -> Option<Frontier>;
-        tile_hashes(workspace: WorkspaceId, tile: Tile) -> Vec<TreeHash>;
-        head(workspace: WorkspaceId) -> Option<Revision>;
-        feed(after: u64, limit: usize) -> Vec<StoredEvent>;
-        workspace_named(name: &str) -> Option<WorkspaceId>;
-        workspaces(after: Option<WorkspaceId>, limit: usize) -> Vec<WorkspaceId>;
-        credential(id: CredentialId) -> Option<CredentialRow>;
-        last_used(ids: &[CredentialId]) -> Vec<Option<Instant>>;
-        profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
-        kept_answer(scope: &str, key: &str, after: Instant) -> Option<KeptAnswer>;
-        forget_answers(until: Instant) -> ();
+        keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
+        forget_snapshot(workspace: WorkspaceId) -> ();
+        kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
+        keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
+    }
+}
+
+impl ReadJournal for CountingLog {
+    pass_on! {
         reads(workspace: WorkspaceId, filter: &ReadFilter, limit: usize) -> Vec<StoredRead>;
         old_reads(before: Instant, limit: usize) -> OldReads;
         newest_read(workspace: WorkspaceId) -> u64;
-        due(now: Instant) -> Vec<WorkspaceId>;
-        last_end(after: Instant, until: Instant) -> Option<Instant>;
-        clock_mark() -> Option<Instant>;
-        log_keys() -> Vec<StoredKey>;
-        cursor_key() -> Option<CursorSecret>;
-        keep_snapshot(workspace: WorkspaceId, snapshot: &[u8]) -> ();
-        forget_snapshot(workspace: WorkspaceId) -> ();
+    }
+}
+
+impl Store for CountingLog {
+    pass_on! {
         stored_rows(each: &mut dyn FnMut(StoredRow)) -> ();
-        kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
-        keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
         reopen() -> ();
-        backup(out: &Path) -> ();
         close() -> ();
+        backup(out: &Path) -> ();
     }
 }

@@ -10,14 +10,15 @@ use tenure::domain::model::time::Revision;
 use tenure::log::codec::StreamDecoder;
 use tenure::log::journal::{AnswerForm, AuditReader, OldReads, Pruning, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, Appended, CredentialHolder, CredentialId, CredentialRow, CursorSecret, EventLog, LogError, Note, Outcome, StoredEvent,
+    Append, Appended, CredentialHolder, CredentialId, CursorSecret, Directories, EventLog, LogError, Outcome,
+    ReadJournal, SideWrite, SnapshotStore, Store, StoredCredential, StoredEvent, TreeStore,
 };
 use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 use super::support::{
-    ALL_READS, Store, answer, append_one, appended, at, claim, credential, head_over, notes, part, read, read_all,
-    recorded, token, user, verify_tree, with, workspace,
+    ALL_READS, StoreFixture, answer, append_one, appended, at, claim, credential, head_over, part, read, read_all,
+    recorded, side_writes, token, user, verify_tree, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
@@ -25,9 +26,9 @@ macro_rules! contract {
     ($store:ty: $($clause:ident)*) => {$(
         #[test]
         fn $clause() {
-            let store = <$store as $crate::log_contract::support::Store>::new();
+            let store = <$store as $crate::log_contract::support::StoreFixture>::new();
             $crate::log_contract::clauses::$clause(&store);
-            $crate::log_contract::support::verify(&$crate::log_contract::support::Store::open(&store));
+            $crate::log_contract::support::verify(&$crate::log_contract::support::StoreFixture::open(&store));
         }
     )*};
     ($store:ty) => {
@@ -71,19 +72,19 @@ macro_rules! contract {
 }
 pub(crate) use contract;
 
-pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &impl Store) {
+pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &impl StoreFixture) {
     let log = store.open();
     let everything = [
         claim("acme"),
-        Note::AddCredential(credential(1, workspace(1))),
-        Note::Used(token(1), at(5)),
-        Note::SetProfile(user("alice"), Profile { name: "Alice".parse().ok(), email: None }),
-        Note::NextExpiry(Some(at(9))),
-        Note::KeepAnswer(answer("ws", "key", 5)),
+        SideWrite::AddCredential(credential(1, workspace(1))),
+        SideWrite::Used(token(1), at(5)),
+        SideWrite::SetProfile(user("alice"), Profile { name: "Alice".parse().ok(), email: None }),
+        SideWrite::NextExpiry(Some(at(9))),
+        SideWrite::KeepIdempotencyRecord(answer("ws", "key", 5)),
         recorded(read(1, 1)),
     ];
     appended(&log, with(part(1, 0, 2, 1), everything));
-    let look = |log: &dyn EventLog| {
+    let look = |log: &dyn Store| {
         assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(2)));
         assert!(log.holds(&part(1, 0, 2, 1)).unwrap());
         assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(1)));
@@ -91,7 +92,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
         assert_eq!(log.last_used(&[token(1)]).unwrap(), [Some(at(5))]);
         assert_eq!(log.profiles(workspace(1), &[user("alice")]).unwrap()[0].name, "Alice".parse().ok());
         assert_eq!(log.due(at(9)).unwrap(), [workspace(1)]);
-        assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
+        assert_eq!(log.idempotency_record("ws", "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
         assert_eq!(log.reads(workspace(1), &ALL_READS, 9).unwrap()[0].record, read(1, 1));
     };
     look(&log);
@@ -104,7 +105,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
     appended(&log, part(1, 3, 1, 3));
 }
 
-pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl Store) {
+pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl StoreFixture) {
     let log = store.open();
     let events = vec![b"{}".to_vec(), Vec::new(), (0..=255).collect(), vec![0; 65_535], "é\u{1f980}\n\0".into()];
     appended(&log, Append { events: events.clone(), ..part(1, 0, 0, 1) });
@@ -113,7 +114,7 @@ pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl Store) {
     assert_eq!(log.feed(0, 10).unwrap(), read);
 }
 
-pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped(store: &impl Store) {
+pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped(store: &impl StoreFixture) {
     let log = store.open();
     for round in 0..3_u64 {
         let parts: Vec<_> = (1..=2).map(|stream| part(stream, round * 2, 2, stream)).collect();
@@ -150,11 +151,12 @@ pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
     assert_eq!(log.feed(u64::MAX, 5).unwrap(), []);
 }
 
-pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing(store: &impl Store) {
+pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 2, 1));
     for wrong in [0, 1, 3, u64::MAX] {
-        let refused = with(part(1, wrong, 1, 2), [claim("acme"), Note::AddCredential(credential(1, workspace(1)))]);
+        let refused =
+            with(part(1, wrong, 1, 2), [claim("acme"), SideWrite::AddCredential(credential(1, workspace(1)))]);
         assert_eq!(append_one(&log, refused), Outcome::Conflict, "expected {wrong}");
     }
     assert_eq!(append_one(&log, part(2, 1, 1, 3)), Outcome::Conflict, "a log that never began");
@@ -164,7 +166,7 @@ pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
     assert!((0..4).all(|expected| !log.holds(&part(1, expected, 1, 2)).unwrap()));
 }
 
-pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
+pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(2, 0, 1, 1));
     let outcomes = log.append(&[part(1, 0, 1, 2), part(2, 0, 1, 3), part(3, 0, 2, 4)]).unwrap().outcomes;
@@ -174,14 +176,14 @@ pub(crate) fn a_conflict_does_not_harm_its_neighbours(store: &impl Store) {
     assert_eq!(log.head(workspace(3)).unwrap(), Some(Revision(2)));
 }
 
-pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(store: &impl Store) {
+pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(store: &impl StoreFixture) {
     let log = store.open();
     let outcomes = log.append(&[part(1, 0, 2, 1), part(1, 0, 1, 2), part(1, 2, 1, 3)]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended]);
     assert_eq!(read_all(&log, 1)[2].bytes, b"event 0 of command 3");
 }
 
-pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Store) {
+pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.append(&[]).unwrap().outcomes, []);
     assert_eq!(
@@ -192,22 +194,22 @@ pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Stor
     assert_eq!(log.workspaces(None, 10).unwrap(), []);
 }
 
-pub(crate) fn a_part_without_events_does_not_look_at_the_revision(store: &impl Store) {
+pub(crate) fn a_part_without_events_does_not_look_at_the_revision(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 3, 1));
-    let kept = with(part(1, 77, 0, 2), [Note::KeepAnswer(answer("ws", "key", 5))]);
+    let kept = with(part(1, 77, 0, 2), [SideWrite::KeepIdempotencyRecord(answer("ws", "key", 5))]);
     appended(&log, kept);
-    assert!(log.kept_answer("ws", "key", at(0)).unwrap().is_some());
+    assert!(log.idempotency_record("ws", "key", at(0)).unwrap().is_some());
     assert!(!log.holds(&part(1, 77, 0, 2)).unwrap());
-    appended(&log, notes(2, [Note::Used(token(1), at(1))]));
+    appended(&log, side_writes(2, [SideWrite::Used(token(1), at(1))]));
     assert_eq!(log.workspaces(None, 10).unwrap(), [workspace(1)], "a log begins with its first event");
 }
 
-pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl Store) {
+pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl StoreFixture) {
     let log = store.open();
     let group = [
         with(part(1, 0, 1, 1), [claim("acme")]),
-        with(part(2, 0, 1, 2), [Note::AddCredential(credential(1, workspace(2))), claim("acme")]),
+        with(part(2, 0, 1, 2), [SideWrite::AddCredential(credential(1, workspace(2))), claim("acme")]),
         with(part(3, 0, 1, 3), [claim("globex")]),
     ];
     assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::NameTaken, Outcome::Appended]);
@@ -220,28 +222,28 @@ pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl Store) {
     assert_eq!(append_one(&log, with(part(2, 0, 1, 5), [claim("acme")])), Outcome::NameTaken, "after a restart");
 }
 
-pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &impl Store) {
+pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
-    let group = [with(part(1, 1, 1, 2), [Note::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
+    let group = [with(part(1, 1, 1, 2), [SideWrite::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
     assert_eq!(log.append(&group).unwrap().outcomes, [Outcome::Appended, Outcome::Appended]);
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)));
-    appended(&log, notes(1, [Note::ReleaseName]));
+    appended(&log, side_writes(1, [SideWrite::ReleaseName]));
     assert_eq!(log.workspace_named("acme").unwrap(), Some(workspace(2)), "who has no name releases nobody's");
 }
 
-pub(crate) fn a_workspace_may_claim_its_own_name_again(store: &impl Store) {
+pub(crate) fn a_workspace_may_claim_its_own_name_again(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
-    appended(&log, notes(1, [claim("acme")]));
-    appended(&log, notes(1, [claim("globex")]));
+    appended(&log, side_writes(1, [claim("acme")]));
+    appended(&log, side_writes(1, [claim("globex")]));
     assert_eq!(log.workspace_named("globex").unwrap(), Some(workspace(1)));
     assert_eq!(log.workspace_named("acme").unwrap(), None, "a workspace has one name");
 }
 
-pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
+pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl StoreFixture) {
     let log = store.open();
-    let kept = |scope, key| Note::KeepAnswer(answer(scope, key, 5));
+    let kept = |scope, key| SideWrite::KeepIdempotencyRecord(answer(scope, key, 5));
     let group = [
         with(part(1, 0, 1, 1), [kept("a", "key")]),
         with(part(1, 1, 1, 2), [kept("a", "key")]),
@@ -250,46 +252,47 @@ pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl Store) {
     ];
     let outcomes = log.append(&group).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict, Outcome::Appended, Outcome::Appended]);
-    assert_eq!(append_one(&log, notes(2, [kept("b", "key")])), Outcome::Conflict);
+    assert_eq!(append_one(&log, side_writes(2, [kept("b", "key")])), Outcome::Conflict);
     assert!(!log.holds(&group[1]).unwrap());
 }
 
-pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl Store) {
+pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl StoreFixture) {
     let log = store.open();
-    let mut many: Vec<_> = (0..2_500).map(|n| Note::KeepAnswer(answer("old", &n.to_string(), 10))).collect();
-    many.push(Note::KeepAnswer(answer("new", "key", 11)));
-    appended(&log, notes(1, many));
-    assert_eq!(log.kept_answer("new", "key", at(10)).unwrap(), Some(answer("new", "key", 11)));
-    assert_eq!(log.kept_answer("new", "key", at(11)).unwrap(), None, "given at the instant, not after it");
-    log.forget_answers(at(10)).unwrap();
-    assert_eq!(log.kept_answer("old", "0", at(0)).unwrap(), None);
-    assert_eq!(log.kept_answer("old", "2499", at(0)).unwrap(), None);
-    assert!(log.kept_answer("new", "key", at(0)).unwrap().is_some());
-    appended(&log, notes(1, [Note::KeepAnswer(answer("old", "0", 12))]));
+    let mut many: Vec<_> =
+        (0..2_500).map(|n| SideWrite::KeepIdempotencyRecord(answer("old", &n.to_string(), 10))).collect();
+    many.push(SideWrite::KeepIdempotencyRecord(answer("new", "key", 11)));
+    appended(&log, side_writes(1, many));
+    assert_eq!(log.idempotency_record("new", "key", at(10)).unwrap(), Some(answer("new", "key", 11)));
+    assert_eq!(log.idempotency_record("new", "key", at(11)).unwrap(), None, "given at the instant, not after it");
+    log.forget_idempotency_records(at(10)).unwrap();
+    assert_eq!(log.idempotency_record("old", "0", at(0)).unwrap(), None);
+    assert_eq!(log.idempotency_record("old", "2499", at(0)).unwrap(), None);
+    assert!(log.idempotency_record("new", "key", at(0)).unwrap().is_some());
+    appended(&log, side_writes(1, [SideWrite::KeepIdempotencyRecord(answer("old", "0", 12))]));
 }
 
-pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &impl Store) {
+pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &impl StoreFixture) {
     let log = store.open();
-    let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(Note::KeepAnswer);
+    let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(SideWrite::KeepIdempotencyRecord);
     assert_eq!(
         log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap().outcomes,
         [Outcome::Conflict, Outcome::Appended],
     );
-    assert_eq!(log.kept_answer("ws", "key", at(0)).unwrap(), None);
+    assert_eq!(log.idempotency_record("ws", "key", at(0)).unwrap(), None);
 }
 
-pub(crate) fn a_credential_is_found_until_it_is_forgotten(store: &impl Store) {
+pub(crate) fn a_credential_is_found_until_it_is_forgotten(store: &impl StoreFixture) {
     let log = store.open();
-    appended(&log, with(part(1, 0, 1, 1), [1, 2].map(|n| Note::AddCredential(credential(n, workspace(1))))));
+    appended(&log, with(part(1, 0, 1, 1), [1, 2].map(|n| SideWrite::AddCredential(credential(n, workspace(1))))));
     let found = log.credential(token(1)).unwrap().unwrap();
     assert_eq!((found.id, found.workspace, found.sha256.0), (token(1), workspace(1), [7; 32]));
-    appended(&log, notes(1, [Note::ForgetCredential(token(1))]));
+    appended(&log, side_writes(1, [SideWrite::ForgetCredential(token(1))]));
     assert!(log.credential(token(1)).unwrap().is_none());
     assert!(log.credential(token(2)).unwrap().is_some());
     assert!(log.credential(token(3)).unwrap().is_none());
 }
 
-pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl Store) {
+pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl StoreFixture) {
     let log = store.open();
     let id = Uuid::from_u128(9);
     let service_user = Principal::ServiceUser(ServiceUserId::from_uuid(id));
@@ -301,56 +304,62 @@ pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl S
         (proxy_token, CredentialHolder::ProxyToken),
         (access_key, CredentialHolder::AccessKey(AccessKeyRole::Auditor)),
     ];
-    let row = |(id, holder)| CredentialRow { id, holder, ..credential(0, workspace(1)) };
-    appended(&log, with(part(1, 0, 1, 1), holders.clone().map(row).map(Note::AddCredential)));
+    let row = |(id, holder)| StoredCredential { id, holder, ..credential(0, workspace(1)) };
+    appended(&log, with(part(1, 0, 1, 1), holders.clone().map(row).map(SideWrite::AddCredential)));
     for (id, holder) in holders {
         let found = log.credential(id).unwrap().unwrap();
         assert_eq!(format!("{:?}", (found.id, found.holder)), format!("{:?}", (id, holder)));
     }
 }
 
-pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl Store) {
+pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl StoreFixture) {
     let log = store.open();
-    let add = |n| Note::AddCredential(credential(1, workspace(n)));
+    let add = |n| SideWrite::AddCredential(credential(1, workspace(n)));
     let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap().outcomes;
     assert_eq!(outcomes, [Outcome::Appended, Outcome::Conflict]);
     assert_eq!(log.credential(token(1)).unwrap().unwrap().workspace, workspace(1));
 
-    let twice = [3, 3].map(|n| Note::AddCredential(credential(n, workspace(3))));
+    let twice = [3, 3].map(|n| SideWrite::AddCredential(credential(n, workspace(3))));
     assert_eq!(append_one(&log, with(part(3, 0, 1, 3), twice)), Outcome::Conflict);
     assert!(log.credential(token(3)).unwrap().is_none());
 }
 
-pub(crate) fn the_latest_use_of_a_credential_is_kept(store: &impl Store) {
+pub(crate) fn the_latest_use_of_a_credential_is_kept(store: &impl StoreFixture) {
     let log = store.open();
-    appended(&log, notes(1, [Note::Used(token(1), at(5)), Note::Used(token(2), at(7)), Note::Used(token(1), at(3))]));
-    appended(&log, notes(1, [Note::Used(token(2), at(8)), Note::ForgetCredential(token(1))]));
+    appended(
+        &log,
+        side_writes(
+            1,
+            [SideWrite::Used(token(1), at(5)), SideWrite::Used(token(2), at(7)), SideWrite::Used(token(1), at(3))],
+        ),
+    );
+    appended(&log, side_writes(1, [SideWrite::Used(token(2), at(8)), SideWrite::ForgetCredential(token(1))]));
     let used = log.last_used(&[token(3), token(2), token(1), token(2)]).unwrap();
     assert_eq!(used, [None, Some(at(8)), Some(at(5)), Some(at(8))]);
     assert_eq!(log.last_used(&[]).unwrap(), []);
 }
 
-pub(crate) fn profiles_are_set_replaced_and_erased_by_workspace_and_person(store: &impl Store) {
+pub(crate) fn profiles_are_set_replaced_and_erased_by_workspace_and_person(store: &impl StoreFixture) {
     let log = store.open();
     let named = |name: &str| Profile { name: name.parse().ok(), email: "a@example.com".parse().ok() };
-    let set = |name: &str| Note::SetProfile(user("alice"), named(name));
-    appended(&log, notes(1, [set("Alice"), Note::SetProfile(user("bob"), Profile::default())]));
-    appended(&log, notes(2, [set("Other")]));
+    let set = |name: &str| SideWrite::SetProfile(user("alice"), named(name));
+    appended(&log, side_writes(1, [set("Alice"), SideWrite::SetProfile(user("bob"), Profile::default())]));
+    appended(&log, side_writes(2, [set("Other")]));
     let alice_and_bob = [user("bob"), user("alice")];
     assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), named("Alice")]);
-    appended(&log, notes(1, [set("Alice B.")]));
+    appended(&log, side_writes(1, [set("Alice B.")]));
     assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), named("Alice B.")]);
-    appended(&log, notes(1, [Note::EraseProfile(user("alice"))]));
+    appended(&log, side_writes(1, [SideWrite::EraseProfile(user("alice"))]));
     assert_eq!(log.profiles(workspace(1), &alice_and_bob).unwrap(), [Profile::default(), Profile::default()]);
     assert_eq!(log.profiles(workspace(2), &[user("alice")]).unwrap(), [named("Other")]);
 }
 
 /// The records that a filter gives.
-fn found(log: &impl EventLog, stream: u128, filter: &ReadFilter) -> Vec<ReadRecord> {
+fn found(log: &impl Store, stream: u128, filter: &ReadFilter) -> Vec<ReadRecord> {
     log.reads(workspace(stream), filter, usize::MAX).unwrap().into_iter().map(|stored| stored.record).collect()
 }
 
-pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl Store) {
+pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl StoreFixture) {
     let log = store.open();
     let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
     let CredentialId::Token(alices) = token(1) else { panic!() };
@@ -364,7 +373,7 @@ pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl Store) {
         ReadRecord { form: AnswerForm::EventStream, at: at(-1), revision: Revision::ZERO, ..read(6, 1) },
     ];
     assert_eq!(log.newest_read(workspace(1)).unwrap(), 0);
-    appended(&log, notes(1, reads.clone().map(recorded)));
+    appended(&log, side_writes(1, reads.clone().map(recorded)));
     assert_eq!(found(&log, 1, &ALL_READS), reads);
     let credentials = found(&log, 1, &ALL_READS).iter().map(ReadRecord::credential).collect::<Vec<_>>();
     assert_eq!(credentials[..3], ["operator".to_owned(), alices.to_string(), key]);
@@ -373,28 +382,29 @@ pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl Store) {
     assert_eq!(log.workspaces(None, 10).unwrap(), [], "a read begins no log");
 }
 
-pub(crate) fn the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes(store: &impl Store) {
+pub(crate) fn the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes(store: &impl StoreFixture) {
     let log = store.open();
-    appended(&log, notes(1, [recorded(read(1, 1)), recorded(read(2, 1))]));
+    appended(&log, side_writes(1, [recorded(read(1, 1)), recorded(read(2, 1))]));
     let place = log.newest_read(workspace(1)).unwrap();
     let ended = ReadRecord { rows: Some(5), query: "another".to_owned(), at: at(99), ..read(1, 1) };
-    appended(&log, notes(1, [recorded(ended.clone())]));
+    appended(&log, side_writes(1, [recorded(ended.clone())]));
     let counted = ReadRecord { rows: Some(5), ..read(1, 1) };
     assert_eq!(found(&log, 1, &ALL_READS), [counted.clone(), read(2, 1)]);
     for again in [ReadRecord { rows: Some(6), ..ended.clone() }, ReadRecord { rows: None, ..ended }] {
-        appended(&log, notes(1, [recorded(again)]));
+        appended(&log, side_writes(1, [recorded(again)]));
     }
     assert_eq!(found(&log, 1, &ALL_READS), [counted, read(2, 1)]);
     assert_eq!(log.newest_read(workspace(1)).unwrap(), place, "it keeps its place");
 }
 
-pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded(store: &impl Store) {
+pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded(store: &impl StoreFixture) {
     let log = store.open();
     let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
     for number in [3, 1, 2, 5, 4] {
         let other = recorded(read(number + 10, 2));
         let reader = if number % 2 == 0 { by("user:alice") } else { AuditReader::Operator };
-        log.append(&[notes(2, [other]), notes(1, [recorded(ReadRecord { reader, ..read(number, 1) })])]).unwrap();
+        log.append(&[side_writes(2, [other]), side_writes(1, [recorded(ReadRecord { reader, ..read(number, 1) })])])
+            .unwrap();
     }
     let asked = |filter: &ReadFilter| found(&log, 1, filter).iter().map(|read| read.at.micros()).collect::<Vec<_>>();
     assert_eq!(asked(&ALL_READS), [3, 1, 2, 5, 4]);
@@ -404,17 +414,17 @@ pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recor
 
     let first = log.reads(workspace(1), &ALL_READS, 2).unwrap();
     let newest = log.newest_read(workspace(1)).unwrap();
-    appended(&log, notes(1, [recorded(read(6, 1))]));
+    appended(&log, side_writes(1, [recorded(read(6, 1))]));
     let pinned = ReadFilter { after: first[1].sequence, until_sequence: newest, ..ALL_READS };
     assert_eq!(asked(&pinned), [2, 5, 4], "what came meanwhile is not among them");
     assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
 }
 
-pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice(store: &impl Store) {
+pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.old_reads(at(99), 9).unwrap(), OldReads::default());
     for (number, of) in [(1, 1), (2, 2), (3, 1), (9, 1), (4, 1)] {
-        appended(&log, notes(of, [recorded(read(number, of))]));
+        appended(&log, side_writes(of, [recorded(read(number, of))]));
     }
     let old = log.old_reads(at(5), 9).unwrap();
     assert_eq!(old.rows, [(workspace(1), 2), (workspace(2), 1)].into(), "as far as all of them are old");
@@ -422,18 +432,18 @@ pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_gi
     let before = log.newest_read(workspace(1)).unwrap();
     let record = |number, of| ReadRecord { reader: AuditReader::System, rows: Some(2), ..read(number, of) };
     let pruning = Pruning { up_to: old.up_to, records: vec![record(20, 1), record(21, 2)] };
-    appended(&log, notes(1, [Note::PruneReads(Box::new(pruning))]));
+    appended(&log, side_writes(1, [SideWrite::PruneReads(Box::new(pruning))]));
     let left = |of| found(&log, of, &ALL_READS).iter().map(|read| read.at.micros()).collect::<Vec<_>>();
     assert_eq!((left(1), left(2)), (vec![9, 4, 20], vec![21]));
     assert!(log.newest_read(workspace(1)).unwrap() > before);
     let all = log.old_reads(at(99), 9).unwrap();
     let pruning = Pruning { up_to: all.up_to, records: vec![record(30, 1)] };
-    appended(&log, notes(1, [Note::PruneReads(Box::new(pruning))]));
+    appended(&log, side_writes(1, [SideWrite::PruneReads(Box::new(pruning))]));
     assert_eq!((left(1), left(2)), (vec![30], vec![]));
     assert!(log.newest_read(workspace(1)).unwrap() > all.up_to, "also where nothing else is left");
 }
 
-pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl Store) {
+pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
     log.forget_snapshot(workspace(1)).unwrap();
@@ -448,11 +458,11 @@ pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_fo
     assert_eq!(log.snapshot(workspace(2)).unwrap().map(|bytes| bytes.len()), Some(100_000));
 }
 
-pub(crate) fn the_key_of_cursors_is_the_one_that_was_stored_first(store: &impl Store) {
+pub(crate) fn the_key_of_cursors_is_the_one_that_was_stored_first(store: &impl StoreFixture) {
     let log = store.open();
     assert!(log.cursor_key().unwrap().is_none());
     for byte in [1, 2] {
-        appended(&log, notes(1, [Note::KeepCursorKey(CursorSecret::new([byte; 32]))]));
+        appended(&log, side_writes(1, [SideWrite::KeepCursorKey(CursorSecret::new([byte; 32]))]));
         assert_eq!(log.cursor_key().unwrap().unwrap().expose(), &[1; 32]);
     }
     assert_eq!(format!("{:?}", log.cursor_key().unwrap()), "Some(CursorSecret(…))", "it is never printed");
@@ -460,9 +470,9 @@ pub(crate) fn the_key_of_cursors_is_the_one_that_was_stored_first(store: &impl S
     assert_eq!(store.open().cursor_key().unwrap().unwrap().expose(), &[1; 32]);
 }
 
-pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store) {
+pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl StoreFixture) {
     let log = store.open();
-    let next = |stream, micros: Option<i64>| notes(stream, [Note::NextExpiry(micros.map(at))]);
+    let next = |stream, micros: Option<i64>| side_writes(stream, [SideWrite::NextExpiry(micros.map(at))]);
     log.append(&[next(1, Some(10)), next(2, Some(5)), next(3, Some(20)), next(4, Some(1))]).unwrap();
     log.append(&[next(3, Some(30)), next(4, None), next(5, None)]).unwrap();
     assert_eq!(log.due(at(4)).unwrap(), []);
@@ -470,7 +480,7 @@ pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl Store)
     assert_eq!(log.due(at(29)).unwrap(), [workspace(2), workspace(1)]);
 }
 
-pub(crate) fn a_part_is_found_in_the_log_it_was_appended_to_only(store: &impl Store) {
+pub(crate) fn a_part_is_found_in_the_log_it_was_appended_to_only(store: &impl StoreFixture) {
     let log = store.open();
     log.append(&[part(1, 0, 3, 1), part(1, 3, 2, 2), part(2, 0, 1, 3), part(2, 0, 1, 4)]).unwrap();
     for (expected, by) in [(0, 1), (3, 2)] {
@@ -482,7 +492,7 @@ pub(crate) fn a_part_is_found_in_the_log_it_was_appended_to_only(store: &impl St
     assert!(!log.holds(&part(2, 0, 1, 4)).unwrap(), "it was refused");
 }
 
-pub(crate) fn workspaces_are_listed_in_the_order_of_their_ids_page_by_page(store: &impl Store) {
+pub(crate) fn workspaces_are_listed_in_the_order_of_their_ids_page_by_page(store: &impl StoreFixture) {
     let log = store.open();
     for stream in [5, u128::MAX, 1, 3, 256] {
         appended(&log, part(stream, 0, 1, stream));
@@ -494,7 +504,7 @@ pub(crate) fn workspaces_are_listed_in_the_order_of_their_ids_page_by_page(store
     assert_eq!(page(Some(u128::MAX)), []);
 }
 
-pub(crate) fn reads_see_all_of_a_part_or_none_while_others_write(store: &impl Store) {
+pub(crate) fn reads_see_all_of_a_part_or_none_while_others_write(store: &impl StoreFixture) {
     let log = store.open();
     let finished = AtomicBool::new(false);
     let look = || {
@@ -519,7 +529,7 @@ pub(crate) fn reads_see_all_of_a_part_or_none_while_others_write(store: &impl St
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(300)));
 }
 
-pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store: &impl Store) {
+pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store: &impl StoreFixture) {
     let log = store.open();
     let good = super::codec::sample_bytes(workspace(1), Revision(1));
     let events = vec![good, b"{\"specversion\":\"1.0\"}".to_vec()];
@@ -531,7 +541,7 @@ pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store:
     assert!(why.starts_with("missing field `id`"), "{why}");
 }
 
-pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl Store) {
+pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 3, 1));
     let folder = tempfile::tempdir().unwrap();
@@ -545,7 +555,7 @@ pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
-pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(store: &impl Store) {
+pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(store: &impl StoreFixture) {
     let log = store.open();
     let head = |stream: u128| log.tree(workspace(stream)).unwrap().map(|tree| tree.head());
     let over = |stream: u128| head_over(read_all(&log, stream).iter().map(|event| event.bytes.as_slice()));
@@ -560,7 +570,8 @@ pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(sto
     assert_eq!((head(1), head(2), head(3)), (Some(over(1)), Some(over(2)), None));
     assert_eq!((over(1).size, over(2).size), (6, 1));
 
-    let refused = [part(1, 5, 2, 6), notes(2, [Note::Used(token(1), at(1))]), with(part(4, 0, 2, 7), [claim("acme")])];
+    let refused =
+        [part(1, 5, 2, 6), side_writes(2, [SideWrite::Used(token(1), at(1))]), with(part(4, 0, 2, 7), [claim("acme")])];
     let done = log.append(&refused).unwrap();
     assert_eq!(done.trees.keys().copied().collect::<Vec<_>>(), [workspace(4)]);
     let taken = log.append(&[with(part(5, 0, 2, 8), [claim("acme")]), part(2, 1, 1, 9)]).unwrap();
@@ -577,7 +588,7 @@ pub(crate) fn a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else(sto
     assert_eq!(done.trees, [(workspace(1), found)].into(), "it goes on where it was");
 }
 
-pub(crate) fn a_tree_goes_on_from_wherever_it_was(store: &impl Store) {
+pub(crate) fn a_tree_goes_on_from_wherever_it_was(store: &impl StoreFixture) {
     let log = store.open();
     for size in 0..50 {
         let done = log.append(&[part(1, size, 1, size.into())]).unwrap();
@@ -590,7 +601,7 @@ pub(crate) fn a_tree_goes_on_from_wherever_it_was(store: &impl Store) {
     }
 }
 
-pub(crate) fn a_tree_has_every_tile_where_tiles_fill(store: &impl Store) {
+pub(crate) fn a_tree_has_every_tile_where_tiles_fill(store: &impl StoreFixture) {
     let log = store.open();
     let mut size = 0;
     for next in [1, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 65_793] {

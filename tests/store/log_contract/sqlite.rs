@@ -10,12 +10,14 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tenure::domain::model::time::Revision;
 use tenure::log::sqlite::SqliteLog;
-use tenure::log::{Append, EventLog, LogError, Note, Outcome};
+use tenure::log::{
+    Append, Directories, EventLog, LogError, Outcome, ReadJournal, SideWrite, SnapshotStore, Store, TreeStore,
+};
 
 use super::clauses::contract;
 use super::support::{
-    ALL_READS, Store, answer, appended, at, claim, command, credential, notes, part, read, read_all, recorded, verify,
-    with, workspace,
+    ALL_READS, StoreFixture, answer, appended, at, claim, command, credential, part, read, read_all, recorded,
+    side_writes, verify, with, workspace,
 };
 
 pub(crate) struct SqliteStore(TempDir);
@@ -31,7 +33,7 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
+impl StoreFixture for SqliteStore {
     type Log = SqliteLog;
 
     fn new() -> Self {
@@ -156,7 +158,7 @@ fn a_store_of_an_older_form_is_brought_to_the_newest_and_loses_nothing() {
     let version = |file: &Path| -> i64 {
         Connection::open(file).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     };
-    assert_eq!(version(&store.folder().join("tenure.db")), 6);
+    assert_eq!(version(&store.folder().join("tenure.db")), 7);
     assert_eq!(version(&backup), 1, "a backup from before is in the form from before");
 }
 
@@ -231,7 +233,7 @@ fn the_store_itself_refuses_to_change_or_delete_a_read() {
     let store = SqliteStore::new();
     let log = store.open();
     let ended = tenure::log::journal::ReadRecord { rows: Some(1), ..read(1, 1) };
-    appended(&log, notes(1, [recorded(ended), recorded(read(2, 1))]));
+    appended(&log, side_writes(1, [recorded(ended), recorded(read(2, 1))]));
     for sql in [
         "UPDATE audit_reads SET reader = 'user:mallory'",
         "UPDATE audit_reads SET query = '', rows = 2 WHERE rows IS NULL",
@@ -328,7 +330,7 @@ fn a_part_that_fails_takes_the_whole_group_with_it() {
         .raw()
         .execute_batch("CREATE TRIGGER fault BEFORE INSERT ON credentials BEGIN SELECT RAISE(ABORT, 'a fault'); END")
         .unwrap();
-    let failing = with(part(2, 0, 1, 3), [claim("acme"), Note::AddCredential(credential(1, workspace(2)))]);
+    let failing = with(part(2, 0, 1, 3), [claim("acme"), SideWrite::AddCredential(credential(1, workspace(2)))]);
     assert_eq!(why(log.append(&[part(1, 1, 1, 2), failing.clone()]).unwrap_err()), "a fault");
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(1)));
     assert_eq!(log.workspace_named("acme").unwrap(), None);
@@ -377,10 +379,10 @@ fn an_erased_profile_is_not_left_in_the_file() {
         let bytes = fs::read(store.folder().join("tenure.db")).unwrap();
         bytes.windows(15).any(|window| window == b"Rumpelstilzchen")
     };
-    appended(&log, notes(1, [Note::SetProfile("alice".parse().unwrap(), profile)]));
+    appended(&log, side_writes(1, [SideWrite::SetProfile("alice".parse().unwrap(), profile)]));
     log.reopen().unwrap();
     assert!(in_file());
-    appended(&log, notes(1, [Note::EraseProfile("alice".parse().unwrap())]));
+    appended(&log, side_writes(1, [SideWrite::EraseProfile("alice".parse().unwrap())]));
     log.reopen().unwrap();
     assert!(!in_file());
 }
@@ -405,13 +407,13 @@ fn opened_in_child() -> Option<SqliteLog> {
 
 /// A part of one event, whose command and kept answer have the number of its revision.
 fn numbered(revision: u64) -> Append {
-    let kept = Note::KeepAnswer(answer("ws", &revision.to_string(), 1));
+    let kept = SideWrite::KeepIdempotencyRecord(answer("ws", &revision.to_string(), 1));
     with(part(1, revision - 1, 1, u128::from(revision)), [kept])
 }
 
 /// Whether the part that [`numbered`] makes is there: the same, whoever is asked.
 fn is_there(log: &SqliteLog, revision: u64) -> bool {
-    let kept = log.kept_answer("ws", &revision.to_string(), at(0)).unwrap().is_some();
+    let kept = log.idempotency_record("ws", &revision.to_string(), at(0)).unwrap().is_some();
     assert_eq!(kept, log.holds(&numbered(revision)).unwrap());
     assert_eq!(kept, log.head(workspace(1)).unwrap() >= Some(Revision(revision)));
     kept
@@ -529,7 +531,7 @@ fn a_damaged_edge_is_neither_given_nor_appended_to_and_the_others_of_the_group_a
         appended(&log, part(1, 0, 400, 1));
         alter(&store, sql);
         assert!(matches!(log.tree(workspace(1)), Err(LogError::Unreadable { .. })), "{sql}");
-        let group = [part(1, 400, 1, 2), part(2, 0, 1, 3), notes(1, [claim("acme")])];
+        let group = [part(1, 400, 1, 2), part(2, 0, 1, 3), side_writes(1, [claim("acme")])];
         let outcomes = log.append(&group).unwrap().outcomes;
         assert_eq!(outcomes, [Outcome::Damaged, Outcome::Appended, Outcome::Appended], "{sql}");
         assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(400)));

@@ -9,7 +9,7 @@ use tenure::domain::model::principal::Principal;
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, CredentialHolder, CredentialId, CredentialRow, EventLog, KeptAnswer, Note, Outcome, StoredEvent,
+    Append, CredentialHolder, CredentialId, IdempotencyRecord, Outcome, SideWrite, Store, StoredCredential, StoredEvent,
 };
 use tenure::proof::frontier::TreeHead;
 use tenure::proof::hash::TreeHash;
@@ -17,8 +17,8 @@ use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
 /// A place where one implementation keeps a log. What is durable there is what the next `open` finds.
-pub(crate) trait Store {
-    type Log: EventLog;
+pub(crate) trait StoreFixture {
+    type Log: Store;
 
     fn new() -> Self;
     fn open(&self) -> Self::Log;
@@ -40,16 +40,16 @@ pub(crate) fn user(id: &str) -> UserId {
     id.parse().unwrap()
 }
 
-pub(crate) fn claim(name: &str) -> Note {
-    Note::ClaimName(name.parse::<WorkspaceName>().unwrap())
+pub(crate) fn claim(name: &str) -> SideWrite {
+    SideWrite::ClaimName(name.parse::<WorkspaceName>().unwrap())
 }
 
 pub(crate) fn at(micros: i64) -> Instant {
     Instant::from_micros(micros)
 }
 
-pub(crate) fn credential(number: u128, workspace: WorkspaceId) -> CredentialRow {
-    CredentialRow {
+pub(crate) fn credential(number: u128, workspace: WorkspaceId) -> StoredCredential {
+    StoredCredential {
         id: token(number),
         workspace,
         sha256: SecretDigest([7; 32]),
@@ -57,13 +57,13 @@ pub(crate) fn credential(number: u128, workspace: WorkspaceId) -> CredentialRow 
     }
 }
 
-pub(crate) fn answer(scope: &str, key: &str, given: i64) -> KeptAnswer {
-    KeptAnswer {
+pub(crate) fn answer(scope: &str, key: &str, given: i64) -> IdempotencyRecord {
+    IdempotencyRecord {
         scope: scope.to_owned(),
         key: key.to_owned(),
         fingerprint: [3; 32],
         at: at(given),
-        answer: b"{\"revision\":1}".to_vec(),
+        response: b"{\"revision\":1}".to_vec(),
     }
 }
 
@@ -85,8 +85,8 @@ pub(crate) fn read(number: u32, stream: u128) -> ReadRecord {
     }
 }
 
-pub(crate) fn recorded(read: ReadRecord) -> Note {
-    Note::RecordRead(Box::new(read))
+pub(crate) fn recorded(read: ReadRecord) -> SideWrite {
+    SideWrite::RecordRead(Box::new(read))
 }
 
 /// All reads there are.
@@ -99,29 +99,29 @@ pub(crate) fn part(stream: u128, expected: u64, count: usize, by: u128) -> Appen
         workspace: workspace(stream),
         expected: Revision(expected),
         events: (0..count).map(|n| format!("event {n} of command {by}").into_bytes()).collect(),
-        notes: Vec::new(),
+        side_writes: Vec::new(),
     }
 }
 
-pub(crate) fn with(mut part: Append, notes: impl IntoIterator<Item = Note>) -> Append {
-    part.notes.extend(notes);
+pub(crate) fn with(mut part: Append, side_writes: impl IntoIterator<Item = SideWrite>) -> Append {
+    part.side_writes.extend(side_writes);
     part
 }
 
 /// A part without events.
-pub(crate) fn notes(stream: u128, notes: impl IntoIterator<Item = Note>) -> Append {
-    with(part(stream, 0, 0, 0), notes)
+pub(crate) fn side_writes(stream: u128, side_writes: impl IntoIterator<Item = SideWrite>) -> Append {
+    with(part(stream, 0, 0, 0), side_writes)
 }
 
-pub(crate) fn append_one(log: &impl EventLog, part: Append) -> Outcome {
+pub(crate) fn append_one(log: &impl Store, part: Append) -> Outcome {
     log.append(&[part]).unwrap().outcomes.remove(0)
 }
 
-pub(crate) fn appended(log: &impl EventLog, part: Append) {
+pub(crate) fn appended(log: &impl Store, part: Append) {
     assert_eq!(append_one(log, part), Outcome::Appended);
 }
 
-pub(crate) fn read_all(log: &impl EventLog, stream: u128) -> Vec<StoredEvent> {
+pub(crate) fn read_all(log: &impl Store, stream: u128) -> Vec<StoredEvent> {
     log.read(workspace(stream), Revision::ZERO, usize::MAX).unwrap()
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn head_over<'a>(events: impl IntoIterator<Item = &'a [u8]>) -> TreeH
 }
 
 /// Looks over a stream's tree: its head, and every tile at its full width and at fewer, is as its bytes say.
-pub(crate) fn verify_tree(log: &impl EventLog, workspace: WorkspaceId, events: &[StoredEvent]) {
+pub(crate) fn verify_tree(log: &impl Store, workspace: WorkspaceId, events: &[StoredEvent]) {
     let head = head_over(events.iter().map(|event| event.bytes.as_slice()));
     assert_eq!(log.tree(workspace).unwrap().map(|tree| tree.head()), Some(head), "{workspace}");
     let mut along: Vec<TreeHash> = events.iter().map(|event| TreeHash::of_leaf(&event.bytes)).collect();
@@ -173,7 +173,7 @@ pub(crate) fn verify_tree(log: &impl EventLog, workspace: WorkspaceId, events: &
 
 /// Looks over a whole log: no gap in any stream, a feed that is the streams and nothing else, in an order that keeps theirs,
 /// every stream listed, and over each a tree that is its bytes'.
-pub(crate) fn verify(log: &impl EventLog) {
+pub(crate) fn verify(log: &impl Store) {
     let feed = log.feed(0, usize::MAX).unwrap();
     assert!(feed.is_sorted_by(|a, b| a.position < b.position), "positions grow");
 

@@ -13,7 +13,7 @@ use tenure::domain::model::time::Instant;
 use tenure::log::sqlite::SqliteLog;
 use tenure::proof::checkpoint::Signer;
 use tenure::proof::note::{LogKey, Origin};
-use tenure::service::mint::{RandomMint, Secret};
+use tenure::service::id_generator::{RandomIdGenerator, Secret};
 use tenure::service::submission::Submission;
 use tenure::service::{Quotas, Service, Settings};
 use tokio::runtime::Runtime;
@@ -36,7 +36,7 @@ pub fn rate(runtime: &Runtime, data: &Path, workspace: WorkspaceId, time: Durati
     let settings = Settings {
         log: Arc::new(SqliteLog::open(data)?),
         clock: Arc::new(SystemClock),
-        mint: Arc::new(RandomMint),
+        ids: Arc::new(RandomIdGenerator),
         operator: Secret::new(OPERATOR_SECRET),
         signer: Signer { key: LogKey::from_seed(&[7; 32]), instance: Origin::default() },
         clock_settle: Duration::from_mins(1),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tenure::domain::model::id::WorkspaceId;
-use tenure::log::EventLog as _;
+use tenure::log::SnapshotStore as _;
 use tenure::log::sqlite::SqliteLog;
 
 use super::{Run, Stored};

@@ -1,10 +1,10 @@
-//! A change on its way to the writer, and judging it ahead on the published facts.
+//! A change on its way to the writer, and its dry run on the published facts.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::moment::Moment;
+use super::command_time::CommandTime;
 use crate::clock::Reading;
 use crate::domain::model::command::Command;
 use crate::domain::model::id::GeneratedIds;
@@ -13,14 +13,14 @@ use crate::domain::model::principal::{Actor, Caller};
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::decide::{EventMetadata, Refused, decide_all_at, expire_at, last_due};
 use crate::domain::state::workspace::Workspace;
-use crate::service::cache::Slot;
-use crate::service::mint::{Mint, Secret, command_id};
-use crate::service::recorder::{Allowance, StoredForms};
-use crate::service::submission::{Answer, Expected, Retry, Submission, SubmitError};
+use crate::service::cache::WorkspaceEntry;
+use crate::service::event_encoder::{Allowance, EventEncoder};
+use crate::service::id_generator::{IdGenerator, Secret, command_id};
+use crate::service::submission::{Expected, Retry, Submission, SubmitError, SubmitOutcome};
 
-/// A submission on its way to the writer, with all that judging it needs.
-pub(in crate::service) struct Change {
-    pub(in crate::service) slot: Arc<Slot>,
+/// A submission on its way to the writer, with everything that the decision needs.
+pub(in crate::service) struct ChangeJob {
+    pub(in crate::service) entry: Arc<WorkspaceEntry>,
     pub(in crate::service) caller: Caller,
     pub(in crate::service) commands: Vec<(Command, GeneratedIds)>,
     pub(in crate::service) secrets: Vec<Option<Secret>>,
@@ -28,52 +28,52 @@ pub(in crate::service) struct Change {
     pub(in crate::service) expected: Option<Expected>,
     pub(in crate::service) retry: Option<Retry>,
     pub(in crate::service) bytes: Option<usize>,
-    pub(in crate::service) reply: oneshot::Sender<Result<Answer, SubmitError>>,
+    pub(in crate::service) reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
 }
 
-impl Change {
-    pub(in crate::service) fn of(
+impl ChangeJob {
+    pub(in crate::service) fn new(
         submission: Submission,
-        slot: Arc<Slot>,
+        entry: Arc<WorkspaceEntry>,
         fresh: Vec<(GeneratedIds, Option<Secret>)>,
-        reply: oneshot::Sender<Result<Answer, SubmitError>>,
+        reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
     ) -> Self {
         let Submission { caller, commands, reason, expected, retry, bytes, .. } = submission;
         let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let commands = commands.into_iter().zip(fresh).collect();
-        Self { slot, caller, commands, secrets, reason, expected, retry, bytes, reply }
+        Self { entry, caller, commands, secrets, reason, expected, retry, bytes, reply }
     }
 
-    /// Whether the caller expects another revision to be the newest one.
+    /// Returns whether `head` is none of the revisions that the caller expects.
     pub(in crate::service) fn expects_another_head(&self, head: Revision) -> bool {
         Expected::check(self.expected.as_ref(), head).is_err()
     }
 
-    /// Judges it on published facts as a group would, and drops what comes of it.
-    pub(in crate::service) fn rehearse(
+    /// Decides the change on published facts as a batch would, and drops the result.
+    pub(in crate::service) fn dry_run(
         &self,
         mut root: Arc<Workspace>,
-        mint: &dyn Mint,
+        ids: &dyn IdGenerator,
         clock: &Reading,
     ) -> Result<(), SubmitError> {
         let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
-        let mut moment = Moment::next(&root, clock);
-        while let Some(end) = last_due(&root, moment.judged) {
-            let stamp = stamp_of_system(mint, moment.time.max(end));
-            expire_at(&mut root, moment.judged, &stamp, &mut StoredForms::new(mint)).map_err(refused)?;
-            moment = Moment::next(&root, clock);
+        let mut next = CommandTime::next(&root, clock);
+        while let Some(end) = last_due(&root, next.decision_time) {
+            let stamp = stamp_of_system(ids, next.event_time.max(end));
+            expire_at(&mut root, next.decision_time, &stamp, &mut EventEncoder::new(ids)).map_err(refused)?;
+            next = CommandTime::next(&root, clock);
         }
-        let stamp = stamp(&self.caller, self.reason.as_ref(), mint, moment.time);
+        let stamp = stamp(&self.caller, self.reason.as_ref(), ids, next.event_time);
         let allowance = allowance(self.bytes, &self.commands, self.retry.as_ref());
-        let mut stored = StoredForms::within(mint, allowance);
-        let decided = decide_all_at(&mut root, moment.judged, &self.caller, &self.commands, &stamp, &mut stored);
+        let mut stored = EventEncoder::within(ids, allowance);
+        let decided = decide_all_at(&mut root, next.decision_time, &self.caller, &self.commands, &stamp, &mut stored);
         decided.map(|_| ()).map_err(SubmitError::Refused)
     }
 }
 
-pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, mint: &dyn Mint, time: Instant) -> EventMetadata {
+pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, ids: &dyn IdGenerator, time: Instant) -> EventMetadata {
     EventMetadata {
-        command: command_id(mint),
+        command: command_id(ids),
         time,
         recorded: None,
         actor: caller.actor(),
@@ -82,12 +82,12 @@ pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, mint: &dyn Mint, t
     }
 }
 
-pub(super) fn stamp_of_system(mint: &dyn Mint, time: Instant) -> EventMetadata {
-    let (command, actor) = (command_id(mint), Actor::System);
+pub(super) fn stamp_of_system(ids: &dyn IdGenerator, time: Instant) -> EventMetadata {
+    let (command, actor) = (command_id(ids), Actor::System);
     EventMetadata { command, time, recorded: None, actor, credential: None, reason: None }
 }
 
-/// How much a request may write, with what goes beside its events taken off.
+/// Returns the bytes of events that a request may write: its allowance less its writes beside events.
 pub(super) fn allowance(
     bytes: Option<usize>,
     commands: &[(Command, GeneratedIds)],

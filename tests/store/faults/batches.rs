@@ -9,8 +9,8 @@ use tenure::domain::model::principal::Caller;
 use tenure::domain::model::role::{EnvironmentRole, WorkspaceRole};
 use tenure::domain::model::time::Revision;
 use tenure::log::{EventLog, LogError};
-use tenure::service::submission::{Answer, SubmitError};
-use tenure::service::{Service, SideWrite};
+use tenure::service::submission::{SubmitError, SubmitOutcome};
+use tenure::service::{Service, SideRequest};
 use tokio::task::JoinHandle;
 
 use super::every_call::found;
@@ -32,8 +32,8 @@ enum Told {
 impl From<Outcome> for Told {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Ok(Answer::Done(_)) => Self::Done,
-            Ok(Answer::Kept(_)) => Self::Kept,
+            Ok(SubmitOutcome::Done(_)) => Self::Done,
+            Ok(SubmitOutcome::Repeated(_)) => Self::Kept,
             Err(SubmitError::Refused(_)) => Self::Refused,
             Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => Self::TryAgain,
             Err(other) => panic!("{other}"),
@@ -42,7 +42,7 @@ impl From<Outcome> for Told {
 }
 
 /// Hands something to the writer, who is busy.
-fn hand_in<T>(ask: impl Future<Output = T> + 'static) -> Waiting<T> {
+fn enqueue<T>(ask: impl Future<Output = T> + 'static) -> Waiting<T> {
     let mut waiting: Waiting<T> = Box::pin(ask);
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the writer is busy");
     waiting
@@ -50,7 +50,7 @@ fn hand_in<T>(ask: impl Future<Output = T> + 'static) -> Waiting<T> {
 
 fn change(life: &Life, commands: Vec<Command>, key: Option<&str>) -> Waiting {
     let (service, submission) = (Arc::clone(&life.service), life.submission(commands, key));
-    hand_in(async move { service.submit(submission).await.into() })
+    enqueue(async move { service.submit(submission).await.into() })
 }
 
 /// A change by another thread: where nobody is busy, whoever hands it in commits it, and is held.
@@ -66,14 +66,14 @@ async fn change_now(life: &Life, commands: Vec<Command>, key: &str) -> Told {
 fn making(life: &Life, name: &str) -> Waiting {
     let (service, mut submission) = (Arc::clone(&life.service), life.submission(vec![found(name)], None));
     submission.workspace = None;
-    hand_in(async move { service.submit(submission).await.into() })
+    enqueue(async move { service.submit(submission).await.into() })
 }
 
 fn naming(life: &Life, user: &str) -> Waiting {
     let (service, id, user): (Arc<Service>, _, _) = (Arc::clone(&life.service), life.id.unwrap(), user.into());
     let profile = Profile { name: "Bob".parse().ok(), email: None };
-    hand_in(async move {
-        let write = SideWrite::SetProfile(user, profile);
+    enqueue(async move {
+        let write = SideRequest::SetProfile(user, profile);
         match service.submit_side(id, &Caller::Operator, write, (None, None)).await {
             Ok(_) => Told::Done,
             Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => Told::TryAgain,
@@ -83,7 +83,7 @@ fn naming(life: &Life, user: &str) -> Waiting {
 }
 
 /// Changes that rest on each other, of two workspaces, and what goes beside them.
-fn hand_in_all(life: &Life) -> Vec<Waiting> {
+fn enqueue_all(life: &Life) -> Vec<Waiting> {
     let bob = || vec![add_member("bob", WorkspaceRole::Member)];
     let prod = create_restricted("prod", EnvironmentRole::Viewer, [grant("user:bob", EnvironmentRole::Contributor)]);
     vec![
@@ -102,7 +102,7 @@ async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
     let held = life.log.hold();
     let busy = naming(life, "alice");
     held.reached();
-    let waiting = hand_in_all(life);
+    let waiting = enqueue_all(life);
     if let Some(fault) = fault {
         // The one that is held has not counted yet.
         life.log.fail_next(fault);
@@ -120,8 +120,10 @@ async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
 /// What a change leaves the grant of `bob` in `prod` as, by its answer.
 fn granting(life: &Life, command: Command) -> Waiting<(Revision, Option<EnvironmentRole>)> {
     let (service, submission) = (Arc::clone(&life.service), life.submission(vec![command], None));
-    hand_in(async move {
-        let Answer::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("it was never asked") };
+    enqueue(async move {
+        let SubmitOutcome::Done(accepted) = service.submit(submission).await.unwrap() else {
+            panic!("it was never asked")
+        };
         let view = accepted.view;
         let prod = view.find_environment(&"prod".into()).unwrap();
         let bob = view.find_principal(&"user:bob".into()).unwrap();
@@ -191,7 +193,7 @@ fn a_commit_that_is_refused_by_the_store_refuses_all_who_rest_on_it() {
         let held = life.log.hold();
         let busy = naming(&life, "alice");
         held.reached();
-        let waiting = hand_in_all(&life);
+        let waiting = enqueue_all(&life);
         life.log.break_calls(&["append"]);
         drop(held);
         assert_eq!(busy.await, Told::TryAgain);

@@ -1,29 +1,28 @@
-//! What the housekeeping thread does now and then: it records what has expired, what was used and what time it is, and writes
-//! snapshots and checkpoints.
+//! Maintenance, on a thread of its own: it records expiries, uses of credentials and the time, and writes snapshots and checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::group::{ANSWER_KEPT_MICROS, MARKED_AHEAD_MICROS};
+use super::batch::{IDEMPOTENCY_KEPT_MICROS, MARKED_AHEAD_MICROS};
 use super::witness::CHECKPOINTS_A_ROUND_MAX;
 use super::writer::Job;
 use super::{INSTANCE, Service};
 use crate::clock::{Reading, WatchedClock};
 use crate::domain::model::time::Instant;
-use crate::log::{LogError, Note};
+use crate::log::{LogError, SideWrite};
 
-/// How often the time that the clock shows is recorded, in microseconds.
+/// The longest time between two records of the clock's time, in microseconds.
 const CLOCK_MARK_PERIOD_MICROS: i64 = 60_000_000;
 
 impl Service {
-    /// Records what has expired and what was used, and writes the snapshots that are due. The housekeeping thread calls it now and then.
+    /// Runs one round: records what has expired and what was used, and writes the snapshots and checkpoints that are due.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn keep_house(&self) -> Result<(), LogError> {
+    pub async fn run_maintenance(&self) -> Result<(), LogError> {
         let reading = self.clock.read();
         if reading.unsettled.is_none() {
-            self.keep_time(reading).await?;
+            self.record_expiries(reading).await?;
             self.prune_reads(reading.time).await?;
         } else {
             tracing::warn!("the machine's clock has jumped: nothing is written until it has been steady for a while");
@@ -41,16 +40,16 @@ impl Service {
         if !is_short {
             self.keep_checkpoints(CHECKPOINTS_A_ROUND_MAX).await;
         }
-        let until = Instant::from_micros(reading.time.micros().saturating_sub(ANSWER_KEPT_MICROS));
-        self.reading(move |log| log.forget_answers(until)).await
+        let until = Instant::from_micros(reading.time.micros().saturating_sub(IDEMPOTENCY_KEPT_MICROS));
+        self.reading(move |log| log.forget_idempotency_records(until)).await
     }
 
-    /// Records what has expired, and the time where something expires soon or none was recorded for a while.
-    async fn keep_time(&self, reading: Reading) -> Result<(), LogError> {
-        let now = reading.judged;
+    /// Records what has expired. Records the time too if something expires soon, or if the last record is old.
+    async fn record_expiries(&self, reading: Reading) -> Result<(), LogError> {
+        let now = reading.decision_time;
         for id in self.reading(move |log| log.due(now)).await? {
-            match self.slot(id).await {
-                Ok(Some(slot)) => self.hand_in_own(id, Job::Expire(slot))?,
+            match self.entry(id).await {
+                Ok(Some(entry)) => self.enqueue_internal(id, Job::Expire(entry))?,
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, workspace = %id, "expiries cannot be recorded"),
             }
@@ -65,9 +64,9 @@ impl Service {
         Ok(())
     }
 
-    /// Records a time. Where that fails the rest of the house is kept all the same.
+    /// Raises the clock mark. A failure does not stop the round.
     async fn raise_clock_mark(&self, mark: Instant) {
-        match self.write(INSTANCE, vec![Note::RaiseClockMark(mark)]).await {
+        match self.write(INSTANCE, vec![SideWrite::RaiseClockMark(mark)]).await {
             Ok(()) => drop(self.clock_mark.fetch_max(mark.micros(), Ordering::AcqRel)),
             Err(error) => tracing::warn!(%error, "the time could not be recorded"),
         }
@@ -88,18 +87,18 @@ impl Service {
         written
     }
 
-    /// Records the time as it is, before a clean stop. What was recorded ahead of an end that has not come yet is not needed any more.
+    /// Sets the clock mark to the current time before a clean stop, also if it was raised ahead of an expiry.
     pub(super) async fn record_time(&self) {
         if self.clock.read().unsettled.is_some() {
             return;
         }
-        if let Err(error) = self.write(INSTANCE, vec![Note::ResetClockMark(self.clock.newest())]).await {
+        if let Err(error) = self.write(INSTANCE, vec![SideWrite::ResetClockMark(self.clock.newest())]).await {
             tracing::warn!(%error, "the time could not be recorded");
         }
     }
 }
 
-/// Says so where the clock is behind the newest time that was recorded.
+/// Logs an error if the clock is behind the newest time that was recorded.
 pub(super) fn warn_if_behind(clock: &WatchedClock) {
     if let Some((now, newest)) = clock.behind() {
         tracing::error!(

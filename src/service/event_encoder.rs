@@ -1,7 +1,6 @@
-//! What takes events down: their ids are minted and their bytes are made before they count, so that one that cannot be stored
-//! changes nothing.
+//! Encoding events: each gets its id and its stored bytes before it counts, so an event that cannot be stored changes nothing.
 
-use super::mint::Mint;
+use super::id_generator::IdGenerator;
 use super::submission::{BYTES_FOR_A_BYTE, BYTES_FOR_ANY};
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EventId;
@@ -10,27 +9,27 @@ use crate::domain::rules::decide::EventSink;
 use crate::log::EVENT_BYTES_MAX;
 use crate::log::codec::{self, EncodeError};
 
-/// What a row of the credential directory takes.
+/// The approximate size of a row of the credential directory, in bytes.
 const CREDENTIAL_BYTES: usize = 128;
 
-/// How much one request may make the store write.
+/// The bytes that one request may make the store write.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
     max: usize,
     left: usize,
-    /// Whether events that only end something count too.
+    /// Whether revocations and deletions count too.
     counts_ends: bool,
 }
 
 impl Allowance {
-    /// What a request of so many bytes may make the store write, where so many go beside its events. What a single command ends is
-    /// not counted, so that nothing that was made can be too large to end.
+    /// Returns the allowance of a request of `bytes` bytes, less those written beside its events. Revocations and deletions do not count
+    /// towards a single command's limit, so nothing is too large to delete.
     pub(super) fn of_request(bytes: usize, beside: usize, is_single: bool) -> Self {
         let max = bytes.saturating_mul(BYTES_FOR_A_BYTE).saturating_add(BYTES_FOR_ANY);
         Self { max, left: max.saturating_sub(beside), counts_ends: !is_single }
     }
 
-    fn take(&mut self, event: &Event, bytes: usize) -> Result<(), Rejection> {
+    fn charge(&mut self, event: &Event, bytes: usize) -> Result<(), Rejection> {
         if event.data.only_ends() && !self.counts_ends {
             return Ok(());
         }
@@ -45,29 +44,29 @@ fn directory_bytes(data: &EventData) -> usize {
     if data.fact().is_new_credential() { CREDENTIAL_BYTES } else { 0 }
 }
 
-/// Events as they will be stored.
-pub(super) struct StoredForms<'a> {
-    mint: &'a dyn Mint,
+/// An encoder of events, which holds their stored bytes.
+pub(super) struct EventEncoder<'a> {
+    ids: &'a dyn IdGenerator,
     allowance: Option<Allowance>,
-    /// The bytes of each, in order.
+    /// The bytes of each event, in order.
     pub(super) bytes: Vec<Vec<u8>>,
 }
 
-impl<'a> StoredForms<'a> {
-    /// None yet.
-    pub(super) const fn new(mint: &'a dyn Mint) -> Self {
-        Self { mint, allowance: None, bytes: Vec::new() }
+impl<'a> EventEncoder<'a> {
+    /// Returns an empty encoder without a limit.
+    pub(super) const fn new(ids: &'a dyn IdGenerator) -> Self {
+        Self { ids, allowance: None, bytes: Vec::new() }
     }
 
-    /// None yet, and no more than are allowed.
-    pub(super) const fn within(mint: &'a dyn Mint, allowance: Option<Allowance>) -> Self {
-        Self { mint, allowance, bytes: Vec::new() }
+    /// Returns an empty encoder with an optional limit.
+    pub(super) const fn within(ids: &'a dyn IdGenerator, allowance: Option<Allowance>) -> Self {
+        Self { ids, allowance, bytes: Vec::new() }
     }
 }
 
-impl EventSink for StoredForms<'_> {
+impl EventSink for EventEncoder<'_> {
     fn next_event_id(&mut self) -> EventId {
-        EventId::from_uuid(self.mint.uuid())
+        EventId::from_uuid(self.ids.uuid())
     }
 
     fn accept(&mut self, event: &Event) -> Result<(), Rejection> {
@@ -76,7 +75,7 @@ impl EventSink for StoredForms<'_> {
             error => Rejection::Invalid { field: "time", why: error.to_string() },
         })?;
         if let Some(allowance) = &mut self.allowance {
-            allowance.take(event, bytes.len())?;
+            allowance.charge(event, bytes.len())?;
         }
         self.bytes.push(bytes);
         Ok(())
