@@ -128,7 +128,7 @@ async fn change_with(service: &Service, workspace: Option<WorkspaceId>, command:
         commands: vec![command],
         reason: None,
         expected: None,
-        retry: None,
+        idempotency: None,
         bytes: None,
     };
     let SubmitOutcome::Done(accepted) = service.submit(submission).await.unwrap() else { panic!("nothing is kept") };

@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::body::SMALL_BODY_BYTES;
 use super::budget::SMALL_ANSWER_BYTES;
 use super::entity::{self, ShownSecret};
-use super::kept::{accepted_again, place_of, unreadable};
+use super::idempotency::{accepted_of, unreadable};
 use super::problem::Problem;
 use super::request::{AuthenticatedRequest, WorkspaceRequest};
 use super::response::{self, NamedCheckpoint};
@@ -24,7 +24,7 @@ use crate::domain::state::view::View;
 use crate::proof::frontier::TreeHead;
 use crate::service::SideRequest;
 use crate::service::id_generator::Secret;
-use crate::service::submission::{Accepted, Repeatable, Retry, SideOutcome, Submission, SubmitError, SubmitOutcome};
+use crate::service::submission::{Accepted, IdempotencyKey, SideOutcome, Submission, SubmitError, SubmitOutcome};
 
 /// A function that makes the fields of a response beside the revision and the events.
 pub type Render = fn(&Accepted, &[Command], SecretVisibility) -> Fields;
@@ -109,21 +109,21 @@ pub async fn submit(
         request.permit()?;
     }
     let expected = request.expected()?;
-    let retry = retry(&request, (workspace, alias))?;
+    let idempotency = idempotency(&request, (workspace, alias))?;
     let commands_len = commands.len();
-    let kept_commands = commands.clone();
+    let submitted = commands.clone();
     let (caller, reason) = (request.caller.clone(), request.reason.clone());
     let bytes = Some(request.bytes_len());
-    let submission = Submission { workspace, caller, commands, reason, expected, retry, bytes };
+    let submission = Submission { workspace, caller, commands, reason, expected, idempotency, bytes };
     let answer = request.app.service.submit(submission).await;
     let mut is_behind = false;
     let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         SubmitOutcome::Done(accepted) => {
             note(&request, &accepted);
             is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
-            (kept(&accepted, &kept_commands, render, SecretVisibility::Shown)?, accepted.tree)
+            (kept(&accepted, &submitted, render, SecretVisibility::Shown)?, accepted.tree)
         }
-        SubmitOutcome::Repeated(bytes) => (kept_again(&request, &bytes, &kept_commands, render).await?, None),
+        SubmitOutcome::Repeated(bytes) => (kept_again(&request, &bytes, &submitted, render).await?, None),
     };
     let checkpoint = checkpoint(&request, kept.workspace.or(workspace), tree).await?;
     let mut response = respond(kept, checkpoint)?;
@@ -169,7 +169,7 @@ async fn kept_again(
     commands: &[Command],
     render: Render,
 ) -> Result<StoredResponse<Vec<u8>>, Problem> {
-    if let Some(accepted) = accepted_again(request, bytes).await? {
+    if let Some(accepted) = accepted_of(request, bytes).await? {
         return kept(&accepted, commands, render, SecretVisibility::Withheld);
     }
     let kept: StoredResponse<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
@@ -202,34 +202,28 @@ fn note(request: &AuthenticatedRequest, accepted: &Accepted) {
     );
 }
 
-fn retry(
+fn idempotency(
     request: &AuthenticatedRequest,
     (workspace, alias): (Option<WorkspaceId>, Option<String>),
-) -> Result<Option<Retry>, Problem> {
+) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = request.idempotency_key()? else { return Ok(None) };
-    let scope = retry_scope(request, workspace);
-    Ok(Some(Retry { scope, alias, key, fingerprint: request.fingerprint(), keep: Box::new(place_of) }))
+    let scope = idempotency_scope(request, workspace);
+    Ok(Some(IdempotencyKey { scope, alias, key, fingerprint: request.fingerprint() }))
 }
 
-/// Submits a write beside the log; `answer` is stored for retries.
+/// Submits a write beside the log, whose response follows from the request alone.
 ///
 /// # Errors
 /// As [`change`].
-pub async fn submit_side(
-    request: &WorkspaceRequest,
-    write: SideRequest,
-    answer: Vec<u8>,
-) -> Result<SideOutcome, Problem> {
+pub async fn submit_side(request: &WorkspaceRequest, write: SideRequest) -> Result<SideOutcome, Problem> {
     let WorkspaceRequest { request, root, .. } = request;
-    let (expected, key, fingerprint) = (request.expected()?, request.idempotency_key()?, request.fingerprint());
-    let scope = retry_scope(request, Some(root.id()));
-    let repeatable = key.map(|key| Repeatable { scope, key, fingerprint, answer });
-    let done = request.app.service.submit_side(root.id(), &request.caller, write, (expected, repeatable)).await;
+    let (expected, idempotency) = (request.expected()?, idempotency(request, (Some(root.id()), None))?);
+    let done = request.app.service.submit_side(root.id(), &request.caller, write, (expected, idempotency)).await;
     done.map_err(|error| Problem::submission(error, 1))
 }
 
 /// Returns the scope of an idempotency key: the workspace or the instance, and the holder of the caller's credential.
-fn retry_scope(request: &AuthenticatedRequest, workspace: Option<WorkspaceId>) -> String {
+fn idempotency_scope(request: &AuthenticatedRequest, workspace: Option<WorkspaceId>) -> String {
     let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
     format!("{within} {}", request.holder())
 }

@@ -24,7 +24,7 @@ use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
 use super::event_encoder::EventEncoder;
 use super::id_generator::{IdGenerator, Secret};
-use super::submission::{Accepted, Expected, KnownBy, Retry, SubmitError, SubmitOutcome};
+use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, KnownBy, SubmitError, SubmitOutcome};
 use crate::clock::Reading;
 use crate::domain::model::command::Command;
 use crate::domain::model::event::Event;
@@ -69,7 +69,6 @@ struct StagedWorkspace {
 }
 
 /// A decided change that is not durable yet.
-#[derive(Clone)]
 struct StagedChange {
     workspace: WorkspaceId,
     revision: Revision,
@@ -80,6 +79,12 @@ struct StagedChange {
 }
 
 impl StagedChange {
+    /// Returns the outcome for the idempotency record.
+    fn record(&self) -> ChangeRecord {
+        let (workspace, revision, instant) = (self.workspace, self.revision, self.instant.micros());
+        ChangeRecord { workspace, revision, instant, ends: self.decided.ends.clone() }
+    }
+
     /// Returns the reply. `root` is of the workspace at this change or later.
     fn accepted(self, root: Arc<Workspace>, tree: Option<TreeHead>) -> Accepted {
         let Self { revision, instant, decided, stored, secrets, .. } = self;
@@ -135,7 +140,7 @@ struct UndecidedChange {
     secrets: Vec<Option<Secret>>,
     reason: Option<Reason>,
     expected: Option<Expected>,
-    retry: Option<Retry>,
+    idempotency: Option<IdempotencyKey>,
     bytes: Option<usize>,
 }
 
@@ -204,9 +209,9 @@ impl CommitBatch {
 
     /// Decides a change and applies it ahead.
     pub(super) fn add(&mut self, change: ChangeJob, context: &DecisionContext<'_>) {
-        let ChangeJob { entry, caller, commands, secrets, reason, expected, retry, bytes, reply } = change;
+        let ChangeJob { entry, caller, commands, secrets, reason, expected, idempotency, bytes, reply } = change;
         self.commands_len += commands.len();
-        let request = UndecidedChange { caller, commands, secrets, reason, expected, retry, bytes };
+        let request = UndecidedChange { caller, commands, secrets, reason, expected, idempotency, bytes };
         let staged = self.decide(&entry, request, context);
         let (result, part) = staged.unwrap_or_else(|error| (Err(error), self.last_part(&entry)));
         self.pending.push(PendingReply { reply, result, part });
@@ -218,7 +223,7 @@ impl CommitBatch {
         request: UndecidedChange,
         context: &DecisionContext<'_>,
     ) -> Result<Staged, SubmitError> {
-        if let Some(staged) = self.find_record(request.retry.as_ref().map(Retry::known_by), context)? {
+        if let Some(staged) = self.find_record(request.idempotency.as_ref().map(IdempotencyKey::known_by), context)? {
             // The caller must still have the authority to repeat the request.
             let now = View::now(Arc::clone(&self.workspace(entry)?.root), context.clock.decision_time);
             let commands = request.commands.iter().map(|(command, _)| command);
@@ -233,7 +238,7 @@ impl CommitBatch {
         Expected::check(request.expected.as_ref(), staged.root.head())?;
         let stamp = stamp(&request.caller, request.reason.as_ref(), context.ids, event_time);
         let expiry_before = staged.root.next_expiry();
-        let allowance = allowance(request.bytes, &request.commands, request.retry.as_ref());
+        let allowance = allowance(request.bytes, &request.commands, request.idempotency.as_ref());
         let mut stored = EventEncoder::within(context.ids, allowance);
         let (caller, commands) = (&request.caller, &request.commands);
         let decided = decide_all_at(&mut staged.root, decision_time, caller, commands, &stamp, &mut stored)
@@ -333,9 +338,8 @@ impl CommitBatch {
             change.decided.events.iter().filter_map(|event| directory_write(event)).collect();
         let profiles = request.commands.iter().filter_map(|(command, _)| command.profile());
         writes.extend(profiles.map(|(user, profile)| SideWrite::SetProfile(user, profile)));
-        if let Some(retry) = request.retry {
-            let Retry { scope, alias, key, fingerprint, keep } = retry;
-            let response = keep(&change.clone().accepted(Arc::clone(root), None));
+        if let Some(IdempotencyKey { scope, alias, key, fingerprint }) = request.idempotency {
+            let response = change.record().to_bytes();
             for scope in std::iter::once(scope).chain(alias) {
                 let (response, at) = (response.clone(), change.instant);
                 let record = IdempotencyRecord { response, at, scope, key: key.clone(), fingerprint };

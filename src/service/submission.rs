@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::model::command::Command;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::name::Reason;
@@ -33,7 +35,7 @@ pub struct Submission {
     /// The revisions of which one must be the newest, from `If-Match`.
     pub expected: Option<Expected>,
     /// The idempotency key, if the caller gave one.
-    pub retry: Option<Retry>,
+    pub idempotency: Option<IdempotencyKey>,
     /// The size of the request in bytes, which limits what it may write; none for no limit.
     pub bytes: Option<usize>,
 }
@@ -55,11 +57,9 @@ impl Expected {
     }
 }
 
-/// Makes the response of the idempotency record from what was done.
-pub type Keep = Box<dyn FnOnce(&Accepted) -> Vec<u8> + Send>;
-
-/// The idempotency key of a change.
-pub struct Retry {
+/// The idempotency key of a request.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
     /// The scope within which the key is unique.
     pub scope: String,
     /// A second scope with the same record.
@@ -68,8 +68,31 @@ pub struct Retry {
     pub key: String,
     /// SHA-256 over the request.
     pub fingerprint: [u8; 32],
-    /// Makes the response of the record, without secrets.
-    pub keep: Keep,
+}
+
+/// The outcome of a change as its idempotency record holds it: its place in the log, from which the response is rendered again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The revision right after the change.
+    pub revision: Revision,
+    /// The instant of the change, in microseconds.
+    pub instant: i64,
+    /// For each command, the number of events of it and the commands before it.
+    pub ends: Vec<usize>,
+}
+
+impl ChangeRecord {
+    /// Reads the bytes of an idempotency record; returns none if an earlier version wrote them.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Returns the bytes for an idempotency record.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
 }
 
 /// A change that is durable.
@@ -87,33 +110,13 @@ pub struct Accepted {
     pub tree: Option<TreeHead>,
 }
 
-/// The idempotency key of a write beside the log.
-#[derive(Debug, Clone)]
-pub struct Repeatable {
-    /// The scope within which the key is unique.
-    pub scope: String,
-    /// The key that the caller chose.
-    pub key: String,
-    /// SHA-256 over the request.
-    pub fingerprint: [u8; 32],
-    /// The response of the record, without secrets.
-    pub answer: Vec<u8>,
-}
-
-impl Repeatable {
-    /// Returns the scopes, the key and the fingerprint of the request.
-    pub(super) fn known_by(&self) -> KnownBy<'_> {
-        (vec![&self.scope], &self.key, self.fingerprint)
-    }
-}
-
 /// The size of an idempotency record in the store without its scope and key, and the further bytes for each command.
 const RECORD_BYTES: usize = 256;
 const RECORD_BYTES_PER_COMMAND: usize = 8;
 
-impl Retry {
+impl IdempotencyKey {
     /// Returns the approximate size of its records in the store, in bytes.
-    pub(super) fn bytes(&self, commands_len: usize) -> usize {
+    pub(super) fn record_bytes(&self, commands_len: usize) -> usize {
         let scopes = std::iter::once(&self.scope).chain(&self.alias);
         let one = self.key.len() + RECORD_BYTES + commands_len.saturating_mul(RECORD_BYTES_PER_COMMAND);
         scopes.map(|scope| scope.len() + one).sum()
@@ -133,8 +136,8 @@ pub(super) type KnownBy<'a> = (Vec<&'a str>, &'a str, [u8; 32]);
 pub struct SideOutcome {
     /// The revision at which it was authorised.
     pub head: Revision,
-    /// The response of the record if an earlier request with the same idempotency key made the write.
-    pub repeated: Option<Vec<u8>>,
+    /// Whether an earlier request with the same idempotency key made the write.
+    pub is_repeated: bool,
 }
 
 /// The outcome of a durable submission.

@@ -12,7 +12,7 @@ use super::cache::WorkspaceEntry;
 use super::commit_queue::EnqueueError;
 use super::fair_queue::{Holder, Ticket};
 use super::id_generator;
-use super::submission::{Expected, Repeatable, Retry, SideOutcome, Submission, SubmitError, SubmitOutcome};
+use super::submission::{Expected, IdempotencyKey, SideOutcome, Submission, SubmitError, SubmitOutcome};
 use super::writer::Job;
 use super::{Service, stopping};
 use crate::domain::model::command::Command;
@@ -32,7 +32,7 @@ impl Service {
     /// [`SubmitError`]: a rule refused it, or it could not be made durable.
     pub async fn submit(&self, submission: Submission) -> Result<SubmitOutcome, SubmitError> {
         // A request that may be a repetition goes to the writer, which looks for the record of the first.
-        let is_new = submission.retry.is_none();
+        let is_new = submission.idempotency.is_none();
         if is_new && self.is_short_of_room() && !submission.commands.iter().all(Command::takes_away) {
             return Err(LogError::NoRoom.into());
         }
@@ -64,7 +64,7 @@ impl Service {
         // The facts before the records: if the facts have an earlier request's change, the store has its record.
         let Some(root) = change.entry.root() else { return Ok(change) };
         let is_refused = change.expects_another_head(root.head());
-        let known_by = change.retry.as_ref().map(Retry::known_by);
+        let known_by = change.idempotency.as_ref().map(IdempotencyKey::known_by);
         let known_by =
             known_by.map(|(scopes, key, _)| (scopes.into_iter().map(ToOwned::to_owned).collect(), key.to_owned()));
         if is_refused || self.has_record(known_by).await? {
@@ -114,7 +114,7 @@ impl Service {
         workspace: WorkspaceId,
         caller: &Caller,
         request: SideRequest,
-        (expected, repeatable): (Option<Expected>, Option<Repeatable>),
+        (expected, idempotency): (Option<Expected>, Option<IdempotencyKey>),
     ) -> Result<SideOutcome, SubmitError> {
         let entry = self.entry(workspace).await?.ok_or(SubmitError::UnknownWorkspace)?;
         let ticket = self.holders.ticket(workspace, caller, 1);
@@ -124,7 +124,7 @@ impl Service {
         }
         let forgotten = if let SideRequest::ForgetAccessKey(key) = &request { Some(*key) } else { None };
         let (reply, replied) = oneshot::channel();
-        let side = SideJob { entry, caller: caller.clone(), request, expected, repeatable, reply };
+        let side = SideJob { entry, caller: caller.clone(), request, expected, idempotency, reply };
         self.writer.enqueue(ticket, Job::Side(Box::new(side)))?;
         let Some(key) = forgotten else { return replied.await.map_err(|_| stopping())? };
         let (directory, workspaces) = (Arc::clone(&self.directory), Arc::clone(&self.workspaces));

@@ -392,7 +392,15 @@ async fn submit(service: &Service, workspace: WorkspaceId, text: String) {
     let (caller, commands) = (Caller::Operator, vec![command(&text)]);
     let workspace = Some(workspace);
     service
-        .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None, bytes: None })
+        .submit(Submission {
+            workspace,
+            caller,
+            commands,
+            reason: None,
+            expected: None,
+            idempotency: None,
+            bytes: None,
+        })
         .await
         .unwrap();
 }

@@ -75,7 +75,15 @@ async fn submit(
 ) -> Result<SubmitOutcome, SubmitError> {
     let (caller, commands) = (caller.clone(), commands.to_vec());
     service
-        .submit(Submission { workspace, caller, commands, reason: None, expected: None, retry: None, bytes: None })
+        .submit(Submission {
+            workspace,
+            caller,
+            commands,
+            reason: None,
+            expected: None,
+            idempotency: None,
+            bytes: None,
+        })
         .await
 }
 

@@ -163,7 +163,7 @@ async fn submit(
 ) -> Result<Accepted, Failure> {
     let reason: Reason = reason.parse()?;
     let reason = (!reason.as_str().is_empty()).then_some(reason);
-    let submission = Submission { workspace, caller, commands, reason, expected: None, retry: None, bytes: None };
+    let submission = Submission { workspace, caller, commands, reason, expected: None, idempotency: None, bytes: None };
     match service.submit(submission).await.map_err(broken)? {
         SubmitOutcome::Done(accepted) => Ok(*accepted),
         SubmitOutcome::Repeated(_) => Err(broken("it exists already")),

@@ -56,7 +56,7 @@ pub async fn revoke(ChangeRequest(request): ChangeRequest, path: AccessKeyPath, 
 async fn revoke_after_end(request: WorkspaceRequest, named: &AccessKeyRef) -> HandlerResult {
     let key: AccessKeyId = named.0.parse().map_err(|_| Problem::not_found("access key", &named.0))?;
     // The log takes no more events, so a retry finds the same head.
-    submit_side(&request, SideRequest::ForgetAccessKey(key), Vec::new()).await?;
+    submit_side(&request, SideRequest::ForgetAccessKey(key)).await?;
     let (workspace, head) = (request.root.id(), request.root.head());
     let checkpoint = request.app.service.tree(workspace).await?.map(NamedCheckpoint::from);
     let body = serde_json::json!({"revision": head, "events": [], "checkpoint": checkpoint});

@@ -123,7 +123,7 @@ pub async fn erase_profile(request: ChangeRequest, path: MemberPath, _: NoBody) 
 async fn write_profile(ChangeRequest(request): ChangeRequest, path: MemberPath, profile: Profile) -> HandlerResult {
     let write = SideRequest::SetProfile(path.user, profile.clone());
     // The response follows from the body, so nothing of the person is kept.
-    let done = submit_side(&request, write, Vec::new()).await?;
+    let done = submit_side(&request, write).await?;
     profile_response(done.head, &profile)
 }
 

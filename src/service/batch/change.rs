@@ -16,7 +16,7 @@ use crate::domain::state::workspace::Workspace;
 use crate::service::cache::WorkspaceEntry;
 use crate::service::event_encoder::{Allowance, EventEncoder};
 use crate::service::id_generator::{IdGenerator, Secret, command_id};
-use crate::service::submission::{Expected, Retry, Submission, SubmitError, SubmitOutcome};
+use crate::service::submission::{Expected, IdempotencyKey, Submission, SubmitError, SubmitOutcome};
 
 /// A submission on its way to the writer, with everything that the decision needs.
 pub(in crate::service) struct ChangeJob {
@@ -26,7 +26,7 @@ pub(in crate::service) struct ChangeJob {
     pub(in crate::service) secrets: Vec<Option<Secret>>,
     pub(in crate::service) reason: Option<Reason>,
     pub(in crate::service) expected: Option<Expected>,
-    pub(in crate::service) retry: Option<Retry>,
+    pub(in crate::service) idempotency: Option<IdempotencyKey>,
     pub(in crate::service) bytes: Option<usize>,
     pub(in crate::service) reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
 }
@@ -38,10 +38,10 @@ impl ChangeJob {
         fresh: Vec<(GeneratedIds, Option<Secret>)>,
         reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
     ) -> Self {
-        let Submission { caller, commands, reason, expected, retry, bytes, .. } = submission;
+        let Submission { caller, commands, reason, expected, idempotency, bytes, .. } = submission;
         let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let commands = commands.into_iter().zip(fresh).collect();
-        Self { entry, caller, commands, secrets, reason, expected, retry, bytes, reply }
+        Self { entry, caller, commands, secrets, reason, expected, idempotency, bytes, reply }
     }
 
     /// Returns whether `head` is none of the revisions that the caller expects.
@@ -64,7 +64,7 @@ impl ChangeJob {
             next = CommandTime::next(&root, clock);
         }
         let stamp = stamp(&self.caller, self.reason.as_ref(), ids, next.event_time);
-        let allowance = allowance(self.bytes, &self.commands, self.retry.as_ref());
+        let allowance = allowance(self.bytes, &self.commands, self.idempotency.as_ref());
         let mut stored = EventEncoder::within(ids, allowance);
         let decided = decide_all_at(&mut root, next.decision_time, &self.caller, &self.commands, &stamp, &mut stored);
         decided.map(|_| ()).map_err(SubmitError::Refused)
@@ -91,10 +91,10 @@ pub(super) fn stamp_of_system(ids: &dyn IdGenerator, time: Instant) -> EventMeta
 pub(super) fn allowance(
     bytes: Option<usize>,
     commands: &[(Command, GeneratedIds)],
-    retry: Option<&Retry>,
+    idempotency: Option<&IdempotencyKey>,
 ) -> Option<Allowance> {
     let profile = |(command, _): &(Command, GeneratedIds)| command.profile().map_or(0, |(_, profile)| profile.bytes());
     let profiles: usize = commands.iter().map(profile).sum();
-    let kept = retry.map_or(0, |retry| retry.bytes(commands.len()));
-    Some(Allowance::of_request(bytes?, profiles.saturating_add(kept), commands.len() == 1))
+    let records = idempotency.map_or(0, |key| key.record_bytes(commands.len()));
+    Some(Allowance::of_request(bytes?, profiles.saturating_add(records), commands.len() == 1))
 }

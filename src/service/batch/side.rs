@@ -18,7 +18,7 @@ use crate::log::journal::ReadRecord;
 use crate::log::{Append, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite};
 use crate::service::before_its_end;
 use crate::service::cache::WorkspaceEntry;
-use crate::service::submission::{Expected, Repeatable, SideOutcome, SubmitError};
+use crate::service::submission::{Expected, IdempotencyKey, SideOutcome, SubmitError};
 
 /// A request for a write beside the log.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(in crate::service) struct SideJob {
     pub(in crate::service) caller: Caller,
     pub(in crate::service) request: SideRequest,
     pub(in crate::service) expected: Option<Expected>,
-    pub(in crate::service) repeatable: Option<Repeatable>,
+    pub(in crate::service) idempotency: Option<IdempotencyKey>,
     pub(in crate::service) reply: oneshot::Sender<Result<SideOutcome, SubmitError>>,
 }
 
@@ -70,8 +70,8 @@ impl PendingSide {
 impl CommitBatch {
     /// Authorises a write beside the log at the head, and adds it.
     pub(in crate::service) fn add_side(&mut self, side: SideJob, context: &DecisionContext<'_>) {
-        let SideJob { entry, caller, request, expected, repeatable, reply } = side;
-        let staged = self.stage_side(&entry, &caller, request, (expected, repeatable), context);
+        let SideJob { entry, caller, request, expected, idempotency, reply } = side;
+        let staged = self.stage_side(&entry, &caller, request, (expected, idempotency), context);
         let (result, part) = match staged {
             Ok((outcome, part)) => (Ok(outcome), part),
             Err(error) => (Err(error), self.last_part(&entry)),
@@ -84,27 +84,24 @@ impl CommitBatch {
         entry: &Arc<WorkspaceEntry>,
         caller: &Caller,
         request: SideRequest,
-        (expected, repeatable): (Option<Expected>, Option<Repeatable>),
+        (expected, idempotency): (Option<Expected>, Option<IdempotencyKey>),
         context: &DecisionContext<'_>,
     ) -> Result<(SideOutcome, Option<usize>), SubmitError> {
         let root = Arc::clone(&self.workspace(entry)?.root);
         let head = root.head();
         self.authorize_side(&root, caller, &request, context).map_err(refused)?;
-        if let Some((repeated, part)) = self.find_record(repeatable.as_ref().map(Repeatable::known_by), context)? {
-            let repeated = match repeated? {
-                StagedOutcome::Repeated(response) => Some(response),
-                StagedOutcome::Done(_) => None,
-            };
-            return Ok((SideOutcome { head, repeated }, part));
+        if let Some((repeated, part)) = self.find_record(idempotency.as_ref().map(IdempotencyKey::known_by), context)? {
+            let is_repeated = matches!(repeated?, StagedOutcome::Repeated(_));
+            return Ok((SideOutcome { head, is_repeated }, part));
         }
         Expected::check(expected.as_ref(), head)?;
         let write = self.side_write_of(&root, request, context)?;
         if context.log.is_short_of_room() && !write.takes_away() {
             return Err(LogError::NoRoom.into());
         }
-        let record = repeatable.map(|repeatable| repeatable.record(context.clock.time));
+        let record = idempotency.map(|key| key.empty_record(context.clock.time));
         let part = self.push_side_write(root.id(), write, record);
-        Ok((SideOutcome { head, repeated: None }, Some(part)))
+        Ok((SideOutcome { head, is_repeated: false }, Some(part)))
     }
 
     fn authorize_side(
@@ -192,9 +189,10 @@ fn refused(rejection: Rejection) -> SubmitError {
     SubmitError::Refused(Refused { index: 0, rejection })
 }
 
-impl Repeatable {
-    fn record(self, at: Instant) -> IdempotencyRecord {
-        let Self { scope, key, fingerprint, answer: response } = self;
-        IdempotencyRecord { scope, key, fingerprint, at, response }
+impl IdempotencyKey {
+    /// Returns the record of a write beside the log, whose response follows from the request alone.
+    fn empty_record(self, at: Instant) -> IdempotencyRecord {
+        let Self { scope, key, fingerprint, .. } = self;
+        IdempotencyRecord { scope, key, fingerprint, at, response: Vec::new() }
     }
 }

@@ -20,7 +20,7 @@ use tenure::log::verify::Verifier;
 use tenure::log::{EventLog, LogError, Store};
 use tenure::proof::checkpoint::Checkpoint;
 use tenure::service::id_generator::{IdGenerator, NoRandomness, Secret};
-use tenure::service::submission::{Accepted, Retry, Submission, SubmitError, SubmitOutcome};
+use tenure::service::submission::{Accepted, IdempotencyKey, Submission, SubmitError, SubmitOutcome};
 use tenure::service::{PresentedCredential, Quotas, Service, Settings, replay};
 use uuid::Uuid;
 
@@ -122,12 +122,11 @@ impl Life {
     }
 
     pub(crate) fn submission(&self, commands: Vec<Command>, key: Option<&str>) -> Submission {
-        let retry = key.map(|key| Retry {
+        let idempotency = key.map(|key| IdempotencyKey {
             scope: "instance test".to_owned(),
             alias: None,
             key: key.to_owned(),
             fingerprint: [1; 32],
-            keep: Box::new(|accepted| accepted.view.workspace().head().0.to_be_bytes().to_vec()),
         });
         Submission {
             workspace: self.id,
@@ -135,7 +134,7 @@ impl Life {
             commands,
             reason: None,
             expected: None,
-            retry,
+            idempotency,
             bytes: None,
         }
     }

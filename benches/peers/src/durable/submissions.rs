@@ -68,7 +68,7 @@ fn change(workspace: WorkspaceId, caller: usize, did: usize) -> Submission {
         commands: vec![command],
         reason: None,
         expected: None,
-        retry: None,
+        idempotency: None,
         bytes: None,
     }
 }
