@@ -1,7 +1,7 @@
-//! The journal: who read the audit, kept beside the log, since a read changes no permission.
+//! The journal of reads of the audit. It is beside the log, since a read changes no permission.
 //!
-//! Owns the shape of a record. Knows no question: what was asked is text here. A record names people by their ids only, so
-//! erasing a profile leaves nothing to erase here.
+//! Owns the shape of a record; a question is only text here. A record names people only by their ids, so the erasure of a profile needs
+//! no erasure here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,19 +15,19 @@ use crate::domain::model::name::InvalidText;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::time::{Instant, Revision};
 
-/// The longest question that is recorded, path and parameters together, in bytes.
+/// The longest question that is recorded, with path and parameters, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 2_000;
 
-/// Who read the audit. Written `operator`, `user:ID`, `service_user:svc_…` or `key_…`.
+/// The reader of the audit. Written `operator`, `user:ID`, `service_user:svc_…` or `key_…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditReader {
     /// The holder of the instance's own credential.
     Operator,
     /// A member, by an API token.
     Principal(Principal),
-    /// Whoever has an access key.
+    /// The holder of an access key.
     AccessKey(AccessKeyId),
-    /// The service itself, which reads nothing: it records that it pruned the journal.
+    /// The service itself, which only records that it pruned the journal.
     System,
 }
 
@@ -65,7 +65,7 @@ impl Serialize for AuditReader {
     }
 }
 
-/// The form in which an answer is given. The stored names never change.
+/// The format of a response. The stored names never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerForm {
@@ -89,7 +89,7 @@ impl AnswerForm {
     const ALL: [Self; 7] =
         [Self::Json, Self::Ndjson, Self::Csv, Self::Html, Self::CloudeventsBatch, Self::EventStream, Self::EntryBundle];
 
-    /// The stored name.
+    /// Returns the stored name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -112,37 +112,37 @@ impl FromStr for AnswerForm {
     }
 }
 
-/// An answer of the audit that was given, or that began to be.
+/// A response of the audit that was sent, or that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadRecord {
     /// Its id.
     pub id: ReadId,
-    /// Whose audit.
+    /// The workspace of the audit.
     pub workspace: WorkspaceId,
-    /// When it was asked.
+    /// The time of the request.
     pub at: Instant,
-    /// Who asked.
+    /// The reader.
     pub reader: AuditReader,
-    /// The API token that they asked with; none if what they asked with is named by `reader`.
+    /// The reader's API token; none if `reader` names the credential itself.
     pub token: Option<TokenId>,
-    /// The id of the request, as its answer and the server's log lines have it.
+    /// The id of the request in its response and in the server's log lines.
     pub request: String,
-    /// What was asked: the path below the workspace, such as `audit/access`.
+    /// The question: the path below the workspace, such as `audit/access`.
     pub question: String,
-    /// What stood after the `?`, form-encoded; with `question` at most [`QUESTION_BYTES_MAX`] bytes.
+    /// The form-encoded text after the `?`; with `question` at most [`QUESTION_BYTES_MAX`] bytes.
     pub query: String,
-    /// In which form it was answered.
+    /// The format of the response.
     pub form: AnswerForm,
-    /// The revision of the view that was asked.
+    /// The revision of the view.
     pub revision: Revision,
-    /// The instant of the view that was asked.
+    /// The instant of the view.
     pub view_at: Instant,
-    /// How many rows were given; none while they are, and for good if the server ended before it could say.
+    /// The number of rows that were sent; none until then, or if the server ended before.
     pub rows: Option<u64>,
 }
 
 impl ReadRecord {
-    /// The id of the credential that was presented: `operator`, an API token's or an access key's.
+    /// Returns the id of the presented credential: `operator`, an API token or an access key.
     pub fn credential(&self) -> String {
         self.token.map_or_else(|| self.reader.to_string(), |token| token.to_string())
     }
@@ -151,41 +151,41 @@ impl ReadRecord {
 /// A record as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRead {
-    /// Its place in the journal of the whole store: it grows in the order in which reads were recorded.
+    /// Its sequence number in the journal of the whole store, in the order of records.
     pub sequence: u64,
     /// The record.
     pub record: ReadRecord,
 }
 
-/// The oldest reads of the journal, as far as all of them are old.
+/// The oldest reads of the journal up to an instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OldReads {
-    /// The place of the last of them.
+    /// The sequence number of the last one.
     pub up_to: u64,
-    /// How many there are of each workspace.
+    /// The number of reads of each workspace.
     pub rows: BTreeMap<WorkspaceId, u64>,
 }
 
-/// A part of the journal that is forgotten, and what is recorded of that.
+/// The removal of a part of the journal, and its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pruning {
-    /// The place of the last read that is forgotten.
+    /// The sequence number of the last removed read.
     pub up_to: u64,
     /// A record for each workspace.
     pub records: Vec<ReadRecord>,
 }
 
-/// Which records are asked for; all of the conditions hold for each.
+/// The conditions of a list of records; a record must meet all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadFilter {
-    /// After this place in the journal.
+    /// After this sequence number.
     pub after: u64,
-    /// Up to this place in the journal, so that what is recorded meanwhile is not among them.
+    /// Up to this sequence number, so that newer records are excluded.
     pub until_sequence: u64,
-    /// Asked at or after this instant.
+    /// At or after this instant.
     pub from: Option<Instant>,
-    /// Asked before this instant.
+    /// Before this instant.
     pub until: Option<Instant>,
-    /// Asked by them.
+    /// By this reader.
     pub reader: Option<AuditReader>,
 }

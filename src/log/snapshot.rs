@@ -1,9 +1,8 @@
-//! Snapshots: a workspace's log up to a revision, packed, so that its facts are there sooner than by reading every event as stored.
+//! Snapshots: a workspace's packed log up to a revision, from which its facts load faster than from the stored events.
 //!
-//! A snapshot is derived and never the truth: one that does not match this build or its seal is thrown away. It is sealed over all of
-//! its bytes, so one whose seal is right is a witness of the log: a log that does not have its root is not the log that this
-//! instance wrote, and is not served. Its first bytes say which format the rest has, whatever that is; the samples in `snapshots/formats/` hold one of
-//! each format that was ever written, and each of them is read, or refused, for ever.
+//! A snapshot is derived and never the truth: one that does not match this build or its seal is discarded. The seal covers all bytes, so a
+//! snapshot with a valid seal is a witness of the log. A log with another root is not the one that this instance wrote, and is not
+//! served. The first bytes name the format. `snapshots/formats/` has a sample of each format, which is read, or refused, for ever.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -22,14 +21,14 @@ use crate::proof::hash::{HASH_BYTES, TreeHash};
 use crate::proof::note::LogKey;
 use crate::proof::tile::{NodeError, Nodes, Tile, TileKind};
 
-/// What every snapshot begins with.
+/// The first bytes of every snapshot.
 const MAGIC: &[u8; 8] = b"tenuresn";
-/// The format that is written, and the only one that is read.
+/// The format that is written; no other is read.
 pub const FORMAT: u32 = 1;
-/// Format, version of `evolve`, workspace, revision, the root of the log's tree there; after the first bytes.
+/// The length of the header: magic, format, version of `evolve`, workspace, revision, and the root of the log's tree there.
 const HEADER_LEN: usize = 8 + 4 + 4 + 16 + 8 + HASH_BYTES;
 const SEAL_LEN: usize = 32;
-/// How many pieces of a history are unpacked ahead of those that are taken in.
+/// The pieces of a history that are unpacked ahead of the one that is applied.
 const PIECES_AHEAD: usize = 8;
 
 /// A snapshot that was read.
@@ -37,44 +36,43 @@ const PIECES_AHEAD: usize = 8;
 pub struct Snapshot {
     /// The facts up to its revision.
     pub facts: Workspace,
-    /// The root that the log's tree had there.
+    /// The root of the log's tree there.
     pub root: TreeHash,
 }
 
-/// Why a snapshot is good for nothing.
+/// The reason why a snapshot cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSnapshot {
-    /// It does not begin as a snapshot does, or ends too soon.
+    /// It does not begin like a snapshot, or is too short.
     #[error("it is no snapshot")]
     NotASnapshot,
-    /// It has a format that this build does not read.
+    /// This build does not read its format.
     #[error("its format is {0}, and {FORMAT} is read")]
     Format(u32),
-    /// Its bytes are not those that were sealed here.
+    /// Its seal does not match its bytes.
     #[error("its seal does not match")]
     Seal,
-    /// Its facts were tried with another version of `evolve`.
+    /// It was written with another version of `evolve`.
     #[error("it is of version {0} of the facts, and this is version {EVOLVE_VERSION}")]
     Evolve(u32),
     /// It is another workspace's.
     #[error("it is of workspace {0}")]
     Workspace(WorkspaceId),
-    /// What it holds is not a log up to its revision.
+    /// Its contents are no log up to its revision.
     #[error("it holds no log up to revision {0}")]
     Content(Revision),
-    /// The log has another root than it.
+    /// The log has another root.
     #[error("the log's tree has another root at revision {0}")]
     Root(Revision),
-    /// The log has another event than it.
+    /// The log has another event.
     #[error("the log has another event at revision {0}, or none")]
     Log(Revision),
 }
 
-/// A snapshot of a workspace's facts, which its log has. `tree` is the head of the log's tree, where it is known: the tiles say what
-/// it was at an earlier revision.
+/// Takes a snapshot of a workspace's committed facts. `tree` is the head of the log's tree, if known; otherwise the tiles give it.
 ///
 /// # Errors
-/// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
+/// `Unavailable`, or `Unreadable` if the log's tree is shorter.
 pub fn take(workspace: &Workspace, tree: Option<TreeHead>, log: &dyn Store, key: &LogKey) -> Result<Vec<u8>, LogError> {
     let head = workspace.head();
     let root = match tree.filter(|tree| tree.size == head.0) {
@@ -84,19 +82,19 @@ pub fn take(workspace: &Workspace, tree: Option<TreeHead>, log: &dyn Store, key:
     Ok(write(workspace, &root, key))
 }
 
-/// The right edge that the tree of a workspace's log had at a revision, as its tiles say.
+/// Returns the frontier of a workspace's log at a revision, from its tiles.
 ///
 /// # Errors
-/// `Unavailable`, or `Unreadable` if the log's tree is not to be had up to there.
+/// `Unavailable`, or `Unreadable` if the log's tree is shorter.
 pub fn frontier_at(log: &dyn Store, workspace: WorkspaceId, revision: Revision) -> Result<Frontier, LogError> {
-    let edge = Nodes::new(&LogTiles { log, workspace }, revision.0).frontier();
-    edge.map_err(|error| match error {
+    let frontier = Nodes::new(&LogTiles { log, workspace }, revision.0).frontier();
+    frontier.map_err(|error| match error {
         NodeError::Source(error) => error,
         error @ NodeError::Short(_) => LogError::Unreadable { workspace, revision, why: error.to_string() },
     })
 }
 
-/// A snapshot of a workspace's facts, and of the root that its log's tree has at their head.
+/// Writes a snapshot of a workspace's facts, and of the root of its log's tree at their head.
 pub fn write(workspace: &Workspace, root: &TreeHash, key: &LogKey) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend_from_slice(MAGIC);
@@ -111,14 +109,14 @@ pub fn write(workspace: &Workspace, root: &TreeHash, key: &LogKey) -> Vec<u8> {
     bytes
 }
 
-/// Seals a snapshot with another key, if the one that it was sealed with is this one.
+/// Seals a snapshot with a new key, if it is sealed with the old one.
 pub fn seal_anew(bytes: &[u8], old: &LogKey, new: &LogKey) -> Option<Vec<u8>> {
     let (sealed, found) = bytes.split_last_chunk::<SEAL_LEN>()?;
     let is_sealed = bool::from(old.seal(sealed).ct_eq(found));
     is_sealed.then(|| [sealed, &new.seal(sealed)].concat())
 }
 
-/// What stands at the front of a snapshot of this format.
+/// The header of a snapshot of this format.
 #[derive(Debug, Clone, Copy)]
 struct Header {
     evolve: u32,
@@ -152,17 +150,17 @@ fn header(bytes: &[u8]) -> Result<Header, BadSnapshot> {
     fields().ok_or(BadSnapshot::NotASnapshot)
 }
 
-/// A snapshot whose seal is right.
+/// A snapshot with a valid seal.
 #[derive(Debug)]
 pub struct Sealed<'a> {
     header: Header,
     packed: &'a [u8],
 }
 
-/// Opens a snapshot of a workspace that was sealed with a key.
+/// Opens a workspace's snapshot that was sealed with a key.
 ///
 /// # Errors
-/// It is none, or its seal does not match.
+/// It is no snapshot, or its seal does not match.
 pub fn open<'a>(bytes: &'a [u8], workspace: WorkspaceId, key: &LogKey) -> Result<Sealed<'a>, BadSnapshot> {
     let header = header(bytes)?;
     let (sealed, found) = bytes.split_last_chunk::<SEAL_LEN>().ok_or(BadSnapshot::NotASnapshot)?;
@@ -177,15 +175,15 @@ pub fn open<'a>(bytes: &'a [u8], workspace: WorkspaceId, key: &LogKey) -> Result
 }
 
 impl Sealed<'_> {
-    /// The size and root of the tree of the log that it was taken of.
+    /// Returns the size and root of its log's tree.
     pub const fn tree(&self) -> TreeHead {
         TreeHead { size: self.header.revision.0, root: self.header.root }
     }
 
-    /// The facts that it holds.
+    /// Reads the facts.
     ///
     /// # Errors
-    /// They are of another version of `evolve`, or not those of a log up to its revision.
+    /// It is of another version of `evolve`, or holds no log up to its revision.
     pub fn read(&self) -> Result<Snapshot, BadSnapshot> {
         let Header { evolve, workspace, revision, root } = self.header;
         if evolve != EVOLVE_VERSION {
@@ -198,31 +196,31 @@ impl Sealed<'_> {
     }
 }
 
-/// The facts that a snapshot of a workspace holds. Its log is not looked at.
+/// Reads a workspace's snapshot, without its log.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first fault.
 pub fn read(bytes: &[u8], workspace: WorkspaceId, key: &LogKey) -> Result<Snapshot, BadSnapshot> {
     open(bytes, workspace, key)?.read()
 }
 
-/// The facts of a packed history, whose events are unpacked on a thread of their own while those before them are taken in.
+/// Returns the facts of a packed history. A second thread unpacks events while the ones before are applied.
 fn unpack(workspace: WorkspaceId, packed: &[u8]) -> Option<Workspace> {
     let packed = PackedHistory::read(workspace, packed)?;
     thread::scope(|scope| {
         let (ahead, pieces) = sync_channel(PIECES_AHEAD);
         let unpacked = packed.pieces();
-        // It ends early where whoever takes them in has stopped.
+        // It ends early if the facts fail.
         scope.spawn(move || unpacked.map(|piece| ahead.send(piece)).all(|sent| sent.is_ok()));
         packed.facts(pieces.into_iter())
     })
 }
 
-/// Whether every event of a snapshot is its log's, byte for byte, where the log's leaves are known to be those of its events. A
-/// snapshot's facts are those that its events come to, so they are the log's if each event is.
+/// Checks that every event of a snapshot has its leaf in the log, whose leaves match its events. The facts of a snapshot follow from its
+/// events.
 ///
 /// # Errors
-/// `Unavailable`; within, the first revision at which they differ.
+/// `Unavailable`; the inner error has the first revision that differs.
 pub fn check_derived(snapshot: &Snapshot, log: &dyn Store) -> Result<Result<(), BadSnapshot>, LogError> {
     let facts = &snapshot.facts;
     let (workspace, head) = (facts.id(), facts.head());

@@ -1,5 +1,4 @@
-//! Writing a group: every part is checked before it is written, so a refused part never leaves anything to undo, and the
-//! group is one transaction.
+//! Writing a batch in one transaction. Every part is checked before it is written, so a refused part leaves nothing to undo.
 
 use std::collections::HashSet;
 
@@ -15,10 +14,10 @@ use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{Pruning, ReadRecord};
 use crate::log::{Append, Appended, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite, StoredCredential};
 
-/// How many answers are forgotten in one commit, so that an append never waits long for it.
-const FORGOTTEN_ANSWERS_MAX: u32 = 1_000;
+/// The most idempotency records that are removed in one commit, so that an append never waits long.
+const FORGOTTEN_RECORDS_MAX: u32 = 1_000;
 
-/// The one connection that writes, and the trees as its last commit left them.
+/// The connection that writes, and the cached trees of its last commit.
 #[derive(Debug)]
 pub(super) struct Appender {
     connection: Connection,
@@ -26,19 +25,19 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// One that knows no tree yet.
+    /// Returns an appender without cached trees.
     pub(super) fn new(connection: Connection) -> Self {
         Self { connection, trees: TreeCache::default() }
     }
 
-    /// Gives the connection back.
+    /// Returns the connection.
     pub(super) fn into_connection(self) -> Connection {
         self.connection
     }
 
-    /// Writes a group and commits it.
+    /// Writes a batch and commits it.
     pub(super) fn append(&mut self, group: &[Append]) -> Result<Appended, LogError> {
-        // What fails leaves no tree that is known.
+        // A failed batch leaves no cached tree.
         let known = std::mem::take(&mut self.trees);
         let begun = Transaction::new(&self.connection).map_err(|error| unavailable(&error))?;
         // If one part fails, the parts before it are rolled back too.
@@ -48,20 +47,20 @@ impl Appender {
         Ok(appended)
     }
 
-    /// Forgets some answers given at or before an instant, and gives how many.
+    /// Removes some idempotency records of an instant or earlier, and returns their number.
     pub(super) fn forget_idempotency_records(&self, until: Instant) -> rusqlite::Result<usize> {
         let sql = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE at <= ?1 LIMIT ?2)";
-        self.connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_ANSWERS_MAX])
+        self.connection.prepare_cached(sql)?.execute(params![until, FORGOTTEN_RECORDS_MAX])
     }
 }
 
-/// A transaction, rolled back where it is left before it is committed. Its statements are compiled once a connection.
+/// A transaction, which is rolled back on drop unless it was committed. Its statements are compiled once a connection.
 struct Transaction<'a>(&'a Connection);
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.0.is_autocommit() {
-            // Where even this fails, whatever is tried next does too.
+            // If even this fails, so does the next statement.
             let _ = execute(self.0, "ROLLBACK", []);
         }
     }
@@ -76,11 +75,11 @@ impl<'a> Transaction<'a> {
     fn commit(self) -> Result<(), LogError> {
         match execute(self.0, "COMMIT", []) {
             Ok(()) => Ok(()),
-            // The transaction is still open, so nothing was written, and what was is rolled back.
+            // The transaction is still open, so nothing is committed and `drop` rolls it back.
             Err(error) if !self.0.is_autocommit() => Err(unavailable(&error)),
-            // The frame that makes a commit count is written last, and there was no room for all of it: it does not count.
+            // The frame that commits is written last, and the disk had no room for it: nothing is committed.
             Err(error) if is_full(&error) => Err(unavailable(&error)),
-            // SQLite gave up on the transaction after it had begun to write the commit: what reached the disk may count.
+            // SQLite ended the transaction after it had begun to write the commit, which may be on the disk.
             Err(error) => Err(LogError::OutcomeUnknown(error.to_string())),
         }
     }
@@ -105,7 +104,7 @@ fn append_part(connection: &Connection, trees: &mut TreeAppender<'_>, part: &App
     write_part(connection, trees, part).map_err(|error| unavailable(&error))
 }
 
-/// Whether the log is not where the part expects it, or cannot be appended to at all.
+/// Returns the refusal if the log has another revision than the part expects, or is damaged.
 fn wrong_head(trees: &mut TreeAppender<'_>, part: &Append) -> Result<Option<Outcome>, LogError> {
     if part.events.is_empty() {
         return Ok(None);
@@ -145,8 +144,7 @@ fn refusal(connection: &Connection, part: &Append) -> rusqlite::Result<Option<Ou
                     .map(|_| Outcome::Conflict)
             }
             SideWrite::AddCredential(row) if !credentials.insert(row.id) => Some(Outcome::Conflict),
-            // An id is never given twice, but a log that was recorded elsewhere may bring one that is known here. Nobody's
-            // credential may be taken over so.
+            // Ids are never generated twice, but a log from elsewhere may have a known one. It must not replace the credential.
             SideWrite::AddCredential(row) => read::credential(connection, row.id)?.map(|_| Outcome::Conflict),
             _ => None,
         };
@@ -217,7 +215,7 @@ fn write_side(connection: &Connection, workspace: WorkspaceId, note: &SideWrite)
 }
 
 fn claim_name(connection: &Connection, workspace: WorkspaceId, name: &WorkspaceName) -> rusqlite::Result<()> {
-    // What is replaced can only be the workspace's own row: anyone else's was refused before.
+    // A replaced row can only be the workspace's own: another one was refused before.
     execute(connection, "INSERT OR REPLACE INTO names (name, workspace) VALUES (?1, ?2)", params![name, workspace])
 }
 
@@ -284,7 +282,7 @@ fn record_read(connection: &Connection, read: &ReadRecord) -> rusqlite::Result<(
 }
 
 fn prune_reads(connection: &Connection, pruning: &Pruning) -> rusqlite::Result<()> {
-    // The records first, so that the journal is never empty, and no place in it is given twice.
+    // The records first, so that the journal is never empty and no sequence number is reused.
     for record in &pruning.records {
         record_read(connection, record)?;
     }

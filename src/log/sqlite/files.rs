@@ -1,4 +1,4 @@
-//! The files of a data folder: who may read them, who has them, and that they are still there after a power cut.
+//! The files of a data folder: their permissions, their lock, and their durability after a power cut.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use crate::log::LogError;
 
 const STORE_FILE: &str = "tenure.db";
 const LOCK_FILE: &str = "tenure.lock";
-/// How often, and how long apart, the folder is tried: a command that reads it may hold it for a moment.
+/// The attempts to lock the folder, and the pause between them: a command that reads it may hold the lock for a moment.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(30);
-/// What the name of a file that is still being written begins and ends with.
+/// The prefix and suffix of the name of an unfinished file.
 const DRAFT_PREFIX: &str = ".tenure-";
 const DRAFT_SUFFIX: &str = ".draft";
 
@@ -23,7 +23,7 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
 }
 
-/// Why a file of the data folder cannot be had for writing, and what to do where that is a matter of rights.
+/// Returns the error for a file of the data folder that cannot be opened for writing, with advice about permissions.
 fn cannot_take(path: &Path, error: &io::Error) -> LogError {
     let forbidden = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
     if !forbidden {
@@ -33,7 +33,7 @@ fn cannot_take(path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot open `{}` for writing: {error}: {advice}", path.display()))
 }
 
-/// The data folder, made if it is missing, with a store file in it. Only the owner may read what is made here.
+/// Creates the data folder and the store file in it, if they are missing, for their owner only. Returns the file's path.
 pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
     let folder = absolute(folder)?;
     let file = folder.join(STORE_FILE);
@@ -49,7 +49,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<PathBuf, LogError> {
     Ok(file)
 }
 
-/// The store file of a folder that a server has, or had, for its data.
+/// Returns the path of the store file in a data folder.
 pub(super) fn find_store(folder: &Path) -> Result<PathBuf, LogError> {
     let file = absolute(folder)?.join(STORE_FILE);
     if file.is_file() {
@@ -59,23 +59,23 @@ pub(super) fn find_store(folder: &Path) -> Result<PathBuf, LogError> {
     Err(LogError::Unavailable(message))
 }
 
-/// `SQLite` takes a path that begins with `file:` for a URI; an absolute one never does.
+/// Returns an absolute path: `SQLite` treats one that begins with `file:` as a URI.
 fn absolute(path: &Path) -> Result<PathBuf, LogError> {
     std::path::absolute(path).map_err(|error| cannot("find", path, &error))
 }
 
-/// A data folder is this process's for as long as this is there.
+/// The lock of a data folder, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct FolderLock(File);
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // To close the file is not enough: a child that another thread is just starting has it open too, until it runs its program.
+        // Closing the file is not enough: a child between `fork` and `exec` has it open too.
         let _ = self.0.unlock();
     }
 }
 
-/// Takes the data folder for this process, until the lock is dropped or the process ends, however it ends.
+/// Locks the data folder for this process, until the lock is dropped or the process ends.
 pub(super) fn lock_folder(store: &Path) -> Result<FolderLock, LogError> {
     let path = store.with_file_name(LOCK_FILE);
     let file = open_private(&path).map_err(|error| cannot_take(&path, &error))?;
@@ -92,7 +92,7 @@ pub(super) fn lock_folder(store: &Path) -> Result<FolderLock, LogError> {
     }
 }
 
-/// Returns whether another log has the folder of a store, and may write it.
+/// Returns whether another log has locked the folder of a store.
 pub(super) fn is_taken(store: &Path) -> bool {
     let Ok(file) = File::open(store.with_file_name(LOCK_FILE)) else { return false };
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
@@ -111,19 +111,19 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Makes a file that is removed, or gets another name, when it is dropped. While it is there it is locked.
+/// Creates a locked file that is removed on drop, unless it was renamed.
 fn new_draft(folder: &Path) -> io::Result<NamedTempFile> {
     let draft = tempfile::Builder::new().prefix(DRAFT_PREFIX).suffix(DRAFT_SUFFIX).tempfile_in(folder)?;
     draft.as_file().try_lock()?;
     Ok(draft)
 }
 
-/// Removes the drafts in a folder that a process left behind when it was killed. What cannot be removed stays.
+/// Removes the drafts of killed processes from a folder. Errors are ignored.
 pub(super) fn remove_drafts(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());
         let is_draft = name.to_str().is_some_and(|name| name.starts_with(DRAFT_PREFIX) && name.ends_with(DRAFT_SUFFIX));
-        // The process that still writes a draft holds its lock.
+        // A process that still writes the draft holds its lock.
         if is_draft && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = fs::remove_file(super::wal::beside(&path, "-journal"));
             let _ = fs::remove_file(&path);
@@ -131,8 +131,8 @@ pub(super) fn remove_drafts(folder: &Path) {
     }
 }
 
-/// Writes a new file with `write`, which gets the path of a temporary one beside it. What stands under the name in the end
-/// is whole, durable, and readable by its owner only; a file that is there already is left alone.
+/// Writes a new file with `write`, which gets the path of a draft beside it. The new file is whole, durable, and readable by its owner
+/// only. An existing file is not replaced.
 pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogError>) -> Result<(), LogError> {
     let out = absolute(out)?;
     if fs::symlink_metadata(&out).is_ok() {
@@ -147,7 +147,7 @@ pub(super) fn write_new(out: &Path, write: impl FnOnce(&Path) -> Result<(), LogE
     sync_folder_of(&out).map_err(|error| failed(&error))
 }
 
-/// The bytes of a file that can be made again, if it is there.
+/// Returns the bytes of a derived file, if it exists.
 pub(super) fn read_derived(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -156,8 +156,8 @@ pub(super) fn read_derived(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
     }
 }
 
-/// Puts a file that can be made again in the place of the one before, with its folder. Whoever reads it finds the one or the other
-/// whole; after a power cut it may be gone, or damaged.
+/// Replaces a derived file, and creates its folder. A reader finds the old or the new one whole. After a power cut it may be missing or
+/// damaged.
 pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let folder = folder_of(path);
     let replace = || -> io::Result<()> {
@@ -172,7 +172,7 @@ pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError>
     replace().map_err(|error| cannot("write", path, &error))
 }
 
-/// Removes a file that can be made again, if it is there.
+/// Removes a derived file, if it exists.
 pub(super) fn remove_derived(path: &Path) -> Result<(), LogError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, &error)),
@@ -186,11 +186,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_let_go_of_whoever_else_has_the_file_open() {
+    fn dropping_the_lock_releases_it_although_a_child_has_the_file_open() {
         let folder = tempfile::tempdir().unwrap();
         let store = make_folder(folder.path()).unwrap();
         let lock = lock_folder(&store).unwrap();
-        // As a child has it between fork and exec: the same open file.
+        // The same open file, as in a child between `fork` and `exec`.
         let child = lock.0.try_clone().unwrap();
         assert!(matches!(lock_folder(&store), Err(LogError::Locked(_))));
         drop(lock);

@@ -1,7 +1,7 @@
-//! The reserve: room on the disk that is kept for taking access away, and for starting.
+//! The reserve: room on the disk that is kept for removing access, and for starting.
 //!
-//! It is a file beside the store, so that no other writer can take its room; it is given up piece by piece where there is no other. Where
-//! the file system cannot set room aside, what is free counts in its place.
+//! It is a file beside the store, so that no other writer can use its room. On a full disk it is released piece by piece. If the file
+//! system cannot allocate it, the free room counts instead.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 
 const RESERVE_FILE: &str = "tenure.reserve";
-/// The reserve takes this part of a file system at most, so that a small disk can be used at all.
+/// The reserve is at most this part (1/4) of the file system, so that a small disk can be used.
 const PART_OF_DISK: u64 = 4;
-/// One piece of the reserve, and what is left free beside it for what is under way, is this part of it.
+/// A piece of the reserve is this part (1/8) of it. As much is kept free beside it for writes in progress.
 const PIECES: u64 = 8;
-/// Room that a start needs at least, in bytes: the index of the WAL, and a few pages.
+/// The least room for a start, in bytes: the index of the WAL, and a few pages.
 pub(super) const START_BYTES: u64 = 512 * 1_024;
 
-/// How much room there is.
+/// The room on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Room {
-    /// How many bytes are free for this user.
+    /// The bytes that are free for this user.
     free: u64,
-    /// How many bytes the reserve should have on this file system.
+    /// The wanted size of the reserve on this file system, in bytes.
     wanted: u64,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Reserve {
     file: PathBuf,
     asked: u64,
     held: u64,
-    /// Whether the file system was found unable to set room aside: it is asked once.
+    /// Whether an allocation failed. It is tried once.
     cannot_hold: bool,
 }
 
 impl Reserve {
-    /// A reserve of so many bytes beside a store; of none, where there is to be none.
+    /// Returns the reserve beside a store, of `asked` bytes; 0 for none.
     pub(super) fn beside(store: &Path, asked: u64) -> Self {
         let file = store.with_file_name(RESERVE_FILE);
         let folder = store.parent().and_then(|folder| File::open(folder).ok());
@@ -54,19 +54,19 @@ impl Reserve {
         Some(Room { free, wanted: self.asked.min(size / PART_OF_DISK) })
     }
 
-    /// Whether there is no room left but the reserve.
+    /// Returns whether the disk has no room except the reserve.
     pub(super) fn is_all_there_is(&self) -> bool {
         let is_all =
             |room: Room| room.free.saturating_add(self.held) < room.wanted.saturating_add(room.wanted / PIECES);
         self.asked > 0 && self.room().is_some_and(is_all)
     }
 
-    /// Whether hardly anything is free, whatever is held.
+    /// Returns whether the disk has hardly any free room, without the reserve.
     pub(super) fn is_nothing_free(&self) -> bool {
         self.room().is_some_and(|room| room.free < START_BYTES)
     }
 
-    /// Sets room aside, as much as there should be and the others leave; gives back what is too much.
+    /// Grows the reserve to the wanted size if there is room, or shrinks it to that size.
     pub(super) fn fill(&mut self) {
         let Some(Room { free, wanted }) = self.room() else { return };
         if self.held > wanted {
@@ -85,17 +85,17 @@ impl Reserve {
         }
     }
 
-    /// Gives up a piece of the reserve; false if nothing of it is left to give. What a start needs is given to a start only.
+    /// Releases a piece of the reserve; returns false if there is none. The room for a start stays.
     pub(super) fn give_up_piece(&mut self) -> bool {
         self.give_up(START_BYTES)
     }
 
-    /// Gives up what is left of the reserve as far as a start needs it.
+    /// Releases the rest of the reserve as far as a start needs it.
     pub(super) fn give_up_to_start(&mut self) {
         while self.is_nothing_free() && self.give_up(0) {}
     }
 
-    /// Gives up as many pieces as it takes for what is written next.
+    /// Releases pieces until there is room for the next write.
     pub(super) fn make_room(&mut self) {
         while self.room().is_some_and(|room| room.free < room.wanted / PIECES) && self.give_up_piece() {}
     }
@@ -136,7 +136,7 @@ mod tests {
     const MIB: u64 = 1_024 * 1_024;
 
     #[test]
-    fn room_is_set_aside_given_up_by_pieces_and_kept_for_a_start() {
+    fn a_reserve_is_allocated_released_in_pieces_and_kept_for_a_start() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("tenure.db");
         let mut reserve = Reserve::beside(&store, 8 * MIB);
@@ -147,11 +147,11 @@ mod tests {
         assert_eq!(reserve.held, START_BYTES);
         assert!(reserve.give_up(0) && reserve.held == 0 && !reserve.give_up(0));
         let again = Reserve::beside(&store, 8 * MIB);
-        assert_eq!(again.held, 0, "what was given up is not there after a restart either");
+        assert_eq!(again.held, 0, "a restart does not restore released pieces");
     }
 
     #[test]
-    fn a_smaller_reserve_gives_back_what_is_too_much_and_none_takes_nothing() {
+    fn a_smaller_reserve_shrinks_and_none_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("tenure.db");
         Reserve::beside(&store, 4 * MIB).fill();
