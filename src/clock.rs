@@ -1,8 +1,8 @@
-//! The clock: the only place that asks what time it is, and how far the answer is believed.
+//! The clock: the only code that reads the time, and that decides whether to trust it.
 //!
-//! The machine's clock can be set, so it is compared with one that cannot. After a jump of more than a minute its time is not believed
-//! until it has been steady for a while: nothing is written meanwhile, and what expires is judged by whichever time denies. What a
-//! settled clock has shown once stays passed, whatever it shows later. After a crash, the newest recorded time stays passed.
+//! The machine's clock can be set, so it is compared with a monotonic one. After a jump of more than a minute its time is not trusted
+//! until it has been steady for a while. Meanwhile nothing is written, and the later of the two times decides what has expired. A time
+//! that a settled clock has shown stays passed, even after a crash if it was recorded.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,25 +11,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::model::time::Instant;
 
-/// How far the clock may move against the monotonic one before its time has to settle, in microseconds.
+/// The largest move of the clock against the monotonic one that is no jump, in microseconds.
 pub const JUMP_MICROS: i64 = 60_000_000;
-/// How far a clock may be behind the newest recorded time, in microseconds, before it is said to be behind.
+/// The largest time that a clock may be behind the newest recorded time without a warning, in microseconds.
 pub const BEHIND_MICROS: i64 = 60_000_000;
-/// How long the clock must be steady after a jump if nobody says, in seconds.
+/// The default time that the clock must be steady after a jump, in seconds.
 pub const SETTLE_SECONDS_DEFAULT: u64 = 60;
 
-/// Readings that differ by no more than this show the same timeline, in microseconds.
+/// The largest difference of readings on the same timeline, in microseconds.
 const STEADY_MICROS: i64 = 1_000_000;
 /// The instants that a machine's clock may show, in microseconds: 1970-01-01 to 9999-12-31.
 const POSSIBLE_MICROS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 
-/// Says what time it is. Tests give one that is told.
+/// A source of the time. Tests use one that they set.
 pub trait Clock: Send + Sync {
-    /// Returns the time in UTC. It may step back; nothing relies on it to grow.
+    /// Returns the time in UTC. It may step back.
     fn now(&self) -> Instant;
 
-    /// Returns the time since a moment that never changes, by a clock that nobody can set. By default it passes with `now`, so that
-    /// `now` never jumps.
+    /// Returns the time since a fixed moment by a monotonic clock. By default it passes with `now`, so `now` never jumps.
     fn elapsed(&self) -> Duration {
         let micros = self.now().micros().saturating_sub(Instant::EARLIEST.micros());
         Duration::from_micros(u64::try_from(micros).unwrap_or_default())
@@ -54,26 +53,26 @@ impl Clock for SystemClock {
     }
 }
 
-/// Returns the time since 1970 by the machine's clock; zero where that shows a time before it.
+/// Returns the time since 1970 by the machine's clock; zero for an earlier time.
 pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Why the clock's time is not used.
+/// The reason why the clock's time is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
-    /// It jumped, and has not been steady for long enough. It may be tried again after this time.
+    /// It jumped, and was not steady for long enough. The caller may try again after this time.
     #[error(
         "the machine's clock has jumped: changes are taken again once it has been steady for {} s more",
         .0.as_millis().div_ceil(1_000)
     )]
     Unsettled(Duration),
-    /// It shows a time that cannot be.
+    /// It shows an impossible time.
     #[error("the machine's clock shows `{0}`, and a year from 1970 to 9999 is expected: set the clock")]
     Impossible(Instant),
 }
 
-/// Checks that a clock shows a time that can be.
+/// Checks that a clock shows a possible time.
 ///
 /// # Errors
 /// `Impossible`.
@@ -81,17 +80,17 @@ pub fn check_possible(now: Instant) -> Result<(), ClockError> {
     if POSSIBLE_MICROS.contains(&now.micros()) { Ok(()) } else { Err(ClockError::Impossible(now)) }
 }
 
-/// A reading of a watched clock.
+/// A reading of a clock, compared with the settled timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
     /// The time on the settled timeline. After a jump it passes with the monotonic clock.
     pub settled: Instant,
-    /// How long the clock has to be steady before its own time is the settled one; none if it is.
+    /// The time that the clock must still be steady until its own time is the settled one; none if it is.
     pub unsettled: Option<Duration>,
 }
 
-/// Tells a clock that runs from one that jumps. It is given pairs of what a clock and a monotonic one show, and keeps how far the two
-/// are apart on the settled timeline, and on the one that is shown.
+/// A detector of jumps. From pairs of readings of a clock and a monotonic one, it keeps the distance of the two on the settled timeline and
+/// on the one that is shown.
 #[derive(Debug, Clone)]
 pub struct ClockWatch {
     settle: Duration,
@@ -101,13 +100,13 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Creates a watch that takes the first reading for settled.
+    /// Returns a watch whose first reading is settled.
     pub fn new(settle: Duration, now: Instant, elapsed: Duration) -> Self {
         let apart = apart(now, elapsed);
         Self { settle, settled: apart, shown: apart, shown_since: elapsed }
     }
 
-    /// Takes a reading, and says what it shows.
+    /// Adds a reading, and returns its meaning.
     pub fn see(&mut self, now: Instant, elapsed: Duration) -> Sighting {
         let apart = apart(now, elapsed);
         let is_possible = check_possible(now).is_ok();
@@ -125,7 +124,7 @@ impl ClockWatch {
         Sighting { settled, unsettled: Some(self.settle.saturating_sub(steady)) }
     }
 
-    /// Returns how far apart the clocks are, if no other timeline than the settled one was shown lately.
+    /// Returns the distance of the clocks, if only the settled timeline was shown lately.
     const fn calm(&self) -> Option<i64> {
         if self.settled == self.shown { Some(self.settled) } else { None }
     }
@@ -139,22 +138,22 @@ fn apart(now: Instant, elapsed: Duration) -> i64 {
     now.micros().saturating_sub(micros(elapsed))
 }
 
-/// The time, as the parts of a server use it.
+/// A reading of a watched clock, as the parts of a server use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// The time that is written down.
+    /// The time of new events.
     pub time: Instant,
     /// The time that decides what has expired: the latest of the shown, the settled and the newest recorded time.
     pub decision_time: Instant,
-    /// How long until anything may be written; none if it may.
+    /// The time until anything may be written; none if it may now.
     pub unsettled: Option<Duration>,
 }
 
-/// A clock that is watched. Where it runs as it should, a reading takes no lock.
+/// A clock with a detector of jumps. A reading of a steady clock takes no lock.
 pub struct WatchedClock {
     clock: Arc<dyn Clock>,
     watch: Mutex<ClockWatch>,
-    /// How far apart the clocks are where all is calm; else the least number.
+    /// The distance of the clocks if only the settled timeline was shown lately; else [`NOT_CALM`].
     calm: AtomicI64,
     /// The newest settled time, in microseconds.
     newest: AtomicI64,
@@ -169,7 +168,7 @@ impl fmt::Debug for WatchedClock {
 const NOT_CALM: i64 = i64::MIN;
 
 impl WatchedClock {
-    /// Watches a clock. What a clock showed before is given as the newest recorded time.
+    /// Watches a clock. `recorded` is the newest time that it showed in earlier runs.
     pub fn new(clock: Arc<dyn Clock>, settle: Duration, recorded: Option<Instant>) -> Self {
         let watch = ClockWatch::new(settle, clock.now(), clock.elapsed());
         let newest = AtomicI64::new(recorded.map_or(i64::MIN, Instant::micros));
@@ -201,7 +200,7 @@ impl WatchedClock {
         sighting
     }
 
-    /// Returns the time by which what expires is judged.
+    /// Returns the time that decides what has expired.
     pub fn now(&self) -> Instant {
         self.read().decision_time
     }
@@ -211,12 +210,12 @@ impl WatchedClock {
         Instant::from_micros(self.newest.load(Ordering::Acquire))
     }
 
-    /// Returns the time since a moment that never changes, as an instant that nobody can set: for measuring spans.
+    /// Returns the time since a fixed moment by the monotonic clock, as an instant: for measuring spans.
     pub fn monotonic(&self) -> Instant {
         Instant::from_micros(micros(self.clock.elapsed()))
     }
 
-    /// Checks that the clock shows a time that can be.
+    /// Checks that the clock shows a possible time.
     ///
     /// # Errors
     /// `Impossible`.
@@ -224,7 +223,7 @@ impl WatchedClock {
         check_possible(self.clock.now())
     }
 
-    /// Returns what the clock shows and the newest recorded time, if it is behind that by more than a minute.
+    /// Returns the shown and the newest recorded time, if the clock is more than a minute behind.
     pub fn behind(&self) -> Option<(Instant, Instant)> {
         let (reading, newest) = (self.read(), self.newest());
         let is_behind = newest.micros().saturating_sub(reading.time.micros()) > BEHIND_MICROS;

@@ -5,34 +5,34 @@ use super::hash::TreeHash;
 use super::note::{LogKey, NoteError, Origin, VerifierKey};
 use crate::domain::model::id::WorkspaceId;
 
-/// A signed head of a log's tree, and the note that says so.
+/// A signed head of a log's tree, with its note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     tree: TreeHead,
     note: String,
 }
 
-/// What signs the checkpoints of an instance's logs.
+/// The signer of the checkpoints of an instance's logs.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    /// The one key of the instance.
+    /// The key of the instance.
     pub key: LogKey,
-    /// What the names of its logs begin with.
+    /// The prefix of the names of its logs.
     pub instance: Origin,
 }
 
 impl Signer {
-    /// The name of a workspace's log.
+    /// Returns the name of a workspace's log.
     pub fn origin(&self, workspace: WorkspaceId) -> Origin {
         self.instance.of_workspace(workspace)
     }
 
-    /// What a workspace's checkpoints are checked with.
+    /// Returns the verifier key of a workspace's checkpoints.
     pub fn verifier(&self, workspace: WorkspaceId) -> VerifierKey {
         self.key.verifier(&self.origin(workspace))
     }
 
-    /// Signs the head of a workspace's log. It must be durable: what is signed cannot be taken back.
+    /// Signs the head of a workspace's log. The head must be durable, since a signature cannot be revoked.
     pub fn sign(&self, workspace: WorkspaceId, tree: TreeHead) -> Checkpoint {
         let origin = self.origin(workspace);
         let note = self.key.sign(&origin, &format!("{origin}\n{}\n{}\n", tree.size, tree.root));
@@ -40,16 +40,16 @@ impl Signer {
     }
 }
 
-/// Why a checkpoint is not to be believed.
+/// The reason why a checkpoint is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// It is not signed as it should be.
+    /// Its signature is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// It is signed, and no checkpoint.
+    /// The signed text is no checkpoint.
     #[error("it is signed, but no checkpoint: it says an origin, a size and a root, a line each")]
     Form,
-    /// It is another log's.
+    /// It is of another log.
     #[error("it is a checkpoint of `{found}`, and `{expected}` was expected")]
     OtherLog {
         /// The log that it names.
@@ -60,10 +60,10 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a note that the log of this key has signed.
+    /// Opens a checkpoint that is signed with the key.
     ///
     /// # Errors
-    /// [`CheckpointError`] says what is wrong with it.
+    /// [`CheckpointError`] if it is invalid.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, CheckpointError> {
         let text = key.open(note)?;
         let mut lines = text.lines();
@@ -76,10 +76,10 @@ impl Checkpoint {
         Ok(Self { tree: TreeHead { size, root }, note: note.to_owned() })
     }
 
-    /// The checkpoint of a note that the log of one of these keys has signed, and that key. The error is about the first of them.
+    /// Opens a checkpoint that is signed with one of the keys, and returns that key too. An error is about the first key.
     ///
     /// # Errors
-    /// [`CheckpointError`] says what is wrong with it.
+    /// [`CheckpointError`] if it is invalid.
     pub fn open_with<'a>(note: &str, keys: &'a [VerifierKey]) -> Result<(Self, &'a VerifierKey), CheckpointError> {
         let mut wrong = None;
         for key in keys {
@@ -91,12 +91,12 @@ impl Checkpoint {
         Err(wrong.unwrap_or(CheckpointError::Form))
     }
 
-    /// The size and root that it signs.
+    /// Returns the signed size and root.
     pub const fn tree(&self) -> &TreeHead {
         &self.tree
     }
 
-    /// The signed note, as it is kept.
+    /// Returns the signed note.
     pub fn note(&self) -> &str {
         &self.note
     }

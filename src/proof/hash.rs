@@ -1,4 +1,4 @@
-//! The hashes of the tree: SHA-256, a leaf's and a node's told apart by their first byte (RFC 6962 §2.1).
+//! The hashes of the tree: SHA-256 with different first bytes for leaves and nodes (RFC 6962 §2.1).
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,28 +7,28 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-/// How many bytes a hash has.
+/// The length of a hash, in bytes.
 pub const HASH_BYTES: usize = 32;
 
 const LEAF_PREFIX: &[u8] = &[0];
 const NODE_PREFIX: &[u8] = &[1];
 
-/// A hash of a leaf, a node or a whole tree. It is written in base64 (RFC 4648 §4).
+/// A hash of a leaf, a node or a whole tree, written in base64 (RFC 4648 §4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeHash(pub [u8; HASH_BYTES]);
 
 impl TreeHash {
-    /// The root of a tree without leaves: the hash of nothing.
+    /// Returns the root of an empty tree: the hash of no bytes.
     pub fn of_nothing() -> Self {
         Self(Sha256::digest([]).into())
     }
 
-    /// The hash of an entry of the log: `SHA-256(0x00 ‖ entry)`.
+    /// Returns the hash of an entry of the log: `SHA-256(0x00 ‖ entry)`.
     pub fn of_leaf(entry: &[u8]) -> Self {
         Self(Sha256::new_with_prefix(LEAF_PREFIX).chain_update(entry).finalize().into())
     }
 
-    /// The hash of two neighbours: `SHA-256(0x01 ‖ left ‖ right)`.
+    /// Returns the hash of two neighbours: `SHA-256(0x01 ‖ left ‖ right)`.
     #[must_use]
     pub fn of_node(left: &Self, right: &Self) -> Self {
         Self(Sha256::new_with_prefix(NODE_PREFIX).chain_update(left.0).chain_update(right.0).finalize().into())
@@ -47,7 +47,7 @@ impl fmt::Debug for TreeHash {
     }
 }
 
-/// A text is no hash.
+/// The error for a text that is no hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no hash: it has 32 bytes in base64")]
 pub struct InvalidHash(String);
@@ -61,13 +61,13 @@ impl FromStr for TreeHash {
     }
 }
 
-/// Hashes one after the other, as they stand in a tile; none if the length is not theirs.
+/// Reads the concatenated hashes of a tile; returns none for another length.
 pub fn read_hashes(bytes: &[u8]) -> Option<Vec<TreeHash>> {
     let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
     rest.is_empty().then(|| hashes.iter().copied().map(TreeHash).collect())
 }
 
-/// Hashes one after the other, as they stand in a tile.
+/// Writes the concatenated hashes of a tile.
 pub fn write_hashes(hashes: &[TreeHash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.0).collect()
 }

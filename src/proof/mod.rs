@@ -1,9 +1,8 @@
-//! The proof: each workspace's log is a Merkle tree whose signed heads others keep, so that an auditor need not trust us.
+//! Proofs: each workspace's log is a Merkle tree whose signed heads others keep, so that auditors need not trust the server.
 //!
-//! Owns the hashes (RFC 6962 §2.1, which RFC 9162 §2.1 repeats), the frontier that grows with the log, tiles, inclusion and
-//! consistency proofs, signed checkpoints, the succession of keys, and receipts (C2SP `tlog-tiles`, `signed-note`, `tlog-checkpoint`, `tlog-proof`).
-//! Pure: it must not know where events are stored or who asks for them, nor what an event means. A tree is a function of the
-//! bytes of its log, so a crash can take nothing from it that the log does not have.
+//! Owns hashes (RFC 6962 §2.1, which RFC 9162 §2.1 repeats), frontiers, tiles, inclusion and consistency proofs. Owns signed checkpoints,
+//! successions of keys, and receipts (C2SP `tlog-tiles`, `signed-note`, `tlog-checkpoint`, `tlog-proof`). Pure: it knows neither the
+//! store nor the meaning of events. A tree follows from the bytes of its log, so no crash can damage it alone.
 
 pub mod checkpoint;
 pub mod frontier;

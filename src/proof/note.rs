@@ -1,7 +1,7 @@
 //! Signed notes and the keys that sign them (C2SP `signed-note`, Ed25519).
 //!
-//! One key signs for every workspace of a data folder; a key's name is the log it signs for, so a signature for one log is
-//! never good for another.
+//! One key signs for every workspace of a data folder. The name of a key is the log that it signs for, so a signature is valid for one log
+//! only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,15 +13,15 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::model::id::WorkspaceId;
 
-/// What stands between the name of an instance and the id of a workspace in the name of a log.
+/// The separator between the name of an instance and the id of a workspace in the name of a log.
 const BELOW_INSTANCE: &str = "/workspaces/";
 /// The signature type identifier of Ed25519.
 const ED25519: u8 = 1;
-/// How many bytes of a key's hash name it.
+/// The length of a key's id, in bytes of its hash.
 const KEY_ID_BYTES: usize = 4;
 /// The longest name of a log, in bytes.
 const ORIGIN_BYTES_MAX: usize = 256;
-/// The longest note that is looked at, in bytes.
+/// The longest note that is accepted, in bytes.
 const NOTE_BYTES_MAX: usize = 64 * 1_024;
 
 /// The name of a log: its key's name, and the first line of its checkpoints (C2SP `tlog-checkpoint`).
@@ -29,12 +29,12 @@ const NOTE_BYTES_MAX: usize = 64 * 1_024;
 pub struct Origin(String);
 
 impl Origin {
-    /// A name that is known to be one.
+    /// Returns a valid name.
     pub(super) fn fixed(name: &'static str) -> Self {
         Self(name.to_owned())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,7 +45,7 @@ impl Origin {
         Self(format!("{}{BELOW_INSTANCE}{workspace}", self.0))
     }
 
-    /// The workspace whose log has this name; none if it is another log's.
+    /// Returns the workspace of this log's name; none for another kind of log.
     pub fn workspace(&self) -> Option<WorkspaceId> {
         self.0.rsplit_once(BELOW_INSTANCE)?.1.parse().ok()
     }
@@ -58,7 +58,7 @@ impl Origin {
     }
 }
 
-/// What the names of an instance's logs begin with, if nobody says: `tenure.local`.
+/// Returns the default prefix of the names of an instance's logs: `tenure.local`.
 impl Default for Origin {
     fn default() -> Self {
         Self("tenure.local".to_owned())
@@ -71,7 +71,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text is no name of a log.
+/// The error for a text that is no name of a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no origin: it is 1 to 256 characters without spaces or `+`, such as `tenure.example.com`")]
 pub struct InvalidOrigin(String);
@@ -89,7 +89,7 @@ impl FromStr for Origin {
     }
 }
 
-/// The key that signs checkpoints. It is wiped from memory when dropped, and cannot be printed.
+/// The key that signs checkpoints. It is wiped from memory on drop, and cannot be printed.
 #[derive(Clone)]
 pub struct LogKey(SigningKey);
 
@@ -100,35 +100,35 @@ impl fmt::Debug for LogKey {
 }
 
 impl LogKey {
-    /// The key of a seed of 256 random bits (RFC 8032 §5.1.5).
+    /// Returns the key of a seed of 256 random bits (RFC 8032 §5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// What others check the signatures for a log with.
+    /// Returns the verifier key for a log.
     pub fn verifier(&self, origin: &Origin) -> VerifierKey {
         VerifierKey::new(origin.clone(), self.0.verifying_key())
     }
 
-    /// The public key.
+    /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// A text with its signature for a log. The text ends in a newline.
+    /// Signs a text for a log, and returns the note. The text ends in a newline.
     pub fn sign(&self, origin: &Origin, text: &str) -> String {
         format!("{text}\n{}", self.signature_line(origin, text))
     }
 
-    /// The signature line of a text, for a note that others sign too.
+    /// Returns the signature line of a text, for a note with several signatures.
     pub(super) fn signature_line(&self, origin: &Origin, text: &str) -> String {
         let signature = self.0.sign(text.as_bytes()).to_bytes();
         let named = [self.verifier(origin).id.as_slice(), &signature].concat();
         format!("— {origin} {}\n", BASE64_STANDARD.encode(named))
     }
 
-    /// A seal over bytes, which only the holder of the key can make, and make again to check it: the SHA-256 of a signature,
-    /// which for the same bytes is always the same (RFC 8032 §5.1.6). No note could be taken for what is signed.
+    /// Returns a seal over bytes, which only the holder of the key can make or check: the SHA-256 of a deterministic signature (RFC 8032
+    /// §5.1.6). The signed bytes cannot be mistaken for a note.
     pub fn seal(&self, bytes: &[u8]) -> [u8; 32] {
         let sealed = [b"tenure seal\0".as_slice(), &Sha256::digest(bytes)].concat();
         Sha256::digest(self.0.sign(&sealed).to_bytes()).into()
@@ -145,7 +145,7 @@ impl fmt::Display for PublicKey {
     }
 }
 
-/// A text is no public key.
+/// The error for a text that is no public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a public key has 32 bytes, in base64")]
 pub struct InvalidPublicKey;
@@ -159,7 +159,7 @@ impl FromStr for PublicKey {
     }
 }
 
-/// What signatures for a log are checked with: `name+keyid+base64(0x01 ‖ public key)`.
+/// A key that verifies signatures for a log: `name+keyid+base64(0x01 ‖ public key)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     origin: Origin,
@@ -178,30 +178,30 @@ impl VerifierKey {
         Self { origin, id: [a, b, c, d], key }
     }
 
-    /// The verifier key of a public key for a log; none if that is no key.
+    /// Returns the verifier key of a public key for a log; none if that is no key.
     pub fn of(origin: Origin, key: PublicKey) -> Option<Self> {
         Some(Self::new(origin, VerifyingKey::from_bytes(&key.0).ok()?))
     }
 
-    /// The verifier key of another public key for the same log; none if that is no key.
+    /// Returns the verifier key of another public key for the same log; none if that is no key.
     pub fn with(&self, key: PublicKey) -> Option<Self> {
         Self::of(self.origin.clone(), key)
     }
 
-    /// Its public key.
+    /// Returns its public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.key.to_bytes())
     }
 
-    /// The log that it is for.
+    /// Returns the name of its log.
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The text of a note that carries a good signature of this key.
+    /// Returns the text of a note with a valid signature of this key.
     ///
     /// # Errors
-    /// [`NoteError`] says what is wrong with the note.
+    /// [`NoteError`] if the note is invalid.
     pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
         let (text, signatures) = split(note)?;
         let mut signed = false;
@@ -218,7 +218,7 @@ impl VerifierKey {
     }
 }
 
-/// Why a note is not to be believed.
+/// The reason why a note is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// It is no signed note.
@@ -227,12 +227,12 @@ pub enum NoteError {
     /// The key did not sign it.
     #[error("it carries no signature of the key `{0}`: was it signed with another key, or for another log?")]
     Unsigned(String),
-    /// It names the key, and the key did not sign it.
+    /// It names the key, but the signature is not the key's.
     #[error("its signature for `{0}` is forged, or its text was changed")]
     Forged(Origin),
 }
 
-/// The text with its last newline, and the signature lines.
+/// Splits a note into its text, with the last newline, and its signature lines.
 fn split(note: &str) -> Result<(&str, &str), NoteError> {
     if note.len() > NOTE_BYTES_MAX {
         return Err(NoteError::Form("it is too long"));
@@ -249,7 +249,7 @@ fn split(note: &str) -> Result<(&str, &str), NoteError> {
     Ok((text, signatures))
 }
 
-/// The name, the key's id and the signature of a signature line.
+/// Parses a signature line into the name, the key's id and the signature.
 fn signature(line: &str) -> Option<(&str, [u8; KEY_ID_BYTES], Vec<u8>)> {
     let (name, encoded) = line.strip_prefix("— ")?.split_once(' ')?;
     let bytes = BASE64_STANDARD.decode(encoded).ok()?;
@@ -264,7 +264,7 @@ impl fmt::Display for VerifierKey {
     }
 }
 
-/// A text is no verifier key.
+/// The error for a text that is no verifier key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no verifier key: it is one line, as `tenure key` prints it, such as `tenure.local/workspaces/ws_…+1a2b3c4d+AQ…`"
@@ -276,7 +276,7 @@ impl FromStr for VerifierKey {
 
     fn from_str(text: &str) -> Result<Self, InvalidVerifierKey> {
         let key = parse_verifier(text.trim());
-        // The id is a function of the name and the key, so a slip in any of the three shows.
+        // The id follows from the name and the key, so an error in any of the three shows.
         let key = key.filter(|key| key.to_string() == text.trim());
         key.ok_or_else(|| InvalidVerifierKey(text.trim().escape_debug().take(400).collect()))
     }

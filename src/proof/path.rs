@@ -1,13 +1,13 @@
-//! Inclusion and consistency proofs: made as RFC 6962 §2.1.1 and §2.1.2 say, checked as RFC 9162 §2.1.3.2 and §2.1.4.2 do.
+//! Inclusion and consistency proofs: made by RFC 6962 §2.1.1 and §2.1.2, checked by RFC 9162 §2.1.3.2 and §2.1.4.2.
 
 use super::frontier::TreeHead;
 use super::hash::TreeHash;
 use super::tile::{NodeError, Nodes, TileSource};
 
-/// Why a proof does not prove what it should.
+/// The reason why a proof is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// What is asked for is not in a tree of that size.
+    /// The index or older size is beyond the tree.
     #[error("a tree of size {size} has nothing at {index}")]
     OutOfTree {
         /// The leaf's index, or the older size.
@@ -15,28 +15,29 @@ pub enum ProofError {
         /// The tree's size.
         size: u64,
     },
-    /// It has more or fewer hashes than the sizes call for.
+    /// It has more or fewer hashes than the sizes need.
     #[error("the proof has {0} hashes, which is not how many it takes")]
     Length(usize),
     /// It leads to another root.
     #[error("the proof leads to the root {found}, and the checkpoint has {expected}")]
     Root {
-        /// Where it leads.
+        /// The root that it leads to.
         found: TreeHash,
-        /// What the checkpoint has.
+        /// The root of the checkpoint.
         expected: TreeHash,
     },
 }
 
-/// The greatest power of two that is smaller than a number above 1.
+/// Returns the largest power of two below a number above 1.
 const fn split(len: u64) -> u64 {
     1 << (len - 1).ilog2()
 }
 
-/// The proof that a leaf is in the tree: the siblings from the leaf's up to the root's child (RFC 6962 §2.1.1, `PATH`).
+/// Returns the proof that a leaf is in the tree: the siblings from the leaf's up to the root's child (RFC 6962 §2.1.1, `PATH`). It is
+/// empty for an index beyond the tree.
 ///
 /// # Errors
-/// A tile cannot be had. The index is within the tree, else the proof is empty.
+/// A tile cannot be read.
 pub fn inclusion<S: TileSource>(nodes: &mut Nodes<'_, S>, index: u64) -> Result<Vec<TreeHash>, NodeError<S::Error>> {
     let (mut start, mut end) = (0, nodes.size());
     let mut from_root = Vec::new();
@@ -54,11 +55,11 @@ pub fn inclusion<S: TileSource>(nodes: &mut Nodes<'_, S>, index: u64) -> Result<
     Ok(from_root)
 }
 
-/// The proof that the tree of an older size is a part of this one (RFC 6962 §2.1.2, `PROOF`). Empty for the sizes 0 and the
-/// tree's own, where nothing needs proving.
+/// Returns the proof that the tree of an older size is a part of this one (RFC 6962 §2.1.2, `PROOF`). It is empty for the size 0, the
+/// tree's own, and one beyond it.
 ///
 /// # Errors
-/// A tile cannot be had. The older size is not above the tree's, else the proof is empty.
+/// A tile cannot be read.
 pub fn consistency<S: TileSource>(nodes: &mut Nodes<'_, S>, older: u64) -> Result<Vec<TreeHash>, NodeError<S::Error>> {
     let (mut start, mut end) = (0, nodes.size());
     let mut from_root = Vec::new();
@@ -76,7 +77,7 @@ pub fn consistency<S: TileSource>(nodes: &mut Nodes<'_, S>, older: u64) -> Resul
         }
     }
     if start > 0 {
-        // The older root is not known to whoever checks unless it is the tree's own left part.
+        // The verifier knows the older root only if it is the left subtree of this one.
         from_root.push(nodes.subtree(start, end)?);
     }
     from_root.reverse();
@@ -86,7 +87,7 @@ pub fn consistency<S: TileSource>(nodes: &mut Nodes<'_, S>, older: u64) -> Resul
 /// Checks that an entry's leaf hash is at an index of the tree (RFC 9162 §2.1.3.2).
 ///
 /// # Errors
-/// [`ProofError`] says why the proof does not show it.
+/// [`ProofError`] if the proof is invalid.
 pub fn verify_inclusion(tree: &TreeHead, index: u64, leaf: TreeHash, path: &[TreeHash]) -> Result<(), ProofError> {
     if index >= tree.size {
         return Err(ProofError::OutOfTree { index, size: tree.size });
@@ -111,7 +112,7 @@ pub fn verify_inclusion(tree: &TreeHead, index: u64, leaf: TreeHash, path: &[Tre
     same_root(hash, tree.root)
 }
 
-/// How many levels up a node at the right edge stands alone, until it has a left neighbour.
+/// Returns the number of levels up to which a node at the right edge has no left neighbour.
 fn up_to_right_child(node: u64) -> u32 {
     if node == 0 { 0 } else { node.trailing_zeros() }
 }
@@ -119,7 +120,7 @@ fn up_to_right_child(node: u64) -> u32 {
 /// Checks that the older tree is a part of the newer one: that the log only grew (RFC 9162 §2.1.4.2).
 ///
 /// # Errors
-/// [`ProofError`] says why the proof does not show it; a `Root` error means that one of the two was rewritten.
+/// [`ProofError`] if the proof is invalid; a `Root` error means that one of the two was rewritten.
 pub fn verify_consistency(older: &TreeHead, newer: &TreeHead, path: &[TreeHash]) -> Result<(), ProofError> {
     if older.size > newer.size {
         return Err(ProofError::OutOfTree { index: older.size, size: newer.size });

@@ -1,4 +1,4 @@
-//! Receipts: that an event is in a log, in a text that can be kept and checked for ever (C2SP `tlog-proof`).
+//! Receipts: texts that prove for ever that an event is in a log (C2SP `tlog-proof`).
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use super::note::VerifierKey;
 use super::path::{self, ProofError};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
-/// A path up a tree of at most 2⁶⁴ leaves.
+/// The longest path, in a tree of 2⁶⁴ leaves.
 const PATH_LEN_MAX: usize = 64;
 
-/// The place of an entry in a log, the proof that it stands there, and the checkpoint that the proof leads to.
+/// The index of an entry in a log, the proof of inclusion, and the checkpoint that the proof leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The entry's index, from 0: the revision less one.
+    /// The index of the entry, from 0: its revision less one.
     pub index: u64,
     /// The siblings from the leaf's up to the root's child.
     pub path: Vec<TreeHash>,
@@ -22,16 +22,16 @@ pub struct Receipt {
     pub checkpoint: String,
 }
 
-/// Why a receipt proves nothing.
+/// The reason why a receipt proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
-    /// It has another form.
+    /// Its form is invalid.
     #[error("it is no receipt: {0}")]
     Form(&'static str),
-    /// Its checkpoint is not to be believed.
+    /// Its checkpoint is invalid.
     #[error("its checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
-    /// It is another entry's, or the entry was changed.
+    /// It is of another entry, or the entry was changed.
     #[error("it does not prove the entry: {0}")]
     Proof(#[from] ProofError),
 }
@@ -40,7 +40,7 @@ impl Receipt {
     /// The receipt that a text is. Nothing of it is checked yet.
     ///
     /// # Errors
-    /// It has another form.
+    /// Its form is invalid.
     pub fn parse(text: &str) -> Result<Self, ReceiptError> {
         let (proof, checkpoint) = text.split_once("\n\n").ok_or(ReceiptError::Form("it has no checkpoint"))?;
         let mut lines = proof.lines();
@@ -58,10 +58,10 @@ impl Receipt {
         Ok(Self { index, path, checkpoint: checkpoint.to_owned() })
     }
 
-    /// Checks that the log of this key has the entry at the receipt's index, and gives the checkpoint that says so.
+    /// Checks that the key's log has the entry at the receipt's index, and returns the checkpoint.
     ///
     /// # Errors
-    /// [`ReceiptError`] says what is wrong.
+    /// [`ReceiptError`] if it is invalid.
     pub fn verify(&self, entry: &[u8], key: &VerifierKey) -> Result<Checkpoint, ReceiptError> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
         path::verify_inclusion(checkpoint.tree(), self.index, TreeHash::of_leaf(entry), &self.path)?;

@@ -1,8 +1,8 @@
-//! The keys that signed the logs of an instance, one after the other: who followed whom, when, and with whose signature.
+//! Successions of the keys that signed the logs of an instance: the older and the newer key, the time, and the signatures.
 //!
-//! A record is a signed note (C2SP `signed-note`) of its own name, so no signature on it is good for a checkpoint. The newer key always
-//! signs it. The older one does too, unless it was lost. Whoever trusts a key trusts the one that it signed for; whoever trusts the newer
-//! one believes that what the older one signed before is of the same instance.
+//! A record is a signed note (C2SP `signed-note`) of its own name, so its signatures are invalid for checkpoints. The newer key always
+//! signs it. The older one does too, unless it was lost. A verifier that trusts a key also trusts the key that it signed for. One that
+//! trusts the newer key accepts the older key's signatures for the same instance.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use super::note::{LogKey, NoteError, Origin, PublicKey, VerifierKey};
 use crate::domain::model::time::Instant;
 
-/// The name that records are signed under, and their first line.
+/// The name of records, which is also their first line.
 const NAME: &str = "tenure/log-keys";
 
 /// A record that one key follows another.
@@ -20,23 +20,23 @@ pub struct Succession {
     pub old: PublicKey,
     /// The newer key.
     pub new: PublicKey,
-    /// When it was made.
+    /// The time of the record.
     pub at: Instant,
     /// Whether the older key signed it.
     pub is_signed_by_old: bool,
     note: String,
 }
 
-/// Why a record is not to be believed.
+/// The reason why a record is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SuccessionError {
-    /// It is not signed as it should be.
+    /// Its signature is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// It is signed, and has another form.
+    /// The signed text has another form.
     #[error("it is no record of a key's change: it names the old key, the new key and an instant, a line each")]
     Form,
-    /// It does not follow on the one before it.
+    /// It does not continue the record before it.
     #[error("the key `{0}` is followed by a record about another one")]
     Gap(PublicKey),
 }
@@ -65,10 +65,10 @@ impl Succession {
         Self { old, new: newer, at, is_signed_by_old: false, note }
     }
 
-    /// Reads a record, and checks every signature of it.
+    /// Reads a record, and checks all its signatures.
     ///
     /// # Errors
-    /// [`SuccessionError`] says what is wrong with it.
+    /// [`SuccessionError`] if it is invalid.
     pub fn open(note: &str) -> Result<Self, SuccessionError> {
         let mut lines = note.lines();
         let first = lines.next();
@@ -88,20 +88,20 @@ impl Succession {
         Ok(Self { old, new, at, is_signed_by_old, note: note.to_owned() })
     }
 
-    /// The signed note.
+    /// Returns the signed note.
     pub fn note(&self) -> &str {
         &self.note
     }
 }
 
-/// Records in order, each of the key that the one before made the newest.
+/// Records in order. The newer key of each is the older key of the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyChain(Vec<Succession>);
 
 impl FromStr for KeyChain {
     type Err = SuccessionError;
 
-    /// Reads the notes of a chain, one after the other.
+    /// Reads the concatenated notes of a chain.
     fn from_str(text: &str) -> Result<Self, SuccessionError> {
         let mut notes: Vec<String> = Vec::new();
         for line in text.split_inclusive('\n') {
@@ -124,12 +124,12 @@ impl fmt::Display for KeyChain {
 }
 
 impl KeyChain {
-    /// The records.
+    /// Returns the records.
     pub fn successions(&self) -> &[Succession] {
         &self.0
     }
 
-    /// Returns the keys that may sign what is new for whoever trusts a key: it, and those that followed with its signature.
+    /// Returns the keys whose new signatures a verifier accepts that trusts `key`: it, and its signed successors.
     pub fn after(&self, key: &VerifierKey) -> Vec<VerifierKey> {
         let mut trusted = vec![key.clone()];
         for succession in self.0.iter().filter(|succession| succession.is_signed_by_old) {
@@ -140,7 +140,8 @@ impl KeyChain {
         trusted
     }
 
-    /// Returns the keys that may have signed what was kept: those of [`Self::after`], and those before that signed for it.
+    /// Returns the keys whose old signatures a verifier accepts that trusts `key`: those of [`Self::after`], and its predecessors that signed
+    /// for it.
     pub fn around(&self, key: &VerifierKey) -> Vec<VerifierKey> {
         let mut trusted = self.after(key);
         let mut before = key.public();
@@ -153,7 +154,7 @@ impl KeyChain {
         trusted
     }
 
-    /// Returns the record at which whoever trusts a key can follow no further, since the key before did not sign it.
+    /// Returns the record that ends the chain for a verifier that trusts `key`, since the older key did not sign it.
     pub fn broken_after(&self, key: &VerifierKey) -> Option<&Succession> {
         let trusted = self.after(key);
         let is_trusted = |public: PublicKey| trusted.iter().any(|key| key.public() == public);

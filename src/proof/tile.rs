@@ -7,56 +7,56 @@ use std::str::FromStr;
 use super::frontier::{Frontier, NodeId};
 use super::hash::TreeHash;
 
-/// How many hashes a full tile has, and how many entries a full bundle.
+/// The hashes of a full tile, and the entries of a full bundle.
 pub const TILE_WIDTH: u64 = 256;
-/// How many levels of the tree a tile spans.
+/// The levels of the tree that a tile spans.
 pub const TILE_HEIGHT: u8 = 8;
 /// The highest level of a tile.
 pub const TILE_LEVEL_MAX: u8 = 63;
 
-/// Whether a tile holds the hashes of a level, or a bundle the entries themselves.
+/// The contents of a tile or bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TileKind {
-    /// Hashes; those of level `L` stand `8 L` levels above the leaves.
+    /// Hashes. Those of level `L` are `8 L` levels above the leaves.
     Hashes(u8),
-    /// The entries of the leaves.
+    /// The entries of the leaves: a bundle.
     Entries,
 }
 
-/// A tile or bundle: which, and how much of it there is.
+/// A tile or bundle, full or partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tile {
-    /// What it holds.
+    /// Its contents.
     pub kind: TileKind,
-    /// Its number from the left.
+    /// Its index from the left.
     pub index: u64,
-    /// How many hashes or entries it has, from 1 to 256; fewer than 256 only at the right edge.
+    /// The number of its hashes or entries, from 1 to 256; below 256 only at the right edge.
     pub width: u64,
 }
 
 impl Tile {
-    /// The tile of a kind and number in a tree of this size; none if the tree has nothing there.
+    /// Returns the tile of a kind and index in a tree of this size; none beyond the tree.
     pub fn of_size(kind: TileKind, index: u64, size: u64) -> Option<Self> {
         let width = width_at(kind, size).saturating_sub(index.checked_mul(TILE_WIDTH)?).min(TILE_WIDTH);
         (width > 0).then_some(Self { kind, index, width })
     }
 
-    /// The first of its hashes or entries, counted along its level from 0.
+    /// Returns the index of its first hash or entry along its level, from 0.
     pub const fn start(&self) -> u64 {
         self.index.saturating_mul(TILE_WIDTH)
     }
 
-    /// Whether it has all that it can ever have. Then it never changes.
+    /// Returns whether it is full. A full tile never changes.
     pub const fn is_full(&self) -> bool {
         self.width == TILE_WIDTH
     }
 
-    /// Whether a tree of this size has all that the tile has.
+    /// Returns whether a tree of this size has all of the tile.
     pub fn is_within(&self, size: u64) -> bool {
         self.start().saturating_add(self.width) <= width_at(self.kind, size)
     }
 
-    /// Every tile and bundle of a tree of this size, entries first, then level after level.
+    /// Returns every tile and bundle of a tree of this size: bundles first, then level by level.
     pub fn all(size: u64) -> impl Iterator<Item = Self> {
         let levels = (0..=7).map(TileKind::Hashes).take_while(move |kind| width_at(*kind, size) > 0);
         std::iter::once(TileKind::Entries).chain(levels).flat_map(move |kind| {
@@ -66,7 +66,7 @@ impl Tile {
     }
 }
 
-/// How many hashes or entries there are along a level in a tree of this size.
+/// Returns the number of hashes or entries along a level in a tree of this size.
 fn width_at(kind: TileKind, size: u64) -> u64 {
     match kind {
         TileKind::Entries => size,
@@ -74,7 +74,7 @@ fn width_at(kind: TileKind, size: u64) -> u64 {
     }
 }
 
-/// The path under the log's prefix, as in `tile/0/x001/234.p/5`.
+/// Writes the path under the log's prefix, as in `tile/0/x001/234.p/5`.
 impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -94,7 +94,7 @@ impl fmt::Display for Tile {
     }
 }
 
-/// A path is not that of a tile.
+/// The error for a path that is no tile's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no tile: one is named as in `tile/0/x001/234` or `tile/entries/005.p/17`")]
 pub struct InvalidTile(String);
@@ -104,7 +104,7 @@ impl FromStr for Tile {
 
     fn from_str(path: &str) -> Result<Self, InvalidTile> {
         let tile = parse(path);
-        // Only the one way to write it is accepted: a path is a cache's key, and a file's name.
+        // Only the canonical form is accepted: a path is the key of a cache, and the name of a file.
         let tile = tile.filter(|tile| tile.to_string() == path);
         tile.ok_or_else(|| InvalidTile(path.escape_debug().take(100).collect()))
     }
@@ -127,7 +127,7 @@ fn parse(path: &str) -> Option<Tile> {
     Some(Tile { kind, index, width })
 }
 
-/// Entries as a bundle holds them: each after its length, a big-endian `uint16`; none if one is longer than that can say.
+/// Writes the entries of a bundle, each after its length as a big-endian `uint16`; returns none if one is too long for that.
 pub fn write_entries<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let mut bundle = Vec::new();
     for entry in entries {
@@ -137,7 +137,7 @@ pub fn write_entries<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<
     Some(bundle)
 }
 
-/// The entries of a bundle; none if it ends within one.
+/// Reads the entries of a bundle; returns none if it ends within one.
 pub fn read_entries(mut bundle: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();
     while !bundle.is_empty() {
@@ -149,30 +149,30 @@ pub fn read_entries(mut bundle: &[u8]) -> Option<Vec<&[u8]>> {
     Some(entries)
 }
 
-/// Where tiles of hashes come from.
+/// A source of tiles of hashes.
 pub trait TileSource {
-    /// Why one cannot be had.
+    /// The error of the source.
     type Error;
 
-    /// The hashes of a tile, as many as it is wide.
+    /// Returns the hashes of a tile, as many as its width.
     ///
     /// # Errors
-    /// The tile cannot be had.
+    /// The tile cannot be read.
     fn hashes(&self, tile: Tile) -> Result<Vec<TreeHash>, Self::Error>;
 }
 
-/// Why a node of a tree is not to be had.
+/// The reason why a node of a tree cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError<E> {
     /// The source failed.
     #[error(transparent)]
     Source(#[from] E),
-    /// A tile holds fewer hashes than the size of the tree says.
+    /// A tile has fewer hashes than the size of the tree needs.
     #[error("`{0}` holds fewer hashes than a tree of that size has there")]
     Short(Tile),
 }
 
-/// The nodes of a tree of one size, each tile asked for once.
+/// The nodes of a tree of one size. Each tile is read once.
 pub struct Nodes<'a, S: TileSource> {
     source: &'a S,
     size: u64,
@@ -180,15 +180,15 @@ pub struct Nodes<'a, S: TileSource> {
 }
 
 impl<'a, S: TileSource> Nodes<'a, S> {
-    /// The nodes of the tree of this size whose tiles the source gives.
+    /// Returns the nodes of a tree of this size.
     pub fn new(source: &'a S, size: u64) -> Self {
         Self { source, size, tiles: HashMap::new() }
     }
 
-    /// The hash of a node under which the tree has all leaves.
+    /// Returns the hash of a node of a full subtree.
     ///
     /// # Errors
-    /// The tile with the node cannot be had, or does not reach so far.
+    /// The tile of the node cannot be read, or is too short.
     pub fn node(&mut self, node: NodeId) -> Result<TreeHash, NodeError<S::Error>> {
         let (level, height) = (node.level / TILE_HEIGHT, node.level % TILE_HEIGHT);
         let first = node.index << height;
@@ -203,7 +203,7 @@ impl<'a, S: TileSource> Nodes<'a, S> {
         hashes.and_then(full_root).ok_or(NodeError::Short(tile))
     }
 
-    /// The hash of the tree over the leaves from `start` to before `end`, which stand in the tree as one of its subtrees.
+    /// Returns the hash of the subtree over the leaves from `start` to before `end`.
     ///
     /// # Errors
     /// As [`Self::node`].
@@ -220,7 +220,7 @@ impl<'a, S: TileSource> Nodes<'a, S> {
         Ok(TreeHash::of_node(&self.subtree(start, middle)?, &self.subtree(middle, end)?))
     }
 
-    /// The right edge of the tree.
+    /// Returns the frontier of the tree.
     ///
     /// # Errors
     /// As [`Self::node`].
@@ -228,13 +228,13 @@ impl<'a, S: TileSource> Nodes<'a, S> {
         Frontier::from_nodes(self.size, |node| self.node(node))
     }
 
-    /// How many leaves the tree has.
+    /// Returns the number of leaves of the tree.
     pub const fn size(&self) -> u64 {
         self.size
     }
 }
 
-/// The root over hashes whose number is a power of two; none if there are none.
+/// Returns the root over hashes whose number is a power of two; none for no hashes.
 fn full_root(hashes: &[TreeHash]) -> Option<TreeHash> {
     match hashes {
         [] => None,

@@ -36,14 +36,14 @@ impl Appender {
     }
 
     /// Writes a batch and commits it.
-    pub(super) fn append(&mut self, group: &[Append]) -> Result<Appended, LogError> {
+    pub(super) fn append(&mut self, batch: &[Append]) -> Result<Appended, LogError> {
         // A failed batch leaves no cached tree.
-        let known = std::mem::take(&mut self.trees);
-        let begun = Transaction::new(&self.connection).map_err(|error| unavailable(&error))?;
+        let cache = std::mem::take(&mut self.trees);
+        let transaction = Transaction::new(&self.connection).map_err(|error| unavailable(&error))?;
         // If one part fails, the parts before it are rolled back too.
-        let (appended, known) = append_parts(begun.0, known, group)?;
-        begun.commit()?;
-        self.trees = known;
+        let (appended, cache) = append_parts(transaction.0, cache, batch)?;
+        transaction.commit()?;
+        self.trees = cache;
         Ok(appended)
     }
 
@@ -87,14 +87,14 @@ impl<'a> Transaction<'a> {
 
 fn append_parts(
     connection: &Connection,
-    known: TreeCache,
-    group: &[Append],
+    cache: TreeCache,
+    batch: &[Append],
 ) -> Result<(Appended, TreeCache), LogError> {
     let failed = |error| unavailable(&error);
-    let mut trees = TreeAppender::new(connection, known).map_err(failed)?;
-    let outcomes = group.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
-    let (trees, known) = trees.finish().map_err(failed)?;
-    Ok((Appended { outcomes, trees }, known))
+    let mut trees = TreeAppender::new(connection, cache).map_err(failed)?;
+    let outcomes = batch.iter().map(|part| append_part(connection, &mut trees, part)).collect::<Result<_, _>>()?;
+    let (trees, cache) = trees.finish().map_err(failed)?;
+    Ok((Appended { outcomes, trees }, cache))
 }
 
 fn append_part(connection: &Connection, trees: &mut TreeAppender<'_>, part: &Append) -> Result<Outcome, LogError> {

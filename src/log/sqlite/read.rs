@@ -1,4 +1,4 @@
-//! Every question that is asked of the store, a function each. A question of several statements asks them of one snapshot.
+//! The queries of the store, a function each.
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
@@ -31,7 +31,7 @@ fn all<T>(
     connection.prepare_cached(sql)?.query_map(params, read)?.collect()
 }
 
-/// As a `LIMIT` takes it: more rows than it can count are all rows.
+/// Returns a value for `LIMIT`. A larger number means all rows.
 fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -46,7 +46,7 @@ fn stored_event<'a>(row: &'a Row<'_>) -> rusqlite::Result<StoredEvent<&'a [u8]>>
     })
 }
 
-/// Hands the events of a statement to `each`, those only whose bytes are those of their leaves.
+/// Passes the events of a statement to `each`, after each matched its leaf.
 fn each_event(
     connection: &Connection,
     sql: &str,
@@ -159,7 +159,7 @@ pub(super) fn clock_mark(connection: &Connection) -> rusqlite::Result<Option<Ins
     one(connection, "SELECT at FROM clock_mark", [], |row| row.get(0))
 }
 
-/// Returns whether the store has a table. One of an older form lacks the newer ones.
+/// Returns whether the store has a table. A store of an older form lacks newer ones.
 pub(super) fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
     Ok(one(connection, sql, [table], |_| Ok(()))?.is_some())

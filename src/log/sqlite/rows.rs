@@ -1,4 +1,4 @@
-//! Every row of every table but `events`, as of one instant.
+//! Every row of every table except `events`, from one snapshot.
 
 use rusqlite::{Connection, Row};
 
@@ -9,7 +9,7 @@ use crate::log::{CursorSecret, StoredCredential};
 
 type Read = fn(&Row<'_>) -> rusqlite::Result<StoredRow>;
 
-/// Each table, what is asked of it, and what a row is.
+/// Each table, its query, and its row.
 const TABLES: &[(&str, &str, Read)] = &[
     ("events", "SELECT workspace, max(revision) FROM events GROUP BY workspace", |row| {
         Ok(StoredRow::Head(row.get(0)?, row.get(1)?))
@@ -50,10 +50,10 @@ const TABLES: &[(&str, &str, Read)] = &[
     }),
 ];
 
-/// The one of these tables that a store of an older form may lack.
+/// The table that a store of an older form may lack.
 const CURSOR_KEY: &str = "cursor_key";
 
-/// Hands every row to `each`, all of them as of one instant. One with a value that cannot be read is handed over as such.
+/// Passes every row to `each`, from one snapshot. A row that cannot be read is passed as `Unreadable`.
 pub(super) fn all(connection: &Connection, each: &mut dyn FnMut(StoredRow)) -> rusqlite::Result<()> {
     let snapshot = connection.unchecked_transaction()?;
     for (table, sql, read) in TABLES {

@@ -1,4 +1,4 @@
-//! Opening connections, and bringing an older store to the newest form.
+//! Opening connections, and migrating an older store.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{tree, wal};
 use crate::log::LogError;
 
-/// A step towards the newest form. It is done in one transaction.
+/// A migration. It runs in one transaction.
 type Migration = fn(&Connection) -> rusqlite::Result<()>;
 
-/// The steps from an empty file to the newest form, in order. One that was released never changes; a new one goes last.
+/// The migrations from an empty file, in order. A released one never changes; a new one is added at the end.
 const MIGRATIONS: &[Migration] = &[
     |store| store.execute_batch(include_str!("../migrations/0001_events_and_directories.sql")),
     |store| store.execute_batch(include_str!("../migrations/0002_audit_reads.sql")),
@@ -26,14 +26,14 @@ const MIGRATIONS: &[Migration] = &[
     |store| store.execute_batch(include_str!("../migrations/0007_cursor_key.sql")),
 ];
 
-/// How long a connection waits for another process that has the file, such as someone's `sqlite3`.
+/// The time that a connection waits for another process, such as `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// More than there are statements, so that each is compiled once a connection.
+/// The capacity of the statement cache: more than there are, so each is compiled once a connection.
 const CACHED_STATEMENTS: usize = 64;
 
-/// A commit is on the disk when it returns (`synchronous`, and `fullfsync` where the system has both kinds of sync); what is
-/// erased is overwritten, and does not linger in free pages (`secure_delete`); and a long burst does not leave a long WAL.
+/// The settings of the writer. A commit is on the disk when it returns (`synchronous`, `fullfsync`). Erased data is overwritten
+/// (`secure_delete`). A long burst does not leave a long WAL (`journal_size_limit`).
 const WRITER_PRAGMAS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
@@ -42,7 +42,7 @@ const WRITER_PRAGMAS: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
-/// The one connection that writes, to a store in its newest form that holds nothing undecided.
+/// Opens the connection that writes. Migrates the store, and resolves a commit with an unknown outcome.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = connect(file, flags).map_err(|error| cannot_open(file, &error))?;
@@ -52,7 +52,7 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
     Ok(connection)
 }
 
-/// A connection that can only read. The store may be in an older form, as for a backup before an upgrade.
+/// Opens a connection that only reads. The store may be of an older form, as for a backup before an upgrade.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, LogError> {
     let connection = connect_reader(file).map_err(|error| {
         LogError::Unavailable(format!("cannot open `{}`: {error}{}", file.display(), wal::advice(file)))
@@ -61,7 +61,7 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, LogError> {
     Ok(connection)
 }
 
-/// Connects for reading. A file in WAL mode on a medium that nobody can write is read alone.
+/// Connects for reading. On a read-only medium the file is read without its WAL.
 fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let shared = connect(file, flags).and_then(|connection| version(&connection).map(|_| connection));
@@ -71,7 +71,7 @@ fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// A connection that reads the file alone, as it stands: nobody may write to it meanwhile, and there is no WAL.
+/// Opens a connection that reads the file without a WAL. No process may write to it meanwhile.
 pub(super) fn open_unchanging(file: &Path) -> Result<Connection, LogError> {
     let connection = wal::open_unchanging(file).and_then(prepared).map_err(|error| cannot_open(file, &error))?;
     check_version(&connection, file)?;
@@ -93,7 +93,7 @@ fn prepared(connection: Connection) -> rusqlite::Result<Connection> {
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {
-    // A version below zero was never written by tenure; it is read as one from after all that are known.
+    // Tenure never writes a version below zero. It counts as newer than all known ones.
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
@@ -110,7 +110,7 @@ fn check_version(connection: &Connection, file: &Path) -> Result<(), LogError> {
     )))
 }
 
-/// Without a WAL, readers and the writer would wait for each other; a network file system may not offer one.
+/// Switches to WAL mode, so that readers and the writer do not wait for each other. A network file system may not support it.
 fn use_wal(connection: &Connection, file: &Path) -> Result<(), LogError> {
     let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
     if mode.map_err(|error| cannot_open(file, &error))? == "wal" {
@@ -122,7 +122,7 @@ fn use_wal(connection: &Connection, file: &Path) -> Result<(), LogError> {
 fn prepare_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.execute_batch(WRITER_PRAGMAS)?;
     migrate(connection)?;
-    settle(connection)
+    resolve_unknown_commit(connection)
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -136,19 +136,19 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Decides what an earlier commit of unknown outcome left in the WAL, before anyone reads: it counts from now on, or never.
+/// Resolves an earlier commit with an unknown outcome, before any read.
 ///
-/// If it was recovered it may so far be only in the system's memory, since a sync failed: the checkpoint copies it into the
-/// file and syncs that. If it was not, a crash must not bring it up later: the commit after that takes its place in the WAL.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    // A checkpoint that a reader holds up is no failure: where an older reader is still there, nothing was recovered.
+/// A recovered commit may be only in the system's memory, since a sync failed: the checkpoint copies it into the file and syncs that. A
+/// commit that was not recovered must not reappear after a crash: the next commit overwrites it in the WAL.
+fn resolve_unknown_commit(connection: &Connection) -> rusqlite::Result<()> {
+    // A checkpoint that a reader delays is no failure: with an older reader, nothing was recovered.
     if truncate_wal(connection)? {
         connection.execute_batch("UPDATE wal_generation SET previous = current, current = randomblob(16)")?;
     }
     connection.execute_batch("UPDATE openings SET count = count + 1")
 }
 
-/// Copies the WAL into the file and empties it; false if a reader held it up.
+/// Copies the WAL into the file and empties it; returns false if a reader prevented that.
 pub(super) fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }

@@ -50,8 +50,8 @@ impl EventLog for SqliteLog {
 
 impl TreeStore for SqliteLog {
     fn tree(&self, workspace: WorkspaceId) -> Result<Option<Frontier>, LogError> {
-        let edge = self.readers.load_full().with(|connection| tree::read(connection, workspace))?.edge;
-        Ok((edge.size() > 0).then_some(edge))
+        let frontier = self.readers.load_full().with(|connection| tree::read(connection, workspace))?.frontier;
+        Ok((frontier.size() > 0).then_some(frontier))
     }
 
     fn tile_hashes(&self, workspace: WorkspaceId, tile: Tile) -> Result<Vec<TreeHash>, LogError> {

@@ -1,8 +1,8 @@
 //! The tree over each workspace's log, which grows in the commit of its events.
 //!
-//! Owns the tables `trees` and `tile_hashes`. The leaves stand with the events. The right edge of a tree, at most 64 hashes, is kept in
-//! memory from one commit to the next and written now and then, since it is a page more for a commit to write: whoever does not
-//! know it reads what was written last, and the few leaves after it.
+//! Owns the tables `trees` and `tile_hashes`. The leaves are in the table of events. The frontier of a tree, at most 64 hashes, is cached
+//! from one commit to the next, and written only now and then to save a page in most commits. Without the cache, it is computed from the
+//! last written one and the few leaves after that.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,28 +30,32 @@ impl FromSql for TreeHash {
     }
 }
 
-/// The size and the right edge of a workspace's tree as they were written last; none if they never were.
+/// Returns the last written size and frontier of a workspace's tree; none if there are none.
 fn stored(connection: &Connection, workspace: WorkspaceId) -> rusqlite::Result<Option<(Count, Vec<u8>)>> {
     let mut select = connection.prepare_cached("SELECT size, frontier FROM trees WHERE workspace = ?1")?;
     select.query_row([workspace], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// The right edge of a tree as it is now, from that of an earlier one.
-fn edge_after(connection: &Connection, workspace: WorkspaceId, mut edge: Frontier) -> rusqlite::Result<Frontier> {
+/// Returns the frontier of a tree now, from an earlier one.
+fn frontier_after(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    mut frontier: Frontier,
+) -> rusqlite::Result<Frontier> {
     let sql = "SELECT revision, leaf FROM events WHERE workspace = ?1 AND revision > ?2 ORDER BY revision";
     let mut select = connection.prepare_cached(sql)?;
-    for row in select.query_map(params![workspace, Revision(edge.size())], |row| Ok((row.get(0)?, row.get(1)?)))? {
+    for row in select.query_map(params![workspace, Revision(frontier.size())], |row| Ok((row.get(0)?, row.get(1)?)))? {
         let (revision, leaf): (Revision, TreeHash) = row?;
-        // What comes after a gap is no part of the log.
-        if revision.0 != edge.size() + 1 {
+        // Events after a gap are no part of the log.
+        if revision.0 != frontier.size() + 1 {
             break;
         }
-        let _ = edge.push(leaf);
+        let _ = frontier.push(leaf);
     }
-    Ok(edge)
+    Ok(frontier)
 }
 
-/// As many of a tile's hashes as there are, up to its width.
+/// Returns the hashes of a tile that exist, up to its width.
 pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile) -> rusqlite::Result<Vec<TreeHash>> {
     let (start, end) = (tile.start(), tile.start().saturating_add(tile.width));
     match tile.kind {
@@ -70,21 +74,21 @@ pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile
     }
 }
 
-/// How many leaves there are after an edge that is written: fewer than this.
-const LEAVES_AFTER_EDGE: u64 = 16;
+/// The leaves after which the frontier is written again.
+const LEAVES_AFTER_FRONTIER: u64 = 16;
 
-/// How many trees are known from one commit to the next, of at most 2 KiB each. To read one takes the leaves of a tile.
-const KNOWN_MAX: usize = 8_192;
+/// The most cached trees, of at most 2 KiB each. Reading a tree needs the leaves of a tile.
+const CACHED_MAX: usize = 8_192;
 
-/// A tree that can grow.
+/// A cached tree, which can grow.
 #[derive(Debug, Default)]
 pub(super) struct CachedTree {
-    pub(super) edge: Frontier,
-    /// Its size when its edge was written last.
+    pub(super) frontier: Frontier,
+    /// Its size when its frontier was last written.
     written: u64,
 }
 
-/// The tiles of a workspace's tree, by one connection.
+/// The tiles of a workspace's tree, read with one connection.
 struct StoredTiles<'a> {
     connection: &'a Connection,
     workspace: WorkspaceId,
@@ -98,38 +102,38 @@ impl TileSource for StoredTiles<'_> {
     }
 }
 
-/// Reads a tree as it is now. The edge that was written last is compared with the tiles, so a damaged one is never built upon.
+/// Reads a tree. Compares the last written frontier with the tiles, so a damaged one is never used.
 ///
 /// # Errors
-/// `Unavailable`, or `Unreadable` if the edge is of no tree or of another one.
+/// `Unavailable`, or `Unreadable` if the frontier is of no tree or of another one.
 pub(super) fn read(connection: &Connection, workspace: WorkspaceId) -> Result<CachedTree, LogError> {
     let failed = |error: rusqlite::Error| super::unavailable(&error);
     let Some((size, bytes)) = stored(connection, workspace).map_err(failed)? else {
-        let edge = edge_after(connection, workspace, Frontier::default()).map_err(failed)?;
-        return Ok(CachedTree { edge, written: 0 });
+        let frontier = frontier_after(connection, workspace, Frontier::default()).map_err(failed)?;
+        return Ok(CachedTree { frontier, written: 0 });
     };
     let unreadable = |revision: u64, why| LogError::Unreadable { workspace, revision: Revision(revision), why };
-    let edge = Frontier::from_bytes(size.0, &bytes).ok_or_else(|| {
+    let frontier = Frontier::from_bytes(size.0, &bytes).ok_or_else(|| {
         unreadable(size.0, format!("{} bytes are not the edge of a tree of {} events", bytes.len(), size.0))
     })?;
-    check_edge(&StoredTiles { connection, workspace }, &edge)?;
-    Ok(CachedTree { edge: edge_after(connection, workspace, edge).map_err(failed)?, written: size.0 })
+    check_frontier(&StoredTiles { connection, workspace }, &frontier)?;
+    Ok(CachedTree { frontier: frontier_after(connection, workspace, frontier).map_err(failed)?, written: size.0 })
 }
 
-/// Compares an edge with the tiles: the leaves of the events, and the hashes above them.
-fn check_edge(tiles: &StoredTiles<'_>, edge: &Frontier) -> Result<(), LogError> {
-    let (workspace, size) = (tiles.workspace, edge.size());
+/// Compares a frontier with the tiles: the leaves of the events, and the hashes above them.
+fn check_frontier(tiles: &StoredTiles<'_>, frontier: &Frontier) -> Result<(), LogError> {
+    let (workspace, size) = (tiles.workspace, frontier.size());
     let unreadable = |revision: Revision, why| LogError::Unreadable { workspace, revision, why };
     match Nodes::new(tiles, size).frontier() {
-        Ok(found) if found == *edge => Ok(()),
+        Ok(found) if found == *frontier => Ok(()),
         Ok(found) => {
-            let (stored, found) = (edge.root(), found.root());
+            let (stored, found) = (frontier.root(), found.root());
             let why =
                 format!("the edge of the tree of {size} events has the root `{stored}`, and its tiles have `{found}`");
             Err(unreadable(Revision(size), why))
         }
         Err(NodeError::Source(error)) => Err(super::unavailable(&error)),
-        // As it is where the log lost its newest events; where it lost others, that is found when it is read.
+        // The log lost its newest events. A loss of others is found when they are read.
         Err(error @ NodeError::Short(_)) => {
             let head = super::read::head(tiles.connection, workspace).map_err(|error| super::unavailable(&error))?;
             let head = head.unwrap_or_default();
@@ -143,56 +147,56 @@ fn check_edge(tiles: &StoredTiles<'_>, edge: &Frontier) -> Result<(), LogError> 
     }
 }
 
-/// The trees that are known, as the last commit of a connection left them.
+/// The cached trees of the last commit of a connection.
 #[derive(Debug, Default)]
 pub(super) struct TreeCache {
     trees: BTreeMap<WorkspaceId, CachedTree>,
-    /// What `SQLite` says that changes when another connection commits.
+    /// The `data_version` of `SQLite`, which changes when another connection commits.
     version: i64,
 }
 
 impl TreeCache {
-    /// Forgets them if another connection has written since, or if they are too many.
+    /// Clears the cache if another connection has committed, or if it is too large.
     fn check(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-        if std::mem::replace(&mut self.version, version) != version || self.trees.len() > KNOWN_MAX {
+        if std::mem::replace(&mut self.version, version) != version || self.trees.len() > CACHED_MAX {
             self.trees.clear();
         }
         Ok(())
     }
 }
 
-/// The trees that one commit grows.
+/// The growth of trees in one commit.
 pub(super) struct TreeAppender<'a> {
     connection: &'a Connection,
-    known: TreeCache,
+    cache: TreeCache,
     grown: BTreeSet<WorkspaceId>,
 }
 
 impl<'a> TreeAppender<'a> {
-    /// Before the first event of a transaction that has begun to write.
-    pub(super) fn new(connection: &'a Connection, mut known: TreeCache) -> rusqlite::Result<Self> {
-        known.check(connection)?;
-        Ok(Self { connection, known, grown: BTreeSet::new() })
+    /// Returns an appender for a transaction that has begun to write.
+    pub(super) fn new(connection: &'a Connection, mut cache: TreeCache) -> rusqlite::Result<Self> {
+        cache.check(connection)?;
+        Ok(Self { connection, cache, grown: BTreeSet::new() })
     }
 
-    /// The newest revision of a workspace's log, as the commit so far leaves it.
+    /// Returns the newest revision of a workspace's log within the commit.
     ///
     /// # Errors
     /// `Unavailable`, or `Unreadable` if the tree is damaged.
     pub(super) fn head(&mut self, workspace: WorkspaceId) -> Result<Revision, LogError> {
-        let tree = match self.known.trees.entry(workspace) {
+        let tree = match self.cache.trees.entry(workspace) {
             Entry::Occupied(tree) => tree.into_mut(),
             Entry::Vacant(place) => place.insert(read(self.connection, workspace)?),
         };
-        Ok(Revision(tree.edge.size()))
+        Ok(Revision(tree.frontier.size()))
     }
 
-    /// Appends an event to its workspace's tree, whose head was asked for before, and gives its leaf.
+    /// Appends an event to its workspace's tree, and returns its leaf. `head` must have been called before.
     pub(super) fn push(&mut self, workspace: WorkspaceId, event: &[u8]) -> rusqlite::Result<TreeHash> {
         let leaf = TreeHash::of_leaf(event);
         let connection = self.connection;
-        for (node, hash) in self.known.trees.entry(workspace).or_default().edge.push(leaf) {
+        for (node, hash) in self.cache.trees.entry(workspace).or_default().frontier.push(leaf) {
             if node.level > 0 && node.level.is_multiple_of(TILE_HEIGHT) {
                 insert_hash(connection, workspace, node, hash)?;
             }
@@ -201,26 +205,26 @@ impl<'a> TreeAppender<'a> {
         Ok(leaf)
     }
 
-    /// Writes the edges that it is time for. Gives the heads of all trees that grew, and what is known once this is committed.
+    /// Writes the frontiers that are due. Returns the heads of all trees that grew, and the cache for the next commit.
     pub(super) fn finish(mut self) -> rusqlite::Result<(BTreeMap<WorkspaceId, TreeHead>, TreeCache)> {
         let mut heads = BTreeMap::new();
         for workspace in std::mem::take(&mut self.grown) {
             let connection = self.connection;
-            let tree = self.known.trees.entry(workspace).or_default();
-            if tree.edge.size() - tree.written >= LEAVES_AFTER_EDGE {
-                write_edge(connection, workspace, &tree.edge)?;
-                tree.written = tree.edge.size();
+            let tree = self.cache.trees.entry(workspace).or_default();
+            if tree.frontier.size() - tree.written >= LEAVES_AFTER_FRONTIER {
+                write_frontier(connection, workspace, &tree.frontier)?;
+                tree.written = tree.frontier.size();
             }
-            heads.insert(workspace, tree.edge.head());
+            heads.insert(workspace, tree.frontier.head());
         }
-        Ok((heads, self.known))
+        Ok((heads, self.cache))
     }
 }
 
-fn write_edge(connection: &Connection, workspace: WorkspaceId, edge: &Frontier) -> rusqlite::Result<()> {
+fn write_frontier(connection: &Connection, workspace: WorkspaceId, frontier: &Frontier) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO trees (workspace, size, frontier) VALUES (?1, ?2, ?3)";
     let mut replace = connection.prepare_cached(sql)?;
-    replace.execute(params![workspace, Count(edge.size()), edge.to_bytes()]).map(|_| ())
+    replace.execute(params![workspace, Count(frontier.size()), frontier.to_bytes()]).map(|_| ())
 }
 
 fn insert_hash(connection: &Connection, workspace: WorkspaceId, node: NodeId, hash: TreeHash) -> rusqlite::Result<()> {
@@ -229,9 +233,9 @@ fn insert_hash(connection: &Connection, workspace: WorkspaceId, node: NodeId, ha
     insert.execute(params![workspace, node.level / TILE_HEIGHT, Count(node.index), hash]).map(|_| ())
 }
 
-/// Grows the trees of a store that was written before there were any, as its events stand.
+/// Grows the trees of a store of an older form from its events.
 pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
-    let mut growing = TreeAppender::new(connection, TreeCache::default())?;
+    let mut trees = TreeAppender::new(connection, TreeCache::default())?;
     let mut select =
         connection.prepare("SELECT position, workspace, revision, command, event FROM events ORDER BY position")?;
     let mut insert = connection.prepare(
@@ -241,9 +245,9 @@ pub(super) fn grow_all(connection: &Connection) -> rusqlite::Result<()> {
     while let Some(row) = rows.next()? {
         let (position, workspace, revision): (Count, WorkspaceId, Revision) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (command, event): (Option<Vec<u8>>, Vec<u8>) = (row.get(3)?, row.get(4)?);
-        // Every tree begins here, and no leaf is stored yet, so none is asked for its head.
-        let leaf = growing.push(workspace, &event)?;
+        // Every tree begins here without stored leaves, so `head` is not called.
+        let leaf = trees.push(workspace, &event)?;
         insert.execute(params![position, workspace, revision, command, leaf, event])?;
     }
-    growing.finish().map(|_| ())
+    trees.finish().map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! How the domain's values stand in columns: ids as the 16 bytes of their uuid, instants as microseconds, the rest as text.
+//! The domain's values in columns: ids as the 16 bytes of their UUID, instants as microseconds, others as text.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -32,12 +32,12 @@ fn stored<T: StoredText>(value: ValueRef<'_>) -> FromSqlResult<T> {
     T::stored(value.as_str()?).map_err(FromSqlError::other)
 }
 
-/// A whole number as `SQLite` has it. What is too large for that is greater than all that is stored, and stays so.
+/// Returns a whole number for `SQLite`. One that is too large becomes the largest.
 fn whole(number: u64) -> ToSqlOutput<'static> {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
-/// A position in the feed, a place in the journal, or a number of rows.
+/// A position in the feed, a sequence number in the journal, or a number of rows.
 pub(super) struct Count(pub(super) u64);
 
 impl ToSql for Count {

@@ -1,7 +1,7 @@
-//! The write-ahead log beside the store's file: whether the two belong together, and emptying it into the file.
+//! The write-ahead log (WAL) beside the store's file: checking that they belong together, and emptying it into the file.
 //!
-//! A WAL holds the newest pages of one file. `SQLite` applies it to any file of that name, so a file that was copied back beside the
-//! WAL of another one would be read as a mixture. What is checked here is checked before `SQLite` reads the two together.
+//! A WAL has the newest pages of one file. `SQLite` applies it to any file of that name, so a file that was copied beside the WAL of
+//! another one would be read as a mixture. The check runs before `SQLite` reads the two together.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -18,12 +18,12 @@ use crate::log::LogError;
 /// Every byte of a path that a URI must escape (RFC 3986 §3.3).
 const RESERVED_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The bytes of a file's header up to the one that says whether the file is read with a WAL.
+/// The length of a file's header up to the byte for its WAL mode.
 const HEADER_LEN: usize = 19;
-/// The value of that byte in a file that was last written without a WAL, as a backup is.
+/// The value of that byte in a file without WAL mode, such as a backup.
 const WITHOUT_WAL: u8 = 1;
 
-/// A name that a WAL is known by, and the name of the one before it.
+/// The name of a WAL, and of the one before it.
 type Generation = (Vec<u8>, Vec<u8>);
 
 /// Returns the path of a file that `SQLite` keeps beside the store's.
@@ -33,7 +33,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns whether a WAL with something in it lies beside the file.
+/// Returns whether there is a WAL beside the file that is not empty.
 pub(super) fn has_wal(file: &Path) -> bool {
     fs::metadata(beside(file, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
@@ -41,7 +41,7 @@ pub(super) fn has_wal(file: &Path) -> bool {
 /// Checks that a WAL beside the file, if there is one, belongs to it. No process may be writing the store.
 ///
 /// # Errors
-/// `Unavailable`, with what to do, if it belongs to another file.
+/// `Unavailable`, with advice, if it belongs to another file.
 pub(super) fn check(file: &Path) -> Result<(), LogError> {
     if !has_wal(file) {
         return Ok(());
@@ -68,7 +68,7 @@ fn header(file: &Path) -> Option<[u8; HEADER_LEN]> {
     File::open(file).ok()?.read_exact(&mut header).ok().map(|()| header)
 }
 
-/// Returns whether the file without its WAL and the file with it are the same store. Stores of older forms cannot be told apart.
+/// Returns whether the file is the same store with and without its WAL; true for stores of older forms, which do not show it.
 fn is_of_one_store(file: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = |opened: rusqlite::Result<Connection>| opened.ok().and_then(|store| generation(&store).ok().flatten());
@@ -84,14 +84,14 @@ fn generation(store: &Connection) -> rusqlite::Result<Option<Generation>> {
     store.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// Opens the file alone, for reading: its WAL is not looked at, and nothing is locked. Nothing may write it meanwhile.
+/// Opens the file for reading without its WAL and without locks. No process may write to it meanwhile.
 pub(super) fn open_unchanging(file: &Path) -> rusqlite::Result<Connection> {
     let path = percent_encode(file.as_os_str().as_bytes(), RESERVED_IN_PATH);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)
 }
 
-/// Returns whether the file can be read alone: it is on a medium that nobody can write, and no WAL belongs to it.
+/// Returns whether the file can be read alone: it is on a read-only medium and has no WAL.
 pub(super) fn is_unchanging(file: &Path) -> bool {
     is_on_read_only_medium(file) && !has_wal(file)
 }
@@ -101,7 +101,7 @@ fn is_on_read_only_medium(file: &Path) -> bool {
     opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Says what to do where a store cannot be read because `SQLite` may write nothing beside it; empty if that is not the reason.
+/// Returns advice for a store that cannot be read because `SQLite` may not write beside it; empty for another reason.
 pub(super) fn advice(file: &Path) -> String {
     let wal = beside(file, "-wal");
     if is_on_read_only_medium(file) && has_wal(file) {
@@ -121,7 +121,7 @@ pub(super) fn advice(file: &Path) -> String {
         .to_owned()
 }
 
-/// Copies what is in the WAL into the file, and empties it.
+/// Copies the WAL into the file, and empties it.
 ///
 /// # Errors
 /// `Unavailable` if another process reads the store, or the file cannot be written.
@@ -140,13 +140,13 @@ pub(super) fn empty(connection: &Connection, file: &Path) -> Result<(), LogError
     }
 }
 
-/// Empties and removes what an earlier process, or a reader, left beside the file. Where that is not possible, it stays.
+/// Empties and removes the files that an earlier process or a reader left beside the file. Errors are ignored.
 pub(super) fn tidy(file: &Path) {
     if !["-wal", "-shm"].iter().any(|suffix| beside(file, suffix).exists()) {
         return;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // The last connection that is closed removes both.
+    // Closing the last connection removes both.
     if let Ok(connection) = Connection::open_with_flags(file, flags)
         && let Err(error) = empty(&connection, file)
     {
