@@ -23,7 +23,7 @@ use crate::support::verify::verify;
 
 const KILLS: usize = 20;
 const WRITERS: usize = 64;
-/// How many acknowledgements a round waits for before the kill, at least; a few more from round to round.
+/// The fewest acknowledgements before the kill; a few more each round.
 const ACKNOWLEDGED_MIN: usize = 100;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -73,7 +73,7 @@ fn change(user: &str) -> Value {
     json!({"commands": [member, {"type": "service_user.create", "name": format!("bot-of-{user}")}]})
 }
 
-/// What the writers know between them.
+/// The shared state of the writers.
 #[derive(Default)]
 struct Known {
     acknowledged: Mutex<BTreeSet<String>>,
@@ -121,7 +121,7 @@ fn round(folder: &Path, known: &Arc<Known>, round: usize) {
     }
 }
 
-/// Who was added, by the log; the log and its tree are whole, and everyone was added once, with their service user.
+/// Returns the users that the log added, each once and with its service user. Checks that the log and its tree are whole.
 fn added(folder: &Path) -> BTreeSet<String> {
     let log = SqliteLog::open(folder).unwrap();
     let id = log.workspace_named("acme").unwrap().unwrap();
@@ -153,7 +153,7 @@ fn verify_tree(log: &SqliteLog, id: WorkspaceId) {
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_there_once_and_the_log_is_whole() {
+fn acknowledged_changes_survive_a_kill_once_in_a_whole_log() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(folder.path());
     let workspace = json!({"name": "acme", "kind": "shared", "plan": "team", "owner": {"user": "alice"}});
@@ -171,7 +171,7 @@ fn what_was_acknowledged_before_a_kill_is_there_once_and_the_log_is_whole() {
     assert_eq!(served, added(folder.path()), "replaying gives another state than the server serves");
 }
 
-/// Who is a member, by the served state.
+/// Returns the members of the served state.
 fn served(folder: &Path) -> BTreeSet<String> {
     let process = Process::start(folder);
     let (agent, mut cursor, mut members) = (agent(), String::new(), BTreeSet::new());

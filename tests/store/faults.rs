@@ -1,5 +1,5 @@
-//! Faults: the n-th call of the log fails, for every n; the disk is full, a page is torn, the folder is read-only or taken, the
-//! clock is wrong. What was acknowledged is there, nothing half-done is, the error is clear, and the server goes on.
+//! Faults: the n-th call of the log fails, for every n; the disk is full, a page is torn, the folder is read-only or locked, the clock is
+//! wrong. Acknowledged changes are stored, no partial ones are, the error is clear, and the server continues.
 
 mod batches;
 mod clock;

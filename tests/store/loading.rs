@@ -103,7 +103,7 @@ fn key() -> LogKey {
     LogKey::from_seed(&[7; 32])
 }
 
-/// What signs.
+/// The signer.
 fn signer() -> Signer {
     Signer { key: key(), instance: Origin::default() }
 }
@@ -176,7 +176,7 @@ fn of_another_log(events: &[Arc<Event>]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What a service says of a workspace that it does not serve.
+/// Returns the error of a workspace that is not served.
 fn refused(stage: &Stage, id: WorkspaceId, signer: Signer) -> String {
     let runtime = runtime();
     runtime.block_on(async {
@@ -269,7 +269,7 @@ fn a_kept_checkpoint_that_was_not_signed_here_is_no_witness() {
 }
 
 #[test]
-fn the_newest_checkpoint_of_each_workspace_that_grew_is_kept_and_a_store_that_was_set_back_is_told() {
+fn the_newest_checkpoint_of_each_grown_workspace_is_kept_and_shows_an_older_store() {
     let stage = Stage::new();
     let events = Writer::new(SMALL, 8).events(300);
     let id = events[0].workspace;

@@ -37,17 +37,17 @@ const EVERYTHING: Mix = Mix {
     resources: 3,
 };
 
-/// A clock that says what it was told.
+/// A clock that tests set.
 #[derive(Debug)]
-struct ToldClock(AtomicI64);
+struct SettableClock(AtomicI64);
 
-impl Clock for ToldClock {
+impl Clock for SettableClock {
     fn now(&self) -> Instant {
         Instant::from_micros(self.0.load(Ordering::Acquire))
     }
 }
 
-fn start(folder: &Path, clock: &Arc<ToldClock>) -> (Arc<Service>, Arc<SqliteLog>) {
+fn start(folder: &Path, clock: &Arc<SettableClock>) -> (Arc<Service>, Arc<SqliteLog>) {
     let log = Arc::new(SqliteLog::open(folder).unwrap());
     let settings = Settings {
         log: log.clone(),
@@ -90,7 +90,7 @@ async fn submit(
 /// Lives through a history; stops the service and starts it anew on the same folder every few steps.
 async fn follow(history: &History, restart_every: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ToldClock(AtomicI64::new(START.micros())));
+    let clock = Arc::new(SettableClock(AtomicI64::new(START.micros())));
     let (mut service, mut log) = start(folder.path(), &clock);
     let made = submit(&service, None, &Caller::Operator, &[history.start()]).await.unwrap();
     let SubmitOutcome::Done(made) = made else { panic!("{made:?}") };
@@ -110,7 +110,7 @@ async fn follow(history: &History, restart_every: usize) {
     verify_store(log.as_ref()).unwrap();
 }
 
-/// Takes one step, and holds what it comes to against what the model says of the log so far.
+/// Runs one step, and compares its outcome with the model's.
 async fn take(service: &Service, id: WorkspaceId, clock: Instant, step: &Step) {
     let before = events(service, id).await;
     let known = Known::of(id, &before, clock.max(before.last().unwrap().time));

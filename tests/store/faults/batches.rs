@@ -1,4 +1,4 @@
-//! Many changes in one commit that fails: each is told what became of it, and those who waited behind it go on.
+//! Batches whose commit fails: each client gets its own outcome, and later batches continue.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use super::faulty::Fault;
 use super::life::{Life, Outcome, run};
 use crate::support::commands::{add_member, create_restricted, enable_rbac, grant, revoke_grant, set_grant};
 
-type Waiting<T = Told> = Pin<Box<dyn Future<Output = T>>>;
+type Waiting<T = ClientOutcome> = Pin<Box<dyn Future<Output = T>>>;
 
-/// What one who waited was told.
+/// The outcome that a client sees.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum ClientOutcome {
     Done,
     Kept,
     Refused,
     TryAgain,
 }
 
-impl From<Outcome> for Told {
+impl From<Outcome> for ClientOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Ok(SubmitOutcome::Done(_)) => Self::Done,
@@ -41,7 +41,7 @@ impl From<Outcome> for Told {
     }
 }
 
-/// Hands something to the writer, who is busy.
+/// Enqueues a request at the busy writer.
 fn enqueue<T>(ask: impl Future<Output = T> + 'static) -> Waiting<T> {
     let mut waiting: Waiting<T> = Box::pin(ask);
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the writer is busy");
@@ -53,13 +53,13 @@ fn change(life: &Life, commands: Vec<Command>, key: Option<&str>) -> Waiting {
     enqueue(async move { service.submit(submission).await.into() })
 }
 
-/// A change by another thread: where nobody is busy, whoever hands it in commits it, and is held.
-fn elsewhere(life: &Life, commands: Vec<Command>) -> JoinHandle<Told> {
+/// Submits a change on another thread, which commits it inline and is blocked.
+fn elsewhere(life: &Life, commands: Vec<Command>) -> JoinHandle<ClientOutcome> {
     let (service, submission) = (Arc::clone(&life.service), life.submission(commands, None));
     tokio::spawn(async move { service.submit(submission).await.into() })
 }
 
-async fn change_now(life: &Life, commands: Vec<Command>, key: &str) -> Told {
+async fn change_now(life: &Life, commands: Vec<Command>, key: &str) -> ClientOutcome {
     life.service.submit(life.submission(commands, Some(key))).await.into()
 }
 
@@ -75,14 +75,14 @@ fn naming(life: &Life, user: &str) -> Waiting {
     enqueue(async move {
         let write = SideRequest::SetProfile(user, profile);
         match service.submit_side(id, &Caller::Operator, write, (None, None)).await {
-            Ok(_) => Told::Done,
-            Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => Told::TryAgain,
+            Ok(_) => ClientOutcome::Done,
+            Err(SubmitError::Log(LogError::Unavailable(why))) if why.contains("try again") => ClientOutcome::TryAgain,
             Err(other) => panic!("{other}"),
         }
     })
 }
 
-/// Changes that rest on each other, of two workspaces, and what goes beside them.
+/// Enqueues dependent changes of two workspaces, and a write beside the log.
 fn enqueue_all(life: &Life) -> Vec<Waiting> {
     let bob = || vec![add_member("bob", WorkspaceRole::Member)];
     let prod = create_restricted("prod", EnvironmentRole::Viewer, [grant("user:bob", EnvironmentRole::Contributor)]);
@@ -97,18 +97,18 @@ fn enqueue_all(life: &Life) -> Vec<Waiting> {
     ]
 }
 
-/// Lets all of them wait for one commit, which may fail; gives what each is told.
-async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
+/// Commits all of them in one batch, which may fail, and returns the outcome of each.
+async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<ClientOutcome> {
     let held = life.log.hold();
     let busy = naming(life, "alice");
     held.reached();
     let waiting = enqueue_all(life);
     if let Some(fault) = fault {
-        // The one that is held has not counted yet.
+        // The blocked append is not counted yet.
         life.log.fail_next(fault);
     }
     drop(held);
-    assert_eq!(busy.await, Told::Done);
+    assert_eq!(busy.await, ClientOutcome::Done);
     let mut told = Vec::new();
     for waiting in waiting {
         told.push(waiting.await);
@@ -117,7 +117,7 @@ async fn in_one_commit(life: &mut Life, fault: Option<Fault>) -> Vec<Told> {
     told
 }
 
-/// What a change leaves the grant of `bob` in `prod` as, by its answer.
+/// Returns the revision and the grant of `bob` in `prod` after a change, from its reply.
 fn granting(life: &Life, command: Command) -> Waiting<(Revision, Option<EnvironmentRole>)> {
     let (service, submission) = (Arc::clone(&life.service), life.submission(vec![command], None));
     enqueue(async move {
@@ -132,7 +132,7 @@ fn granting(life: &Life, command: Command) -> Waiting<(Revision, Option<Environm
 }
 
 #[test]
-fn each_of_those_that_share_a_commit_is_told_what_its_own_change_left() {
+fn each_reply_of_a_batch_shows_the_state_after_its_own_change() {
     use EnvironmentRole::{Contributor, Viewer};
     run(async {
         let mut life = Life::new(None, &[]);
@@ -158,11 +158,11 @@ fn each_of_those_that_share_a_commit_is_told_what_its_own_change_left() {
 }
 
 #[test]
-fn changes_that_share_a_commit_share_its_fate_and_can_be_asked_again() {
-    use Told::{Done, Kept, Refused, TryAgain};
+fn changes_of_a_batch_share_its_outcome_and_can_be_repeated() {
+    use ClientOutcome::{Done, Kept, Refused, TryAgain};
     let all_done = [Done, Kept, Done, Refused, Done, Refused, Done];
     let nothing_done = [TryAgain, TryAgain, TryAgain, TryAgain, TryAgain, TryAgain, TryAgain];
-    // Only commands can be looked up: who wrote beside the log, or lost a race for a name, is told to try again.
+    // Only events can be found in the log: a write beside it, or a lost race for a name, must be tried again.
     let found_done = [Done, Kept, Done, Refused, Done, TryAgain, TryAgain];
     let asked_again = [Kept, Kept, Refused, Refused, Refused, Refused, Done];
     for (fault, told, again) in [
@@ -185,7 +185,7 @@ fn changes_that_share_a_commit_share_its_fate_and_can_be_asked_again() {
 }
 
 #[test]
-fn a_commit_that_is_refused_by_the_store_refuses_all_who_rest_on_it() {
+fn a_refused_commit_refuses_all_changes_of_its_batch() {
     run(async {
         let mut life = Life::new(None, &[]);
         life.done(&[found("acme"), enable_rbac()], None).await;
@@ -196,21 +196,21 @@ fn a_commit_that_is_refused_by_the_store_refuses_all_who_rest_on_it() {
         let waiting = enqueue_all(&life);
         life.log.break_calls(&["append"]);
         drop(held);
-        assert_eq!(busy.await, Told::TryAgain);
+        assert_eq!(busy.await, ClientOutcome::TryAgain);
         for waiting in waiting {
-            assert_eq!(waiting.await, Told::TryAgain);
+            assert_eq!(waiting.await, ClientOutcome::TryAgain);
         }
         assert_eq!(life.stored(), before);
         life.log.break_calls(&[]);
         life.agrees().await;
-        assert_eq!(in_one_commit(&mut life, None).await[0], Told::Done);
+        assert_eq!(in_one_commit(&mut life, None).await[0], ClientOutcome::Done);
         life.end().await;
     });
 }
 
 #[test]
-fn what_is_judged_while_a_commit_is_under_way_shares_its_fate() {
-    use Told::{Done, Kept, Refused, TryAgain};
+fn changes_decided_during_a_commit_share_its_outcome() {
+    use ClientOutcome::{Done, Kept, Refused, TryAgain};
     for (fault, told, again) in
         [(None, Done, Kept), (Some(Fault::NotStored(1)), TryAgain, Done), (Some(Fault::Stored(1)), Done, Kept)]
     {
@@ -222,10 +222,10 @@ fn what_is_judged_while_a_commit_is_under_way_shares_its_fate() {
             held.reached();
             let (users, before) = ((0..12).map(|number| format!("user{number}")), life.log.keys());
             let join = |user: String| change(&life, vec![add_member(&user, WorkspaceRole::Member)], Some(&user));
-            // Refused only if what it was judged on came to be.
+            // Refused only if the change that it was decided on is committed.
             let twice = join("bob".to_owned());
             let waiting: Vec<_> = users.clone().map(join).collect();
-            // So many that the first of them, at least, are judged before the commit is done.
+            // Enough for the first ones to be decided before the commit ends.
             while life.log.keys() < before + 8 {
                 tokio::task::yield_now().await;
             }
@@ -237,7 +237,7 @@ fn what_is_judged_while_a_commit_is_under_way_shares_its_fate() {
             assert_eq!(twice.await, if told == Done { Refused } else { TryAgain }, "{fault:?}");
             for (place, waiting) in waiting.into_iter().enumerate() {
                 let found = waiting.await;
-                // Those that are judged only after that rest on nothing that was lost.
+                // Changes that are decided after that depend on nothing that was lost.
                 assert!(found == told || (place >= 7 && found == Done), "{fault:?}: {place} was told {found:?}");
             }
             life.agrees().await;
@@ -251,9 +251,9 @@ fn what_is_judged_while_a_commit_is_under_way_shares_its_fate() {
     }
 }
 
-/// A change that was handed in before the outcome of another was unknown, and is judged after it, while readers load the workspace.
+/// A change is enqueued before the outcome of another is unknown, and decided after that, while readers load the workspace.
 #[test]
-fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
+fn changes_acknowledged_after_an_unknown_outcome_are_visible_to_all_readers() {
     run(async {
         let mut life = Life::new(None, &[]);
         life.done(&[found("acme")], None).await;
@@ -264,11 +264,11 @@ fn what_is_acknowledged_after_an_unknown_outcome_is_seen_by_all_who_ask_then() {
         life.log.fail_next(Fault::NotStored(1));
         let held_again = life.log.hold();
         drop(held);
-        assert_eq!(lost.await.unwrap(), Told::TryAgain);
+        assert_eq!(lost.await.unwrap(), ClientOutcome::TryAgain);
         let loaded = life.served().await.head();
         assert_eq!(loaded, life.log.store.head(life.id.unwrap()).unwrap().unwrap());
         drop(held_again);
-        assert!(matches!(waiting.await, Told::Done | Told::TryAgain));
+        assert!(matches!(waiting.await, ClientOutcome::Done | ClientOutcome::TryAgain));
         life.agrees().await;
         life.done(&[add_member("dev", WorkspaceRole::Member)], None).await;
         life.end().await;

@@ -1,4 +1,4 @@
-//! Each call of the log fails once, for every call of a life: what was acknowledged stays, each command is there whole or not at
+//! Each call of the log fails once, for every call of a service's life: what was acknowledged stays, each command is there whole or not at
 //! all, what is asked again is done once, and the service goes on without a hand.
 
 use std::io::Cursor;
@@ -32,7 +32,7 @@ pub(crate) fn found(name: &str) -> Command {
     create_workspace(name, WorkspaceKind::Shared, Plan::Team, "alice")
 }
 
-/// Who works where, until when.
+/// The roles of people, and their ends.
 fn staffed() -> Vec<Command> {
     let grants = [
         grant_until("user:bob", EnvironmentRole::Contributor, hour(2)),
@@ -46,7 +46,7 @@ fn staffed() -> Vec<Command> {
     ]
 }
 
-/// Lives through all that touches the log; gives the types of the events that it comes to, and whether the fault struck.
+/// Runs everything that uses the log; returns the types of its events, and whether the fault occurred.
 async fn live(fault: Option<Fault>, then: &[&'static str]) -> (Vec<&'static str>, bool) {
     let mut life = Life::new(fault, then);
     life.done(&[found("acme")], Some("found")).await;
@@ -68,7 +68,7 @@ async fn live(fault: Option<Fault>, then: &[&'static str]) -> (Vec<&'static str>
     (life.end().await, struck)
 }
 
-/// A change by whoever holds the first token, looked up and proved; the use is recorded.
+/// Makes a change with the first token, which is looked up, proved and recorded as used.
 async fn change_as_alice(life: &mut Life) {
     let alice = life.credentials[0].clone();
     let proved = twice(async || life.service.authenticate(&alice).await).await.unwrap();
@@ -99,7 +99,7 @@ fn log_error(error: SubmitError) -> LogError {
     }
 }
 
-/// What is written beside the log.
+/// The writes beside the log.
 async fn keep_records(life: &Life) {
     let (id, bob): (_, UserId) = (life.id.unwrap(), "bob".parse().unwrap());
     let profile = Profile { name: "Bob".parse().ok(), email: None };
@@ -127,7 +127,7 @@ async fn keep_records(life: &Life) {
     assert_eq!(recorded.len(), 1, "recorded once");
 }
 
-/// A history is there whole or not at all, and whoever imported it is told which, or that nobody knows.
+/// Imports a history whole or not at all, and checks that the error tells which, or that it is unknown.
 fn bring_in_the_past(life: &Life) {
     let ask = || import(life.log.as_ref(), life.ids.as_ref(), life.clock.as_ref(), Cursor::new(HISTORY));
     let is_there = || life.log.store.workspace_named("old").unwrap();

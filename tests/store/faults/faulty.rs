@@ -1,4 +1,4 @@
-//! A log that fails when it is told to, around a real one.
+//! A log around a real one that fails on demand.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,26 +19,26 @@ use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
 use tenure::proof::tile::Tile;
 
-/// How one call fails, counted from 1.
+/// The failure of one call, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The n-th call of all is not done, and says so.
+    /// The n-th call fails without effect, and reports that.
     Call(usize),
-    /// The n-th append is not done, and says that nobody knows.
+    /// The n-th append fails without effect, and reports an unknown outcome.
     NotStored(usize),
-    /// The n-th append is done, and says that nobody knows.
+    /// The n-th append is done, and reports an unknown outcome.
     Stored(usize),
     /// The n-th append panics.
     Panic(usize),
 }
 
-/// An append that waits until it is let go, or until this is dropped.
-pub(crate) struct Held {
+/// A blocked append, which continues when this is dropped.
+pub(crate) struct BlockedAppend {
     reached: Receiver<()>,
-    _let_go: Sender<()>,
+    _release: Sender<()>,
 }
 
-impl Held {
+impl BlockedAppend {
     /// Waits until the append is there.
     pub(crate) fn reached(&self) {
         self.reached.recv().unwrap();
@@ -55,13 +55,13 @@ pub(crate) struct FaultyLog {
     broken: Mutex<&'static [&'static str]>,
     calls: AtomicUsize,
     appends: AtomicUsize,
-    /// How many keys of requests were looked up.
+    /// The number of idempotency records that were looked up.
     keys: AtomicUsize,
     /// Whether an outcome was unknown.
     was_unknown: AtomicBool,
     /// Whether it has to be reopened before anything is appended.
     undecided: AtomicBool,
-    /// What the next appends wait for.
+    /// The channels that the next appends wait for.
     holds: Mutex<Vec<(Sender<()>, Receiver<()>)>>,
 }
 
@@ -85,12 +85,12 @@ impl FaultyLog {
         }
     }
 
-    /// How many keys of requests were looked up: each change with one is judged right after that.
+    /// Returns the number of idempotency records that were looked up. A change with a key is decided right after that.
     pub(crate) fn keys(&self) -> usize {
         self.keys.load(Ordering::SeqCst)
     }
 
-    /// Whether all that was to fail has failed.
+    /// Returns whether all planned faults have occurred.
     pub(crate) fn struck(&self) -> bool {
         lock(&self.fault).is_none() && lock(&self.then).is_empty()
     }
@@ -111,19 +111,19 @@ impl FaultyLog {
         *lock(&self.broken) = names;
     }
 
-    /// Holds the next append up; if one is held already, the one after it.
-    pub(crate) fn hold(&self) -> Held {
-        let ((arrive, reached), (let_go, wait)) = (channel(), channel());
+    /// Blocks the next append; if one is blocked already, the one after it.
+    pub(crate) fn hold(&self) -> BlockedAppend {
+        let ((arrive, reached), (release, wait)) = (channel(), channel());
         lock(&self.holds).insert(0, (arrive, wait));
-        Held { reached, _let_go: let_go }
+        BlockedAppend { reached, _release: release }
     }
 
     fn wait(&self) {
         let held = lock(&self.holds).pop();
         if let Some((arrive, wait)) = held {
-            // Whoever held it up may be gone already.
+            // The test may have dropped its end already.
             let _ = arrive.send(());
-            assert!(wait.recv().is_err(), "it is let go when the other end is dropped");
+            assert!(wait.recv().is_err(), "it continues when the other end is dropped");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Bits that flip in the store: nobody ever has more than they should without an error, and whoever verifies the store is told.
+//! Flipped bits in the store: nobody gains access without an error, and a verification finds them.
 //!
 //! Bits are flipped in every column of every row, in each part of every event, and anywhere in the file. Then everything is asked that a
 //! server can be asked: who each credential proves, where each name leads, and who may do what.
@@ -25,7 +25,7 @@ use tenure::service::submission::SubmitOutcome;
 use tenure::service::{PresentedCredential, Service, Settings};
 
 use super::every_call::found;
-use super::life::{Life, ToldClock, hour, run};
+use super::life::{Life, SettableClock, hour, run};
 use crate::support::commands::{
     add_member, change_role, create_environment, create_proxy_token, create_restricted, create_service_user,
     enable_rbac, grant, issue_access_key, issue_token, issue_token_until, remove_member, restrict, revoke_grant,
@@ -33,9 +33,9 @@ use crate::support::commands::{
 };
 use crate::support::server::signer;
 
-/// How many bits of the file are flipped.
+/// The number of flipped bits.
 const FLIPS: usize = 300;
-/// When the store is asked.
+/// The hour of the checks.
 const ASKED: i64 = 50;
 
 /// A store with its workspaces and credentials.
@@ -95,7 +95,7 @@ async fn store() -> SampleStore {
     SampleStore { folder, workspaces, credentials }
 }
 
-/// What everyone has: what is not there is nothing, or an error.
+/// The rights of everyone; a missing entry is none, or an error.
 type Rights = BTreeMap<String, String>;
 
 const PEOPLE: [&str; 6] = ["alice", "bob", "rob", "mallory", "leaver", "eve"];
@@ -126,7 +126,7 @@ fn allowed(view: &View, name: &str, rights: &mut Rights) {
 async fn rights(folder: &Path, store: &SampleStore) -> Result<Rights, LogError> {
     let log: Arc<dyn Store> = Arc::new(SqliteLog::attach(folder)?);
     let operator = Secret::new("0123456789abcdef0123456789abcdef");
-    let (clock, ids) = (ToldClock::at(hour(ASKED)), Arc::new(RandomIdGenerator));
+    let (clock, ids) = (SettableClock::at(hour(ASKED)), Arc::new(RandomIdGenerator));
     let service = Service::start(Settings {
         log,
         clock,
@@ -316,7 +316,7 @@ fn a_bit_that_flips_anywhere_in_the_file_gives_nobody_more() {
 
 /// Someone with the file and the means can write what fits together. Who keeps a checkpoint tells; and no event is ignored.
 #[test]
-fn an_event_that_was_rewritten_with_its_leaf_is_told_by_the_tree_or_by_what_it_names() {
+fn an_event_rewritten_with_its_leaf_is_found_by_the_tree_or_its_references() {
     run(async {
         let mut life = Life::new(None, &[]);
         life.done(&[found("acme"), enable_rbac()], None).await;
@@ -358,7 +358,7 @@ fn a_flipped_edge_is_neither_signed_nor_appended_to() {
         let sqlite = Connection::open(&file).unwrap();
         let flip = "UPDATE trees SET frontier = CAST(x'00' || substr(frontier, 2) AS BLOB)";
         assert_eq!(sqlite.execute(flip, []), Ok(1));
-        // Another connection has written, so the store reads the edge anew; what was compared is signed all the same.
+        // Another connection has written, so the store reads the frontier again; the compared one is signed nevertheless.
         assert_eq!(life.service.checkpoint(id).await.unwrap(), Some(signed));
         let submission = life.submission(vec![add_member("eve", WorkspaceRole::Member)], None);
         let refused = life.service.submit(submission).await.unwrap_err().to_string();

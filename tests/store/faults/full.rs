@@ -13,7 +13,7 @@ use super::life::{open, verify_all};
 use super::process::{PLAIN, Process, serve};
 use crate::support::server::Reply;
 
-/// How many members one batch adds.
+/// The members that one batch adds.
 const BATCH: usize = 20;
 
 /// Adds members, batch by batch, until one is refused as `check` says; returns how many batches were acknowledged.
@@ -70,7 +70,7 @@ fn verify(log: &SqliteLog, batches: usize) {
     assert_eq!(head, 4 + u64::try_from(batches * BATCH).unwrap(), "each batch is there once");
 }
 
-/// A limit on the size of a file stands for the full disk; blocks have 512 or 1,024 bytes, as the shell has it.
+/// A limit on the size of files simulates the full disk. A block of the shell has 512 or 1,024 bytes.
 #[test]
 fn a_full_disk_refuses_changes_until_there_is_room_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ const SMALL_DISK: &str = "mount -t tmpfs -o size=\"$SIZE\" tenure \"$FOLDER\" &&
 struct SmallDisk {
     size: &'static str,
     ballast: &'static str,
-    /// What the server is told beside its folder.
+    /// The further flags of the server.
     flags: &'static [&'static str],
 }
 

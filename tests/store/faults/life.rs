@@ -36,11 +36,11 @@ pub(crate) fn hour(hours: i64) -> Instant {
     after(START, hours * HOUR_MICROS)
 }
 
-/// A clock that says what it was told.
+/// A clock that tests set.
 #[derive(Debug)]
-pub(crate) struct ToldClock(AtomicI64);
+pub(crate) struct SettableClock(AtomicI64);
 
-impl ToldClock {
+impl SettableClock {
     pub(crate) fn at(instant: Instant) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(instant.micros())))
     }
@@ -50,7 +50,7 @@ impl ToldClock {
     }
 }
 
-impl Clock for ToldClock {
+impl Clock for SettableClock {
     fn now(&self) -> Instant {
         Instant::from_micros(self.0.load(Ordering::SeqCst))
     }
@@ -72,20 +72,20 @@ impl IdGenerator for CountingIdGenerator {
     }
 }
 
-/// What a request came to.
+/// The outcome of a request.
 pub(crate) type Outcome = Result<SubmitOutcome, SubmitError>;
 
 /// A service over a faulty log in a folder of its own.
 pub(crate) struct Life {
     pub(crate) log: Arc<FaultyLog>,
-    pub(crate) clock: Arc<ToldClock>,
+    pub(crate) clock: Arc<SettableClock>,
     pub(crate) ids: Arc<CountingIdGenerator>,
     pub(crate) service: Arc<Service>,
     /// The workspace, once it is made.
     pub(crate) id: Option<WorkspaceId>,
     /// The stored bytes of every event that was acknowledged.
     acknowledged: Vec<(Revision, Vec<u8>)>,
-    /// What was given away, in order.
+    /// The issued credentials, in order.
     pub(crate) credentials: Vec<PresentedCredential>,
     folder: TempDir,
 }
@@ -98,7 +98,7 @@ impl Life {
 
     /// A service on a folder.
     pub(crate) fn on(folder: TempDir, fault: Option<Fault>, then: &[&'static str]) -> Self {
-        let (clock, ids) = (ToldClock::at(START), Arc::new(CountingIdGenerator::default()));
+        let (clock, ids) = (SettableClock::at(START), Arc::new(CountingIdGenerator::default()));
         let log = Arc::new(FaultyLog::new(SqliteLog::open(folder.path()).unwrap(), fault, then));
         let service = start(&log, &clock, &ids);
         let (acknowledged, credentials) = (Vec::new(), Vec::new());
@@ -148,7 +148,7 @@ impl Life {
         outcome
     }
 
-    /// Asks for a change until it is known what became of it, which is at the second time: a fault strikes once.
+    /// Submits a change until its outcome is known, at the latest on the second attempt: a fault occurs once.
     pub(crate) async fn insist(&mut self, commands: &[Command], key: Option<&str>) -> Outcome {
         match self.submit(self.submission(commands.to_vec(), key)).await {
             Err(SubmitError::Log(LogError::Unavailable(why))) => {
@@ -167,7 +167,7 @@ impl Life {
         }
     }
 
-    /// Holds an answer against what was stored before and is now.
+    /// Compares a reply with the stored events before and after it.
     fn take(&mut self, before: &[(Revision, Vec<u8>)], outcome: &Outcome) {
         if let Ok(SubmitOutcome::Done(accepted)) = outcome {
             self.id.get_or_insert_with(|| accepted.view.workspace().id());
@@ -196,13 +196,13 @@ impl Life {
         stored.into_iter().map(|event| (event.revision, event.bytes)).collect()
     }
 
-    /// What is served; asked twice where the fault strikes the first time.
+    /// Returns the served facts, on a second attempt if the fault occurs on the first.
     pub(crate) async fn served(&self) -> Arc<Workspace> {
         let id = self.id.unwrap();
         twice(async || self.service.workspace(id).await).await.unwrap()
     }
 
-    /// Makes sure that what is served is what is stored.
+    /// Checks that the served facts are the stored ones.
     pub(crate) async fn agrees(&self) {
         let Some(id) = self.id else { return };
         let stored = Arc::new(replay(&self.log.store, id).unwrap().unwrap());
@@ -211,10 +211,10 @@ impl Life {
         assert_eq!(state(&served), state(&stored));
     }
 
-    /// Records what is due and was used, and waits for it.
+    /// Runs maintenance, and waits for its writes.
     pub(crate) async fn run_maintenance(&self) {
         twice(async || self.service.run_maintenance().await).await;
-        // What is due was handed to the writer, whose commit may have failed: so once more, which comes after it.
+        // The writer's commit of the expiries may have failed, so once more after it.
         twice(async || self.service.flush().await).await;
         twice(async || self.service.run_maintenance().await).await;
         twice(async || self.service.flush().await).await;
@@ -229,8 +229,8 @@ impl Life {
         good
     }
 
-    /// Ends the life: every log is whole, what was acknowledged is in it, and a new service on the folder serves the same.
-    /// Gives the types of its events.
+    /// Stops the service and checks that every log is whole, has all acknowledged events, and is served the same by a new service.
+    /// Returns the types of its events.
     pub(crate) async fn end(self) -> Vec<&'static str> {
         self.agrees().await;
         let (before, good) = (state(&self.served().await), self.good_credentials().await);
@@ -251,7 +251,7 @@ impl Life {
     }
 }
 
-fn start(log: &Arc<FaultyLog>, clock: &Arc<ToldClock>, ids: &Arc<CountingIdGenerator>) -> Arc<Service> {
+fn start(log: &Arc<FaultyLog>, clock: &Arc<SettableClock>, ids: &Arc<CountingIdGenerator>) -> Arc<Service> {
     let operator = Secret::new("0123456789abcdef0123456789abcdef");
     let (log, clock, ids) = (log.clone(), clock.clone(), ids.clone());
     Service::start(Settings {

@@ -12,7 +12,7 @@ use super::every_call::found;
 use super::life::{Life, Outcome, run};
 use crate::support::commands::{add_member, change_plan, issue_token};
 
-/// How many batches wait at a time, and how many commands are in each.
+/// The requests that wait at a time, and the commands of each.
 const BATCHES: usize = 20;
 const BATCH: usize = 900;
 
@@ -40,7 +40,7 @@ fn members(name: &str, count: usize) -> Vec<Command> {
 }
 
 #[test]
-fn a_large_request_that_is_refused_is_answered_without_the_writer() {
+fn a_large_request_is_refused_without_the_writer() {
     run(async {
         let (life, alice, _) = staffed().await;
         let held = life.log.hold();
@@ -59,14 +59,14 @@ fn a_large_request_that_is_refused_is_answered_without_the_writer() {
 }
 
 #[test]
-fn a_holder_takes_a_bounded_number_of_places_and_others_have_theirs() {
+fn the_waiting_jobs_of_a_holder_are_bounded_and_others_are_accepted() {
     run(async {
         let (life, alice, bob) = staffed().await;
         let held = life.log.hold();
         let busy = asked(&life, &Caller::Operator, members("busy", 1));
         held.reached();
         let greedy: Vec<_> = (0..BATCHES).map(|n| asked(&life, &bob, members(&format!("g{n}"), BATCH))).collect();
-        // Those that get no place are told so while the writer is held.
+        // Requests beyond the limit are refused while the writer is blocked.
         while greedy.iter().filter(|asked| asked.is_finished()).count() < 3 {
             tokio::task::yield_now().await;
         }

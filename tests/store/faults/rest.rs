@@ -24,7 +24,7 @@ fn succeeds(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What the one sentence on stderr says of a run that failed.
+/// Returns the sentence on stderr of a run that failed.
 #[track_caller]
 fn refused(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
@@ -71,7 +71,7 @@ fn killed(name: &str) -> TempDir {
 }
 
 #[test]
-fn after_a_server_was_told_to_stop_its_one_file_holds_every_change() {
+fn after_a_clean_stop_one_file_has_every_change() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::start(folder.path());
     server.found();
@@ -164,7 +164,7 @@ fn nothing_of_an_erased_profile_is_in_any_file_after_a_clean_stop() {
     assert_eq!(holding(folder.path(), "kept-name"), [folder.path().join("tenure.db")]);
 }
 
-/// What was signed of the newer log lies beside it, so the workspace is served once the operator has accepted the older one.
+/// The checkpoint of the newer log is beside it, so the workspace is served only after the operator accepts the older one.
 #[test]
 fn a_backup_put_over_a_stopped_folder_is_served_when_what_witnesses_the_newer_log_is_moved_away() {
     let folder = tempfile::tempdir().unwrap();
@@ -190,7 +190,7 @@ fn a_backup_put_over_a_stopped_folder_is_served_when_what_witnesses_the_newer_lo
 /// Makes sure that the store in a folder is refused with what to do, by servers and by commands that read it, and that nothing of it
 /// is altered.
 #[track_caller]
-fn is_told_apart(folder: &Path) {
+fn is_distinguished(folder: &Path) {
     let file = |name: &str| fs::read(folder.join(name)).unwrap();
     let before = (file("tenure.db"), file("tenure.db-wal"));
     let server = serve(PLAIN, folder).output().unwrap();
@@ -214,14 +214,14 @@ fn a_store_beside_the_wal_of_another_one_is_refused_with_what_to_do_and_left_as_
     let out = other.path().join("backup.db");
     succeeds(&backup(other.path(), &out));
     fs::copy(&out, &store).unwrap();
-    is_told_apart(folder.path());
+    is_distinguished(folder.path());
     // The file of another store, as its stopped server left it.
     Process::start(other.path()).stop();
     fs::copy(other.path().join("tenure.db"), &store).unwrap();
-    is_told_apart(folder.path());
+    is_distinguished(folder.path());
     // An empty file, of which SQLite would think that the WAL is left over.
     fs::write(&store, "").unwrap();
-    is_told_apart(folder.path());
+    is_distinguished(folder.path());
     // Its own file, put back.
     fs::write(&store, whole).unwrap();
     let server = Process::start(folder.path());
@@ -229,7 +229,7 @@ fn a_store_beside_the_wal_of_another_one_is_refused_with_what_to_do_and_left_as_
     server.kill();
     // Or the other file, without the WAL.
     fs::copy(&out, &store).unwrap();
-    is_told_apart(folder.path());
+    is_distinguished(folder.path());
     fs::remove_file(wal).unwrap();
     fs::remove_file(folder.path().join("tenure.db-shm")).unwrap();
     let server = Process::start(folder.path());
@@ -248,10 +248,10 @@ fn a_backup_of_the_very_server_that_was_killed_is_not_mixed_with_its_wal() {
     server.add("later", 2).expect(200);
     server.kill();
     fs::copy(&out, folder.path().join("tenure.db")).unwrap();
-    is_told_apart(folder.path());
+    is_distinguished(folder.path());
 }
 
-/// What a shell came to in which a folder is on a medium that nobody can write; none where this user may not mount anything.
+/// Returns the outcome of a shell with a folder on a read-only medium; none if this user may not mount one.
 fn on_read_only_medium(folder: &Path, script: &str) -> Option<Output> {
     let mounted = "mount --bind \"$FOLDER\" \"$FOLDER\" && mount -o remount,ro,bind \"$FOLDER\" || exit 99";
     let mut command = std::process::Command::new("unshare");

@@ -93,7 +93,7 @@ fn a_thread_that_ends_unexpectedly_makes_the_server_unready_and_end_with_an_erro
         for probe in ["/healthz", "/readyz"] {
             ask(probe).await.unwrap().expect(200);
         }
-        // Whoever waits is the committer's: nobody else may end of it.
+        // The committer's client waits; no other thread may panic.
         life.log.fail_next(Fault::Panic(1));
         let alice = Profile { name: "Alice".parse().ok(), email: None };
         let write = SideRequest::SetProfile("alice".into(), alice);

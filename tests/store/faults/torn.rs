@@ -54,7 +54,7 @@ fn ends() -> Vec<u64> {
 }
 
 #[test]
-fn what_a_killed_server_had_begun_to_write_is_not_there_and_all_that_it_acknowledged_is() {
+fn after_a_kill_acknowledged_changes_are_stored_and_unfinished_ones_are_not() {
     let folder = killed();
     let wal = fs::read(folder.path().join("tenure.db-wal")).unwrap();
     let last = &wal[wal.len() - FRAME_BYTES..];
@@ -112,7 +112,7 @@ async fn closed() -> (TempDir, WorkspaceId, String) {
     (folder, id, state)
 }
 
-/// What a damaged store comes to.
+/// The outcome of a damaged store.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// It cannot be opened.
@@ -145,7 +145,7 @@ fn ask(folder: TempDir, id: WorkspaceId) -> Found {
     })
 }
 
-/// How a page can be torn: its second half is lost, its first half is, or all of it, or its second half is that of another page.
+/// The damages of a page: its second half, its first half or all of it is lost, or its second half is of another page.
 fn torn(page: usize, whole: &[u8]) -> [Vec<u8>; 4] {
     let start = page * PAGE_BYTES;
     let middle = start + PAGE_BYTES / 2;

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// How long the tests wait for an answer before they take it that there will be none.
+/// The time after which a test fails without a response.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running program; killed when dropped.

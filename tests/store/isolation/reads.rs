@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::program::{Program, question, status};
 
-/// How much more memory the program may take under attack, in MiB.
+/// The most further memory of the program under attack, in MiB.
 const GROWTH_MAX: f64 = 300.0;
 const EXPLAINED: &str = "POST /v1/workspaces/umbrella/access/v1/evaluations?explain=true";
 
@@ -184,7 +184,7 @@ fn unread_lists_and_streams_of_the_audit_take_a_bounded_memory() {
         let some: Vec<Value> = (number * 1_000..(number + 1) * 1_000).map(add).collect();
         stage.program.commands("umbrella", &stage.owner, &some);
     }
-    // Whoever reads the audit is an administrator; this one is as unkind as any.
+    // A reader of the audit is an administrator; this one attacks like any other.
     stage.bob.clone_from(&stage.owner);
     stage.begin();
     let streams = stage.withstands(|| {

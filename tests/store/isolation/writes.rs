@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::program::Program;
 
-/// How much more memory the program may take under attack, in MiB.
+/// The most further memory of the program under attack, in MiB.
 const GROWTH_MAX: f64 = 300.0;
 const COMMANDS: &str = "/v1/workspaces/umbrella/commands";
-/// What a request may write beside what its size allows, in bytes; and what a page more of each table takes.
+/// The bytes that any request may write, and the bytes of one more page of each table.
 const BYTES_FOR_ANY: u64 = 64 * 1_024;
 const PAGES: u64 = 64 * 1_024;
 
@@ -30,7 +30,7 @@ impl Stage {
         Self { program, neighbour, owner, mallory }
     }
 
-    /// How many bytes the whole store takes, written anew.
+    /// Returns the size of the compacted store, in bytes.
     fn stored(&self) -> u64 {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("copy.db");

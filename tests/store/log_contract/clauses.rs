@@ -33,46 +33,46 @@ macro_rules! contract {
     )*};
     ($store:ty) => {
         $crate::log_contract::clauses::contract! { $store:
-            what_was_appended_is_there_when_the_store_is_opened_anew
-            bytes_come_back_exactly_as_they_went_in
-            reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
-            a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing
+            appended_data_survives_reopening
+            bytes_are_returned_exactly
+            reads_return_up_to_the_limit_and_continue
+            another_revision_is_a_conflict_and_writes_nothing
             a_conflict_does_not_harm_its_neighbours
             a_later_part_sees_what_an_earlier_part_of_its_stream_appended
-            an_empty_group_and_a_refused_group_write_nothing
-            a_part_without_events_does_not_look_at_the_revision
+            an_empty_batch_and_a_refused_batch_write_nothing
+            a_part_without_events_ignores_the_revision
             a_name_is_claimed_by_one_workspace_at_a_time
-            a_name_released_and_claimed_in_one_group_changes_hands
+            a_name_released_and_claimed_in_one_batch_moves
             a_workspace_may_claim_its_own_name_again
-            a_kept_answer_is_unique_by_scope_and_key
-            a_kept_answer_is_given_again_until_it_is_forgotten
-            a_part_that_keeps_two_answers_under_one_key_is_a_conflict
+            an_idempotency_record_is_unique_by_scope_and_key
+            an_idempotency_record_is_found_until_it_is_removed
+            a_part_with_two_records_of_one_key_is_a_conflict
             a_credential_is_found_until_it_is_forgotten
-            every_kind_of_credential_comes_back_with_its_holder
-            nobody_takes_over_a_credential_that_exists
+            every_kind_of_credential_is_returned_with_its_holder
+            an_existing_credential_is_never_replaced
             the_latest_use_of_a_credential_is_kept
             profiles_are_set_replaced_and_erased_by_workspace_and_person
-            a_read_comes_back_as_it_was_recorded
+            a_read_is_returned_as_recorded
             the_rows_of_a_read_are_counted_once_and_nothing_else_of_it_changes
             reads_are_filtered_and_paged_in_the_order_in_which_they_were_recorded
-            the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice
+            the_oldest_reads_are_pruned_with_a_record_and_no_sequence_number_is_reused
             a_tree_grows_in_the_commit_of_its_events_and_with_nothing_else
             a_tree_goes_on_from_wherever_it_was
             a_tree_has_every_tile_where_tiles_fill
             the_key_of_cursors_is_the_one_that_was_stored_first
-            a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten
+            the_last_kept_snapshot_is_returned_until_it_is_removed
             a_workspace_is_due_from_its_earliest_expiry_on
-            a_part_is_found_in_the_log_it_was_appended_to_only
+            a_part_is_found_only_in_its_own_log
             workspaces_are_listed_in_the_order_of_their_ids_page_by_page
             reads_see_all_of_a_part_or_none_while_others_write
-            what_cannot_be_decoded_names_the_workspace_and_the_revision
-            a_backup_holds_what_was_appended_and_replaces_no_file
+            a_decoding_error_names_the_workspace_and_the_revision
+            a_backup_has_all_data_and_replaces_no_file
         }
     };
 }
 pub(crate) use contract;
 
-pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &impl StoreFixture) {
+pub(crate) fn appended_data_survives_reopening(store: &impl StoreFixture) {
     let log = store.open();
     let everything = [
         claim("acme"),
@@ -105,7 +105,7 @@ pub(crate) fn what_was_appended_is_there_when_the_store_is_opened_anew(store: &i
     appended(&log, part(1, 3, 1, 3));
 }
 
-pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl StoreFixture) {
+pub(crate) fn bytes_are_returned_exactly(store: &impl StoreFixture) {
     let log = store.open();
     let events = vec![b"{}".to_vec(), Vec::new(), (0..=255).collect(), vec![0; 65_535], "é\u{1f980}\n\0".into()];
     appended(&log, Append { events: events.clone(), ..part(1, 0, 0, 1) });
@@ -114,7 +114,7 @@ pub(crate) fn bytes_come_back_exactly_as_they_went_in(store: &impl StoreFixture)
     assert_eq!(log.feed(0, 10).unwrap(), read);
 }
 
-pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped(store: &impl StoreFixture) {
+pub(crate) fn reads_return_up_to_the_limit_and_continue(store: &impl StoreFixture) {
     let log = store.open();
     for round in 0..3_u64 {
         let parts: Vec<_> = (1..=2).map(|stream| part(stream, round * 2, 2, stream)).collect();
@@ -151,7 +151,7 @@ pub(crate) fn reads_give_at_most_what_was_asked_for_and_go_on_where_they_stopped
     assert_eq!(log.feed(u64::MAX, 5).unwrap(), []);
 }
 
-pub(crate) fn a_log_that_is_at_another_revision_is_a_conflict_and_leaves_nothing(store: &impl StoreFixture) {
+pub(crate) fn another_revision_is_a_conflict_and_writes_nothing(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 2, 1));
     for wrong in [0, 1, 3, u64::MAX] {
@@ -183,7 +183,7 @@ pub(crate) fn a_later_part_sees_what_an_earlier_part_of_its_stream_appended(stor
     assert_eq!(read_all(&log, 1)[2].bytes, b"event 0 of command 3");
 }
 
-pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl StoreFixture) {
+pub(crate) fn an_empty_batch_and_a_refused_batch_write_nothing(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.append(&[]).unwrap().outcomes, []);
     assert_eq!(
@@ -194,7 +194,7 @@ pub(crate) fn an_empty_group_and_a_refused_group_write_nothing(store: &impl Stor
     assert_eq!(log.workspaces(None, 10).unwrap(), []);
 }
 
-pub(crate) fn a_part_without_events_does_not_look_at_the_revision(store: &impl StoreFixture) {
+pub(crate) fn a_part_without_events_ignores_the_revision(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 3, 1));
     let kept = with(part(1, 77, 0, 2), [SideWrite::KeepIdempotencyRecord(answer("ws", "key", 5))]);
@@ -222,7 +222,7 @@ pub(crate) fn a_name_is_claimed_by_one_workspace_at_a_time(store: &impl StoreFix
     assert_eq!(append_one(&log, with(part(2, 0, 1, 5), [claim("acme")])), Outcome::NameTaken, "after a restart");
 }
 
-pub(crate) fn a_name_released_and_claimed_in_one_group_changes_hands(store: &impl StoreFixture) {
+pub(crate) fn a_name_released_and_claimed_in_one_batch_moves(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, with(part(1, 0, 1, 1), [claim("acme")]));
     let group = [with(part(1, 1, 1, 2), [SideWrite::ReleaseName]), with(part(2, 0, 1, 3), [claim("acme")])];
@@ -241,7 +241,7 @@ pub(crate) fn a_workspace_may_claim_its_own_name_again(store: &impl StoreFixture
     assert_eq!(log.workspace_named("acme").unwrap(), None, "a workspace has one name");
 }
 
-pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl StoreFixture) {
+pub(crate) fn an_idempotency_record_is_unique_by_scope_and_key(store: &impl StoreFixture) {
     let log = store.open();
     let kept = |scope, key| SideWrite::KeepIdempotencyRecord(answer(scope, key, 5));
     let group = [
@@ -256,7 +256,7 @@ pub(crate) fn a_kept_answer_is_unique_by_scope_and_key(store: &impl StoreFixture
     assert!(!log.holds(&group[1]).unwrap());
 }
 
-pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl StoreFixture) {
+pub(crate) fn an_idempotency_record_is_found_until_it_is_removed(store: &impl StoreFixture) {
     let log = store.open();
     let mut many: Vec<_> =
         (0..2_500).map(|n| SideWrite::KeepIdempotencyRecord(answer("old", &n.to_string(), 10))).collect();
@@ -271,7 +271,7 @@ pub(crate) fn a_kept_answer_is_given_again_until_it_is_forgotten(store: &impl St
     appended(&log, side_writes(1, [SideWrite::KeepIdempotencyRecord(answer("old", "0", 12))]));
 }
 
-pub(crate) fn a_part_that_keeps_two_answers_under_one_key_is_a_conflict(store: &impl StoreFixture) {
+pub(crate) fn a_part_with_two_records_of_one_key_is_a_conflict(store: &impl StoreFixture) {
     let log = store.open();
     let twice = [answer("ws", "key", 1), answer("ws", "key", 2)].map(SideWrite::KeepIdempotencyRecord);
     assert_eq!(
@@ -292,7 +292,7 @@ pub(crate) fn a_credential_is_found_until_it_is_forgotten(store: &impl StoreFixt
     assert!(log.credential(token(3)).unwrap().is_none());
 }
 
-pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl StoreFixture) {
+pub(crate) fn every_kind_of_credential_is_returned_with_its_holder(store: &impl StoreFixture) {
     let log = store.open();
     let id = Uuid::from_u128(9);
     let service_user = Principal::ServiceUser(ServiceUserId::from_uuid(id));
@@ -312,7 +312,7 @@ pub(crate) fn every_kind_of_credential_comes_back_with_its_holder(store: &impl S
     }
 }
 
-pub(crate) fn nobody_takes_over_a_credential_that_exists(store: &impl StoreFixture) {
+pub(crate) fn an_existing_credential_is_never_replaced(store: &impl StoreFixture) {
     let log = store.open();
     let add = |n| SideWrite::AddCredential(credential(1, workspace(n)));
     let outcomes = log.append(&[with(part(1, 0, 1, 1), [add(1)]), with(part(2, 0, 1, 2), [add(2)])]).unwrap().outcomes;
@@ -359,7 +359,7 @@ fn found(log: &impl Store, stream: u128, filter: &ReadFilter) -> Vec<ReadRecord>
     log.reads(workspace(stream), filter, usize::MAX).unwrap().into_iter().map(|stored| stored.record).collect()
 }
 
-pub(crate) fn a_read_comes_back_as_it_was_recorded(store: &impl StoreFixture) {
+pub(crate) fn a_read_is_returned_as_recorded(store: &impl StoreFixture) {
     let log = store.open();
     let by = |reader: &str| reader.parse::<AuditReader>().unwrap();
     let CredentialId::Token(alices) = token(1) else { panic!() };
@@ -420,7 +420,7 @@ pub(crate) fn reads_are_filtered_and_paged_in_the_order_in_which_they_were_recor
     assert_eq!(asked(&ReadFilter { after: u64::MAX, ..ALL_READS }), Vec::<i64>::new());
 }
 
-pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_given_twice(store: &impl StoreFixture) {
+pub(crate) fn the_oldest_reads_are_pruned_with_a_record_and_no_sequence_number_is_reused(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.old_reads(at(99), 9).unwrap(), OldReads::default());
     for (number, of) in [(1, 1), (2, 2), (3, 1), (9, 1), (4, 1)] {
@@ -443,7 +443,7 @@ pub(crate) fn the_oldest_reads_are_pruned_with_a_record_of_it_and_no_place_is_gi
     assert!(log.newest_read(workspace(1)).unwrap() > all.up_to, "also where nothing else is left");
 }
 
-pub(crate) fn a_snapshot_comes_back_as_the_last_one_that_was_kept_until_it_is_forgotten(store: &impl StoreFixture) {
+pub(crate) fn the_last_kept_snapshot_is_returned_until_it_is_removed(store: &impl StoreFixture) {
     let log = store.open();
     assert_eq!(log.snapshot(workspace(1)).unwrap(), None);
     log.forget_snapshot(workspace(1)).unwrap();
@@ -480,7 +480,7 @@ pub(crate) fn a_workspace_is_due_from_its_earliest_expiry_on(store: &impl StoreF
     assert_eq!(log.due(at(29)).unwrap(), [workspace(2), workspace(1)]);
 }
 
-pub(crate) fn a_part_is_found_in_the_log_it_was_appended_to_only(store: &impl StoreFixture) {
+pub(crate) fn a_part_is_found_only_in_its_own_log(store: &impl StoreFixture) {
     let log = store.open();
     log.append(&[part(1, 0, 3, 1), part(1, 3, 2, 2), part(2, 0, 1, 3), part(2, 0, 1, 4)]).unwrap();
     for (expected, by) in [(0, 1), (3, 2)] {
@@ -529,7 +529,7 @@ pub(crate) fn reads_see_all_of_a_part_or_none_while_others_write(store: &impl St
     assert_eq!(log.head(workspace(1)).unwrap(), Some(Revision(300)));
 }
 
-pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store: &impl StoreFixture) {
+pub(crate) fn a_decoding_error_names_the_workspace_and_the_revision(store: &impl StoreFixture) {
     let log = store.open();
     let good = super::codec::sample_bytes(workspace(1), Revision(1));
     let events = vec![good, b"{\"specversion\":\"1.0\"}".to_vec()];
@@ -541,7 +541,7 @@ pub(crate) fn what_cannot_be_decoded_names_the_workspace_and_the_revision(store:
     assert!(why.starts_with("missing field `id`"), "{why}");
 }
 
-pub(crate) fn a_backup_holds_what_was_appended_and_replaces_no_file(store: &impl StoreFixture) {
+pub(crate) fn a_backup_has_all_data_and_replaces_no_file(store: &impl StoreFixture) {
     let log = store.open();
     appended(&log, part(1, 0, 3, 1));
     let folder = tempfile::tempdir().unwrap();

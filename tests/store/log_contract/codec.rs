@@ -1,4 +1,4 @@
-//! The exact bytes of an event, and what is refused when a log is decoded.
+//! The exact bytes of an event, and the refusals of the decoder.
 
 use std::collections::BTreeSet;
 
@@ -126,7 +126,7 @@ fn an_event_is_written_as_the_design_says() {
 }
 
 #[test]
-fn what_an_event_does_not_have_is_left_out_and_what_was_imported_says_when() {
+fn absent_fields_are_left_out_and_imported_events_have_their_recorded_time() {
     let recorded = Some(Instant::from_micros(1_772_357_400_000_001));
     let sparse = Event { credential: None, reason: None, actor: Actor::System, recorded, ..restricted() };
     let expected = r#""time":"2026-03-01T09:30:00.000000Z","recordedtime":"2026-03-01T09:30:00.000001Z","revision":17,"actor":"system","command":"#;

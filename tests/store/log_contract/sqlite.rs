@@ -142,7 +142,7 @@ fn store_of_the_first_form() -> SqliteStore {
 }
 
 #[test]
-fn a_store_of_an_older_form_is_brought_to_the_newest_and_loses_nothing() {
+fn a_store_of_an_older_form_is_migrated_and_loses_nothing() {
     let store = store_of_the_first_form();
     let backup = store.0.path().join("backup.db");
     SqliteLog::attach(&store.folder()).unwrap().backup(&backup).unwrap();
@@ -411,7 +411,7 @@ fn numbered(revision: u64) -> Append {
     with(part(1, revision - 1, 1, u128::from(revision)), [kept])
 }
 
-/// Whether the part that [`numbered`] makes is there: the same, whoever is asked.
+/// Returns whether the part of [`numbered`] is stored; all queries must agree.
 fn is_there(log: &SqliteLog, revision: u64) -> bool {
     let kept = log.idempotency_record("ws", &revision.to_string(), at(0)).unwrap().is_some();
     assert_eq!(kept, log.holds(&numbered(revision)).unwrap());
@@ -439,7 +439,7 @@ fn child_appends_until_the_disk_is_full_and_goes_on_after_reopening() {
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let store = SqliteStore::new();
-    // A limit on the size of a file stands for the full disk; blocks have 512 or 1,024 bytes, as the shell has it.
+    // A limit on the size of files simulates the full disk. A block of the shell has 512 or 1,024 bytes.
     let shell = "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\"";
     let test = "log_contract::sqlite::child_appends_until_the_disk_is_full_and_goes_on_after_reopening";
     assert!(child(shell, test, &store).stdout(Stdio::null()).status().unwrap().success());

@@ -16,7 +16,7 @@ use tenure::proof::hash::TreeHash;
 use tenure::proof::tile::{Tile, TileKind};
 use uuid::Uuid;
 
-/// A place where one implementation keeps a log. What is durable there is what the next `open` finds.
+/// A location of one implementation's store. The next `open` finds exactly the durable data.
 pub(crate) trait StoreFixture {
     type Log: Store;
 

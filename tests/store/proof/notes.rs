@@ -227,7 +227,7 @@ fn a_checkpoint_of_another_log_or_by_another_key_is_refused() {
 }
 
 #[test]
-fn what_is_signed_is_no_checkpoint_unless_it_has_its_lines() {
+fn a_signed_text_without_the_lines_of_a_checkpoint_is_none() {
     let signer = signer(1);
     let (name, key) = (signer.origin(workspace(7)), signer.verifier(workspace(7)));
     let root = head(1).root;

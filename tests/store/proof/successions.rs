@@ -29,7 +29,7 @@ fn public(seeds: &[u8]) -> Vec<PublicKey> {
 }
 
 #[test]
-fn a_key_leads_to_those_after_it_and_what_was_kept_may_be_of_those_before_it() {
+fn a_key_leads_to_its_successors_and_kept_signatures_may_be_of_its_predecessors() {
     let chain = chain(&[Succession::signed(&key(1), &key(2), at(0)), Succession::signed(&key(2), &key(3), at(1))]);
     for (from, after, around) in
         [(1, &[1, 2, 3][..], &[1, 2, 3][..]), (2, &[2, 3], &[2, 3, 1]), (3, &[3], &[3, 2, 1]), (4, &[4], &[4])]

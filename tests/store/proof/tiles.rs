@@ -98,7 +98,7 @@ fn an_entry_has_a_length_of_two_bytes() {
     assert_eq!(write_entries([]), Some(vec![]));
 }
 
-/// How many hashes there are along a level, counted.
+/// Counts the hashes along a level.
 fn along(kind: TileKind, size: u64) -> u64 {
     let TileKind::Hashes(level) = kind else { return size };
     (0..level).fold(size, |below, _| below / 256)
