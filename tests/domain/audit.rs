@@ -27,7 +27,7 @@ use crate::support::commands::{create_service_user, create_workspace, delete_ser
 use crate::support::model::decisions;
 use crate::support::model::facts::at_instant;
 use crate::support::model::generate::{History, Known, Mix, histories};
-use crate::support::model::runs::{EVERYTHING, Moment, config, moments};
+use crate::support::model::runs::{Choices, EVERYTHING, config, moments};
 use crate::support::{Submitted, Writer, after};
 
 proptest! {
@@ -76,7 +76,7 @@ proptest! {
 }
 
 /// Replays a history with a simulation of each step, and then queries moments and spans of it.
-fn follow(history: &History, moments: &[Moment]) {
+fn follow(history: &History, moments: &[Choices]) {
     let mut writer = Writer::new();
     writer.submit(&Caller::Operator, &[history.start()]);
     for step in &history.steps {

@@ -35,7 +35,7 @@ use crate::support::model::decisions::{self, Answer, Row};
 use crate::support::model::facts::{self, Facts};
 use crate::support::model::generate::{History, Known, Mix, RESOURCE_TYPES, histories};
 use crate::support::model::questions::questions;
-use crate::support::model::runs::{EVERYTHING, Moment, config, instant, moments};
+use crate::support::model::runs::{Choices, EVERYTHING, config, instant, moments};
 use crate::support::model::{known_ids, lines, predict, types};
 use crate::support::{Counter, Submitted, Writer, after};
 
@@ -154,7 +154,7 @@ const CODES: [&str; 14] = [
 ];
 
 /// Runs a history, command by command, and then compares moments of its past.
-fn follow(history: &History, moments: &[Moment]) -> Met {
+fn follow(history: &History, moments: &[Choices]) -> Met {
     let mut writer = Writer::with(ids_of_its_own());
     let mut met = Met::new();
     submit(&mut writer, &Caller::Operator, &[history.start()], &mut met);
@@ -299,7 +299,7 @@ fn check_envelopes<'a>(appended: &'a [Arc<Event>], mut before: Option<&'a Arc<Ev
 }
 
 /// Asks every question at a moment of the past. The moment is named in one of the possible ways.
-fn look_back(writer: &Writer, (first, second): Moment, met: &mut Met) {
+fn look_back(writer: &Writer, (first, second): Choices, met: &mut Met) {
     let revisions = writer.workspace.head().0;
     let revision = u64::from(first) % (revisions + 2);
     let instant = instant(writer, second);

@@ -56,10 +56,10 @@ const ACTIONS: [&str; 20] = [
 const SUBJECT_TYPES: [&str; 5] = ["user", "service_user", "task", "proxy_token", "robot"];
 
 /// The random choices of the queries at one moment of a history.
-type Moment = (u16, [u8; 6]);
+type SearchChoices = (u16, [u8; 6]);
 
-fn moments() -> impl Strategy<Value = Vec<Moment>> {
-    vec(any::<Moment>(), 8)
+fn moments() -> impl Strategy<Value = Vec<SearchChoices>> {
+    vec(any::<SearchChoices>(), 8)
 }
 
 proptest! {
@@ -83,7 +83,7 @@ proptest! {
     }
 }
 
-fn follow(history: &History, moments: &[Moment]) {
+fn follow(history: &History, moments: &[SearchChoices]) {
     let mut writer = Writer::new();
     writer.submit(&Caller::Operator, &[history.start()]);
     for step in &history.steps {
@@ -102,7 +102,7 @@ fn follow(history: &History, moments: &[Moment]) {
             if choice.is_multiple_of(5) { now.instant() } else { instant(&writer, *choice).min(now.instant()) };
         let view = View::new(Arc::clone(&writer.workspace), At::Instant(instant), writer.clock).unwrap();
         let facts = at_instant(writer.workspace.id(), &writer.events, instant);
-        let moment = Asked { universe: &universe, view, now: &now, facts, picks: *picks };
+        let moment = SearchCase { universe: &universe, view, now: &now, facts, picks: *picks };
         moment.check();
     }
 }
@@ -182,7 +182,7 @@ fn pick<T>(all: &[T], choice: u8) -> Option<&T> {
 }
 
 /// The queries at one moment.
-struct Asked<'a> {
+struct SearchCase<'a> {
     universe: &'a Universe,
     view: View,
     now: &'a View,
@@ -190,7 +190,7 @@ struct Asked<'a> {
     picks: [u8; 6],
 }
 
-impl Asked<'_> {
+impl SearchCase<'_> {
     fn check(&self) {
         let [subject, action, resource_type, id, place, _] = self.picks;
         let action = ACTIONS[usize::from(action) % ACTIONS.len()];

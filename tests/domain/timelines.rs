@@ -21,7 +21,7 @@ use tenure::service::timelines::AccessTimelineCache;
 
 use crate::support::commands::{add_member, create_environment, create_workspace, disable_rbac};
 use crate::support::model::generate::{History, Known, Mix, histories};
-use crate::support::model::runs::{EVERYTHING, Moment, config, instant, moments};
+use crate::support::model::runs::{Choices, EVERYTHING, config, instant, moments};
 use crate::support::{Counter, Writer, after};
 
 const BYTES: u64 = 1 << 20;
@@ -60,7 +60,7 @@ proptest! {
 }
 
 /// Replays a history with queries after some of its steps, so that timelines are advanced over one command or several.
-fn follow(history: &History, moments: &[Moment]) {
+fn follow(history: &History, moments: &[Choices]) {
     let (cache, empty_cache) = (AccessTimelineCache::with_capacity(BYTES), AccessTimelineCache::with_capacity(0));
     let mut writer = Writer::new();
     writer.submit(&Caller::Operator, &[history.start()]);

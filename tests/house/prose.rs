@@ -11,21 +11,33 @@ const HELD: &[&str] = &[
     "src/cli",
     "src/config.rs",
     "src/domain",
+    "src/http/handlers/audit",
+    "src/http/handlers/events.rs",
+    "src/http/handlers/reads.rs",
+    "src/http/handlers/reports.rs",
     "src/main.rs",
+    "src/query",
+    "src/service/last_uses.rs",
+    "src/service/timelines",
     "src/telemetry.rs",
     "tests/cli",
+    "tests/domain/audit",
+    "tests/domain/audit.rs",
     "tests/domain/main.rs",
     "tests/domain/matrix.rs",
     "tests/domain/model.rs",
     "tests/domain/replay",
     "tests/domain/replay.rs",
     "tests/domain/rules",
+    "tests/domain/reports",
+    "tests/domain/reports.rs",
     "tests/domain/rules.rs",
+    "tests/domain/searches.rs",
+    "tests/domain/timelines.rs",
     "tests/support/model",
 ];
 /// Places inside those that are not held to the rules yet.
-const NOT_YET: &[&str] =
-    &["src/cli/evidence", "src/cli/verify.rs", "src/domain/rules/authorize.rs", "tests/cli/verify"];
+const NOT_YET: &[&str] = &["src/domain/rules/authorize.rs"];
 
 /// The maximum length of a sentence in a doc comment, in words.
 const SENTENCE_WORDS_MAX: usize = 30;

@@ -26,7 +26,7 @@ impl Event {
     /// Returns the principals whose roles in an environment the event may change.
     ///
     /// Each event that [`View::relevant_revisions`](crate::domain::state::view::View::relevant_revisions) names for a principal affects that principal.
-    // INVARIANT: timelines of access are updated by this (tests/domain/rolls.rs). No wildcard, so a new kind of fact is considered here.
+    // INVARIANT: timelines of access are updated by this (tests/domain/timelines.rs). No wildcard, so a new kind of fact is considered here.
     pub fn affected_principals(&self, environment: EnvironmentId) -> AffectedPrincipals {
         let only = |id: EnvironmentId, affected: AffectedPrincipals| {
             if id == environment { affected } else { AffectedPrincipals::Nobody }

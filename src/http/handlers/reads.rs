@@ -1,4 +1,4 @@
-//! Who read the audit.
+//! The journal of the reads of the audit.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,29 +19,29 @@ use crate::http::request::WorkspaceRequest;
 use crate::http::rows;
 use crate::log::journal::{AnswerForm, AuditReader, ReadFilter, StoredRead};
 
-/// An answer of the audit that someone was given.
+/// A recorded read of the audit.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ReadRow {
     /// Its id.
     pub id: ReadId,
-    /// When it was asked.
+    /// The instant of the request.
     pub at: Instant,
-    /// Who asked: `operator`, `user:ID` or an access key's id.
+    /// The reader: `operator`, `user:ID` or an access key's id.
     #[schemars(with = "String")]
     pub actor: AuditReader,
-    /// The id of what they asked with: `operator`, an API token's or an access key's.
+    /// The id of the reader's credential: `operator`, an API token's or an access key's.
     pub credential: String,
-    /// What they asked: the path below the workspace.
+    /// The path of the request below the workspace.
     pub question: String,
-    /// What stood after the `?`, form-encoded.
+    /// The parameters of the request, form-encoded.
     pub query: String,
-    /// In which form they were answered.
+    /// The form of the response.
     pub format: AnswerForm,
-    /// The revision of the view that they asked.
+    /// The revision of the view.
     pub revision: Revision,
-    /// The instant of the view that they asked.
+    /// The instant of the view.
     pub view_at: Instant,
-    /// How many rows they were given; `null` while they are.
+    /// The number of rows in the response; `null` until it is complete.
     pub rows: Option<u64>,
     /// The id of the request.
     pub request_id: String,
@@ -65,14 +65,14 @@ impl From<StoredRead> for ReadRow {
     }
 }
 
-/// The conditions as they were asked for.
+/// The conditions as given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadsQuery {
-    /// Not before this instant.
+    /// Only reads at or after this instant.
     pub from: Option<Instant>,
-    /// Before this instant.
+    /// Only reads before this instant.
     pub until: Option<Instant>,
-    /// By this reader.
+    /// Only reads by this reader.
     pub actor: Option<String>,
 }
 
@@ -90,27 +90,27 @@ impl ReadsQuery {
     }
 }
 
-/// Of which journal a page is, with what makes it possible to ask again.
+/// The heading of a page of the journal.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ReadsAbout {
-    /// Whose.
+    /// The workspace.
     pub workspace: WorkspaceId,
-    /// The newest revision when the first page was asked for.
+    /// The newest revision at the time of the first page.
     pub revision: Revision,
-    /// When the first page was asked for.
+    /// The instant of the first page.
     pub at: Instant,
-    /// What was asked for.
+    /// The conditions.
     pub query: ReadsQuery,
 }
 
-/// The list that the cursors are written for.
+/// The name of the list in its cursors.
 const READS: &str = "reads";
 
 /// The columns of the journal as a table.
 const COLUMNS: &[&str] =
     &["at", "actor", "credential", "question", "query", "format", "revision", "view_at", "rows", "request_id", "id"];
 
-/// What a cursor holds: the question it belongs to, what there was when the first page was asked for, and how far it is.
+/// The content of a cursor: the query, the end of the journal at the first page, and the position.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct ReadsCursor {
     workspace: WorkspaceId,
@@ -122,7 +122,7 @@ struct ReadsCursor {
 }
 
 impl ReadsCursor {
-    /// Where a page begins: where the cursor says, or at the oldest read of all that there are now.
+    /// Returns the position at which a page begins: the cursor's, or the oldest read.
     async fn of(request: &WorkspaceRequest, query: ReadsQuery, cursor: Option<String>) -> Result<Self, Problem> {
         let workspace = request.root.id();
         if let Some(cursor) = cursor {
@@ -155,7 +155,7 @@ impl ReadsCursor {
     }
 }
 
-/// Lists who read the audit, a page at a time in every form. That this was read is recorded too, for the next one who asks.
+/// Lists the reads of the audit, a page at a time in every form. This read is recorded too.
 pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> HandlerResult {
     let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
     request.permit()?;

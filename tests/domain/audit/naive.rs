@@ -33,7 +33,7 @@ pub struct Tenure {
 }
 
 /// An instant, with the facts after each of its causes; expiries come first.
-struct Moment {
+struct ChangePoint {
     instant: Instant,
     states: Vec<(Option<Revision>, Facts)>,
 }
@@ -47,20 +47,20 @@ fn expiry(event: &Event) -> Option<(EnvironmentId, &Principal, Instant)> {
     }
 }
 
-fn moments(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Moment> {
+fn points(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<ChangePoint> {
     let times = events.iter().map(|event| event.time);
     let expiries = events.iter().filter_map(|event| expiry(event).map(|(_, _, end)| end));
     let instants: BTreeSet<Instant> = times.chain(expiries).filter(|instant| *instant <= until).collect();
-    let moment = |instant| {
+    let point = |instant| {
         let before = events.iter().filter(|event| event.time < instant).count();
         let with = events.iter().filter(|event| event.time <= instant).count();
         let state = |count: usize| {
             let revision = (count > before).then(|| events[count - 1].revision);
             (revision, at_head(id, &events[..count], instant))
         };
-        Moment { instant, states: (before..=with).map(state).collect() }
+        ChangePoint { instant, states: (before..=with).map(state).collect() }
     };
-    instants.into_iter().map(moment).collect()
+    instants.into_iter().map(point).collect()
 }
 
 type Place = (EnvironmentRole, &'static str);
@@ -72,15 +72,15 @@ fn place(facts: &Facts, id: EnvironmentId, principal: &Principal) -> Option<Plac
 
 /// Returns every tenure above `no_access` up to an instant.
 pub fn tenures(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Tenure> {
-    let moments = moments(id, events, until);
-    let states = || moments.iter().flat_map(|moment| moment.states.iter().map(|(_, facts)| facts));
+    let points = points(id, events, until);
+    let states = || points.iter().flat_map(|point| point.states.iter().map(|(_, facts)| facts));
     let everyone: BTreeSet<Principal> = states().flat_map(Facts::principals).collect();
     let everywhere: BTreeSet<EnvironmentId> =
         states().flat_map(|facts| facts.environments.iter().map(|found| found.id)).collect();
     let mut tenures = Vec::new();
     for environment in everywhere {
         for principal in &everyone {
-            tenures.extend(of_pair(&moments, events, environment, principal));
+            tenures.extend(of_pair(&points, events, environment, principal));
         }
     }
     tenures.retain(|tenure: &Tenure| tenure.role > EnvironmentRole::NoAccess);
@@ -89,28 +89,28 @@ pub fn tenures(id: WorkspaceId, events: &[Arc<Event>], until: Instant) -> Vec<Te
 }
 
 fn of_pair(
-    moments: &[Moment],
+    points: &[ChangePoint],
     events: &[Arc<Event>],
     environment: EnvironmentId,
     principal: &Principal,
 ) -> Vec<Tenure> {
     let mut tenures: Vec<Tenure> = Vec::new();
     let mut before = None;
-    for moment in moments {
+    for point in points {
         let places: Vec<Option<Place>> =
-            moment.states.iter().map(|(_, facts)| place(facts, environment, principal)).collect();
+            point.states.iter().map(|(_, facts)| place(facts, environment, principal)).collect();
         let after = *places.last().unwrap();
         if after == before {
             continue;
         }
         let begun = (0..places.len()).rev().take_while(|index| places[*index] == after).last().unwrap();
-        let cause = moment.states[begun].0.map_or_else(
-            || Cause::Expiry(moment.instant, set_by(events, moment.instant, environment, principal)),
+        let cause = point.states[begun].0.map_or_else(
+            || Cause::Expiry(point.instant, set_by(events, point.instant, environment, principal)),
             Cause::Event,
         );
         if before.is_some() {
             let last = tenures.last_mut().unwrap();
-            (last.until, last.closed_by) = (Some(moment.instant), Some(cause));
+            (last.until, last.closed_by) = (Some(point.instant), Some(cause));
         }
         if let Some((role, rule)) = after {
             tenures.push(Tenure {
@@ -118,7 +118,7 @@ fn of_pair(
                 environment,
                 role,
                 rule,
-                from: moment.instant,
+                from: point.instant,
                 until: None,
                 opened_by: cause,
                 closed_by: None,

@@ -24,11 +24,11 @@ pub const EVERYTHING: Mix = Mix {
 };
 
 /// Two numbers that choose a moment of any history.
-pub type Moment = (u16, u16);
+pub type Choices = (u16, u16);
 
 /// Returns some moments.
-pub fn moments(count: usize) -> impl Strategy<Value = Vec<Moment>> {
-    vec(any::<Moment>(), count)
+pub fn moments(count: usize) -> impl Strategy<Value = Vec<Choices>> {
+    vec(any::<Choices>(), count)
 }
 
 /// Returns a configuration with this seed, unless the environment gives another.

@@ -1,4 +1,4 @@
-//! What if: what commands would change, before they are done.
+//! The simulation of commands: the access that they would change.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -37,48 +37,48 @@ use crate::query::what_if::{SimulationResult, Tally, Widened, WidenedRow, simula
 use crate::service::Service;
 use crate::service::submission::SubmitError;
 
-/// The most rows of a list in an answer; there are totals beside them.
+/// The most rows of a list in a response, which also has totals.
 pub const ROWS_MAX: usize = 10_000;
 
-/// What commands would change.
+/// The effect that commands would have.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WhatIfBody {
-    /// Whose.
+    /// The workspace.
     pub workspace: WorkspaceId,
-    /// The revision judged at.
+    /// The revision of the simulation.
     pub revision: Revision,
-    /// The instant judged at.
+    /// The instant of the simulation.
     pub at: Instant,
-    /// What was asked for.
+    /// The commands.
     pub query: CommandsBody,
-    /// Each effective role that would be another one; the first of `changes_total`, up to 10,000 rows and about 4 MiB.
+    /// Each effective role that would change: the first of `changes_total`, up to 10,000 rows and about 4 MiB.
     #[schemars(with = "Vec<DiffRow>")]
     pub changes: Vec<Box<RawValue>>,
-    /// How many effective roles would be other ones.
+    /// The number of effective roles that would change.
     pub changes_total: usize,
-    /// How many would gain and lose in each environment.
+    /// The numbers of principals that would gain and lose access in each environment.
     pub environments: Vec<EnvironmentTally>,
-    /// Each proxy token that would be accepted in more environments; the first of `widened_total`, limited alike.
+    /// Each proxy token that more environments would accept: the first of `widened_total`, with the same limits.
     #[schemars(with = "Vec<WidenedRow>")]
     pub widened: Vec<Box<RawValue>>,
-    /// How many proxy tokens would be accepted in more environments.
+    /// The number of proxy tokens that more environments would accept.
     pub widened_total: usize,
-    /// What would be appended; the first of `events_total`, limited alike. Ids that do not exist yet are stood for by the last
-    /// ones of all, such as `env_7zzz…`.
+    /// The events that would be appended: the first of `events_total`, with the same limits. New entities have placeholder ids such as
+    /// `env_7zzz…`, at the end of the id space.
     #[schemars(with = "Vec<Value>")]
     pub events: Vec<Box<RawValue>>,
-    /// How many events would be appended.
+    /// The number of events that would be appended.
     pub events_total: usize,
 }
 
-/// How many would gain and lose in an environment.
+/// The numbers of principals that would gain and lose access in an environment.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EnvironmentTally {
-    /// Where.
+    /// The environment.
     pub environment: EnvironmentId,
-    /// What that is called.
+    /// The environment's name.
     pub environment_name: Option<EnvironmentName>,
-    /// How many.
+    /// The numbers.
     #[serde(flatten)]
     pub tally: Tally,
 }
@@ -112,7 +112,7 @@ pub async fn what_if(request: AuditRequest, _: NoPath, mut params: Params) -> Ha
     Ok(response)
 }
 
-/// By whose authority the commands are judged: the caller's own; an auditor's is an owner's.
+/// Returns the caller whose authority the commands have: the caller itself, or an owner for an auditor's key.
 fn supposed(request: &WorkspaceRequest) -> Result<Caller, Problem> {
     let Caller::AccessKey { .. } = request.caller else { return Ok(request.caller.clone()) };
     let now = request.now();
@@ -155,7 +155,7 @@ async fn body(
     })
 }
 
-/// How many would gain and lose in each environment. Nothing is kept of the changes that are counted.
+/// Counts the gains and losses in each environment. It keeps none of the counted changes in memory.
 async fn tallies(
     service: &Service,
     permit: &Permit,
@@ -184,7 +184,7 @@ async fn widened_total(service: &Service, permit: &Permit, widened: &Arc<Widened
     Ok(total)
 }
 
-/// The first events, as they would be.
+/// Returns the first events that would be appended.
 fn events(simulated: &SimulationResult) -> Vec<Box<RawValue>> {
     let mut bytes = 0;
     let shown = simulated.events.iter().take(ROWS_MAX).map(|event| shown_event(event));
@@ -197,7 +197,7 @@ fn events(simulated: &SimulationResult) -> Vec<Box<RawValue>> {
     .collect()
 }
 
-/// An event as it would be, without what only a real one has: its id, its command and the digest of a secret.
+/// Returns an event without the fields that only a real one has: its id, its command and the digest of a secret.
 fn shown_event(event: &Event) -> Value {
     let bytes = codec::encode(event).unwrap_or_default();
     let mut shown: Map<String, Value> = serde_json::from_slice(&bytes).unwrap_or_default();
