@@ -3,8 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use tenure::domain::model::time::{Instant, Revision};
-use tenure::http::handlers::event_filter::EventsQuery;
 use tenure::http::params::Params;
+use tenure::query::events::EventsQuery;
+use tenure::query::list::{DiffListQuery, ListQuery, TenureListQuery};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(query) = std::str::from_utf8(bytes) else { return };
@@ -13,7 +14,9 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = params.clone().limit();
     let _ = params.clone().span();
     let _ = params.clone().reason();
-    let _ = EventsQuery::of(&mut params.clone());
+    let _ = EventsQuery::parse(&mut params.clone());
+    let _ = TenureListQuery::parse(&mut params.clone());
+    let _ = DiffListQuery::parse(&mut params.clone());
     for (_, value) in params.pairs() {
         if let Ok(instant) = value.parse::<Instant>() {
             assert_eq!(instant.to_string().parse(), Ok(instant), "what is written can be read");

@@ -4,19 +4,19 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use tenure::service::timelines::AccessTimelineCache;
 use tenure::clock::SystemClock;
-use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, judge};
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::principal::Principal;
 use tenure::domain::model::role::EnvironmentRole;
 use tenure::domain::model::time::{Instant, Span};
+use tenure::domain::rules::authorize::{Decision, Question, Resource, Subject, authorize};
 use tenure::domain::state::view::{At, View};
 use tenure::domain::state::workspace::Workspace;
 use tenure::log::sqlite::SqliteLog;
-use tenure::service::import::import;
 use tenure::service::id_generator::RandomIdGenerator;
+use tenure::service::import::import;
 use tenure::service::replay;
+use tenure::service::timelines::AccessTimelineCache;
 
 use crate::history::{History, PastQuestion, SpanQuestion};
 use crate::peer::{Outcome, Peer};
@@ -74,15 +74,15 @@ pub struct Now {
 
 impl Now {
     /// Decides a question, with rule and evidence.
-    pub fn judge(&self, place: usize) -> Decision {
+    pub fn authorize(&self, place: usize) -> Decision {
         let (workspace, question) = &self.questions[place];
         let root = Arc::clone(&self.roots[*workspace]);
-        judge(&View::at_head(root), question)
+        authorize(&View::at_head(root), question)
     }
 
     /// Returns for each question whether it is permitted.
     pub fn answers(&self) -> Vec<bool> {
-        (0..self.questions.len()).map(|place| self.judge(place).allowed).collect()
+        (0..self.questions.len()).map(|place| self.authorize(place).allowed).collect()
     }
 }
 
@@ -92,7 +92,7 @@ impl Peer for Now {
     }
 
     fn decide(&mut self, question: usize) -> Outcome<bool> {
-        Ok(self.judge(question).allowed)
+        Ok(self.authorize(question).allowed)
     }
 }
 
@@ -130,7 +130,7 @@ impl Peer for Past {
     fn decide(&mut self, question: usize) -> Outcome<bool> {
         let (instant, question) = &self.questions[question];
         let view = View::new(Arc::clone(&self.root), At::Instant(*instant), *instant)?;
-        Ok(judge(&view, question).allowed)
+        Ok(authorize(&view, question).allowed)
     }
 }
 
@@ -141,7 +141,12 @@ pub type Held = (String, i16, i64, i64);
 ///
 /// # Errors
 /// The environment does not exist, or the span is invalid.
-pub fn held(root: &Arc<Workspace>, timelines: &AccessTimelineCache, history: &History, span: &SpanQuestion) -> Outcome<Vec<Held>> {
+pub fn held(
+    root: &Arc<Workspace>,
+    timelines: &AccessTimelineCache,
+    history: &History,
+    span: &SpanQuestion,
+) -> Outcome<Vec<Held>> {
     let name = &history.workspace.environments[span.environment].name;
     let view = View::at_head(Arc::clone(root));
     let environment = view.environment_named(name).ok_or("no such environment")?;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tenure::service::timelines::AccessTimelineCache;
 use tenure::domain::state::workspace::Workspace;
+use tenure::service::timelines::AccessTimelineCache;
 
 use super::{Run, Stored};
 use crate::history::{PastQuestion, SpanQuestion};

@@ -30,7 +30,7 @@ fn nanos(started: Instant) -> f64 {
 }
 
 impl Run {
-/// Measures starts, first questions, replay and memory.
+    /// Measures starts, first questions, replay and memory.
     pub(super) fn starts(&mut self) -> Outcome<()> {
         self.start_with_many()?;
         self.cold()?;
