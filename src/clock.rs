@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_settled_once_stays_passed_and_what_was_not_leaves_nothing() {
+    fn a_settled_time_stays_passed_and_an_unsettled_one_leaves_nothing() {
         let told = Arc::new(Told(AtomicI64::new(0), AtomicI64::new(0)));
         let show = |now: i64, elapsed: i64| {
             told.0.store(now, Ordering::SeqCst);

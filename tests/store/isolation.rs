@@ -1,5 +1,6 @@
-//! What one caller takes of a running server is bounded, and the others are answered meanwhile: the program itself, attacked with the
-//! credential of a plain member or a service user. Memory and disk are measured, and no time is.
+//! The resources that one caller can take from a running server are bounded, and others are served meanwhile. The
+//! program itself is attacked with the credential of a plain member or a service user. Memory and disk are measured,
+//! not time.
 
 mod program;
 

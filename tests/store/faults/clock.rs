@@ -1,5 +1,5 @@
-//! A clock that is wrong for a while: set back an hour, set forward a day. Times in a log never run back, what has ended stays so,
-//! and what was answered is answered again.
+//! A clock that is wrong for a while: an hour behind, a day ahead. Times in a log never run back, expired access stays
+//! expired, and a repeated request gets the same response.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Each call of the log fails once, for every call of a service's life: what was acknowledged stays, each command is there whole or not at
-//! all, what is asked again is done once, and the service goes on without a hand.
+//! Each call of the log fails once, for every call of a service's life. Acknowledged changes stay, each command is
+//! stored whole or not at all, a repeated request takes effect once, and the service recovers by itself.
 
 use std::io::Cursor;
 

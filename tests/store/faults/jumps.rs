@@ -1,5 +1,5 @@
-//! A clock that jumps: nothing is written until it is steady again, what expires is judged by whichever time denies, and no workspace
-//! is harmed for longer than the clock was wrong.
+//! A clock that jumps. Nothing is written until it is steady again, and access counts as expired by the old or the new
+//! time. No workspace is affected for longer than the clock was wrong.
 
 use std::path::Path;
 use std::process::Command;

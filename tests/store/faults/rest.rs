@@ -1,5 +1,5 @@
-//! The store at rest: after a clean end one file holds everything, and nothing that was erased is in any file. A file that was copied
-//! beside the WAL of another one is told from a store, and a store on a read-only medium is read.
+//! The store at rest. After a clean stop one file has everything, and no file has erased data. A copied file beside the
+//! WAL of another one is recognised, and a store on a read-only medium can be read.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Pages that are torn: what was never acknowledged is not there; where something that was is lost, the log is whole up to a command,
-//! or says that it is damaged, and never answers as if it were another.
+//! Torn pages. Unacknowledged changes are absent. If acknowledged ones are lost, the log is whole up to a command, or
+//! reports its damage; it never answers as a different log.
 
 use std::fs;
 use std::path::Path;

@@ -171,8 +171,8 @@ pub(crate) fn verify_tree(log: &impl Store, workspace: WorkspaceId, events: &[St
     }
 }
 
-/// Looks over a whole log: no gap in any stream, a feed that is the streams and nothing else, in an order that keeps theirs,
-/// every stream listed, and over each a tree that is its bytes'.
+/// Verifies a whole log. Streams have no gaps, and every stream is listed. The feed has exactly their events and keeps
+/// their order. Each tree matches the bytes of its stream.
 pub(crate) fn verify(log: &impl Store) {
     let feed = log.feed(0, usize::MAX).unwrap();
     assert!(feed.is_sorted_by(|a, b| a.position < b.position), "positions grow");
