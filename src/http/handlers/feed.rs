@@ -17,7 +17,7 @@ use super::events::raw;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
 use crate::http::cursor::CursorKey;
-use crate::http::input::NoPath;
+use crate::http::input::{Input, NoPath};
 use crate::http::journal::{self, Recording};
 use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
@@ -95,19 +95,37 @@ fn another_history(name: &str) -> Problem {
 /// The forms of a page of the feed.
 pub const FORMS: &[AnswerForm] = &[AnswerForm::Json, AnswerForm::CloudeventsBatch, AnswerForm::EventStream];
 
-/// Lists the events of all workspaces, or follows them.
-pub async fn list(request: AuthenticatedRequest, _: NoPath, mut params: Params) -> HandlerResult {
-    let form = AnswerForm::negotiate(request.headers(), FORMS)?;
-    if form == AnswerForm::EventStream {
-        return follow(request, params).await;
+/// The page of the feed that a request asks for, or the position where its stream begins.
+pub struct FeedPaging {
+    form: AnswerForm,
+    limit: usize,
+    cursor: Option<FeedCursor>,
+}
+
+impl Input<AuthenticatedRequest> for FeedPaging {
+    fn names() -> Vec<&'static str> {
+        vec!["limit", "cursor"]
     }
-    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = params.text("cursor");
-    let cursor =
-        cursor.map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text)).transpose()?.unwrap_or_default();
-    params.finish()?;
+
+    fn read(params: &mut Params, request: &AuthenticatedRequest) -> Result<Self, Problem> {
+        let form = AnswerForm::negotiate(request.headers(), FORMS)?;
+        if form == AnswerForm::EventStream {
+            sse::refuse_params(params, &["limit"])?;
+        }
+        let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+        let cursor = params.text("cursor").map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text));
+        Ok(Self { form, limit, cursor: cursor.transpose()? })
+    }
+}
+
+/// Lists the events of all workspaces, or follows them.
+pub async fn list(request: AuthenticatedRequest, _: NoPath, paging: FeedPaging) -> HandlerResult {
+    let FeedPaging { form, limit, cursor } = paging;
+    if form == AnswerForm::EventStream {
+        return follow(request, cursor).await;
+    }
     request.permit()?;
-    let (events, next) = page(&request, "cursor", cursor, limit).await?;
+    let (events, next) = page(&request, "cursor", cursor.unwrap_or_default(), limit).await?;
     record(&request, form, &events).await?;
     let items = events.into_iter().map(|event| raw(event.bytes)).collect::<Result<_, _>>()?;
     let body = FeedBody { items, next: next.text(&request.app.cursors) };
@@ -157,11 +175,7 @@ impl Following {
     }
 }
 
-async fn follow(request: AuthenticatedRequest, mut params: Params) -> HandlerResult {
-    sse::refuse_params(&mut params, &["limit"])?;
-    let after =
-        params.text("cursor").map(|text| FeedCursor::read(&request.app.cursors, "cursor", &text)).transpose()?;
-    params.finish()?;
+async fn follow(request: AuthenticatedRequest, after: Option<FeedCursor>) -> HandlerResult {
     let last_seen = sse::last_event_id(request.headers())?
         .map(|id| FeedCursor::read(&request.app.cursors, "Last-Event-ID", id))
         .transpose()?;

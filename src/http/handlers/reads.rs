@@ -10,7 +10,7 @@ use crate::domain::state::view::{At, View};
 use crate::http::accept::FORMS_OF_ROWS;
 use crate::http::cursor::CursorKey;
 use crate::http::guard::AuditRequest;
-use crate::http::input::NoPath;
+use crate::http::input::{Input, NoPath};
 use crate::http::journal;
 use crate::http::paging::Page;
 use crate::http::params::{LIMIT_DEFAULT, Params};
@@ -155,14 +155,33 @@ impl ReadsCursor {
     }
 }
 
+/// The page of the journal that a request asks for.
+pub struct ReadsPaging {
+    form: AnswerForm,
+    limit: usize,
+    cursor: Option<String>,
+    query: ReadsQuery,
+    reader: Option<AuditReader>,
+}
+
+impl Input<AuditRequest> for ReadsPaging {
+    fn names() -> Vec<&'static str> {
+        vec!["limit", "cursor", "from", "until", "actor"]
+    }
+
+    fn read(params: &mut Params, request: &AuditRequest) -> Result<Self, Problem> {
+        let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
+        request.permit()?;
+        let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+        let cursor = params.text("cursor");
+        let (query, reader) = ReadsQuery::of(params)?;
+        Ok(Self { form, limit, cursor, query, reader })
+    }
+}
+
 /// Lists the reads of the audit, a page at a time in every form. This read is recorded too.
-pub async fn list(request: AuditRequest, _: NoPath, mut params: Params) -> HandlerResult {
-    let form = AnswerForm::negotiate(request.headers(), FORMS_OF_ROWS)?;
-    request.permit()?;
-    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let cursor = params.text("cursor");
-    let (query, reader) = ReadsQuery::of(&mut params)?;
-    params.finish()?;
+pub async fn list(request: AuditRequest, _: NoPath, paging: ReadsPaging) -> HandlerResult {
+    let ReadsPaging { form, limit, cursor, query, reader } = paging;
     let position = ReadsCursor::of(&request, query, cursor).await?;
     let view = position.view(&request)?;
     let page = page(&request, &position, reader, limit).await?;

@@ -16,7 +16,7 @@ use crate::domain::state::workspace::Workspace;
 use crate::http::change::{entities, new_workspace, replay_response, submit};
 use crate::http::entity::{self, WorkspaceEntity};
 use crate::http::guard::{PrincipalRequest, UnscopedChange};
-use crate::http::input::{Json, NoBody, NoPath};
+use crate::http::input::{Input, Json, NoBody, NoPath};
 use crate::http::paging::Page;
 use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
@@ -77,18 +77,8 @@ pub fn set_rbac(_: NoPath, Json(body): Json<RbacBody>) -> Command {
 }
 
 /// Lists all workspaces for the operator, and its own one for everyone else.
-pub async fn list(request: AuthenticatedRequest, _: NoPath, mut params: Params) -> HandlerResult {
-    request.permit()?;
-    let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
-    let (at, instant) = instant(&mut params, request.received)?;
-    let cursor = params.text("cursor").map(|cursor| read_cursor(&request, &cursor, at)).transpose()?;
-    params.finish()?;
-    let first = PageStart { at, instant, after: None };
-    let start = cursor.map_or(first, |WorkspacesCursor { instant, last }| PageStart {
-        at: At::Instant(instant),
-        instant,
-        after: Some(last),
-    });
+pub async fn list(request: AuthenticatedRequest, _: NoPath, paging: WorkspacesPaging) -> HandlerResult {
+    let WorkspacesPaging { start, limit } = paging;
     let page = match request.home.clone() {
         None => every(&request, &start, limit).await?,
         Some(home) => Page { items: entity::workspace(&view(home, &start)?).into_iter().collect(), next: None },
@@ -96,6 +86,32 @@ pub async fn list(request: AuthenticatedRequest, _: NoPath, mut params: Params) 
     let mut response = response::json(StatusCode::OK, response::to_json(&page)?);
     response::set_instant(response.headers_mut(), start.instant);
     Ok(response)
+}
+
+/// The page of workspaces that a request asks for.
+pub struct WorkspacesPaging {
+    start: PageStart,
+    limit: usize,
+}
+
+impl Input<AuthenticatedRequest> for WorkspacesPaging {
+    fn names() -> Vec<&'static str> {
+        vec!["at", "revision", "at_least", "limit", "cursor"]
+    }
+
+    fn read(params: &mut Params, request: &AuthenticatedRequest) -> Result<Self, Problem> {
+        request.permit()?;
+        let limit = params.limit()?.unwrap_or(LIMIT_DEFAULT);
+        let (at, instant) = instant(params, request.received)?;
+        let cursor = params.text("cursor").map(|cursor| read_cursor(request, &cursor, at)).transpose()?;
+        let first = PageStart { at, instant, after: None };
+        let start = cursor.map_or(first, |WorkspacesCursor { instant, last }| PageStart {
+            at: At::Instant(instant),
+            instant,
+            after: Some(last),
+        });
+        Ok(Self { start, limit })
+    }
 }
 
 /// The start of a page: the instant of the first page, and the last workspace of the page before.

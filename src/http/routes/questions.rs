@@ -76,7 +76,6 @@ pub(super) fn rows() -> Vec<Route> {
             .forms(events::FORMS),
         get("/v1/events", "Lists the events of all workspaces, or follows them", Operator, feed::list)
             .kind(RouteKind::Feed)
-            .with_parameters(&["limit", "cursor"])
             .returns::<feed::FeedBody>()
             .forms(feed::FORMS),
         get("/v1/workspaces/{ws}/audit/access", "Lists who has access to what, and why", Auditors, audit::access_list)
@@ -98,7 +97,6 @@ pub(super) fn rows() -> Vec<Route> {
             .returns::<WhatIfBody>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/audit/reads", "Lists who read the audit", Auditors, reads::list)
-            .with_parameters(&["limit", "cursor", "from", "until", "actor"])
             .returns::<RowsBody<reads::ReadsAbout, reads::ReadRow>>()
             .forms(FORMS_OF_ROWS),
         get("/v1/workspaces/{ws}/reports", "Lists the reports that can be asked for", Auditors, reports::list)

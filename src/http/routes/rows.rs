@@ -1,6 +1,6 @@
 //! Rows of the table: operations, workspaces, environments and their grants.
 
-use super::{PAGE_OF_VIEW, Route, SchemaOf, delete, get, patch, post, put, schema_of};
+use super::{Route, SchemaOf, delete, get, patch, post, put, schema_of};
 use crate::http::entity::{EnvironmentEntity, GrantEntity, TokenEntity, WorkspaceEntity};
 use crate::http::guard::{Administrators, Operator, Owners, Principals};
 use crate::http::handlers::{commands, environments, grants, operations, workspaces};
@@ -30,7 +30,6 @@ pub(super) fn workspaces() -> Vec<Route> {
     let commands = "/v1/workspaces/{ws}/commands";
     vec![
         get(all, "Lists the workspaces that the caller has a part in", Principals, workspaces::list)
-            .with_parameters(PAGE_OF_VIEW)
             .lists::<WorkspaceEntity>(),
         post(all, "Makes a workspace", Operator, workspaces::create).changes(NEW_WORKSPACE),
         get(one, "Shows a workspace", Principals, workspaces::show).returns::<WorkspaceEntity>(),
