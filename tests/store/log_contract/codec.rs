@@ -136,8 +136,12 @@ fn absent_fields_are_left_out_and_imported_events_have_their_recorded_time() {
 
 #[test]
 fn every_type_of_event_goes_round_byte_for_byte() {
-    let each = one_of_each();
-    assert_eq!(each.iter().map(EventData::type_name).collect::<Vec<_>>(), EventData::TYPES);
+    let mut each = one_of_each();
+    let known: Vec<_> = each.iter().map(EventData::type_name).collect();
+    for type_name in EventData::TYPES.iter().filter(|type_name| !known.contains(type_name)) {
+        let sample = std::fs::read(format!("events/{type_name}/sample.json")).unwrap();
+        each.push(decode(&sample).unwrap().data);
+    }
     for data in each {
         let whole = event(data);
         let recorded = Some(Instant::from_micros(i64::from(u32::MAX)));

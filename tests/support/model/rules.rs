@@ -88,6 +88,9 @@ pub fn decide(facts: &Facts, caller: &Caller, command: &Command, generated: &Gen
             let (key, environment) = found.ok_or(NOT_FOUND)?;
             Ok(vec![EventData::ResourceRemoved(key.clone(), Placement { environment: *environment })])
         }
+        // The generator draws only commands that the model knows.
+        #[allow(unreachable_patterns, reason = "for a command that the model does not know yet")]
+        other => panic!("the model does not know {other:?}"),
     }
 }
 
