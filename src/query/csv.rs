@@ -47,7 +47,7 @@ pub fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(parts) => joined(parts.iter().map(text).collect(), "; "),
         Value::Object(fields) => joined(fields.values().map(text).collect(), " "),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::fact::Fact;
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::principal::{Actor, ActorCredential, Principal};
 use crate::domain::model::time::{Instant, Revision, Span};
@@ -171,25 +172,37 @@ impl EventFilter {
 
     /// Adds the id that has one of the names from this event on.
     pub fn learn(&mut self, event: &Event) {
-        match &event.data {
-            EventData::EnvironmentCreated(id, description) | EventData::EnvironmentRenamed(id, description) => {
-                let has_name =
-                    |text: &str| description.name.as_str().eq_ignore_ascii_case(text) || *text == id.to_string();
-                learn(self.environments.as_mut(), *id, has_name);
+        match event.data.fact() {
+            Fact::Environment(id, Some(name)) | Fact::EnvironmentName(id, name) => {
+                let has_name = |text: &str| name.as_str().eq_ignore_ascii_case(text) || *text == id.to_string();
+                learn(self.environments.as_mut(), id, has_name);
             }
-            EventData::ServiceUserCreated(id, description) => {
-                let principal = Principal::ServiceUser(*id);
+            Fact::ServiceUser(id, Some(name)) => {
+                let principal = Principal::ServiceUser(id);
                 let has_name = |text: &str| {
-                    text.strip_prefix("service_user:") == Some(description.name.as_str())
-                        || *text == principal.to_string()
+                    text.strip_prefix("service_user:") == Some(name.as_str()) || *text == principal.to_string()
                 };
                 learn(self.principals.as_mut(), principal.clone(), has_name);
             }
-            EventData::MemberAdded(user, _) => {
+            Fact::Member(user, Some(_)) => {
                 let principal = Principal::User(user.clone());
                 learn(self.principals.as_mut(), principal.clone(), |text| *text == principal.to_string());
             }
-            _ => {}
+            Fact::Workspace(_)
+            | Fact::Plan
+            | Fact::Rbac
+            | Fact::Member(_, None)
+            | Fact::ServiceUser(_, None)
+            | Fact::Token(..)
+            | Fact::Environment(_, None)
+            | Fact::Restriction(_)
+            | Fact::Grant(..)
+            | Fact::ProxyToken(..)
+            | Fact::ProxyTokenScope(..)
+            | Fact::AccessKey(..)
+            | Fact::ResourceType
+            | Fact::Placement { .. }
+            | Fact::Detail(_) => {}
         }
     }
 

@@ -3,6 +3,9 @@
 //! Pure: no I/O, no cache, no clock, no chance. The rows of a query depend on its view alone, so an answer can be paged or streamed, and
 //! never changes. Each row names its evidence: the events, with actor, time and reason.
 
+// As in the domain: the compiler lists every query that a new event or fact must be considered in.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub mod credentials;
 pub mod csv;
 pub mod diff;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::fact::Fact;
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::principal::Principal;
-use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::Instant;
 use crate::domain::rules::authorize::{Decision, Rule};
 use crate::domain::state::view::View;
@@ -68,7 +68,17 @@ impl ReasonWriter<'_> {
             Rule::NotAMember | Rule::NoSuchServiceUser | Rule::NoSuchWorkspace => self.ended(),
             Rule::NoSuchEnvironment => self.no_such_environment(),
             Rule::NoSuchProxyToken => self.no_such_proxy_token(),
-            _ => Vec::new(),
+            Rule::AnyPrincipal
+            | Rule::SameEnvironment
+            | Rule::WorkspaceWide
+            | Rule::ProxyTokenRequired
+            | Rule::NotForProxyTokens
+            | Rule::NotForTasks
+            | Rule::UnknownAction
+            | Rule::UnknownResourceType
+            | Rule::UnknownSubjectType
+            | Rule::NoEnvironment
+            | Rule::PlacementDiffers => Vec::new(),
         }
     }
 
@@ -92,7 +102,7 @@ impl ReasonWriter<'_> {
 
     /// Returns the sentence of a rule, and the one of the newest event that `is_it` accepts.
     fn beside(&self, rule: Rule, is_it: impl Fn(&EventData) -> bool) -> Vec<String> {
-        let event = self.newest(is_it).and_then(|event| self.happened(event));
+        let event = self.newest(is_it).map(|event| self.happened(event));
         std::iter::once(rule.sentence().to_owned()).chain(event).collect()
     }
 
@@ -104,33 +114,17 @@ impl ReasonWriter<'_> {
                 EventData::MemberRemoved(..) | EventData::ServiceUserDeleted(..) | EventData::WorkspaceDeleted(..)
             )
         };
-        self.newest(is_end).and_then(|event| self.happened(event)).into_iter().collect()
+        self.newest(is_end).map(|event| self.happened(event)).into_iter().collect()
     }
 
-    /// Returns the sentence of an event.
-    fn happened(&self, event: &Event) -> Option<String> {
-        let what = match &event.data {
-            EventData::MemberRemoved(..) => "the user was removed from the workspace".to_owned(),
-            EventData::MemberAdded(_, terms) => format!("the user became {} of the workspace", article(terms.role)),
-            EventData::MemberRoleChanged(_, terms) => format!("the user became {}", article(terms.role)),
-            EventData::ServiceUserDeleted(..) => "the service user was deleted".to_owned(),
-            EventData::WorkspaceDeleted(..) => "the workspace was deleted".to_owned(),
-            EventData::RbacDisabled(..) => "RBAC was turned off".to_owned(),
-            EventData::EnvironmentUnrestricted(id, _) => format!("{} was opened to every principal", self.name(*id)),
-            EventData::EnvironmentDeleted(id, _) => format!("the environment {} was deleted", self.name(*id)),
-            EventData::EnvironmentCreated(id, _) => format!("{}, which was never restricted, was made", self.name(*id)),
-            EventData::EnvironmentRestricted(id, terms) => {
-                format!("{} was restricted, with the default role {},", self.name(*id), terms.default_role)
-            }
-            EventData::EnvironmentDefaultRoleChanged(id, terms) => {
-                format!("the default role of {} became {}", self.name(*id), terms.default_role)
-            }
-            EventData::ProxyTokenCreated(..) => "the token was made".to_owned(),
-            EventData::ProxyTokenScoped(..) => "the token got this scope".to_owned(),
-            EventData::ProxyTokenRevoked(..) => "the proxy token was revoked".to_owned(),
-            _ => return None,
+    /// Returns an event as a sentence.
+    fn happened(&self, event: &Event) -> String {
+        let summary = if let EventData::EnvironmentCreated(id, _) = &event.data {
+            format!("{}, which was never restricted, was made", self.name(*id))
+        } else {
+            event.data.summary(&|id| self.name(id))
         };
-        Some(format!("{what} {}", self.when(event)))
+        format!("{summary} {}", self.when(event))
     }
 
     fn unrestricted(&self) -> Vec<String> {
@@ -160,14 +154,16 @@ impl ReasonWriter<'_> {
             "the user is an owner or manager of the workspace, who are contributors in every environment".to_owned()
         });
         let sentence = in_environment.unwrap_or_else(|| Rule::WorkspaceRole.sentence().to_owned());
-        std::iter::once(sentence).chain(self.happened(event)).collect()
+        std::iter::once(sentence).chain([self.happened(event)]).collect()
     }
 
     /// Returns the environment that the evidence is about.
     fn environment(&self) -> Option<EnvironmentId> {
-        self.events.iter().rev().find_map(|event| match &event.data {
-            EventData::EnvironmentRestricted(id, _) | EventData::EnvironmentDefaultRoleChanged(id, _) => Some(*id),
-            _ => None,
+        self.events.iter().rev().find_map(|event| {
+            let is_of = |data: &EventData| {
+                matches!(data, EventData::EnvironmentRestricted(..) | EventData::EnvironmentDefaultRoleChanged(..))
+            };
+            if let Fact::Restriction(id) = event.data.fact() { is_of(&event.data).then_some(id) } else { None }
         })
     }
 
@@ -181,14 +177,13 @@ impl ReasonWriter<'_> {
         let is_mode = |data: &EventData| {
             matches!(data, EventData::EnvironmentRestricted(..) | EventData::EnvironmentDefaultRoleChanged(..))
         };
-        self.newest(is_mode).and_then(|event| self.happened(event))
+        self.newest(is_mode).map(|event| self.happened(event))
     }
 
     fn grant(&self) -> Vec<String> {
         let is_grant = |data: &EventData| matches!(data, EventData::GrantAdded(..) | EventData::GrantChanged(..));
-        let Some((event, environment, terms)) = self.newest(is_grant).and_then(|event| match &event.data {
-            EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => Some((event, *id, terms)),
-            _ => None,
+        let Some((event, environment, terms)) = self.newest(is_grant).and_then(|event| {
+            if let Fact::Grant(id, _, Some(terms)) = event.data.fact() { Some((event, id, terms)) } else { None }
         }) else {
             return Vec::new();
         };
@@ -229,14 +224,14 @@ impl ReasonWriter<'_> {
     /// Returns the sentence about an environment that had the name: it was deleted, or has another name now.
     fn no_such_environment(&self) -> Vec<String> {
         if let Some(event) = self.newest(|data| matches!(data, EventData::EnvironmentDeleted(..))) {
-            return self.happened(event).into_iter().collect();
+            return vec![self.happened(event)];
         }
-        let found = self.events.iter().rev().find_map(|event| match &event.data {
-            EventData::EnvironmentCreated(id, _)
-            | EventData::EnvironmentRestricted(id, _)
-            | EventData::EnvironmentDefaultRoleChanged(id, _)
-            | EventData::EnvironmentUnrestricted(id, _) => self.view.environment(*id),
-            _ => None,
+        let found = self.events.iter().rev().find_map(|event| {
+            if let Fact::Environment(id, Some(_)) | Fact::Restriction(id) = event.data.fact() {
+                self.view.environment(id)
+            } else {
+                None
+            }
         });
         let renamed = found.filter(|_| self.actors == Actors::Named);
         let sentence =
@@ -246,18 +241,12 @@ impl ReasonWriter<'_> {
 
     fn no_such_proxy_token(&self) -> Vec<String> {
         if let Some(event) = self.newest(|data| matches!(data, EventData::ProxyTokenRevoked(..))) {
-            return self.happened(event).into_iter().collect();
+            return vec![self.happened(event)];
         }
-        let end = self.events.iter().find_map(|event| match &event.data {
-            EventData::ProxyTokenCreated(_, terms) => terms.expires_at,
-            _ => None,
+        let end = self.events.iter().find_map(|event| {
+            if let Fact::ProxyToken(_, Some(terms)) = event.data.fact() { terms.expires_at } else { None }
         });
         let passed = end.filter(|end| *end <= self.view.instant());
         passed.map(|end| format!("the proxy token expired at {end}")).into_iter().collect()
     }
-}
-
-/// Returns a role with its article: `an owner`, `a manager`.
-fn article(role: WorkspaceRole) -> String {
-    if role == WorkspaceRole::Owner { format!("an {role}") } else { format!("a {role}") }
 }

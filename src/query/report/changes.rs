@@ -7,6 +7,7 @@ use super::request::ReportRequest;
 use super::table::{PRINCIPAL, Presentation, ReportColumn, column};
 use super::{ReportBuilder, TooLarge};
 use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::fact::Fact;
 use crate::domain::model::id::{CommandId, EnvironmentId, EventId};
 use crate::domain::model::name::{EnvironmentName, Reason};
 use crate::domain::model::principal::{Actor, ActorCredential, Principal};
@@ -80,34 +81,6 @@ impl ChangeRow {
     ];
 }
 
-fn environments(data: &EventData) -> Vec<EnvironmentId> {
-    match data {
-        EventData::EnvironmentCreated(id, _)
-        | EventData::EnvironmentRenamed(id, _)
-        | EventData::EnvironmentRestricted(id, _)
-        | EventData::EnvironmentDefaultRoleChanged(id, _)
-        | EventData::EnvironmentUnrestricted(id, _)
-        | EventData::EnvironmentDeleted(id, _)
-        | EventData::GrantAdded(id, _)
-        | EventData::GrantChanged(id, _)
-        | EventData::GrantRevoked(id, _)
-        | EventData::GrantExpired(id, _) => vec![*id],
-        EventData::ProxyTokenCreated(_, token) => token.environments.iter().flatten().copied().collect(),
-        EventData::ProxyTokenScoped(_, scope) => scope.environments.iter().copied().collect(),
-        _ => Vec::new(),
-    }
-}
-
-const fn expiry(data: &EventData) -> Option<Instant> {
-    match data {
-        EventData::GrantAdded(_, terms) | EventData::GrantChanged(_, terms) => terms.expires_at,
-        EventData::TokenIssued(_, terms) => terms.expires_at,
-        EventData::ProxyTokenCreated(_, terms) => terms.expires_at,
-        EventData::AccessKeyIssued(_, terms) => terms.expires_at,
-        _ => None,
-    }
-}
-
 fn mode(view: &View, environment: EnvironmentId) -> Option<String> {
     match view.restriction(environment) {
         RestrictionState::Unrestricted => Some("unrestricted".to_owned()),
@@ -128,38 +101,35 @@ fn switch(is_on: bool) -> String {
 
 /// Returns the state that an event changes, in a view before or after it.
 fn state(view: &View, data: &EventData) -> Option<String> {
-    match data {
-        EventData::WorkspaceCreated(..) | EventData::WorkspaceDeleted(..) | EventData::PlanChanged(..) => {
-            view.exists().then(|| format!("plan {}", view.plan().value))
+    match data.fact() {
+        Fact::Workspace(_) | Fact::Plan => view.exists().then(|| format!("plan {}", view.plan().value)),
+        Fact::Rbac => Some(switch(view.rbac().value)),
+        Fact::Member(user, _) => view.member(user).map(|role| role.value.to_string()),
+        Fact::EnvironmentName(id, _) => view.environment_name(id).map(ToString::to_string),
+        Fact::Environment(id, _) | Fact::Restriction(id) => mode(view, id),
+        Fact::Grant(id, principal, _) => grant(view, id, principal),
+        Fact::AccessKey(id, Some(_)) => {
+            view.access_key(id).map(|key| format!("{}: {}", key.terms.role, key.terms.label))
         }
-        EventData::RbacEnabled(..) | EventData::RbacDisabled(..) => Some(switch(view.rbac().value)),
-        EventData::MemberAdded(user, _) | EventData::MemberRoleChanged(user, _) | EventData::MemberRemoved(user, _) => {
-            view.member(user).map(|role| role.value.to_string())
-        }
-        EventData::EnvironmentRenamed(id, _) => view.environment_name(*id).map(ToString::to_string),
-        EventData::EnvironmentCreated(id, _)
-        | EventData::EnvironmentRestricted(id, _)
-        | EventData::EnvironmentDefaultRoleChanged(id, _)
-        | EventData::EnvironmentUnrestricted(id, _)
-        | EventData::EnvironmentDeleted(id, _) => mode(view, *id),
-        EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => grant(view, *id, &terms.principal),
-        EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => grant(view, *id, &end.principal),
-        EventData::AccessKeyIssued(id, _) => {
-            view.access_key(*id).map(|key| format!("{}: {}", key.terms.role, key.terms.label))
-        }
-        EventData::ProxyTokenCreated(id, _) | EventData::ProxyTokenScoped(id, _) => {
-            let scope = view.proxy_token(*id)?.scope.value;
+        Fact::ProxyToken(id, Some(_)) | Fact::ProxyTokenScope(id, _) => {
+            let scope = view.proxy_token(id)?.scope.value;
             Some(scope.map_or("workspace-wide".to_owned(), |scope| format!("{} environments", scope.len())))
         }
-        _ => None,
+        Fact::ServiceUser(..)
+        | Fact::Token(..)
+        | Fact::ProxyToken(_, None)
+        | Fact::AccessKey(_, None)
+        | Fact::ResourceType
+        | Fact::Placement { .. }
+        | Fact::Detail(_) => None,
     }
 }
 
 fn row(view: &View, number: usize, event: &Event) -> ChangeRow {
     let before = view.mid_command(Revision(event.revision.0.saturating_sub(1)), event.time);
     let after = view.mid_command(event.revision, event.time);
-    let environments = environments(&event.data);
-    let principal = event.data.fact().principal();
+    let fact = event.data.fact();
+    let (environments, principal) = (fact.environments(), fact.principal());
     ChangeRow {
         number,
         revision: event.revision,
@@ -173,7 +143,7 @@ fn row(view: &View, number: usize, event: &Event) -> ChangeRow {
         subject: event.data.subject(),
         before: state(&before, &event.data),
         after: state(&after, &event.data),
-        expires_at: expiry(&event.data),
+        expires_at: fact.expires_at(),
         actor: event.actor.clone(),
         credential: event.credential,
         reason: view.reason_of(event),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::model::event::{Event, EventData};
+use crate::domain::model::event::Event;
+use crate::domain::model::fact::Fact;
 use crate::domain::model::principal::Principal;
 use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::{Instant, Revision};
@@ -60,20 +61,34 @@ pub(super) fn membership_periods(
 
 fn note(all: &mut MembershipPeriods, event: &Event) {
     let at = event.revision;
-    match &event.data {
-        EventData::MemberAdded(user, member) => begin(all, Principal::User(user.clone()), at, Some(member.role)),
-        EventData::ServiceUserCreated(id, _) => begin(all, Principal::ServiceUser(*id), at, None),
-        EventData::MemberRoleChanged(user, member) => {
-            let role = Since { since: at, value: member.role };
-            with_last(all, &Principal::User(user.clone()), |membership| membership.roles.push(role));
-        }
-        EventData::MemberRemoved(user, _) => {
-            with_last(all, &Principal::User(user.clone()), |membership| membership.left = Some(at));
-        }
-        EventData::ServiceUserDeleted(id, _) => {
-            with_last(all, &Principal::ServiceUser(*id), |membership| membership.left = Some(at));
-        }
-        _ => {}
+    match event.data.fact() {
+        Fact::Member(user, Some(role)) => set_role(all, Principal::User(user.clone()), at, role),
+        Fact::Member(user, None) => end(all, &Principal::User(user.clone()), at),
+        Fact::ServiceUser(id, Some(_)) => begin(all, Principal::ServiceUser(id), at, None),
+        Fact::ServiceUser(id, None) => end(all, &Principal::ServiceUser(id), at),
+        Fact::Workspace(_)
+        | Fact::Plan
+        | Fact::Rbac
+        | Fact::Token(..)
+        | Fact::Environment(..)
+        | Fact::EnvironmentName(..)
+        | Fact::Restriction(_)
+        | Fact::Grant(..)
+        | Fact::ProxyToken(..)
+        | Fact::ProxyTokenScope(..)
+        | Fact::AccessKey(..)
+        | Fact::ResourceType
+        | Fact::Placement { .. }
+        | Fact::Detail(_) => {}
+    }
+}
+
+/// Sets the role of a member, who may be new.
+fn set_role(all: &mut MembershipPeriods, principal: Principal, at: Revision, role: WorkspaceRole) {
+    let last = all.get_mut(&principal).and_then(|periods| periods.last_mut());
+    match last.filter(|period| period.left.is_none()) {
+        Some(period) => period.roles.push(Since { since: at, value: role }),
+        None => begin(all, principal, at, Some(role)),
     }
 }
 
@@ -87,8 +102,8 @@ fn begin(all: &mut MembershipPeriods, principal: Principal, at: Revision, role: 
     before.push(membership);
 }
 
-fn with_last(all: &mut MembershipPeriods, principal: &Principal, change: impl FnOnce(&mut MembershipPeriod)) {
-    if let Some(membership) = all.get_mut(principal).and_then(|membership_periods| membership_periods.last_mut()) {
-        change(membership);
+fn end(all: &mut MembershipPeriods, principal: &Principal, at: Revision) {
+    if let Some(period) = all.get_mut(principal).and_then(|periods| periods.last_mut()) {
+        period.left = Some(at);
     }
 }

@@ -9,7 +9,8 @@ use super::access::fill;
 use super::request::ReportRequest;
 use super::table::{ENVIRONMENT, EVIDENCE, PRINCIPAL, Presentation, ReportColumn, column};
 use super::{ReportBuilder, TooLarge, days_after, days_between};
-use crate::domain::model::event::{Event, EventData, GrantTerms};
+use crate::domain::model::event::{Event, GrantTerms};
+use crate::domain::model::fact::Fact;
 use crate::domain::model::id::EnvironmentId;
 use crate::domain::model::name::EnvironmentName;
 use crate::domain::model::principal::Principal;
@@ -103,19 +104,31 @@ impl GrantLog {
     }
 
     fn apply(&mut self, event: &Event) {
-        match &event.data {
-            EventData::GrantAdded(id, terms) | EventData::GrantChanged(id, terms) => {
-                self.end(event, *id, &terms.principal);
-                let (environment, set, from) = (*id, event.revision, event.time);
+        match event.data.fact() {
+            Fact::Grant(environment, principal, Some(terms)) => {
+                self.end(event, environment, principal);
+                let (set, from) = (event.revision, event.time);
                 let term = GrantTerm { environment, terms: terms.clone(), set, from, ended: None, until: None };
-                self.open.insert((*id, terms.principal.clone()), term);
+                self.open.insert((environment, principal.clone()), term);
             }
-            EventData::GrantRevoked(id, end) | EventData::GrantExpired(id, end) => {
-                self.end(event, *id, &end.principal);
-            }
-            EventData::EnvironmentDeleted(id, _) => self.end_all(event, |environment| environment == *id),
-            EventData::WorkspaceDeleted(..) => self.end_all(event, |_| true),
-            _ => {}
+            Fact::Grant(environment, principal, None) => self.end(event, environment, principal),
+            Fact::Environment(id, None) => self.end_all(event, |environment| environment == id),
+            Fact::Workspace(None) => self.end_all(event, |_| true),
+            Fact::Workspace(Some(_))
+            | Fact::Plan
+            | Fact::Rbac
+            | Fact::Member(..)
+            | Fact::ServiceUser(..)
+            | Fact::Token(..)
+            | Fact::Environment(_, Some(_))
+            | Fact::EnvironmentName(..)
+            | Fact::Restriction(_)
+            | Fact::ProxyToken(..)
+            | Fact::ProxyTokenScope(..)
+            | Fact::AccessKey(..)
+            | Fact::ResourceType
+            | Fact::Placement { .. }
+            | Fact::Detail(_) => {}
         }
     }
 
