@@ -112,7 +112,8 @@ pub fn simulate(
     let judged = |time: Instant| if is_ahead { clock } else { time };
     while expired.next_expiry().is_some_and(|end| end <= judged(metadata.time)) {
         let instant = judged(metadata.time);
-        expire_at(&mut expired, instant, &metadata, &mut ids).map_err(|rejection| Refused { index: 0, rejection })?;
+        expire_at(&mut expired, instant, usize::MAX, &metadata, &mut ids)
+            .map_err(|rejection| Refused { index: 0, rejection })?;
         metadata.time = metadata.time.next();
     }
     let time = judged(metadata.time);

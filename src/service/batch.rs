@@ -3,6 +3,9 @@
 //! To apply a change ahead only makes a newer root of a persistent value. If the commit fails, the batch is dropped and nothing needs
 //! undoing. No client gets a reply before the commit, not even a refusal: it was decided on facts that were not durable yet.
 //! While a batch is committed, the next one is decided on the facts that it leaves ([`PipelinedState`]) and fails with it.
+//!
+//! What has expired in a workspace is recorded before its next change, up to [`EXPIRIES_MAX`] in a batch. The changes of a workspace
+//! with more than that wait for the next batch, so that those of other workspaces are committed between.
 
 mod change;
 mod command_time;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(super) use change::ChangeJob;
-use change::{allowance, stamp, stamp_of_system};
+use change::{ChangeRequest, allowance, stamp, stamp_of_system};
 pub(super) use command_time::MARKED_AHEAD_MICROS;
 use command_time::{CommandTime, expiry_writes};
 pub(super) use side::SideJob;
@@ -23,15 +26,14 @@ pub use side::SideRequest;
 use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
 use super::event_encoder::EventEncoder;
+use super::fair_queue::{Holder, Ticket};
 use super::id_generator::{IdGenerator, Secret};
 use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, KnownBy, SubmitError, SubmitOutcome};
+use super::writer::Job;
 use crate::clock::Reading;
-use crate::domain::model::command::Command;
 use crate::domain::model::event::Event;
 use crate::domain::model::fact::Fact;
-use crate::domain::model::id::{GeneratedIds, WorkspaceId};
-use crate::domain::model::name::Reason;
-use crate::domain::model::principal::Caller;
+use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::rejection::Rejection;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
@@ -47,6 +49,8 @@ use crate::proof::frontier::TreeHead;
 const JOBS_MAX: usize = 1_024;
 const COMMANDS_MAX: usize = 2_048;
 const EVENTS_MAX: usize = 4_096;
+/// The most expiries of one workspace that a batch records.
+const EXPIRIES_MAX: usize = 256;
 
 /// The shortest time that an idempotency record is kept, in microseconds: 24 hours.
 pub(super) const IDEMPOTENCY_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
@@ -66,6 +70,10 @@ struct StagedWorkspace {
     root: Arc<Workspace>,
     /// The parts of the batch about this workspace.
     parts: Vec<usize>,
+    /// The number of expiries that the batch records.
+    expired: usize,
+    /// Whether more has expired, so that its changes wait for the next batch.
+    is_behind: bool,
 }
 
 /// A decided change that is not durable yet.
@@ -119,6 +127,8 @@ pub(super) struct CommitBatch {
     pending_sides: Vec<side::PendingSide>,
     pending_writes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
     forgotten: Vec<CredentialId>,
+    /// The jobs that wait for the next batch, because of the expiries that this one records.
+    put_off: Vec<(Ticket, Job)>,
     commands_len: usize,
     events_len: usize,
 }
@@ -133,15 +143,12 @@ pub(super) struct DecisionContext<'a> {
 /// A reply, and the part that it depends on.
 type Staged = (Result<StagedOutcome, SubmitError>, Option<usize>);
 
-/// A change without the channel of its reply.
-struct UndecidedChange {
-    caller: Caller,
-    commands: Vec<(Command, GeneratedIds)>,
-    secrets: Vec<Option<Secret>>,
-    reason: Option<Reason>,
-    expected: Option<Expected>,
-    idempotency: Option<IdempotencyKey>,
-    bytes: Option<usize>,
+/// What a batch did with a change.
+enum Decision {
+    /// It is part of the batch.
+    Staged(Staged),
+    /// It waits for the next batch: this one records no more expiries of its workspace.
+    PutOff(ChangeRequest),
 }
 
 impl CommitBatch {
@@ -152,7 +159,7 @@ impl CommitBatch {
 
     /// Returns the number of clients that wait for it.
     pub(super) const fn waiting_len(&self) -> usize {
-        self.pending.len() + self.pending_sides.len() + self.pending_writes.len()
+        self.pending.len() + self.pending_sides.len() + self.pending_writes.len() + self.put_off.len()
     }
 
     /// Returns its size. A batch that only replies, and writes nothing, has work too.
@@ -191,46 +198,65 @@ impl CommitBatch {
         self.pending_writes.push((reply, self.parts.len() - 1));
     }
 
-    /// Records what has expired in a workspace. If nothing has, records when something may.
+    /// Records what has expired in a workspace, over several batches if it is much. If nothing has, records when something may.
     pub(super) fn add_expiry(
         &mut self,
         entry: &Arc<WorkspaceEntry>,
         context: &DecisionContext<'_>,
     ) -> Result<(), SubmitError> {
-        let before = self.workspace(entry)?.root.head();
-        self.expire(entry, context)?;
+        let StagedWorkspace { root, is_behind, .. } = self.workspace(entry)?;
+        let (workspace, before, is_behind) = (root.id(), root.head(), *is_behind);
+        if is_behind {
+            // A job that waits already records the rest.
+            return Ok(());
+        }
+        if self.expire(entry, context)?.is_none() {
+            let ticket = Ticket { workspace, holder: Holder::System, commands: 1 };
+            self.put_off.push((ticket, Job::Expire(Arc::clone(entry))));
+            return Ok(());
+        }
         let root = &self.workspace(entry)?.root;
         if root.head() == before {
-            let (workspace, side_writes) = (root.id(), vec![SideWrite::NextExpiry(root.next_expiry())]);
+            let side_writes = vec![SideWrite::NextExpiry(root.next_expiry())];
             self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes });
         }
         Ok(())
     }
 
-    /// Decides a change and applies it ahead.
+    /// Decides a change and applies it ahead, or puts it off to the next batch.
     pub(super) fn add(&mut self, change: ChangeJob, context: &DecisionContext<'_>) {
-        let ChangeJob { entry, caller, commands, secrets, reason, expected, idempotency, bytes, reply } = change;
-        self.commands_len += commands.len();
-        let request = UndecidedChange { caller, commands, secrets, reason, expected, idempotency, bytes };
-        let staged = self.decide(&entry, request, context);
-        let (result, part) = staged.unwrap_or_else(|error| (Err(error), self.last_part(&entry)));
+        if self.workspaces.get(&change.ticket.workspace).is_some_and(|staged| staged.is_behind) {
+            return self.put_off.push((change.ticket, Job::Change(change.into())));
+        }
+        let ChangeJob { entry, ticket, request, reply } = change;
+        let commands_len = request.commands.len();
+        let (result, part) = match self.decide(&entry, request, context) {
+            Ok(Decision::Staged(staged)) => staged,
+            Ok(Decision::PutOff(request)) => {
+                return self.put_off.push((ticket, Job::Change(ChangeJob { entry, ticket, request, reply }.into())));
+            }
+            Err(error) => (Err(error), self.last_part(&entry)),
+        };
+        self.commands_len += commands_len;
         self.pending.push(PendingReply { reply, result, part });
     }
 
     fn decide(
         &mut self,
         entry: &Arc<WorkspaceEntry>,
-        request: UndecidedChange,
+        request: ChangeRequest,
         context: &DecisionContext<'_>,
-    ) -> Result<Staged, SubmitError> {
+    ) -> Result<Decision, SubmitError> {
         if let Some(staged) = self.find_record(request.idempotency.as_ref().map(IdempotencyKey::known_by), context)? {
             // The caller must still have the authority to repeat the request.
             let now = View::now(Arc::clone(&self.workspace(entry)?.root), context.clock.decision_time);
             let commands = request.commands.iter().map(|(command, _)| command);
             authorize_all(&now, &request.caller, commands).map_err(SubmitError::Refused)?;
-            return Ok(staged);
+            return Ok(Decision::Staged(staged));
         }
-        let CommandTime { event_time, decision_time } = self.expire(entry, context)?;
+        let Some(CommandTime { event_time, decision_time }) = self.expire(entry, context)? else {
+            return Ok(Decision::PutOff(request));
+        };
         if context.log.is_short_of_room() && !request.commands.iter().all(|(command, _)| command.takes_away()) {
             return Err(LogError::NoRoom.into());
         }
@@ -245,7 +271,7 @@ impl CommitBatch {
             .map_err(SubmitError::Refused)?;
         let change = staged_change(&staged.root, decided, stored.bytes, &request, decision_time);
         let root = Arc::clone(&staged.root);
-        Ok(self.stage(&root, change, request, expiry_before, &context.clock))
+        Ok(Decision::Staged(self.stage(&root, change, request, expiry_before, &context.clock)))
     }
 
     /// Returns a workspace as the batch leaves it so far.
@@ -259,7 +285,7 @@ impl CommitBatch {
         let Self { workspaces, pipelined, .. } = self;
         Ok(workspaces.entry(id).or_insert_with(|| {
             let root = pipelined.roots.get(&id).map_or(published, Arc::clone);
-            StagedWorkspace { entry: Arc::clone(entry), root, parts: Vec::new() }
+            StagedWorkspace { entry: Arc::clone(entry), root, parts: Vec::new(), expired: 0, is_behind: false }
         }))
     }
 
@@ -302,22 +328,29 @@ impl CommitBatch {
         }
     }
 
-    /// Appends expiries until nothing has expired at the time of the next command, and returns that time.
+    /// Appends expiries until nothing has expired at the time of the next command, and returns that time; none if the batch records
+    /// no more of them.
     fn expire(
         &mut self,
         entry: &Arc<WorkspaceEntry>,
         context: &DecisionContext<'_>,
-    ) -> Result<CommandTime, SubmitError> {
+    ) -> Result<Option<CommandTime>, SubmitError> {
         loop {
-            let root = &mut self.workspace(entry)?.root;
+            let StagedWorkspace { root, expired, is_behind, .. } = self.workspace(entry)?;
             let next = CommandTime::next(root, &context.clock);
-            let Some(end) = last_due(root, next.decision_time) else { return Ok(next) };
+            let left = EXPIRIES_MAX.saturating_sub(*expired);
+            let Some(end) = last_due(root, next.decision_time, left.max(1)) else { return Ok(Some(next)) };
+            if left == 0 {
+                *is_behind = true;
+                return Ok(None);
+            }
             // If the clock is behind, the event must not have a time before the end that it records.
             let time = next.event_time.max(end);
             let stamp = stamp_of_system(context.ids, time);
             let mut stored = EventEncoder::new(context.ids);
             let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
-            expire_at(root, next.decision_time, &stamp, &mut stored).map_err(refused)?;
+            expire_at(root, next.decision_time, left, &stamp, &mut stored).map_err(refused)?;
+            *expired += stored.bytes.len();
             // The stored next expiry has passed; write the new one.
             let writes = expiry_writes(root.next_expiry(), &context.clock);
             let (workspace, head) = (root.id(), root.head());
@@ -330,7 +363,7 @@ impl CommitBatch {
         &mut self,
         root: &Arc<Workspace>,
         change: StagedChange,
-        request: UndecidedChange,
+        request: ChangeRequest,
         expiry_before: Option<Instant>,
         clock: &Reading,
     ) -> Staged {
@@ -369,6 +402,11 @@ impl CommitBatch {
             staged.parts.push(self.parts.len());
         }
         self.parts.push(Append { workspace, expected, events, side_writes });
+    }
+
+    /// Removes and returns the jobs that wait for the next batch.
+    pub(super) fn take_put_off(&mut self) -> Vec<(Ticket, Job)> {
+        std::mem::take(&mut self.put_off)
     }
 
     /// Publishes the appended parts, then replies to all clients. A workspace with a part that was not appended is passed to `evict`.
@@ -426,6 +464,7 @@ impl CommitBatch {
         for (reply, _) in self.pending_writes.drain(..) {
             let _ = reply.send(Err(why()));
         }
+        self.put_off.drain(..).for_each(|(_, job)| job.refuse(why()));
     }
 }
 
@@ -444,7 +483,7 @@ fn staged_change(
     root: &Workspace,
     decided: Decided,
     stored: Vec<Vec<u8>>,
-    request: &UndecidedChange,
+    request: &ChangeRequest,
     instant: Instant,
 ) -> StagedChange {
     let made_credential = |index| decided.events_of(index).iter().any(|event| event.data.fact().is_new_credential());

@@ -173,6 +173,12 @@ impl CommitQueue {
         self.lock().jobs.pop()
     }
 
+    /// Returns jobs that could not run yet to the front of their holders' queues, the first one in front.
+    pub(super) fn put_back(&self, jobs: Vec<(Ticket, Job)>) {
+        let mut state = self.lock();
+        jobs.into_iter().rev().for_each(|(ticket, job)| state.jobs.push_front(ticket, job));
+    }
+
     /// Waits for jobs to decide during a commit, takes the turn to decide, and returns their number; none once the queue is closed.
     pub(super) fn wait_to_decide(&self) -> Option<usize> {
         let nothing = |state: &mut QueueState| !(state.can_decide_ahead() || state.is_closed);

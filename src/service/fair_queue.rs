@@ -175,6 +175,17 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
+    /// Returns a job, that was removed and could not run yet, to the front of its holder's queue. It is never refused.
+    pub(super) fn push_front(&mut self, ticket: Ticket, job: T) {
+        let workspace = self.workspaces.join(ticket.workspace);
+        let holder = workspace.holders.join(ticket.holder);
+        holder.jobs.push_front((ticket.commands, job));
+        holder.commands += ticket.commands;
+        workspace.commands += ticket.commands;
+        workspace.len += 1;
+        self.len += 1;
+    }
+
     /// Checks the bounds. The first job of a holder is refused only if the whole queue is full.
     fn check(&self, ticket: Ticket) -> Result<(), CapacityError> {
         if ticket.holder == Holder::System {
@@ -292,6 +303,29 @@ mod tests {
         for holder in [1, 2, 3] {
             assert_eq!(served.iter().take(120).filter(|served| **served == holder).count(), 40);
         }
+    }
+
+    #[test]
+    fn a_job_that_is_returned_is_the_next_of_its_holder_and_others_have_their_turn() {
+        let mut queue = FairQueue::default();
+        for job in 0..3 {
+            queue.push(ticket(1, 1, 1), job).unwrap();
+            queue.push(ticket(2, 1, 1), 10 + job).unwrap();
+        }
+        let mut served = Vec::new();
+        for _ in 0..100 {
+            let job = queue.pop().unwrap();
+            if job < 10 {
+                queue.push_front(ticket(1, 1, 1), job);
+            } else {
+                served.push(job);
+            }
+            if served.len() == 3 {
+                break;
+            }
+        }
+        assert_eq!(served, [10, 11, 12]);
+        assert_eq!((queue.len(), queue.drain()), (3, vec![0, 1, 2]));
     }
 
     #[test]

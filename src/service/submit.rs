@@ -50,7 +50,7 @@ impl Service {
             .collect::<Result<_, _>>()
             .map_err(|error: id_generator::NoRandomness| LogError::Unavailable(error.to_string()))?;
         let (reply, replied) = oneshot::channel();
-        let mut change = ChangeJob::new(submission, entry, fresh, reply);
+        let mut change = ChangeJob::new(submission, (entry, ticket), fresh, reply);
         if ticket.commands >= DRY_RUN_COMMANDS_MIN {
             change = self.dry_run(change, ticket).await?;
         }
@@ -64,7 +64,7 @@ impl Service {
         // The facts before the records: if the facts have an earlier request's change, the store has its record.
         let Some(root) = change.entry.root() else { return Ok(change) };
         let is_refused = change.expects_another_head(root.head());
-        let known_by = change.idempotency.as_ref().map(IdempotencyKey::known_by);
+        let known_by = change.request.idempotency.as_ref().map(IdempotencyKey::known_by);
         let known_by =
             known_by.map(|(scopes, key, _)| (scopes.into_iter().map(ToOwned::to_owned).collect(), key.to_owned()));
         if is_refused || self.has_record(known_by).await? {

@@ -187,11 +187,13 @@ impl Writer {
     fn finish_commit(&self, mut batch: CommitBatch, appended: Result<Appended, LogError>) {
         match appended {
             Ok(appended) => {
+                let put_off = batch.take_put_off();
                 batch.complete(
                     &appended,
                     |entry, root, tree| self.workspaces.publish(entry, root, tree),
                     |id| self.workspaces.evict(id),
                 );
+                self.queue.put_back(put_off);
                 // After the eviction: until then, changes are decided on facts that the store does not have.
                 if !appended.is_as_expected() {
                     self.drop_next(NOT_MADE);
@@ -268,15 +270,7 @@ impl Writer {
     /// Refuses every waiting job, and the next batch.
     fn refuse_waiting(&self) {
         let refusal = || unavailable("the log cannot be written: try again later");
-        for job in self.queue.drain_unresolved() {
-            // A client that went away gets no reply.
-            match job {
-                Job::Change(change) => drop(change.reply.send(Err(refusal().into()))),
-                Job::Side(side) => drop(side.reply.send(Err(refusal().into()))),
-                Job::SideWrites(_, _, reply) => drop(reply.send(Err(refusal()))),
-                Job::Expire(_) => {}
-            }
-        }
+        self.queue.drain_unresolved().into_iter().for_each(|job| job.refuse(refusal()));
         self.drop_next(NOT_MADE);
     }
 }
@@ -285,21 +279,30 @@ fn unavailable(why: &str) -> LogError {
     LogError::Unavailable(why.to_owned())
 }
 
+impl Job {
+    /// Refuses the job. A client that went away gets no reply.
+    pub(super) fn refuse(self, why: LogError) {
+        match self {
+            Self::Change(change) => drop(change.reply.send(Err(why.into()))),
+            Self::Side(side) => drop(side.reply.send(Err(why.into()))),
+            Self::SideWrites(_, _, reply) => drop(reply.send(Err(why))),
+            Self::Expire(_) => {}
+        }
+    }
+}
+
 /// Returns the job if it may run at this reading of the clock. If the clock has not settled, refuses the job.
 fn runnable(job: Job, clock: &Reading) -> Option<Job> {
     let Some(wait) = clock.unsettled else { return Some(job) };
-    let unsettled = || LogError::Clock(ClockError::Unsettled(wait));
-    // A client that went away gets no reply.
-    match job {
-        Job::Change(change) => drop(change.reply.send(Err(unsettled().into()))),
-        Job::Side(side) if matches!(side.request, SideRequest::ForgetAccessKey(_)) => return Some(Job::Side(side)),
-        Job::Side(side) => drop(side.reply.send(Err(unsettled().into()))),
-        Job::SideWrites(_, writes, reply) if writes.iter().any(needs_settled_clock) => {
-            drop(reply.send(Err(unsettled())));
-        }
-        Job::SideWrites(..) => return Some(job),
-        Job::Expire(_) => {}
+    let may_run = match &job {
+        Job::Change(_) | Job::Expire(_) => false,
+        Job::Side(side) => matches!(side.request, SideRequest::ForgetAccessKey(_)),
+        Job::SideWrites(_, writes, _) => !writes.iter().any(needs_settled_clock),
+    };
+    if may_run {
+        return Some(job);
     }
+    job.refuse(LogError::Clock(ClockError::Unsettled(wait)));
     None
 }
 

@@ -15,12 +15,20 @@ use crate::domain::rules::decide::{EventMetadata, Refused, decide_all_at, expire
 use crate::domain::state::workspace::Workspace;
 use crate::service::cache::WorkspaceEntry;
 use crate::service::event_encoder::{Allowance, EventEncoder};
+use crate::service::fair_queue::Ticket;
 use crate::service::id_generator::{IdGenerator, Secret, command_id};
 use crate::service::submission::{Expected, IdempotencyKey, Submission, SubmitError, SubmitOutcome};
 
 /// A submission on its way to the writer, with everything that the decision needs.
 pub(in crate::service) struct ChangeJob {
     pub(in crate::service) entry: Arc<WorkspaceEntry>,
+    pub(in crate::service) ticket: Ticket,
+    pub(in crate::service) request: ChangeRequest,
+    pub(in crate::service) reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
+}
+
+/// A change without its workspace and the channel of its reply.
+pub(in crate::service) struct ChangeRequest {
     pub(in crate::service) caller: Caller,
     pub(in crate::service) commands: Vec<(Command, GeneratedIds)>,
     pub(in crate::service) secrets: Vec<Option<Secret>>,
@@ -28,25 +36,25 @@ pub(in crate::service) struct ChangeJob {
     pub(in crate::service) expected: Option<Expected>,
     pub(in crate::service) idempotency: Option<IdempotencyKey>,
     pub(in crate::service) bytes: Option<usize>,
-    pub(in crate::service) reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
 }
 
 impl ChangeJob {
     pub(in crate::service) fn new(
         submission: Submission,
-        entry: Arc<WorkspaceEntry>,
+        (entry, ticket): (Arc<WorkspaceEntry>, Ticket),
         fresh: Vec<(GeneratedIds, Option<Secret>)>,
         reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
     ) -> Self {
         let Submission { caller, commands, reason, expected, idempotency, bytes, .. } = submission;
         let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let commands = commands.into_iter().zip(fresh).collect();
-        Self { entry, caller, commands, secrets, reason, expected, idempotency, bytes, reply }
+        let request = ChangeRequest { caller, commands, secrets, reason, expected, idempotency, bytes };
+        Self { entry, ticket, request, reply }
     }
 
     /// Returns whether `head` is none of the revisions that the caller expects.
     pub(in crate::service) fn expects_another_head(&self, head: Revision) -> bool {
-        Expected::check(self.expected.as_ref(), head).is_err()
+        Expected::check(self.request.expected.as_ref(), head).is_err()
     }
 
     /// Decides the change on published facts as a batch would, and drops the result.
@@ -58,15 +66,16 @@ impl ChangeJob {
     ) -> Result<(), SubmitError> {
         let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
         let mut next = CommandTime::next(&root, clock);
-        while let Some(end) = last_due(&root, next.decision_time) {
+        while let Some(end) = last_due(&root, next.decision_time, usize::MAX) {
             let stamp = stamp_of_system(ids, next.event_time.max(end));
-            expire_at(&mut root, next.decision_time, &stamp, &mut EventEncoder::new(ids)).map_err(refused)?;
+            expire_at(&mut root, next.decision_time, usize::MAX, &stamp, &mut EventEncoder::new(ids))
+                .map_err(refused)?;
             next = CommandTime::next(&root, clock);
         }
-        let stamp = stamp(&self.caller, self.reason.as_ref(), ids, next.event_time);
-        let allowance = allowance(self.bytes, &self.commands, self.idempotency.as_ref());
-        let mut stored = EventEncoder::within(ids, allowance);
-        let decided = decide_all_at(&mut root, next.decision_time, &self.caller, &self.commands, &stamp, &mut stored);
+        let ChangeRequest { caller, commands, reason, idempotency, bytes, .. } = &self.request;
+        let stamp = stamp(caller, reason.as_ref(), ids, next.event_time);
+        let mut stored = EventEncoder::within(ids, allowance(*bytes, commands, idempotency.as_ref()));
+        let decided = decide_all_at(&mut root, next.decision_time, caller, commands, &stamp, &mut stored);
         decided.map(|_| ()).map_err(SubmitError::Refused)
     }
 }

@@ -5,15 +5,15 @@ use crate::domain::model::time::Instant;
 use crate::domain::state::credential_facts::Expiring;
 use crate::domain::state::workspace::Workspace;
 
-/// Returns an event for everything that has expired by an instant, the earliest first.
-pub fn due(workspace: &Workspace, now: Instant) -> Vec<EventData> {
-    let expired = workspace.expiries.iter().take_while(|(end, _)| *end <= now);
+/// Returns an event for each of the earliest `limit` things that have expired by an instant, the earliest first.
+pub fn due(workspace: &Workspace, now: Instant, limit: usize) -> Vec<EventData> {
+    let expired = workspace.expiries.iter().take_while(|(end, _)| *end <= now).take(limit);
     expired.filter_map(|(_, expiring)| event(workspace, expiring)).collect()
 }
 
-/// Returns the latest end that was passed by an instant without an event.
-pub fn last_due(workspace: &Workspace, now: Instant) -> Option<Instant> {
-    workspace.expiries.iter().map(|(end, _)| *end).take_while(|end| *end <= now).last()
+/// Returns the latest end among the earliest `limit` that were passed by an instant without an event.
+pub fn last_due(workspace: &Workspace, now: Instant, limit: usize) -> Option<Instant> {
+    workspace.expiries.iter().map(|(end, _)| *end).take_while(|end| *end <= now).take(limit).last()
 }
 
 fn event(workspace: &Workspace, expiring: &Expiring) -> Option<EventData> {

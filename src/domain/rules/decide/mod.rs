@@ -251,20 +251,21 @@ pub fn expire(
     metadata: &EventMetadata,
     sink: &mut dyn EventSink,
 ) -> Result<Vec<Arc<Event>>, Rejection> {
-    expire_at(workspace, metadata.time, metadata, sink)
+    expire_at(workspace, metadata.time, usize::MAX, metadata, sink)
 }
 
-/// Expires like [`expire`], by an instant that is not the metadata's.
+/// Expires like [`expire`], by an instant that is not the metadata's, and only the earliest `limit` things.
 ///
 /// # Errors
 /// Those of [`expire`].
 pub fn expire_at(
     workspace: &mut Arc<Workspace>,
     instant: Instant,
+    limit: usize,
     metadata: &EventMetadata,
     sink: &mut dyn EventSink,
 ) -> Result<Vec<Arc<Event>>, Rejection> {
-    let data = due(workspace, instant);
+    let data = due(workspace, instant, limit);
     record(workspace, data, (metadata, &mut ReasonRepeats::default()), sink)
 }
 
