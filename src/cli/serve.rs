@@ -88,6 +88,9 @@ pub(super) struct ServeArgs {
     /// The number of audit questions of one credential holder, in the same form; each is recorded
     #[arg(long, env = "TENURE_READ_RATE", value_name = "RATE", default_value_t = Quotas::DEFAULT.reads)]
     read_rate: Rate,
+    /// The number of live tokens and keys that one person may have issued; `0` for no limit. The operator has no limit
+    #[arg(long, env = "TENURE_ISSUED_CREDENTIALS", value_name = "COUNT", default_value_t = Quotas::DEFAULT.issued)]
+    issued_credentials: usize,
     /// The retention of the record of audit reads, such as `400d`; for ever if left out
     #[arg(long, env = "TENURE_JOURNAL_RETENTION", value_name = "DAYS")]
     journal_retention: Option<Days>,
@@ -141,7 +144,12 @@ pub(super) fn serve(args: ServeArgs) -> Result<(), Failure> {
     let operator = operator_secret(&args.data)?;
     let signer = Signer { key: served_key(&log, &args.data, args.accept_new_log_key)?, instance: args.origin };
     let cache_bytes = args.cache_mib.saturating_mul(MIB);
-    let quotas = Quotas { changes: args.change_rate, reads: args.read_rate, journal: args.journal_retention };
+    let quotas = Quotas {
+        changes: args.change_rate,
+        reads: args.read_rate,
+        issued: args.issued_credentials,
+        journal: args.journal_retention,
+    };
     block_on(async {
         ignore_hangups()?;
         let stop = stop_signal()?;

@@ -164,6 +164,7 @@ impl Problem {
             SubmitError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
             SubmitError::UnknownWorkspace => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             SubmitError::Log(error) => error.into(),
+            SubmitError::ShareUsed => Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", detail),
             SubmitError::Crowded => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail),
             SubmitError::TooFast(wait) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)

@@ -258,6 +258,11 @@ pub trait Store: EventLog + TreeStore + Directories + SnapshotStore + ReadJourna
         false
     }
 
+    /// Returns the size of the reserve in bytes; 0 if there is none.
+    fn reserve_bytes(&self) -> u64 {
+        0
+    }
+
     /// Looks at the room on the disk, refills the reserve if there is enough, and opens a store that could not be written before.
     fn look_after_room(&self) {}
 

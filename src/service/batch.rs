@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(super) use change::ChangeJob;
-use change::{ChangeRequest, allowance, stamp, stamp_of_system};
+use change::{ChangeRequest, allowance, check_issued, stamp, stamp_of_system};
 pub(super) use command_time::MARKED_AHEAD_MICROS;
 use command_time::{CommandTime, expiry_writes};
 pub(super) use side::SideJob;
@@ -25,16 +25,19 @@ pub use side::SideRequest;
 
 use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
-use super::event_encoder::EventEncoder;
+use super::event_encoder::{EventEncoder, stored_bytes};
 use super::fair_queue::{Holder, Ticket};
 use super::id_generator::{IdGenerator, Secret};
+use super::reserve_shares::ReserveShares;
 use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, KnownBy, SubmitError, SubmitOutcome};
 use super::writer::Job;
 use crate::clock::Reading;
 use crate::domain::model::event::Event;
 use crate::domain::model::fact::Fact;
 use crate::domain::model::id::WorkspaceId;
+use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::rejection::Rejection;
+use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
 use crate::domain::state::view::View;
@@ -138,6 +141,35 @@ pub(super) struct DecisionContext<'a> {
     pub(super) log: &'a dyn Store,
     pub(super) ids: &'a dyn IdGenerator,
     pub(super) clock: Reading,
+    pub(super) shares: &'a ReserveShares,
+    /// The most live credentials that one person may have issued; 0 for no limit.
+    pub(super) issued_max: usize,
+}
+
+impl DecisionContext<'_> {
+    /// Returns the bytes that a caller may still write from the disk reserve; none if the disk has room, or there is no limit.
+    ///
+    /// # Errors
+    /// `ShareUsed` if less than `bytes` are left.
+    fn share(
+        &self,
+        root: &Arc<Workspace>,
+        caller: &Caller,
+        ticket: Ticket,
+        bytes: u64,
+    ) -> Result<Option<u64>, SubmitError> {
+        if !self.log.is_short_of_room() {
+            return Ok(None);
+        }
+        let reserve = self.log.reserve_bytes();
+        let left = self.shares.left(reserve, ticket, is_owner(root, caller, self.clock.decision_time));
+        left.map(|left| left.checked_sub(bytes).ok_or(SubmitError::ShareUsed)).transpose()
+    }
+}
+
+fn is_owner(root: &Arc<Workspace>, caller: &Caller, now: Instant) -> bool {
+    let Caller::Principal { principal: Principal::User(user), .. } = caller else { return false };
+    View::now(Arc::clone(root), now).member(user).is_some_and(|role| role.value == WorkspaceRole::Owner)
 }
 
 /// A reply, and the part that it depends on.
@@ -230,7 +262,7 @@ impl CommitBatch {
         }
         let ChangeJob { entry, ticket, request, reply } = change;
         let commands_len = request.commands.len();
-        let (result, part) = match self.decide(&entry, request, context) {
+        let (result, part) = match self.decide(&entry, ticket, request, context) {
             Ok(Decision::Staged(staged)) => staged,
             Ok(Decision::PutOff(request)) => {
                 return self.put_off.push((ticket, Job::Change(ChangeJob { entry, ticket, request, reply }.into())));
@@ -244,6 +276,7 @@ impl CommitBatch {
     fn decide(
         &mut self,
         entry: &Arc<WorkspaceEntry>,
+        ticket: Ticket,
         request: ChangeRequest,
         context: &DecisionContext<'_>,
     ) -> Result<Decision, SubmitError> {
@@ -264,14 +297,23 @@ impl CommitBatch {
         Expected::check(request.expected.as_ref(), staged.root.head())?;
         let stamp = stamp(&request.caller, request.reason.as_ref(), context.ids, event_time);
         let expiry_before = staged.root.next_expiry();
-        let allowance = allowance(request.bytes, &request.commands, request.idempotency.as_ref());
-        let mut stored = EventEncoder::within(context.ids, allowance);
         let (caller, commands) = (&request.caller, &request.commands);
-        let decided = decide_all_at(&mut staged.root, decision_time, caller, commands, &stamp, &mut stored)
-            .map_err(SubmitError::Refused)?;
+        check_issued(&staged.root, decision_time, &request, context.issued_max)?;
+        let allowance = allowance(request.bytes, commands, request.idempotency.as_ref());
+        let record_bytes = request.idempotency.as_ref().map_or(0, |key| stored_bytes(key.record_bytes(commands.len())));
+        let share = context.share(&staged.root, caller, ticket, record_bytes)?;
+        let mut stored = EventEncoder::within(context.ids, allowance).with_share(share);
+        let decided = decide_all_at(&mut staged.root, decision_time, caller, commands, &stamp, &mut stored);
+        let decided = decided.map_err(|refused| {
+            if stored.is_over_share { SubmitError::ShareUsed } else { SubmitError::Refused(refused) }
+        })?;
+        if share.is_some() && !decided.events.is_empty() {
+            let events = stored.bytes.iter().map(|event| stored_bytes(event.len())).sum::<u64>();
+            context.shares.charge(ticket, events.saturating_add(record_bytes));
+        }
         let change = staged_change(&staged.root, decided, stored.bytes, &request, decision_time);
         let root = Arc::clone(&staged.root);
-        Ok(Decision::Staged(self.stage(&root, change, request, expiry_before, &context.clock)))
+        Ok(Decision::Staged(self.stage(&root, change, request, expiry_before, context)))
     }
 
     /// Returns a workspace as the batch leaves it so far.
@@ -358,20 +400,22 @@ impl CommitBatch {
         }
     }
 
-    /// Adds a decided change with its writes beside events, and returns its reply.
+    /// Adds a decided change with its writes beside events, and returns its reply. If the disk has only its reserve, a change without
+    /// events writes nothing: to repeat it is harmless.
     fn stage(
         &mut self,
         root: &Arc<Workspace>,
         change: StagedChange,
         request: ChangeRequest,
         expiry_before: Option<Instant>,
-        clock: &Reading,
+        context: &DecisionContext<'_>,
     ) -> Staged {
+        let is_kept = !(change.decided.events.is_empty() && context.log.is_short_of_room());
         let mut writes: Vec<SideWrite> =
             change.decided.events.iter().filter_map(|event| directory_write(event)).collect();
         let profiles = request.commands.iter().filter_map(|(command, _)| command.profile());
         writes.extend(profiles.map(|(user, profile)| SideWrite::SetProfile(user, profile)));
-        if let Some(IdempotencyKey { scope, alias, key, fingerprint }) = request.idempotency {
+        if let Some(IdempotencyKey { scope, alias, key, fingerprint }) = request.idempotency.filter(|_| is_kept) {
             let response = change.record().to_bytes();
             for scope in std::iter::once(scope).chain(alias) {
                 let (response, at) = (response.clone(), change.instant);
@@ -384,7 +428,7 @@ impl CommitBatch {
         // Only an earlier next expiry is written. When the stored one passes, the next is computed anew.
         let expiry = root.next_expiry();
         if expiry.is_some_and(|end| expiry_before.is_none_or(|before| end < before)) {
-            writes.extend(expiry_writes(expiry, clock));
+            writes.extend(expiry_writes(expiry, &context.clock));
         }
         if is_written {
             self.push(root.id(), root.head(), change.stored.clone(), writes);

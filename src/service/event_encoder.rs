@@ -1,6 +1,7 @@
 //! Encoding events: each gets its id and its stored bytes before it counts, so an event that cannot be stored changes nothing.
 
 use super::id_generator::IdGenerator;
+use super::reserve_shares::ROW_BYTES;
 use super::submission::{BYTES_FOR_A_BYTE, BYTES_FOR_ANY};
 use crate::domain::model::event::{Event, EventData};
 use crate::domain::model::id::EventId;
@@ -48,6 +49,10 @@ fn directory_bytes(data: &EventData) -> usize {
 pub(super) struct EventEncoder<'a> {
     ids: &'a dyn IdGenerator,
     allowance: Option<Allowance>,
+    /// The bytes that are left of the holder's share of the disk reserve, if only that is left.
+    share: Option<u64>,
+    /// Whether an event was refused because of the share.
+    pub(super) is_over_share: bool,
     /// The bytes of each event, in order.
     pub(super) bytes: Vec<Vec<u8>>,
 }
@@ -55,13 +60,30 @@ pub(super) struct EventEncoder<'a> {
 impl<'a> EventEncoder<'a> {
     /// Returns an empty encoder without a limit.
     pub(super) const fn new(ids: &'a dyn IdGenerator) -> Self {
-        Self { ids, allowance: None, bytes: Vec::new() }
+        Self::within(ids, None)
     }
 
     /// Returns an empty encoder with an optional limit.
     pub(super) const fn within(ids: &'a dyn IdGenerator, allowance: Option<Allowance>) -> Self {
-        Self { ids, allowance, bytes: Vec::new() }
+        Self { ids, allowance, share: None, is_over_share: false, bytes: Vec::new() }
     }
+
+    /// Limits the encoder to a share of the disk reserve too; none for no limit.
+    pub(super) fn with_share(self, share: Option<u64>) -> Self {
+        Self { share, ..self }
+    }
+
+    fn charge_share(&mut self, bytes: usize) -> Result<(), Rejection> {
+        let Some(left) = self.share else { return Ok(()) };
+        self.share = left.checked_sub(stored_bytes(bytes));
+        self.is_over_share = self.share.is_none();
+        if self.is_over_share { Err(Rejection::WritesTooMuch { max: 0 }) } else { Ok(()) }
+    }
+}
+
+/// Returns about how many bytes the store writes for something of `bytes` bytes: once into the WAL, and once into the file.
+pub(super) fn stored_bytes(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(ROW_BYTES)
 }
 
 impl EventSink for EventEncoder<'_> {
@@ -77,6 +99,7 @@ impl EventSink for EventEncoder<'_> {
         if let Some(allowance) = &mut self.allowance {
             allowance.charge(event, bytes.len())?;
         }
+        self.charge_share(bytes.len())?;
         self.bytes.push(bytes);
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) enum Holder {
 }
 
 /// The workspace, the holder and the cost of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Ticket {
     /// The workspace that the job changes.
     pub(super) workspace: WorkspaceId,

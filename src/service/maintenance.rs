@@ -38,6 +38,7 @@ impl Service {
         })
         .await?;
         if !is_short {
+            self.writer.clear_shares();
             self.keep_checkpoints(CHECKPOINTS_A_ROUND_MAX).await;
         }
         let until = Instant::from_micros(reading.time.micros().saturating_sub(IDEMPOTENCY_KEPT_MICROS));

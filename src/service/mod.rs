@@ -23,6 +23,7 @@ mod pool;
 pub mod proofs;
 mod quotas;
 mod rates;
+mod reserve_shares;
 mod snapshots;
 pub mod submission;
 mod submit;
@@ -172,6 +173,7 @@ impl Service {
             Arc::clone(&ids),
             Arc::clone(&workspaces),
             Arc::clone(&health),
+            quotas.issued,
         );
         let writer = Arc::new(writer);
         let (stop, stopped) = channel();

@@ -43,13 +43,15 @@ impl FromStr for Days {
     }
 }
 
-/// The rates of all callers except the operator, and the retention of the journal.
+/// The limits of all callers except the operator, and the retention of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {
     /// The rate of commands of each holder.
     pub changes: Rate,
     /// The rate of recorded reads of the audit of each holder.
     pub reads: Rate,
+    /// The most live credentials that one person may have issued; 0 for no limit.
+    pub issued: usize,
     /// The retention of the journal; none for ever.
     pub journal: Option<Days>,
 }
@@ -59,6 +61,7 @@ impl Quotas {
     pub const DEFAULT: Self = Self {
         changes: Rate { per_second: 1_000, burst: 20_000 },
         reads: Rate { per_second: 100, burst: 2_000 },
+        issued: 5_000,
         journal: None,
     };
 }
@@ -80,7 +83,7 @@ pub(super) struct Holders {
 
 impl Holders {
     pub(super) fn new(quotas: Quotas) -> Self {
-        let Quotas { changes, reads, journal } = quotas;
+        let Quotas { changes, reads, journal, .. } = quotas;
         let (changes, reads) = (Rates::new(changes), Rates::new(reads));
         Self { hasher: RandomState::default(), changes, reads, turns: Cache::new(TURNS_MAX), journal }
     }

@@ -164,6 +164,12 @@ pub enum SubmitError {
     /// The workspace never existed.
     #[error("there is no such workspace")]
     UnknownWorkspace,
+    /// The disk has only its reserve, and the holder has used up a share of that.
+    #[error(
+        "the disk of the data folder has no room but what is kept for taking access away, and your share of that is used up: \
+         make room on it, or let an owner or the operator do this"
+    )]
+    ShareUsed,
     /// It could not be made durable. The caller may try again.
     #[error("{0}")]
     Log(#[from] LogError),

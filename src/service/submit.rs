@@ -124,7 +124,7 @@ impl Service {
         }
         let forgotten = if let SideRequest::ForgetAccessKey(key) = &request { Some(*key) } else { None };
         let (reply, replied) = oneshot::channel();
-        let side = SideJob { entry, caller: caller.clone(), request, expected, idempotency, reply };
+        let side = SideJob { entry, ticket, caller: caller.clone(), request, expected, idempotency, reply };
         self.writer.enqueue(ticket, Job::Side(Box::new(side)))?;
         let Some(key) = forgotten else { return replied.await.map_err(|_| stopping())? };
         let (directory, workspaces) = (Arc::clone(&self.directory), Arc::clone(&self.workspaces));

@@ -18,6 +18,7 @@ use super::commit_queue::{CommitQueue, EnqueueError, Enqueued, WorkItem};
 use super::fair_queue::Ticket;
 use super::health::Health;
 use super::id_generator::IdGenerator;
+use super::reserve_shares::ReserveShares;
 use crate::clock::{ClockError, Reading, WatchedClock};
 use crate::domain::model::id::WorkspaceId;
 use crate::log::{Append, Appended, LogError, Outcome, SideWrite, Store};
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     ids: Arc<dyn IdGenerator>,
     workspaces: Arc<Workspaces>,
     health: Arc<Health>,
+    shares: ReserveShares,
+    issued_max: usize,
     queue: CommitQueue,
     /// The batch that is committed next.
     next: Mutex<CommitBatch>,
@@ -75,8 +78,10 @@ impl Writer {
         ids: Arc<dyn IdGenerator>,
         workspaces: Arc<Workspaces>,
         health: Arc<Health>,
+        issued_max: usize,
     ) -> Self {
-        Self { log, clock, ids, workspaces, health, queue: CommitQueue::default(), next: Mutex::default() }
+        let (shares, queue, next) = (ReserveShares::default(), CommitQueue::default(), Mutex::default());
+        Self { log, clock, ids, workspaces, health, shares, issued_max, queue, next }
     }
 
     /// Enqueues a job for the writer's threads.
@@ -96,6 +101,11 @@ impl Writer {
             });
         }
         Ok(())
+    }
+
+    /// Gives all holders their whole shares of the disk reserve again.
+    pub(super) fn clear_shares(&self) {
+        self.shares.clear();
     }
 
     /// Refuses new jobs. Those in the queue still run.
@@ -151,7 +161,9 @@ impl Writer {
     fn add(&self, job: Job, batch: &mut CommitBatch) {
         let clock = self.clock.read();
         let Some(job) = runnable(job, &clock) else { return };
-        let context = DecisionContext { log: self.log.as_ref(), ids: self.ids.as_ref(), clock };
+        let Self { log, ids, shares, issued_max, .. } = self;
+        let (log, ids, issued_max) = (log.as_ref(), ids.as_ref(), *issued_max);
+        let context = DecisionContext { log, ids, clock, shares, issued_max };
         match job {
             // A client that went away no longer wants the change.
             Job::Change(change) if change.reply.is_closed() => {}

@@ -210,3 +210,60 @@ fn the_journal_is_pruned_after_its_retention_and_records_it() {
         "what is forgotten is forgotten once"
     );
 }
+
+/// The ways to make one more credential, each of a kind of its own, and as a command of a batch.
+fn makers(n: usize) -> [(&'static str, Value); 5] {
+    let robot = format!("robot-{n}");
+    [
+        ("members/mo/tokens", json!({})),
+        ("service-users", json!({"name": robot})),
+        ("proxy-tokens", json!({})),
+        ("access-keys", json!({"role": "auditor", "label": "x"})),
+        (
+            "commands",
+            batch(&[
+                json!({"type": "member.add", "user": robot, "role": "member"}),
+                json!({"type": "token.issue", "user": "mo"}),
+            ]),
+        ),
+    ]
+}
+
+#[test]
+fn one_person_can_have_issued_only_so_many_live_credentials_of_all_kinds() {
+    let clock = TestClock::start();
+    let acme = Acme::on(Server::with_quotas(Quotas { issued: 5, ..Quotas::default() }, clock.clone()));
+    let operator = |method: &str, rest: &str, body: &Value| acme.call(method, rest, OPERATOR, body);
+    operator("POST", "members", &json!({"user": "mo", "role": "manager"})).expect(201);
+    operator("POST", "members", &json!({"user": "bob", "role": "member"})).expect(201);
+    let mo = operator("POST", "members/mo/tokens", &json!({})).expect(201).credential("token");
+    let bob = operator("POST", "members/bob/tokens", &json!({})).expect(201).credential("token");
+    let end = "2026-03-01T00:01:00Z";
+    let first = acme.call("POST", "access-keys", &mo, &json!({"role": "auditor", "label": "x", "expires_at": end}));
+    let first = first.expect(201).credential("access_key");
+    for (route, body) in &makers(0)[..4] {
+        acme.call("POST", route, &mo, body).expect(201);
+    }
+    let is_full = |n| {
+        for (route, body) in makers(n) {
+            let refused = acme.call("POST", route, &mo, &body).refused(422, "too_large");
+            let detail = refused.json["detail"].as_str().unwrap();
+            let index = if route == "commands" { "commands[1]: " } else { "" };
+            let sentence = "the limit of 5 live tokens and keys that one person issued is reached";
+            assert_eq!(detail, format!("{index}{sentence}"), "{route}");
+        }
+    };
+    is_full(1);
+    acme.call("POST", "access-keys", &bob, &json!({"role": "auditor", "label": "x"})).refused(403, "forbidden");
+    acme.call("POST", "members", &mo, &json!({"user": "eve", "role": "member"})).expect(201);
+    for credential in [OPERATOR, &acme.alice] {
+        acme.call("POST", "members/bob/tokens", credential, &json!({})).expect(201);
+    }
+    let (key, _) = first.split_once('.').unwrap();
+    acme.call("DELETE", &format!("access-keys/{key}"), &mo, &Value::Null).expect(200);
+    acme.call("POST", "access-keys", &mo, &json!({"role": "auditor", "label": "x", "expires_at": end})).expect(201);
+    is_full(2);
+    clock.pass(2 * 60 * 1_000_000);
+    acme.call("POST", "proxy-tokens", &mo, &json!({})).expect(201);
+    is_full(3);
+}

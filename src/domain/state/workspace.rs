@@ -120,6 +120,11 @@ impl Workspace {
         }
     }
 
+    /// Returns the number of live credentials that a person issued. One that has expired counts until its event.
+    pub fn issued_len(&self, issuer: &UserId) -> usize {
+        self.issued.get(issuer).map_or(0, OrdSet::len)
+    }
+
     /// Returns the workspace's id.
     pub const fn id(&self) -> WorkspaceId {
         self.id

@@ -54,6 +54,11 @@ impl Reserve {
         Some(Room { free, wanted: self.asked.min(size / PART_OF_DISK) })
     }
 
+    /// Returns the size of the whole reserve on this file system, in bytes; 0 if it is unknown.
+    pub(super) fn wanted(&self) -> u64 {
+        self.room().map_or(0, |room| room.wanted)
+    }
+
     /// Returns whether the disk has no room except the reserve.
     pub(super) fn is_all_there_is(&self) -> bool {
         let is_all =

@@ -204,6 +204,10 @@ impl Store for SqliteLog {
         self.is_short.load(Ordering::Acquire)
     }
 
+    fn reserve_bytes(&self) -> u64 {
+        lock(&self.reserve).wanted()
+    }
+
     fn look_after_room(&self) {
         let is_nothing_free = {
             let mut reserve = lock(&self.reserve);

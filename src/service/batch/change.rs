@@ -9,9 +9,11 @@ use crate::clock::Reading;
 use crate::domain::model::command::Command;
 use crate::domain::model::id::GeneratedIds;
 use crate::domain::model::name::Reason;
-use crate::domain::model::principal::{Actor, Caller};
+use crate::domain::model::principal::{Actor, Caller, Principal};
+use crate::domain::model::rejection::Rejection;
 use crate::domain::model::time::{Instant, Revision};
-use crate::domain::rules::decide::{EventMetadata, Refused, decide_all_at, expire_at, last_due};
+use crate::domain::rules::decide::{EventMetadata, Refused, authorize_all, decide_all_at, expire_at, last_due};
+use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::service::cache::WorkspaceEntry;
 use crate::service::event_encoder::{Allowance, EventEncoder};
@@ -94,6 +96,27 @@ pub(super) fn stamp(caller: &Caller, reason: Option<&Reason>, ids: &dyn IdGenera
 pub(super) fn stamp_of_system(ids: &dyn IdGenerator, time: Instant) -> EventMetadata {
     let (command, actor) = (command_id(ids), Actor::System);
     EventMetadata { command, time, recorded: None, actor, credential: None, reason: None }
+}
+
+/// Checks that the caller has issued fewer than `max` live credentials, with those of the request; 0 for no limit.
+///
+/// # Errors
+/// The first command that exceeds it is refused. A caller without authority gets that refusal instead.
+pub(super) fn check_issued(
+    root: &Arc<Workspace>,
+    now: Instant,
+    request: &ChangeRequest,
+    max: usize,
+) -> Result<(), SubmitError> {
+    let Caller::Principal { principal: Principal::User(user), .. } = &request.caller else { return Ok(()) };
+    let mut made = request.commands.iter().enumerate().filter(|(_, (command, _))| command.makes_credential());
+    let Some((index, _)) = made.nth(max.saturating_sub(root.issued_len(user))).filter(|_| max > 0) else {
+        return Ok(());
+    };
+    let commands = request.commands.iter().map(|(command, _)| command);
+    authorize_all(&View::now(Arc::clone(root), now), &request.caller, commands).map_err(SubmitError::Refused)?;
+    let rejection = Rejection::TooLarge { what: "live tokens and keys that one person issued", max };
+    Err(SubmitError::Refused(Refused { index, rejection }))
 }
 
 /// Returns the bytes of events that a request may write: its allowance less its writes beside events.

@@ -18,6 +18,8 @@ use crate::log::journal::ReadRecord;
 use crate::log::{Append, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite};
 use crate::service::before_its_end;
 use crate::service::cache::WorkspaceEntry;
+use crate::service::event_encoder::stored_bytes;
+use crate::service::fair_queue::Ticket;
 use crate::service::submission::{Expected, IdempotencyKey, SideOutcome, SubmitError};
 
 /// A request for a write beside the log.
@@ -34,6 +36,7 @@ pub enum SideRequest {
 /// A request for a write beside the log on its way to the writer.
 pub(in crate::service) struct SideJob {
     pub(in crate::service) entry: Arc<WorkspaceEntry>,
+    pub(in crate::service) ticket: Ticket,
     pub(in crate::service) caller: Caller,
     pub(in crate::service) request: SideRequest,
     pub(in crate::service) expected: Option<Expected>,
@@ -70,8 +73,8 @@ impl PendingSide {
 impl CommitBatch {
     /// Authorises a write beside the log at the head, and adds it.
     pub(in crate::service) fn add_side(&mut self, side: SideJob, context: &DecisionContext<'_>) {
-        let SideJob { entry, caller, request, expected, idempotency, reply } = side;
-        let staged = self.stage_side(&entry, &caller, request, (expected, idempotency), context);
+        let SideJob { entry, ticket, caller, request, expected, idempotency, reply } = side;
+        let staged = self.stage_side(&entry, (&caller, ticket), request, (expected, idempotency), context);
         let (result, part) = match staged {
             Ok((outcome, part)) => (Ok(outcome), part),
             Err(error) => (Err(error), self.last_part(&entry)),
@@ -82,7 +85,7 @@ impl CommitBatch {
     fn stage_side(
         &mut self,
         entry: &Arc<WorkspaceEntry>,
-        caller: &Caller,
+        (caller, ticket): (&Caller, Ticket),
         request: SideRequest,
         (expected, idempotency): (Option<Expected>, Option<IdempotencyKey>),
         context: &DecisionContext<'_>,
@@ -96,8 +99,16 @@ impl CommitBatch {
         }
         Expected::check(expected.as_ref(), head)?;
         let write = self.side_write_of(&root, request, context)?;
-        if context.log.is_short_of_room() && !write.takes_away() {
-            return Err(LogError::NoRoom.into());
+        if context.log.is_short_of_room() {
+            if !write.takes_away() {
+                return Err(LogError::NoRoom.into());
+            }
+            if self.erases_nothing(root.id(), &write, context)? {
+                return Ok((SideOutcome { head, is_repeated: false }, self.last_part(entry)));
+            }
+            let bytes = stored_bytes(idempotency.as_ref().map_or(0, |key| key.record_bytes(0)));
+            context.share(&root, caller, ticket, bytes)?;
+            context.shares.charge(ticket, bytes);
         }
         let record = idempotency.map(|key| key.empty_record(context.clock.time));
         let part = self.push_side_write(root.id(), write, record);
@@ -166,6 +177,22 @@ impl CommitBatch {
             }
             SideRequest::RecordRead(read) => Ok(SideWrite::RecordRead(read)),
         }
+    }
+
+    /// Returns whether a write would erase a profile that does not exist, or that this batch erases already.
+    fn erases_nothing(
+        &self,
+        workspace: WorkspaceId,
+        write: &SideWrite,
+        context: &DecisionContext<'_>,
+    ) -> Result<bool, LogError> {
+        let SideWrite::EraseProfile(user) = write else { return Ok(false) };
+        let is_same = |write: &SideWrite| matches!(write, SideWrite::EraseProfile(erased) if erased == user);
+        let mut parts = self.parts.iter().filter(|part| part.workspace == workspace);
+        if parts.any(|part| part.side_writes.iter().any(is_same)) {
+            return Ok(true);
+        }
+        Ok(context.log.profiles(workspace, std::slice::from_ref(user))?.iter().all(Profile::is_empty))
     }
 
     /// Adds a part without events, and returns its index.

@@ -269,3 +269,90 @@ fn a_server_starts_on_a_full_disk_to_answer_and_with_a_reserve_to_take_access_aw
         assert_eq!(removed, reserve_mib != "0", "stopped: {is_stopped}, reserve: {reserve_mib} MiB");
     }
 }
+
+const FULL_DISK: SmallDisk = SmallDisk { size: "48m", ballast: "24000000", flags: &[] };
+
+/// Takes all the room on a disk that is left.
+fn take_the_rest(data: &Path, name: &str) {
+    let mut rest = Command::new("sh");
+    rest.args(["-c", "cat /dev/zero > \"$1\"", "sh"]).arg(data.with_file_name(name));
+    assert!(!rest.stderr(Stdio::null()).status().unwrap().success());
+}
+
+/// Adds a person and gives a token of theirs.
+fn person(server: &Process, user: &str, role: &str) -> String {
+    server.post("/v1/workspaces/acme/members", "", &json!({"user": user, "role": role})).expect(201);
+    let path = format!("/v1/workspaces/acme/members/{user}/tokens");
+    server.post(&path, "", &json!({})).expect(201).credential("token")
+}
+
+#[test]
+fn the_reserve_is_not_used_up_by_what_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = on_a_small_disk(folder.path(), &FULL_DISK) else { return };
+    server.found();
+    let (bob, mo) = (person(&server, "bob", "member"), person(&server, "mo", "manager"));
+    let key = json!({"role": "auditor", "label": "x"});
+    let key = server.post("/v1/workspaces/acme/access-keys", "", &key).expect(201).credential("access_key");
+    server.put("/v1/workspaces/acme/members/bob/profile", &json!({"name": "Bob"})).expect(200);
+    server.post("/v1/workspaces/acme/commands", "", &json!({"commands": [{"type": "rbac.enable"}]})).expect(200);
+    fill_to_the_reserve(&server);
+    let data = seen_by(&server, folder.path()).join("data");
+    take_the_rest(&data, "rest");
+    let acme = |rest: &str| format!("/v1/workspaces/acme/{rest}");
+    let profile = acme("members/bob/profile");
+    server.send_as(&bob, ("DELETE", &profile), "erased", &Value::Null).expect(200);
+    let key = acme(&format!("access-keys/{}", key.split_once('.').unwrap().0));
+    server.send_as(&mo, ("DELETE", &key), "revoked", &Value::Null).expect(200);
+    let sizes =
+        || ["tenure.reserve", "tenure.db", "tenure.db-wal"].map(|file| fs::metadata(data.join(file)).unwrap().len());
+    let before = sizes();
+    let (enable, many) = (json!({"commands": [{"type": "rbac.enable"}]}), "k".repeat(200));
+    for n in 0..1_000 {
+        let idempotency_key = format!("{many}-{n}");
+        server.send_as(&bob, ("DELETE", &profile), &idempotency_key, &Value::Null).expect(200);
+        server.send_as(&mo, ("POST", &acme("commands")), &idempotency_key, &enable).expect(200);
+        server.send_as(&mo, ("DELETE", &profile), &idempotency_key, &Value::Null).expect(200);
+    }
+    assert_eq!(sizes(), before, "nothing is written");
+    server.send_as(&mo, ("DELETE", &key), "revoked", &Value::Null).expect(200);
+    server.send_as(&bob, ("DELETE", &profile), "erased", &Value::Null).expect(200);
+    server.send("DELETE", &acme("members/mo"), "", &Value::Null).expect(200);
+    verify_all(&open(killed(server, &data).path()));
+}
+
+#[test]
+fn one_holder_takes_only_a_share_of_the_reserve_and_the_store_is_closed_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = on_a_small_disk(folder.path(), &FULL_DISK) else { return };
+    server.found();
+    let (alice, mo) = (person(&server, "alice2", "owner"), person(&server, "mo", "manager"));
+    fill_to_the_reserve(&server);
+    let data = seen_by(&server, folder.path()).join("data");
+    take_the_rest(&data, "rest");
+    let remove = |credential: &str, batch: usize, n: usize| {
+        let path = format!("/v1/workspaces/acme/members/batch{batch}-{n}?reason={}", "r".repeat(1_000));
+        server.send_as(credential, ("DELETE", &path), &format!("remove {batch} {n}"), &Value::Null)
+    };
+    let members = (0..500).flat_map(|batch| (0..BATCH).map(move |n| (batch, n)));
+    let refused = members.clone().find(|(batch, n)| {
+        let reply = remove(&mo, *batch, *n);
+        if reply.status == 507 {
+            let reply = reply.refused(507, "insufficient_storage");
+            assert!(reply.json["detail"].as_str().unwrap().contains("your share of that is used up"), "{}", reply.text);
+            return true;
+        }
+        reply.expect(200);
+        false
+    });
+    let (batch, n) = refused.expect("the share is used up at some time");
+    assert!(batch * BATCH + n >= 20, "a share is not small: {batch} {n}");
+    remove(&mo, 0, 0).expect(200);
+    for n in 0..50 {
+        remove(&alice, batch + 1 + n / BATCH, n % BATCH).expect(200);
+    }
+    server.send("DELETE", "/v1/workspaces/acme/members/mo", "", &Value::Null).expect(200);
+    take_the_rest(&data, "more");
+    let said = server.stop_and_say();
+    assert!(!said.contains("could not be emptied"), "{said}");
+}

@@ -99,7 +99,12 @@ impl Process {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Reply {
-        let authorization = format!("Bearer {OPERATOR}");
+        self.send_as(OPERATOR, (method, path), key, body)
+    }
+
+    /// Sends a request with a credential.
+    pub(crate) fn send_as(&self, credential: &str, (method, path): (&str, &str), key: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {credential}");
         let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
         if !key.is_empty() {
             headers.push(("idempotency-key", key));
