@@ -221,6 +221,23 @@ impl SqliteLog {
         appended
     }
 
+    /// Opens the store for writing, with pieces of the reserve if there is no other room.
+    fn open_writer(&self) -> Result<Connection, LogError> {
+        self.with_reserve(0, || schema::open_writer(&self.file))
+    }
+
+    /// Runs `attempt`. While it fails and the disk has only the reserve, gives up a piece of that, down to `kept` bytes, and runs it again.
+    fn with_reserve<T>(&self, kept: u64, attempt: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+        let mut done = attempt();
+        if done.is_err() {
+            let mut reserve = lock(&self.reserve);
+            while done.is_err() && reserve.give_up_to_finish(kept) {
+                done = attempt();
+            }
+        }
+        done
+    }
+
     /// Opens a store for writing that was opened without room on the disk.
     fn open_again(&self) {
         if !matches!(*lock(&self.writer), Writer::NoRoom) {

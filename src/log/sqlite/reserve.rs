@@ -105,6 +105,12 @@ impl Reserve {
         while self.room().is_some_and(|room| room.free < room.wanted / PIECES) && self.give_up_piece() {}
     }
 
+    /// Gives up a piece of the reserve down to `kept` bytes, for opening or closing the store; false if the disk has other room, or
+    /// nothing is left to give.
+    pub(super) fn give_up_to_finish(&mut self, kept: u64) -> bool {
+        self.is_all_there_is() && self.give_up(kept)
+    }
+
     fn give_up(&mut self, kept: u64) -> bool {
         let piece = (self.asked / PIECES).min(self.held / 2).max(START_BYTES);
         let len = self.held.saturating_sub(piece).max(kept);

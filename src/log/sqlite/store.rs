@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use super::reserve::START_BYTES;
 use super::{CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER};
-use super::{SqliteLog, Writer, backup, files, lock, read, rows, schema, tree, unavailable, wal};
+use super::{SqliteLog, Writer, backup, files, lock, read, rows, tree, unavailable, wal};
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
@@ -177,7 +178,7 @@ impl Store for SqliteLog {
         }
         self.close_readers();
         if may_write {
-            *writer = Writer::opened(schema::open_writer(&self.file)?);
+            *writer = Writer::opened(self.open_writer()?);
         }
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Store for SqliteLog {
         let connection = match std::mem::replace(&mut *writer, Writer::Closed) {
             Writer::Ready(appender) => appender.into_connection(),
             // Opening it decides the outcome of the last commit.
-            Writer::NeedsReopen => schema::open_writer(&self.file)?,
+            Writer::NeedsReopen => self.open_writer()?,
             Writer::ReadOnly => {
                 if !files::is_taken(&self.file) {
                     wal::tidy(&self.file);
@@ -197,7 +198,7 @@ impl Store for SqliteLog {
             }
             Writer::NoRoom | Writer::Closed => return Ok(()),
         };
-        wal::empty(&connection, &self.file)
+        self.with_reserve(START_BYTES, || wal::empty(&connection, &self.file))
     }
 
     fn is_short_of_room(&self) -> bool {

@@ -145,6 +145,39 @@ fn a_clock_that_is_a_year_ahead_for_a_moment_leaves_nothing_behind() {
     }
 }
 
+/// The milliseconds of an id's time (RFC 9562 §5.7), as its text has them in Crockford's base 32.
+fn id_millis(id: &str) -> i64 {
+    let digits = "0123456789abcdefghjkmnpqrstvwxyz";
+    let value = |digit: char| u128::try_from(digits.find(digit).unwrap()).unwrap();
+    let id = id.rsplit('_').next().unwrap().chars().fold(0, |id, digit| id << 5 | value(digit));
+    i64::try_from(id >> 80).unwrap()
+}
+
+#[test]
+fn ids_have_the_settled_time_during_and_after_a_jump() {
+    for jump in [YEAR, 40 * YEAR, -YEAR] {
+        let (clocks, acme, _) = stage();
+        let check = |name: &str| {
+            let made = acme.post("environments", &json!({"name": name})).expect(201);
+            let (event, now) = (&made.json["events"][0], clocks.now().micros() / 1_000);
+            for id in [&event["id"], &event["command"], &made.json["environment"]["id"]] {
+                assert!((id_millis(id.as_str().unwrap()) - now).abs() < 60_000, "{name}: {id}, and it is {now}");
+            }
+        };
+        check("before");
+        clocks.jump(jump);
+        acme.post("environments", &json!({"name": "refused"})).refused(503, "clock_unsettled");
+        acme.get("members").expect(200);
+        clocks.jump(-jump);
+        clocks.pass(SECOND);
+        check("after");
+        clocks.jump(jump);
+        acme.post("environments", &json!({"name": "refused"})).refused(503, "clock_unsettled");
+        clocks.pass(MINUTE);
+        check("settled");
+    }
+}
+
 #[test]
 fn a_clock_that_jumps_back_brings_nothing_back_and_is_said_to_be_behind() {
     let (clocks, acme, token) = stage();
