@@ -1,21 +1,29 @@
 //! Ids and secrets: the only source of randomness.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::fmt::Simple;
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ContextV7, NoContext, Timestamp, Uuid};
 use zeroize::Zeroizing;
 
+use crate::clock::WatchedClock;
 use crate::domain::model::command::Command;
 use crate::domain::model::credential::SecretDigest;
 use crate::domain::model::id::{CommandId, GeneratedIds, ReadId, WorkspaceId};
+use crate::domain::model::time::Instant;
 
 /// A source of ids and secrets. Tests use one that counts.
 pub trait IdGenerator: Send + Sync {
     /// Returns a new UUID version 7 (RFC 9562 §5.7).
     fn uuid(&self) -> Uuid;
+
+    /// Returns a new UUID version 7 of a time. A generator that counts has no times.
+    fn uuid_at(&self, _time: Instant) -> Uuid {
+        self.uuid()
+    }
 
     /// Returns 256 random bits.
     ///
@@ -33,24 +41,62 @@ pub struct NoRandomness;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RandomIdGenerator;
 
-/// The counter that orders the ids of one millisecond.
-static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+/// The step back of the clock from which on the order of ids begins anew. After a smaller one, ids keep the later time.
+const ORDER_STEP_BACK: Duration = Duration::from_mins(1);
 
-/// Returns an id like `Uuid::now_v7`, except that a clock before 1970 counts as 1970.
-fn uuid_v7() -> Uuid {
-    let now = crate::clock::since_epoch();
-    Uuid::new_v7(Timestamp::from_unix(&ORDER, now.as_secs(), now.subsec_nanos()))
+/// The order of ids within a millisecond, and after a small step back of the clock.
+struct IdOrder {
+    context: ContextV7,
+    newest: Duration,
+}
+
+static ORDER: Mutex<IdOrder> = Mutex::new(IdOrder { context: ContextV7::new(), newest: Duration::ZERO });
+
+/// Returns an id of a time after 1970.
+fn uuid_v7(time: Duration) -> Uuid {
+    let mut order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if time.saturating_add(ORDER_STEP_BACK) < order.newest {
+        *order = IdOrder { context: ContextV7::new(), newest: time };
+    }
+    order.newest = order.newest.max(time);
+    Uuid::new_v7(Timestamp::from_unix(&order.context, time.as_secs(), time.subsec_nanos()))
 }
 
 impl IdGenerator for RandomIdGenerator {
     fn uuid(&self) -> Uuid {
-        uuid_v7()
+        uuid_v7(crate::clock::since_epoch())
+    }
+
+    fn uuid_at(&self, time: Instant) -> Uuid {
+        uuid_v7(Duration::from_micros(u64::try_from(time.micros()).unwrap_or_default()))
     }
 
     fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits).map_err(|_| NoRandomness)?;
         Ok(bits)
+    }
+}
+
+/// A generator whose ids have the settled time of a watched clock. So no id in a log has the time of a clock that jumped.
+pub(super) struct SettledIds {
+    ids: Arc<dyn IdGenerator>,
+    clock: Arc<WatchedClock>,
+}
+
+impl SettledIds {
+    pub(super) fn new(ids: Arc<dyn IdGenerator>, clock: Arc<WatchedClock>) -> Self {
+        Self { ids, clock }
+    }
+}
+
+impl IdGenerator for SettledIds {
+    fn uuid(&self) -> Uuid {
+        self.ids.uuid_at(self.clock.read().time)
+    }
+
+    fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
+        self.ids.secret_bits()
     }
 }
 
@@ -110,10 +156,13 @@ pub fn read_id(ids: &dyn IdGenerator) -> ReadId {
     ReadId::from_uuid(ids.uuid())
 }
 
-/// Returns an id for a request without one, in hexadecimal digits.
+/// Returns an id for a request without one, in hexadecimal digits. It has the time of the machine's clock, and leaves no trace in the
+/// order of other ids.
 pub fn request_id() -> [u8; Simple::LENGTH] {
     let mut digits = [0; Simple::LENGTH];
-    uuid_v7().simple().encode_lower(&mut digits);
+    let time = crate::clock::since_epoch();
+    let id = Uuid::new_v7(Timestamp::from_unix(NoContext, time.as_secs(), time.subsec_nanos()));
+    id.simple().encode_lower(&mut digits);
     digits
 }
 
@@ -137,4 +186,27 @@ pub fn fresh_for(ids: &dyn IdGenerator, command: &Command) -> Result<(GeneratedI
     }
     let (entity, environment, token) = (ids.uuid(), ids.uuid(), ids.uuid());
     Ok((GeneratedIds { entity, environment, token, digest: SecretDigest([0; 32]) }, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(id: Uuid) -> i64 {
+        let (seconds, nanos) = id.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();
+        i64::try_from(seconds).unwrap_or_default() * 1_000 + i64::from(nanos / 1_000_000)
+    }
+
+    #[test]
+    fn ids_grow_within_a_millisecond_and_after_a_small_step_back_and_follow_the_clock_after_a_large_one() {
+        let at = |millis: i64| RandomIdGenerator.uuid_at(Instant::from_micros(millis * 1_000));
+        let noon = 1_772_323_200_000;
+        let ids: Vec<_> = [0, 0, 0, 1, -59_000, 0, 2].map(|offset| at(noon + offset)).to_vec();
+        assert!(ids.is_sorted(), "{ids:?}");
+        let year = 365 * 24 * 3_600_000;
+        assert_eq!(millis(at(noon + year)), noon + year);
+        assert_eq!(millis(at(noon + 3)), noon + 3, "a clock that was a year ahead leaves nothing");
+        request_id();
+        assert_eq!(millis(at(noon + 4)), noon + 4, "the machine's clock is not among them");
+    }
 }

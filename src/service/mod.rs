@@ -50,7 +50,7 @@ pub use rates::Rate;
 use cache::{LoadError, WorkspaceEntry, Workspaces};
 use directory::{CachedCredential, Directory};
 use health::{Health, ThreadGuard};
-use id_generator::{IdGenerator, Secret};
+use id_generator::{IdGenerator, Secret, SettledIds};
 use pool::AuditPool;
 use quotas::Holders;
 use snapshots::Snapshots;
@@ -164,6 +164,7 @@ impl Service {
         });
         let clock = Arc::new(WatchedClock::new(clock, clock_settle, recorded));
         maintenance::warn_if_behind(&clock);
+        let ids: Arc<dyn IdGenerator> = Arc::new(SettledIds::new(ids, Arc::clone(&clock)));
         let snapshots = Snapshots::new(Arc::clone(&log), signer.clone());
         let workspaces = Arc::new(Workspaces::new(snapshots, cache_bytes));
         let health = Arc::new(Health::default());
