@@ -110,6 +110,65 @@ impl StoredEvent<&[u8]> {
     }
 }
 
+/// The bytes of most events, at most.
+const USUAL_EVENT_BYTES: usize = 512;
+
+/// Rows of a log as they are stored. Their bytes are not compared with their leaves yet, and [`check`](Self::check) is the only way to
+/// the events. So a thread can read rows while another one compares those before.
+#[derive(Debug, Default)]
+pub struct UncheckedEvents {
+    /// Each row without its bytes, and the end of its bytes.
+    rows: Vec<(StoredEvent<()>, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl UncheckedEvents {
+    /// Returns no rows, with room for `rows` of them.
+    pub fn with_capacity(rows: usize) -> Self {
+        let bytes = rows.saturating_mul(USUAL_EVENT_BYTES);
+        Self { rows: Vec::with_capacity(rows), bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Appends a row.
+    pub fn push(&mut self, row: StoredEvent<&[u8]>) {
+        let StoredEvent { workspace, revision, position, leaf, bytes } = row;
+        self.bytes.extend_from_slice(bytes);
+        self.rows.push((StoredEvent { workspace, revision, position, leaf, bytes: () }, self.bytes.len()));
+    }
+
+    /// Returns the number of rows.
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns whether there are no rows.
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Returns the revision of the last row, to go on reading after it.
+    pub fn last_revision(&self) -> Option<Revision> {
+        self.rows.last().map(|(row, _)| row.revision)
+    }
+
+    /// Passes the events to `each`, in order.
+    ///
+    /// # Errors
+    /// `Unreadable` at the first event that does not match its leaf, or the first error of `each`.
+    pub fn check(&self, each: EachEvent<'_>) -> Result<(), LogError> {
+        let mut start = 0;
+        for (row, end) in &self.rows {
+            let StoredEvent { workspace, revision, position, leaf, bytes: () } = *row;
+            let bytes = self.bytes.get(start..*end).unwrap_or_default();
+            let stored = StoredEvent { workspace, revision, position, leaf, bytes };
+            stored.check_leaf()?;
+            each(stored)?;
+            start = *end;
+        }
+        Ok(())
+    }
+}
+
 /// The holder of a credential. It never changes. The workspace's facts say whether the credential is live.
 #[derive(Debug, Clone)]
 pub enum CredentialHolder {

@@ -24,7 +24,7 @@ use super::journal::{OldReads, ReadFilter, StoredRead};
 use super::rows::StoredRow;
 use super::{
     Append, Appended, CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, StoredCredential,
-    StoredEvent, StoredKey,
+    StoredEvent, StoredKey, UncheckedEvents,
 };
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
@@ -53,6 +53,24 @@ pub trait EventLog: Send + Sync {
     /// `Unreadable` at an event that does not match its leaf, or the first error of `each`. The visit ends there.
     fn visit(&self, workspace: WorkspaceId, after: Revision, limit: usize, each: EachEvent<'_>)
     -> Result<(), LogError>;
+
+    /// Returns up to `limit` rows of a workspace's log after a revision, in order, to be checked elsewhere.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn read_unchecked(
+        &self,
+        workspace: WorkspaceId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<UncheckedEvents, LogError> {
+        let mut rows = UncheckedEvents::default();
+        self.visit(workspace, after, limit, &mut |event| {
+            rows.push(event);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
 
     /// Returns up to `limit` events of a workspace after a revision, in order.
     ///

@@ -1,11 +1,11 @@
 //! Loading: a workspace's facts from its log, checked against the log's tree.
 //!
-//! The reading thread compares the bytes of each event with its leaf. Here the tree is grown again from those leaves and compared with
-//! the stored frontier, the snapshot and the kept checkpoint. An event that cannot follow the ones before it is damage. So only facts
-//! that the log proves are served.
+//! A pipeline of three threads: one reads rows from the store, one compares the bytes of each with its leaf and decodes the event, and one
+//! applies the events. That one grows the tree again from the leaves and compares it with the stored frontier, the snapshot and the kept
+//! checkpoint. An event that cannot follow the ones before it is damage. So only facts that the log proves are served.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::witness::{Witness, WitnessKind};
 use crate::domain::model::event::Event;
@@ -14,14 +14,17 @@ use crate::domain::model::time::Revision;
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
 use crate::log::snapshot::{Snapshot, frontier_at};
-use crate::log::{LogError, Store};
+use crate::log::{LogError, Store, UncheckedEvents};
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::TreeHash;
 
 /// The events that are read and decoded at a time: few enough to be in the processor's cache when they are applied.
 const PAGE_EVENTS: usize = 256;
-/// The pages that are read ahead of the one that is applied.
+/// The pages that a thread is ahead of the next one.
 const PAGES_AHEAD: usize = 8;
+
+/// A page of decoded events, each with its leaf.
+type EventPage = Vec<(TreeHash, Event)>;
 
 /// The state before the first event that is read.
 pub(super) struct ReplayStart {
@@ -70,35 +73,62 @@ pub(super) fn replay_from(
     let frontier = log.tree(start.facts.id())?;
     witnesses.extend(frontier.map(|tree| Witness { tree: tree.head(), kind: WitnessKind::Frontier }));
     let mut replay = LogReplay::new(log, start, witnesses)?;
-    let mut pages = EventPages::after(log, &replay.facts);
-    let first = pages.next()?;
+    let facts = &replay.facts;
+    let mut rows = RowPages { log, workspace: facts.id(), after: facts.head() };
+    let mut decoder = StreamDecoder::after(facts.id(), facts.head(), facts.head_time());
+    let first = rows.next()?;
     let is_last = first.len() < PAGE_EVENTS;
-    replay.apply_page(first)?;
+    replay.apply_page(decode(&first, &mut decoder)?)?;
     if !is_last {
-        read_ahead(pages, &mut replay)?;
+        run_pipeline(rows, decoder, &mut replay)?;
     }
     replay.finish()
 }
 
-/// Reads the pages on a second thread, while the ones before are applied.
-fn read_ahead(mut pages: EventPages<'_>, replay: &mut LogReplay<'_>) -> Result<(), LogError> {
+/// Reads and decodes pages on two further threads, while the ones before are applied.
+fn run_pipeline(rows: RowPages<'_>, decoder: StreamDecoder, replay: &mut LogReplay<'_>) -> Result<(), LogError> {
     std::thread::scope(|scope| {
-        let (ahead, read) = sync_channel(PAGES_AHEAD);
-        scope.spawn(move || {
-            loop {
-                let page = pages.next();
-                let goes_on = page.as_ref().is_ok_and(|events| events.len() == PAGE_EVENTS);
-                // The replay has failed, or this was the last page.
-                if ahead.send(page).is_err() || !goes_on {
-                    break;
-                }
-            }
-        });
-        for page in read {
-            replay.apply_page(page?)?;
-        }
-        Ok(())
+        let (row_sender, row_receiver) = sync_channel(PAGES_AHEAD);
+        let (event_sender, event_receiver) = sync_channel(PAGES_AHEAD);
+        scope.spawn(move || read_rows(rows, &row_sender));
+        scope.spawn(move || decode_rows(&row_receiver, decoder, &event_sender));
+        event_receiver.into_iter().try_for_each(|page| replay.apply_page(page?))
     })
+}
+
+/// Sends the pages up to the last one, or until the next thread has failed.
+fn read_rows(mut rows: RowPages<'_>, sender: &SyncSender<Result<UncheckedEvents, LogError>>) {
+    loop {
+        let page = rows.next();
+        let goes_on = page.as_ref().is_ok_and(|page| page.len() == PAGE_EVENTS);
+        if sender.send(page).is_err() || !goes_on {
+            break;
+        }
+    }
+}
+
+/// Checks and decodes the pages up to the last one or the first failure, or until the next thread has failed.
+fn decode_rows(
+    pages: &Receiver<Result<UncheckedEvents, LogError>>,
+    mut decoder: StreamDecoder,
+    sender: &SyncSender<Result<EventPage, LogError>>,
+) {
+    for page in pages {
+        let events = page.and_then(|page| decode(&page, &mut decoder));
+        let is_failed = events.is_err();
+        if sender.send(events).is_err() || is_failed {
+            break;
+        }
+    }
+}
+
+fn decode(page: &UncheckedEvents, decoder: &mut StreamDecoder) -> Result<EventPage, LogError> {
+    let mut events = Vec::with_capacity(page.len());
+    page.check(&mut |stored| {
+        events.push((stored.leaf, decoder.decode(&stored)?));
+        Ok(())
+    })?;
+    Ok(events)
 }
 
 /// A replay in progress.
@@ -162,28 +192,18 @@ impl<'a> LogReplay<'a> {
     }
 }
 
-/// A workspace's log, page by page.
-struct EventPages<'a> {
+/// The rows of a workspace's log, page by page.
+struct RowPages<'a> {
     log: &'a dyn Store,
     workspace: WorkspaceId,
     after: Revision,
-    decoder: StreamDecoder,
 }
 
-impl<'a> EventPages<'a> {
-    fn after(log: &'a dyn Store, facts: &Workspace) -> Self {
-        let (workspace, after) = (facts.id(), facts.head());
-        Self { log, workspace, after, decoder: StreamDecoder::after(workspace, after, facts.head_time()) }
-    }
-
-    /// Returns the next page, as leaves and events; the last one is shorter.
-    fn next(&mut self) -> Result<Vec<(TreeHash, Event)>, LogError> {
-        let mut events = Vec::with_capacity(PAGE_EVENTS);
-        self.log.visit(self.workspace, self.after, PAGE_EVENTS, &mut |stored| {
-            events.push((stored.leaf, self.decoder.decode(&stored)?));
-            Ok(())
-        })?;
-        self.after = events.last().map_or(self.after, |(_, event)| event.revision);
-        Ok(events)
+impl RowPages<'_> {
+    /// Returns the next page; the last one is shorter.
+    fn next(&mut self) -> Result<UncheckedEvents, LogError> {
+        let page = self.log.read_unchecked(self.workspace, self.after, PAGE_EVENTS)?;
+        self.after = page.last_revision().unwrap_or(self.after);
+        Ok(page)
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
 use crate::log::{
     CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, StoredCredential, StoredEvent, StoredKey,
+    UncheckedEvents,
 };
 use crate::proof::note::PublicKey;
 
@@ -36,6 +37,13 @@ fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// The most rows that room is made for ahead.
+const PAGE_ROWS_MAX: usize = 1_024;
+
+const EVENTS_OF: &str = "SELECT position, workspace, revision, leaf, event FROM events \
+                         WHERE workspace = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
+
+/// Reads a row, whose bytes are not compared with its leaf yet.
 fn stored_event<'a>(row: &'a Row<'_>) -> rusqlite::Result<StoredEvent<&'a [u8]>> {
     Ok(StoredEvent {
         position: row.get::<_, Count>(0)?.0,
@@ -76,9 +84,22 @@ pub(super) fn visit(
     limit: usize,
     each: EachEvent<'_>,
 ) -> Result<(), LogError> {
-    let sql = "SELECT position, workspace, revision, leaf, event FROM events \
-               WHERE workspace = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
-    each_event(connection, sql, params![workspace, after, at_most(limit)], each)
+    each_event(connection, EVENTS_OF, params![workspace, after, at_most(limit)], each)
+}
+
+pub(super) fn unchecked(
+    connection: &Connection,
+    workspace: WorkspaceId,
+    after: Revision,
+    limit: usize,
+) -> rusqlite::Result<UncheckedEvents> {
+    let mut select = connection.prepare_cached(EVENTS_OF)?;
+    let mut rows = select.query(params![workspace, after, at_most(limit)])?;
+    let mut events = UncheckedEvents::with_capacity(limit.min(PAGE_ROWS_MAX));
+    while let Some(row) = rows.next()? {
+        events.push(stored_event(row)?);
+    }
+    Ok(events)
 }
 
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {

@@ -13,7 +13,7 @@ use crate::log::journal::{OldReads, ReadFilter, StoredRead};
 use crate::log::rows::StoredRow;
 use crate::log::{
     Append, Appended, CredentialId, CursorSecret, Directories, EachEvent, EventLog, IdempotencyRecord, LogError,
-    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
+    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore, UncheckedEvents,
 };
 use crate::proof::frontier::Frontier;
 use crate::proof::hash::TreeHash;
@@ -42,6 +42,15 @@ impl EventLog for SqliteLog {
         each: EachEvent<'_>,
     ) -> Result<(), LogError> {
         self.readers.load_full().with(|connection| read::visit(connection, workspace, after, limit, each))
+    }
+
+    fn read_unchecked(
+        &self,
+        workspace: WorkspaceId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<UncheckedEvents, LogError> {
+        self.ask(|connection| read::unchecked(connection, workspace, after, limit))
     }
 
     fn feed(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, LogError> {
