@@ -226,6 +226,12 @@ pub trait SnapshotStore: Send + Sync {
     /// `Unavailable`. The old one may still be there.
     fn keep_checkpoint(&self, workspace: WorkspaceId, note: &[u8]) -> Result<(), LogError>;
 
+    /// Gives the kept checkpoint of a workspace's log another name, under which nothing replaces it, and returns the name.
+    ///
+    /// # Errors
+    /// `Unavailable`. It still has its own name.
+    fn set_checkpoint_aside(&self, workspace: WorkspaceId) -> Result<String, LogError>;
+
     /// Returns the names of a workspace's snapshot and kept checkpoint, as an operator finds them.
     fn witness_names(&self, workspace: WorkspaceId) -> [String; 2];
 }

@@ -14,7 +14,8 @@ use tokio::sync::{OnceCell, watch};
 use super::snapshots::{LoadedWorkspace, SnapshotProgress, Snapshots};
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::state::workspace::Workspace;
-use crate::log::LogError;
+use crate::log::{LogError, Store};
+use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::TreeHead;
 
 /// The memory of an event with the facts that it sets, in bytes: the measure of `benches/workspace.rs`, rounded up.
@@ -107,6 +108,8 @@ pub(super) struct Workspaces {
     entries: Mutex<HashMap<WorkspaceId, Weak<WorkspaceEntry>>>,
     /// The heads of the trees that grew after their last kept checkpoint.
     grown: Mutex<BTreeMap<WorkspaceId, TreeHead>>,
+    /// The right to keep a checkpoint.
+    keeping: Mutex<()>,
     updates: watch::Sender<()>,
 }
 
@@ -119,8 +122,8 @@ impl Workspaces {
             u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().weigher(weigh).max_capacity(bytes / 1_024).build();
-        let (entries, grown) = (Mutex::default(), Mutex::default());
-        Self { snapshots, cache, entries, grown, updates: watch::Sender::default() }
+        let (entries, grown, keeping) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { snapshots, cache, entries, grown, keeping, updates: watch::Sender::default() }
     }
 
     /// Subscribes to the appends of all workspaces.
@@ -163,7 +166,10 @@ impl Workspaces {
         let loaded = tokio::task::spawn_blocking(move || snapshots.load(id)).await;
         let stopped = |_| LoadError::Log(LogError::Unavailable("the server is stopping".to_owned()));
         let loaded = loaded.map_err(stopped)?.map_err(LoadError::Log)?.ok_or(LoadError::Unknown)?;
-        let LoadedWorkspace { facts, tree, snapshot_progress } = loaded;
+        let LoadedWorkspace { facts, tree, is_kept, snapshot_progress } = loaded;
+        if !is_kept {
+            self.grown().insert(id, tree);
+        }
         let root = Arc::new(facts);
         let due = snapshot_progress.is_due(root.head());
         // No other thread sets them before the entry is loaded.
@@ -174,6 +180,22 @@ impl Workspaces {
             tokio::task::spawn_blocking(move || snapshots.save(&root, Some(tree), entry.snapshot_progress()));
         }
         Ok(ArcSwap::new(root))
+    }
+
+    /// Keeps the checkpoint of a log beside the store, if the log has grown since the last one; waits while others are kept. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable`. The log still counts as grown.
+    pub(super) fn keep_checkpoint(&self, id: WorkspaceId, log: &dyn Store, signer: &Signer) -> Result<(), LogError> {
+        // One at a time, so that a kept checkpoint is never replaced by an older one.
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tree) = self.grown_tree(id) else { return Ok(()) };
+        log.keep_checkpoint(id, signer.sign(id, tree).note().as_bytes())?;
+        let mut grown = self.grown();
+        if grown.get(&id) == Some(&tree) {
+            grown.remove(&id);
+        }
+        Ok(())
     }
 
     /// Writes the snapshots that are due. Blocks while it does.
@@ -209,8 +231,9 @@ impl Workspaces {
         let (id, head) = (root.id(), root.head());
         let Some(published) = entry.root.get() else { return };
         if let Some(tree) = tree {
-            entry.set_tree(tree);
+            // First, so that no checkpoint of a newer tree is given away before it is kept.
             self.grown().insert(id, tree);
+            entry.set_tree(tree);
         }
         let before = published.swap(root).head();
         let grown = head.0 / WEIGHED_EVENTS != before.0 / WEIGHED_EVENTS;
@@ -227,15 +250,14 @@ impl Workspaces {
         self.grown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes and returns up to `limit` heads of trees that grew.
-    pub(super) fn take_grown(&self, limit: usize) -> Vec<(WorkspaceId, TreeHead)> {
-        let mut grown = self.grown();
-        std::iter::from_fn(|| grown.pop_first()).take(limit).collect()
+    /// Returns the newest head of a log that grew after its last kept checkpoint; none if that is the newest one.
+    pub(super) fn grown_tree(&self, id: WorkspaceId) -> Option<TreeHead> {
+        self.grown().get(&id).copied()
     }
 
-    /// Puts a head back, unless the tree has grown again since.
-    pub(super) fn put_back_grown(&self, id: WorkspaceId, tree: TreeHead) {
-        self.grown().entry(id).or_insert(tree);
+    /// Returns up to `limit` logs that grew after their last kept checkpoint.
+    pub(super) fn grown_logs(&self, limit: usize) -> Vec<WorkspaceId> {
+        self.grown().keys().take(limit).copied().collect()
     }
 
     /// Notifies the followers of a workspace without a newer root: a right to read it has ended beside the log.

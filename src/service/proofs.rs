@@ -26,12 +26,13 @@ pub struct ConsistencyProof {
 }
 
 impl Service {
-    /// Returns the newest checkpoint of a workspace's log; none if it never began.
+    /// Returns the newest checkpoint of a workspace's log, which is kept beside the store first; none if it never began.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn checkpoint(&self, workspace: WorkspaceId) -> Result<Option<Checkpoint>, LogError> {
         let tree = self.tree(workspace).await?;
+        self.keep_given_checkpoint(workspace).await;
         Ok(tree.map(|tree| self.signer().sign(workspace, tree)))
     }
 
@@ -65,6 +66,7 @@ impl Service {
             proved.map(|()| path).map_err(|error| LogError::Unreadable { workspace, revision, why: error.to_string() })
         });
         let path = path.await?;
+        self.keep_given_checkpoint(workspace).await;
         let checkpoint = self.signer().sign(workspace, tree).note().to_owned();
         Ok(Some(Receipt { index, path, checkpoint }))
     }
@@ -75,6 +77,7 @@ impl Service {
     /// As [`Self::tile`].
     pub async fn consistency(&self, workspace: WorkspaceId, from: u64, to: u64) -> Result<ConsistencyProof, LogError> {
         let head = self.tree(workspace).await?;
+        self.keep_given_checkpoint(workspace).await;
         let growth = self.reading(move |log| {
             let tiles = LogTiles { log, workspace };
             grown(&mut Nodes::new(&tiles, to), from).map_err(|error| unreadable(workspace, error))

@@ -41,6 +41,8 @@ pub(super) struct LoadedWorkspace {
     pub(super) facts: Workspace,
     /// The head of its log's tree, which agrees with every leaf and every witness.
     pub(super) tree: TreeHead,
+    /// Whether a checkpoint of that head is kept.
+    pub(super) is_kept: bool,
     /// The revision of its snapshot.
     pub(super) snapshot_progress: SnapshotProgress,
 }
@@ -64,7 +66,8 @@ impl Snapshots {
     /// As [`replay`](super::replay), and `Unreadable` if the log differs from its snapshot or its kept checkpoint.
     pub(super) fn load(&self, id: WorkspaceId) -> Result<Option<LoadedWorkspace>, LogError> {
         let log = self.log.as_ref();
-        let mut witnesses: Vec<Witness> = Witness::kept(log, id, &self.signer)?.into_iter().collect();
+        let kept = Witness::kept(log, id, &self.signer)?;
+        let mut witnesses: Vec<Witness> = kept.into_iter().collect();
         let opened = self.stored(id).map(|bytes| self.open(id, &bytes, &mut witnesses));
         let (snapshot, bad) = opened.map_or((None, None), |opened| {
             opened.map_or_else(|bad| (None, Some(bad)), |snapshot| (Some(snapshot), None))
@@ -77,7 +80,10 @@ impl Snapshots {
             self.discard(id, &why);
         }
         let snapshot_progress = SnapshotProgress(AtomicU64::new(revision.0));
-        Ok(replayed.map(|(facts, tree)| LoadedWorkspace { facts, tree, snapshot_progress }))
+        Ok(replayed.map(|(facts, tree)| {
+            let is_kept = kept.is_some_and(|kept| kept.tree == tree);
+            LoadedWorkspace { facts, tree, is_kept, snapshot_progress }
+        }))
     }
 
     /// Opens a snapshot. One with a valid seal is a witness of its log, even if its facts cannot be used.

@@ -21,20 +21,25 @@ pub(super) const CHECKPOINTS_A_ROUND_MAX: usize = 256;
 impl Service {
     /// Signs the heads of up to `limit` logs that grew, and keeps the checkpoints beside the store.
     pub(super) async fn keep_checkpoints(&self, limit: usize) {
-        let grown = self.workspaces.take_grown(limit);
+        self.keep_checkpoints_of(self.workspaces.grown_logs(limit)).await;
+    }
+
+    /// Keeps the checkpoint of a log that is about to be given away. The store must not fall behind it unnoticed. A failure is logged only:
+    /// on a full disk, the reader still gets the checkpoint.
+    pub(super) async fn keep_given_checkpoint(&self, workspace: WorkspaceId) {
+        if self.workspaces.grown_tree(workspace).is_some() {
+            self.keep_checkpoints_of(vec![workspace]).await;
+        }
+    }
+
+    async fn keep_checkpoints_of(&self, grown: Vec<WorkspaceId>) {
         if grown.is_empty() {
             return;
         }
         let (signer, workspaces) = (self.signer.clone(), Arc::clone(&self.workspaces));
         let kept = self.reading(move |log| {
-            let mut failed = None;
-            for (id, tree) in grown {
-                if let Err(error) = log.keep_checkpoint(id, signer.sign(id, tree).note().as_bytes()) {
-                    workspaces.put_back_grown(id, tree);
-                    failed = Some(error);
-                }
-            }
-            failed.map_or(Ok(()), Err)
+            let keep = |id| workspaces.keep_checkpoint(id, log, &signer);
+            grown.into_iter().map(keep).fold(Ok(()), Result::and)
         });
         if let Err(error) = kept.await {
             tracing::warn!(%error, "checkpoints could not be kept beside the store");
@@ -63,7 +68,8 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Returns the kept checkpoint of a workspace's log. Logs one that cannot be opened, and returns none.
+    /// Returns the kept checkpoint of a workspace's log. One that cannot be opened is logged and put aside, so that no newer one
+    /// overwrites it; then there is none.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -73,7 +79,11 @@ impl Witness {
             Ok(checkpoint) => Ok(Some(Self { tree: *checkpoint.tree(), kind: WitnessKind::Checkpoint })),
             Err(why) => {
                 let [_, name] = log.witness_names(id);
-                tracing::error!(workspace = %id, %why, "the log is not compared with the kept checkpoint `{name}`");
+                let aside = log.set_checkpoint_aside(id)?;
+                tracing::error!(
+                    workspace = %id, %why,
+                    "the log is not compared with the kept checkpoint `{name}`, which is now `{aside}`"
+                );
                 Ok(None)
             }
         }

@@ -250,22 +250,58 @@ fn a_log_that_is_not_the_one_of_its_kept_checkpoint_is_not_served_and_says_what_
     }
 }
 
-/// It is reported in the log of the server, and proves nothing.
+/// It is reported in the log of the server, and proves nothing. Nothing overwrites it.
 #[test]
-fn a_kept_checkpoint_that_was_not_signed_here_is_no_witness() {
+fn a_kept_checkpoint_that_was_not_signed_here_is_no_witness_and_is_put_aside() {
     let events = Writer::new(SMALL, 7).events(300);
     let id = events[0].workspace;
     let stage = Stage::new();
     stage.append(&events[..200]);
     let foreign = Signer { key: LogKey::from_seed(&[8; 32]), instance: Origin::default() };
-    for bytes in [checkpoint(&events, &foreign), b"garbage".to_vec(), vec![0xff], Vec::new()] {
-        stage.log.keep_checkpoint(id, &bytes).unwrap();
+    let aside = |number: usize| stage.folder.path().join(format!("checkpoints/{id}.checkpoint.unreadable-{number}"));
+    let unreadable = [checkpoint(&events, &foreign), b"garbage".to_vec(), vec![0xff], Vec::new()];
+    for (number, bytes) in (1..).zip(&unreadable) {
+        stage.log.keep_checkpoint(id, bytes).unwrap();
         runtime().block_on(async {
             let (service, _) = stage.start(1 << 20);
             assert_eq!(service.workspace(id).await.unwrap().unwrap().head(), Revision(200));
             service.stop().await.unwrap();
         });
+        assert_eq!(&std::fs::read(aside(number)).unwrap(), bytes);
+        let kept = stage.log.kept_checkpoint(id).unwrap().unwrap();
+        assert_eq!(kept, checkpoint(&events[..200], &signer()), "a new one is kept in its place");
     }
+    assert!(unreadable.iter().zip(1..).all(|(bytes, number)| &std::fs::read(aside(number)).unwrap() == bytes));
+}
+
+#[test]
+fn a_checkpoint_that_is_given_away_is_kept_first() {
+    let stage = Stage::new();
+    let events = Writer::new(SMALL, 9).events(300);
+    let id = events[0].workspace;
+    stage.append(&events);
+    let add = |user: &str| format!(r#"{{"type": "member.add", "user": "{user}", "role": "member"}}"#);
+    let kept = || {
+        let bytes = stage.log.kept_checkpoint(id).unwrap().unwrap();
+        let checkpoint = Checkpoint::open(std::str::from_utf8(&bytes).unwrap(), &signer().verifier(id)).unwrap();
+        checkpoint.tree().size
+    };
+    runtime().block_on(async {
+        // The log has events that a server appended and did not keep a checkpoint of before it was killed.
+        let (service, _) = stage.start(1 << 20);
+        assert_eq!(service.checkpoint(id).await.unwrap().unwrap().tree().size, 300);
+        assert_eq!(kept(), 300);
+        submit(&service, id, add("one")).await;
+        service.checkpoint(id).await.unwrap().unwrap();
+        assert_eq!(kept(), 301);
+        submit(&service, id, add("two")).await;
+        service.receipt(id, Revision(1)).await.unwrap().unwrap();
+        assert_eq!(kept(), 302);
+        submit(&service, id, add("three")).await;
+        service.consistency(id, 1, 303).await.unwrap();
+        assert_eq!(kept(), 303);
+        service.stop().await.unwrap();
+    });
 }
 
 #[test]

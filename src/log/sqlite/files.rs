@@ -18,6 +18,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(30);
 /// The prefix and suffix of the name of an unfinished file.
 const DRAFT_PREFIX: &str = ".tenure-";
 const DRAFT_SUFFIX: &str = ".draft";
+/// The most files that are set aside under one name.
+const SET_ASIDE_MAX: usize = 1_000;
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> LogError {
     LogError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
@@ -170,6 +172,16 @@ pub(super) fn replace_derived(path: &Path, bytes: &[u8]) -> Result<(), LogError>
         Ok(())
     };
     replace().map_err(|error| cannot("write", path, &error))
+}
+
+/// Gives a file another name in its folder that no file has, and returns the name.
+pub(super) fn set_aside(path: &Path) -> Result<String, LogError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = (1_u32..).map(|number| format!("{name}.unreadable-{number}"));
+    let is_free = |name: &String| fs::symlink_metadata(path.with_file_name(name)).is_err();
+    let aside = names.take(SET_ASIDE_MAX).find(is_free).unwrap_or_else(|| format!("{name}.unreadable"));
+    fs::rename(path, path.with_file_name(&aside)).map_err(|error| cannot("rename", path, &error))?;
+    Ok(aside)
 }
 
 /// Removes a derived file, if it exists.

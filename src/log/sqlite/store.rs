@@ -153,6 +153,14 @@ impl SnapshotStore for SqliteLog {
         files::replace_derived(&self.checkpoint_file(workspace), note)
     }
 
+    fn set_checkpoint_aside(&self, workspace: WorkspaceId) -> Result<String, LogError> {
+        if self.folder_lock.is_none() {
+            return Err(LogError::Unavailable("it was opened for reading only".to_owned()));
+        }
+        let aside = files::set_aside(&self.checkpoint_file(workspace))?;
+        Ok(format!("{CHECKPOINTS_FOLDER}/{aside}"))
+    }
+
     fn witness_names(&self, workspace: WorkspaceId) -> [String; 2] {
         let snapshot = format!("{SNAPSHOTS_FOLDER}/{workspace}.snapshot");
         [snapshot, format!("{CHECKPOINTS_FOLDER}/{workspace}.checkpoint")]

@@ -233,6 +233,7 @@ impl SnapshotStore for FaultyLog {
         forget_snapshot(workspace: WorkspaceId) -> ();
         kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
+        set_checkpoint_aside(workspace: WorkspaceId) -> String;
     }
 }
 

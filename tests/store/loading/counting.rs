@@ -107,6 +107,7 @@ impl SnapshotStore for CountingLog {
         forget_snapshot(workspace: WorkspaceId) -> ();
         kept_checkpoint(workspace: WorkspaceId) -> Option<Vec<u8>>;
         keep_checkpoint(workspace: WorkspaceId, note: &[u8]) -> ();
+        set_checkpoint_aside(workspace: WorkspaceId) -> String;
     }
 }
 
