@@ -4,11 +4,13 @@
 //! undoing. No client gets a reply before the commit, not even a refusal: it was decided on facts that were not durable yet.
 //! While a batch is committed, the next one is decided on the facts that it leaves ([`PipelinedState`]) and fails with it.
 //!
-//! What has expired in a workspace is recorded before its next change, up to [`EXPIRIES_MAX`] in a batch. The changes of a workspace
+//! What has expired in a workspace is recorded before its next change, up to 256 in a batch. The changes of a workspace
 //! with more than that wait for the next batch, so that those of other workspaces are committed between.
 
 mod change;
 mod command_time;
+mod context;
+mod expiries;
 mod side;
 
 use std::collections::HashMap;
@@ -17,34 +19,30 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(super) use change::ChangeJob;
-use change::{ChangeRequest, allowance, check_issued, stamp, stamp_of_system};
+use change::{ChangeRequest, allowance, check_issued, stamp};
 pub(super) use command_time::MARKED_AHEAD_MICROS;
 use command_time::{CommandTime, expiry_writes};
+pub(super) use context::DecisionContext;
 pub(super) use side::SideJob;
 pub use side::SideRequest;
 
 use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
 use super::event_encoder::{EventEncoder, stored_bytes};
-use super::fair_queue::{Holder, Ticket};
-use super::id_generator::{IdGenerator, Secret};
-use super::reserve_shares::ReserveShares;
+use super::fair_queue::Ticket;
+use super::id_generator::Secret;
 use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, KnownBy, SubmitError, SubmitOutcome};
 use super::writer::Job;
-use crate::clock::Reading;
 use crate::domain::model::event::Event;
 use crate::domain::model::fact::Fact;
 use crate::domain::model::id::WorkspaceId;
-use crate::domain::model::principal::{Caller, Principal};
 use crate::domain::model::rejection::Rejection;
-use crate::domain::model::role::WorkspaceRole;
 use crate::domain::model::time::{Instant, Revision};
-use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at, expire_at, last_due};
+use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_at};
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::{
-    Append, Appended, CredentialHolder, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite, Store,
-    StoredCredential,
+    Append, Appended, CredentialHolder, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite, StoredCredential,
 };
 use crate::proof::frontier::TreeHead;
 
@@ -52,8 +50,6 @@ use crate::proof::frontier::TreeHead;
 const JOBS_MAX: usize = 1_024;
 const COMMANDS_MAX: usize = 2_048;
 const EVENTS_MAX: usize = 4_096;
-/// The most expiries of one workspace that a batch records.
-const EXPIRIES_MAX: usize = 256;
 
 /// The shortest time that an idempotency record is kept, in microseconds: 24 hours.
 pub(super) const IDEMPOTENCY_KEPT_MICROS: i64 = 24 * 3_600 * 1_000_000;
@@ -136,42 +132,6 @@ pub(super) struct CommitBatch {
     events_len: usize,
 }
 
-/// The sources that a batch decides with.
-pub(super) struct DecisionContext<'a> {
-    pub(super) log: &'a dyn Store,
-    pub(super) ids: &'a dyn IdGenerator,
-    pub(super) clock: Reading,
-    pub(super) shares: &'a ReserveShares,
-    /// The most live credentials that one person may have issued; 0 for no limit.
-    pub(super) issued_max: usize,
-}
-
-impl DecisionContext<'_> {
-    /// Returns the bytes that a caller may still write from the disk reserve; none if the disk has room, or there is no limit.
-    ///
-    /// # Errors
-    /// `ShareUsed` if less than `bytes` are left.
-    fn share(
-        &self,
-        root: &Arc<Workspace>,
-        caller: &Caller,
-        ticket: Ticket,
-        bytes: u64,
-    ) -> Result<Option<u64>, SubmitError> {
-        if !self.log.is_short_of_room() {
-            return Ok(None);
-        }
-        let reserve = self.log.reserve_bytes();
-        let left = self.shares.left(reserve, ticket, is_owner(root, caller, self.clock.decision_time));
-        left.map(|left| left.checked_sub(bytes).ok_or(SubmitError::ShareUsed)).transpose()
-    }
-}
-
-fn is_owner(root: &Arc<Workspace>, caller: &Caller, now: Instant) -> bool {
-    let Caller::Principal { principal: Principal::User(user), .. } = caller else { return false };
-    View::now(Arc::clone(root), now).member(user).is_some_and(|role| role.value == WorkspaceRole::Owner)
-}
-
 /// A reply, and the part that it depends on.
 type Staged = (Result<StagedOutcome, SubmitError>, Option<usize>);
 
@@ -228,31 +188,6 @@ impl CommitBatch {
     ) {
         self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes });
         self.pending_writes.push((reply, self.parts.len() - 1));
-    }
-
-    /// Records what has expired in a workspace, over several batches if it is much. If nothing has, records when something may.
-    pub(super) fn add_expiry(
-        &mut self,
-        entry: &Arc<WorkspaceEntry>,
-        context: &DecisionContext<'_>,
-    ) -> Result<(), SubmitError> {
-        let StagedWorkspace { root, is_behind, .. } = self.workspace(entry)?;
-        let (workspace, before, is_behind) = (root.id(), root.head(), *is_behind);
-        if is_behind {
-            // A job that waits already records the rest.
-            return Ok(());
-        }
-        if self.expire(entry, context)?.is_none() {
-            let ticket = Ticket { workspace, holder: Holder::System, commands: 1 };
-            self.put_off.push((ticket, Job::Expire(Arc::clone(entry))));
-            return Ok(());
-        }
-        let root = &self.workspace(entry)?.root;
-        if root.head() == before {
-            let side_writes = vec![SideWrite::NextExpiry(root.next_expiry())];
-            self.parts.push(Append { workspace, expected: Revision::ZERO, events: Vec::new(), side_writes });
-        }
-        Ok(())
     }
 
     /// Decides a change and applies it ahead, or puts it off to the next batch.
@@ -367,36 +302,6 @@ impl CommitBatch {
         match self.pipelined.records.get(&both) {
             Some(record) => Ok(Some((record.clone(), None))),
             None => Ok(context.log.idempotency_record(scope, key, Instant::EARLIEST)?.map(|record| (record, None))),
-        }
-    }
-
-    /// Appends expiries until nothing has expired at the time of the next command, and returns that time; none if the batch records
-    /// no more of them.
-    fn expire(
-        &mut self,
-        entry: &Arc<WorkspaceEntry>,
-        context: &DecisionContext<'_>,
-    ) -> Result<Option<CommandTime>, SubmitError> {
-        loop {
-            let StagedWorkspace { root, expired, is_behind, .. } = self.workspace(entry)?;
-            let next = CommandTime::next(root, &context.clock);
-            let left = EXPIRIES_MAX.saturating_sub(*expired);
-            let Some(end) = last_due(root, next.decision_time, left.max(1)) else { return Ok(Some(next)) };
-            if left == 0 {
-                *is_behind = true;
-                return Ok(None);
-            }
-            // If the clock is behind, the event must not have a time before the end that it records.
-            let time = next.event_time.max(end);
-            let stamp = stamp_of_system(context.ids, time);
-            let mut stored = EventEncoder::new(context.ids);
-            let refused = |rejection| SubmitError::Refused(Refused { index: 0, rejection });
-            expire_at(root, next.decision_time, left, &stamp, &mut stored).map_err(refused)?;
-            *expired += stored.bytes.len();
-            // The stored next expiry has passed; write the new one.
-            let writes = expiry_writes(root.next_expiry(), &context.clock);
-            let (workspace, head) = (root.id(), root.head());
-            self.push(workspace, head, stored.bytes, writes);
         }
     }
 
