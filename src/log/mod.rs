@@ -130,8 +130,8 @@ impl UncheckedEvents {
     }
 
     /// Appends a row.
-    pub fn push(&mut self, row: StoredEvent<&[u8]>) {
-        let StoredEvent { workspace, revision, position, leaf, bytes } = row;
+    pub fn push(&mut self, row: &StoredEvent<&[u8]>) {
+        let StoredEvent { workspace, revision, position, leaf, bytes } = *row;
         self.bytes.extend_from_slice(bytes);
         self.rows.push((StoredEvent { workspace, revision, position, leaf, bytes: () }, self.bytes.len()));
     }

@@ -66,7 +66,7 @@ pub trait EventLog: Send + Sync {
     ) -> Result<UncheckedEvents, LogError> {
         let mut rows = UncheckedEvents::default();
         self.visit(workspace, after, limit, &mut |event| {
-            rows.push(event);
+            rows.push(&event);
             Ok(())
         })?;
         Ok(rows)

@@ -91,9 +91,8 @@ mod tests {
     fn take_all(shares: &ReserveShares, ticket: Ticket, is_owner: bool) -> u64 {
         let piece = 64 << 10;
         let is_left = || shares.left(RESERVE, ticket, is_owner).is_some_and(|left| left >= piece);
-        std::iter::repeat_with(|| is_left().then(|| shares.charge(ticket, piece))).map_while(|taken| taken).count()
-            as u64
-            * piece
+        let take = || is_left().then(|| shares.charge(ticket, piece));
+        std::iter::repeat_with(take).map_while(|taken| taken).map(|()| piece).sum()
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn unchecked(
     let mut rows = select.query(params![workspace, after, at_most(limit)])?;
     let mut events = UncheckedEvents::with_capacity(limit.min(PAGE_ROWS_MAX));
     while let Some(row) = rows.next()? {
-        events.push(stored_event(row)?);
+        events.push(&stored_event(row)?);
     }
     Ok(events)
 }

@@ -128,5 +128,5 @@ fn owed(view: &View) -> String {
     let granted: Vec<_> = facts.split(" live_grants: ").skip(1).map(|rest| rest.split(' ').next()).collect();
     let (_, placed) = facts.split_once(" placed_len: ").unwrap();
     let placed = placed.split(' ').next();
-    format!("{:?} {counted} {granted:?} {placed:?}", due(view.workspace(), Instant::from_micros(i64::MAX)))
+    format!("{:?} {counted} {granted:?} {placed:?}", due(view.workspace(), Instant::from_micros(i64::MAX), usize::MAX))
 }
