@@ -1,7 +1,7 @@
 //! The traits of a store: the events, the tree over them, the directories, the snapshots and the journal, and [`Store`] with all of them.
 //!
 //! # Contract
-//! `tests/log_contract.rs` holds every implementation to these clauses:
+//! `tests/store/log_contract.rs` holds every implementation to these clauses:
 //! 1. [`append`](EventLog::append) handles the parts of a batch in order and commits once. When it returns `Ok`, every part with the
 //!    outcome [`Outcome::Appended`](super::Outcome::Appended) survives a power cut. A part with another outcome left nothing, and did not
 //!    harm the others. A later part of the same stream sees the events of an earlier one.

@@ -173,7 +173,7 @@ async fn send_until(address: SocketAddr, connection: usize, stop: &AtomicBool, n
 }
 
 /// A server as a peer: each question is a request, and the response contains `"decision":true` or not.
-pub struct Asked {
+pub struct HttpPeer {
     /// Its name.
     pub name: &'static str,
     /// The connection for single questions.
@@ -184,7 +184,7 @@ pub struct Asked {
     pub requests: Vec<Vec<u8>>,
 }
 
-impl Asked {
+impl HttpPeer {
     /// Connects to a server, with these questions.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl Asked {
     }
 }
 
-impl crate::peer::Peer for Asked {
+impl crate::peer::Peer for HttpPeer {
     fn name(&self) -> String {
         self.name.to_owned()
     }

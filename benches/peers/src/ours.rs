@@ -135,7 +135,7 @@ impl Peer for Past {
 }
 
 /// The tenures within a span, clipped to it: every peer must return the same.
-pub type Held = (String, i16, i64, i64);
+pub type TenureRow = (String, i16, i64, i64);
 
 /// Returns the principals with access to an environment within a span, in the order of principals.
 ///
@@ -146,7 +146,7 @@ pub fn held(
     timelines: &AccessTimelineCache,
     history: &History,
     span: &SpanQuestion,
-) -> Outcome<Vec<Held>> {
+) -> Outcome<Vec<TenureRow>> {
     let name = &history.workspace.environments[span.environment].name;
     let view = View::at_head(Arc::clone(root));
     let environment = view.environment_named(name).ok_or("no such environment")?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, OptsBuilder, Statement};
 
-use super::{Asked, AskedSpan, Spans, asked, asked_spans, environments, grants, presences};
+use super::{QuestionRow, SpanRow, Spans, environments, grants, presences, question_rows, span_rows};
 use crate::history::{FOREVER_MICROS, History, PastQuestion, SpanQuestion};
-use crate::ours::Held;
+use crate::ours::TenureRow;
 use crate::peer::{Outcome, Peer};
 
 /// The key of a system-versioned table ends with the end of the row's period.
@@ -54,8 +54,8 @@ pub struct MariaDb {
     connection: Conn,
     check: Statement,
     span: Statement,
-    questions: Vec<Asked>,
-    spans: Vec<AskedSpan>,
+    questions: Vec<QuestionRow>,
+    spans: Vec<SpanRow>,
 }
 
 fn timestamp(micros: i64) -> String {
@@ -79,7 +79,7 @@ impl MariaDb {
         }
         fill(&mut connection, history)?;
         let (check, span) = (connection.prep(CHECK)?, connection.prep(SPAN)?);
-        let (questions, spans) = (asked(history, questions), asked_spans(history, spans));
+        let (questions, spans) = (question_rows(history, questions), span_rows(history, spans));
         Ok(Self { connection, check, span, questions, spans })
     }
 }
@@ -123,7 +123,7 @@ impl Peer for MariaDb {
 }
 
 impl Spans for MariaDb {
-    fn held(&mut self, span: usize) -> Outcome<Vec<Held>> {
+    fn held(&mut self, span: usize) -> Outcome<Vec<TenureRow>> {
         let (environment, from, until) = &self.spans[span];
         let (from, until) = (timestamp(*from), timestamp(*until));
         Ok(self.connection.exec(&self.span, (&from, &until, environment, &from, &until))?)

@@ -9,7 +9,7 @@ pub mod replay;
 pub mod sqlite;
 
 use crate::history::{Grant, History, Interval, PastQuestion, SpanQuestion};
-use crate::ours::Held;
+use crate::ours::TenureRow;
 use crate::peer::Outcome;
 use crate::workload::Role;
 
@@ -19,17 +19,17 @@ pub trait Spans {
     ///
     /// # Errors
     /// The peer could not.
-    fn held(&mut self, span: usize) -> Outcome<Vec<Held>>;
+    fn held(&mut self, span: usize) -> Outcome<Vec<TenureRow>>;
 }
 
 /// A row of the table of presences: principal, rank (2 for managers and the owner), first microsecond, first after it.
-pub type Presence = (String, i16, i64, i64);
+pub type PresenceRow = (String, i16, i64, i64);
 /// A row of the table of grants: environment, principal, rank of the role, first microsecond, first after it.
 pub type GrantRow = (String, String, i16, i64, i64);
 /// A question about the past: principal, environment, required rank, instant.
-pub type Asked = (String, String, i16, i64);
+pub type QuestionRow = (String, String, i16, i64);
 /// A question about a span: environment, first microsecond, first after it.
-pub type AskedSpan = (String, i64, i64);
+pub type SpanRow = (String, i64, i64);
 
 /// Returns each environment, and whether it is restricted.
 pub fn environments(history: &History) -> Vec<(String, bool)> {
@@ -38,7 +38,7 @@ pub fn environments(history: &History) -> Vec<(String, bool)> {
 }
 
 /// Returns every row of the table of presences.
-pub fn presences(history: &History) -> impl Iterator<Item = Presence> {
+pub fn presences(history: &History) -> impl Iterator<Item = PresenceRow> {
     history.presences.iter().map(|Interval { what, from, until }| {
         let principal = &history.workspace.principals[*what];
         (principal.reference(), if principal.standing.manages() { 2 } else { 1 }, *from, *until)
@@ -54,7 +54,7 @@ pub fn grants(history: &History) -> impl Iterator<Item = GrantRow> {
 }
 
 /// Returns the questions in the terms of the tables.
-pub fn asked(history: &History, questions: &[PastQuestion]) -> Vec<Asked> {
+pub fn question_rows(history: &History, questions: &[PastQuestion]) -> Vec<QuestionRow> {
     let one = |question: &PastQuestion| {
         let environment = history.workspace.environments[question.environment].name.clone();
         let principal = history.workspace.principals[question.principal].reference();
@@ -64,7 +64,7 @@ pub fn asked(history: &History, questions: &[PastQuestion]) -> Vec<Asked> {
 }
 
 /// Returns the spans in the terms of the tables.
-pub fn asked_spans(history: &History, spans: &[SpanQuestion]) -> Vec<AskedSpan> {
+pub fn span_rows(history: &History, spans: &[SpanQuestion]) -> Vec<SpanRow> {
     let name = |span: &SpanQuestion| history.workspace.environments[span.environment].name.clone();
     spans.iter().map(|span| (name(span), span.from, span.until)).collect()
 }
@@ -73,10 +73,15 @@ pub fn asked_spans(history: &History, spans: &[SpanQuestion]) -> Vec<AskedSpan> 
 ///
 /// # Errors
 /// The first span that differs.
-pub fn agree_on_spans(name: &str, peer: &mut dyn Spans, spans: &[SpanQuestion], expected: &[Vec<Held>]) -> Outcome<()> {
+pub fn agree_on_spans(
+    name: &str,
+    peer: &mut dyn Spans,
+    spans: &[SpanQuestion],
+    expected: &[Vec<TenureRow>],
+) -> Outcome<()> {
     for (place, (span, expected)) in spans.iter().zip(expected).enumerate() {
-        let cut = |(who, rank, from, until): Held| (who, rank, from.max(span.from), until.min(span.until));
-        let mut held: Vec<Held> = peer.held(place)?.into_iter().map(cut).collect();
+        let cut = |(who, rank, from, until): TenureRow| (who, rank, from.max(span.from), until.min(span.until));
+        let mut held: Vec<TenureRow> = peer.held(place)?.into_iter().map(cut).collect();
         held.sort_unstable();
         if held != *expected {
             let differs = held.iter().zip(expected).find(|(theirs, ours)| theirs != ours);

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Statement};
 
-use super::{Asked, AskedSpan, Spans, asked, asked_spans, environments, grants, presences};
+use super::{QuestionRow, SpanRow, Spans, environments, grants, presences, question_rows, span_rows};
 use crate::history::{History, PastQuestion, SpanQuestion};
-use crate::ours::Held;
+use crate::ours::TenureRow;
 use crate::peer::{Outcome, Peer};
 
 const TABLES: &str = "
@@ -48,8 +48,8 @@ pub struct Postgres<'a> {
     client: Client,
     check: Statement,
     span: Statement,
-    questions: Vec<Asked>,
-    spans: Vec<AskedSpan>,
+    questions: Vec<QuestionRow>,
+    spans: Vec<SpanRow>,
 }
 
 /// Connects; a background task drives the connection.
@@ -78,7 +78,7 @@ impl<'a> Postgres<'a> {
         runtime.block_on(fill(&client, history))?;
         let check = runtime.block_on(client.prepare(CHECK))?;
         let span = runtime.block_on(client.prepare(SPAN))?;
-        let (questions, spans) = (asked(history, questions), asked_spans(history, spans));
+        let (questions, spans) = (question_rows(history, questions), span_rows(history, spans));
         Ok(Self { runtime, client, check, span, questions, spans })
     }
 }
@@ -128,7 +128,7 @@ impl Peer for Postgres<'_> {
 }
 
 impl Spans for Postgres<'_> {
-    fn held(&mut self, span: usize) -> Outcome<Vec<Held>> {
+    fn held(&mut self, span: usize) -> Outcome<Vec<TenureRow>> {
         let (environment, from, until) = &self.spans[span];
         let rows = self.runtime.block_on(self.client.query(&self.span, &[environment, from, until]))?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::{Asked, AskedSpan, Spans, asked, asked_spans, environments, grants, presences};
+use super::{QuestionRow, SpanRow, Spans, environments, grants, presences, question_rows, span_rows};
 use crate::history::{History, PastQuestion, SpanQuestion};
-use crate::ours::Held;
+use crate::ours::TenureRow;
 use crate::peer::{Outcome, Peer};
 
 const TABLES: &str = "
@@ -74,8 +74,8 @@ pub enum Index {
 /// The tables, and the questions.
 pub struct Sqlite {
     connection: Connection,
-    questions: Vec<Asked>,
-    spans: Vec<AskedSpan>,
+    questions: Vec<QuestionRow>,
+    spans: Vec<SpanRow>,
     /// The index that finds spans.
     pub index: Index,
     _folder: TempDir,
@@ -95,7 +95,7 @@ impl Sqlite {
             "CREATE TABLE places (name TEXT UNIQUE NOT NULL); INSERT INTO places SELECT name FROM environments;",
         )?;
         connection.execute_batch(INDICES)?;
-        let (questions, spans) = (asked(history, questions), asked_spans(history, spans));
+        let (questions, spans) = (question_rows(history, questions), span_rows(history, spans));
         Ok(Self { connection, questions, spans, index: Index::BTree, _folder: folder })
     }
 }
@@ -135,7 +135,7 @@ impl Peer for Sqlite {
 }
 
 impl Spans for Sqlite {
-    fn held(&mut self, span: usize) -> Outcome<Vec<Held>> {
+    fn held(&mut self, span: usize) -> Outcome<Vec<TenureRow>> {
         let (environment, from, until) = &self.spans[span];
         let grants = if self.index == Index::BTree { SPAN_BY_END } else { SPAN_BY_TREE };
         let mut held = self.connection.prepare_cached(&format!("{grants}{MANAGERS}"))?;

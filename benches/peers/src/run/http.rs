@@ -7,7 +7,7 @@ use super::now::describe;
 use super::{Run, Stored};
 use crate::cerbos;
 use crate::history::{History, PastQuestion};
-use crate::load::{Asked, Connection, request};
+use crate::load::{Connection, HttpPeer, request};
 use crate::measure::middle;
 use crate::ours::{self, Past};
 use crate::peer::{Outcome, Peer as _, agree};
@@ -34,14 +34,17 @@ impl Run {
         let (server, _) = Server::tenure(&self.usual()?.data)?;
         let keys = self.keys(&server)?;
         let now = self.evaluations(&keys, "");
-        let mut tenure = Asked::new("Tenure over HTTP", server.address, now.clone())?;
+        let mut tenure = HttpPeer::new("Tenure over HTTP", server.address, now.clone())?;
         agree(&mut tenure, &expected, |place| describe(&self.workspaces, &self.questions[place]))?;
         let at = Instant::from_micros(BEGINNING_MICROS + 1);
-        let mut earlier =
-            Asked::new("Tenure over HTTP, in the past", server.address, self.evaluations(&keys, &format!("?at={at}")))?;
+        let mut earlier = HttpPeer::new(
+            "Tenure over HTTP, in the past",
+            server.address,
+            self.evaluations(&keys, &format!("?at={at}")),
+        )?;
         agree(&mut earlier, &expected, |place| describe(&self.workspaces, &self.questions[place]))?;
         let bare_server = Server::bare()?;
-        let bare = Asked::new("bare axum handler", bare_server.address, now)?;
+        let bare = HttpPeer::new("bare axum handler", bare_server.address, now)?;
         let cerbos = self.cerbos(&expected)?;
         let mut peers = vec![&tenure, &earlier, &bare];
         peers.extend(cerbos.as_ref().map(|(asked, _)| asked));
@@ -68,9 +71,9 @@ impl Run {
         let key = key(&server, &self.history.workspace.name)?;
         let requests =
             |when| questions.iter().map(|question| past_evaluation(&self.history, &key, question, when)).collect();
-        let mut earlier = Asked::new("Tenure over HTTP, in the long history", server.address, requests(When::Then))?;
+        let mut earlier = HttpPeer::new("Tenure over HTTP, in the long history", server.address, requests(When::Then))?;
         agree(&mut earlier, &expected, |place| format!("{:?}", questions[place]))?;
-        let mut now = Asked::new("Tenure over HTTP, in the long history now", server.address, requests(When::Now))?;
+        let mut now = HttpPeer::new("Tenure over HTTP, in the long history now", server.address, requests(When::Now))?;
         agree(&mut now, &expected_now, |place| format!("{:?}", questions[place]))?;
         let rates = self.rates(&[&earlier, &now])?;
         let what = format!("{NOW}, each at a random instant of {} changes", thousands(self.history.changes.len()));
@@ -97,7 +100,7 @@ impl Run {
         self.questions.iter().map(one).collect()
     }
 
-    fn cerbos(&mut self, expected: &[bool]) -> Outcome<Option<(Asked, Server)>> {
+    fn cerbos(&mut self, expected: &[bool]) -> Outcome<Option<(HttpPeer, Server)>> {
         let Some(program) = self.options.path("cerbos") else {
             self.table.skip("Cerbos", "its program was not found (`--cerbos`)");
             return Ok(None);
@@ -105,13 +108,13 @@ impl Run {
         cerbos::write_policies(self.folder.path())?;
         let server = Server::cerbos(&program, self.folder.path())?;
         let requests = cerbos::requests(&self.workspaces, &self.questions);
-        let mut asked = Asked::new("Cerbos over AuthZEN", server.address, requests)?;
+        let mut asked = HttpPeer::new("Cerbos over AuthZEN", server.address, requests)?;
         agree(&mut asked, expected, |place| describe(&self.workspaces, &self.questions[place]))?;
         Ok(Some((asked, server)))
     }
 
     /// Returns the median rate of each server, measured in turn.
-    fn rates(&self, peers: &[&Asked]) -> Outcome<Vec<Value>> {
+    fn rates(&self, peers: &[&HttpPeer]) -> Outcome<Vec<Value>> {
         let mut rates = vec![Vec::new(); peers.len()];
         for _ in 0..self.rounds {
             for (peer, rates) in peers.iter().zip(&mut rates) {
@@ -135,7 +138,7 @@ impl Run {
             answers_are(connection.ask(&request)?.1, &expected)?;
             requests.push(request);
         }
-        let asked = Asked::new("batches", server.address, requests)?;
+        let asked = HttpPeer::new("batches", server.address, requests)?;
         let rates = (0..self.rounds).map(|_| asked.rate(CONNECTIONS, self.time)).collect::<Outcome<_>>()?;
         let decisions = Value::PerSecond(50.0 * middle(rates));
         let bar = Bar::AtLeast(Value::PerSecond(300_000.0));

@@ -7,7 +7,7 @@ use tenure::service::timelines::AccessTimelineCache;
 
 use super::{Run, Stored};
 use crate::history::{PastQuestion, SpanQuestion};
-use crate::ours::{self, Held, Past};
+use crate::ours::{self, Past, TenureRow};
 use crate::past::mariadb::MariaDb;
 use crate::past::postgres::Postgres;
 use crate::past::replay::Replay;
@@ -28,7 +28,7 @@ struct Expected {
     questions: Vec<PastQuestion>,
     answers: Vec<bool>,
     spans: Vec<SpanQuestion>,
-    held: Vec<Vec<Held>>,
+    held: Vec<Vec<TenureRow>>,
     check: Value,
     span: Value,
     changes: usize,
@@ -66,7 +66,7 @@ impl Run {
         let mut past = Past::new(Arc::clone(root), &self.history, &questions);
         let answers = (0..ASKED).map(|place| past.decide(place)).collect::<Outcome<_>>()?;
         let timelines = AccessTimelineCache::with_capacity(TIMELINES_BYTES);
-        let mut held: Vec<Vec<Held>> =
+        let mut held: Vec<Vec<TenureRow>> =
             spans.iter().map(|span| ours::held(root, &timelines, &self.history, span)).collect::<Outcome<_>>()?;
         held.iter_mut().for_each(|held| held.sort_unstable());
         let now = Value::Nanos(self.stopwatch.decisions(&mut past.now(), ASKED)?);
