@@ -92,11 +92,18 @@ async fn handle(
     let given = request.headers().get(REQUEST_ID).filter(|id| is_request_id(id)).cloned();
     let id = given.map_or_else(|| RequestId::Made(crate::service::id_generator::request_id()), RequestId::Given);
     request.extensions_mut().insert(RequestContext { connection, id: id.clone() });
-    let mut response = match head::check(&request) {
-        // The router is always ready, and never fails.
-        Ok(()) => panics::contain(&id, panics::catch(&id, router.call(request)).await?),
-        Err(problem) => respond_early(problem.into_response(), request.into_body()).await,
+    let answered = async {
+        let mut response = match head::check(&request) {
+            // The router is always ready, and never fails.
+            Ok(()) => router.call(request).await?,
+            Err(problem) => respond_early(problem.into_response(), request.into_body()).await,
+        };
+        if let Some(date) = date::value(app.service.clock().read().time) {
+            response.headers_mut().insert(DATE, date);
+        }
+        Ok::<_, Infallible>(response)
     };
+    let mut response = panics::contain(&id, panics::catch(&id, answered).await?);
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request_id = id.as_str(), status = response.status().as_u16(), "failed");
     }
@@ -104,9 +111,6 @@ async fn handle(
         response = permit.carried_by(response);
     }
     response.headers_mut().insert(ID_HEADER, id.into_header());
-    if let Some(date) = date::value(app.service.clock().read().time) {
-        response.headers_mut().insert(DATE, date);
-    }
     Ok(response)
 }
 
