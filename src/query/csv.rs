@@ -51,27 +51,49 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// The characters that begin a formula in some spreadsheet, or that it skips before a formula.
-const FORMULA_STARTS: [char; 11] =
-    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+/// The characters that begin a formula in some spreadsheet.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// The characters at which a spreadsheet may begin a cell, beside the comma: its settings may make it read `;` or a tab as the
+/// separator. Then the quotes of this file need not hold together what they enclose.
+const CELL_STARTS: [char; 4] = [';', '\t', '\r', '\n'];
 
 /// Returns a cell that no spreadsheet takes for a formula and no reader takes for two lines.
 ///
-/// A text that begins like a formula gets a `'` before it. Line separators other than CR and LF, which CSV quotes, become
-/// their JSON escape.
+/// A text that begins like a formula gets a `'` before it, and so does a part of it after a `;`, a tab or a line end. Line separators
+/// other than CR and LF, which CSV quotes, become their JSON escape.
 pub fn safe(text: &str) -> String {
-    let guard = if text.trim_start_matches(' ').starts_with(FORMULA_STARTS) { "'" } else { "" };
-    let mut cell = String::with_capacity(guard.len() + text.len());
-    cell.push_str(guard);
+    let mut cell = String::with_capacity(text.len() + 1);
+    // The place of the guard, while only characters follow it that a spreadsheet drops.
+    let mut guard = Some(0);
     for c in text.chars() {
+        if let Some(place) = guard.filter(|place| is_unsafe_start(c, *place)) {
+            cell.insert(place, '\'');
+        }
         if ends_a_line(c) {
             // Writing to memory cannot fail.
             let _ = write!(cell, "\\u{:04x}", u32::from(c));
         } else {
             cell.push(c);
         }
+        if CELL_STARTS.contains(&c) {
+            guard = Some(cell.len());
+        } else if !is_dropped(c, guard) {
+            guard = None;
+        }
     }
     cell
+}
+
+/// Returns whether a character at the start of a cell makes it a formula. At the start of the whole text that may also be a character
+/// that some spreadsheet drops before it looks for a formula.
+fn is_unsafe_start(c: char, place: usize) -> bool {
+    FORMULA_STARTS.contains(&c) || (place == 0 && matches!(c, '\t' | '\r' | '\n'))
+}
+
+/// Returns whether a spreadsheet drops this character at the start of a cell: a blank, or a quote where the cell begins within a text.
+fn is_dropped(c: char, guard: Option<usize>) -> bool {
+    c == ' ' || (c == '"' && guard != Some(0))
 }
 
 /// Checks whether some readers end a line at `c` although CSV does not quote it.
@@ -104,13 +126,49 @@ mod tests {
 
     #[test]
     fn a_formula_is_guarded_behind_blanks_and_in_wide_characters_too() {
-        for text in
-            ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "  =1", "\u{ff1d}1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}a"]
-        {
+        for text in ["=1", "+1", "-1", "@a", "\ta", "\ra", "  =1", "\u{ff1d}1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}a"] {
             assert_eq!(safe(text), format!("'{text}"), "{text:?}");
         }
-        for text in ["", "a=1", "1-1", "'=1", "{\"a\":\"=1\"}"] {
+        for text in
+            ["", "a=1", "1-1", "'=1", "{\"a\":\"=1\"}", "a;b", "a; b", "a\tb=1", "a\r\nb", "a;'=1", "\"=1\"", "a;;"]
+        {
             assert_eq!(safe(text), text);
+        }
+    }
+
+    /// Returns whether a spreadsheet with this separator runs a cell of a line, if it heeds no quotes.
+    fn runs(line: &str, separator: char) -> bool {
+        let cells = line.split([separator, '\r', '\n']).map(|cell| cell.trim_start_matches([' ', '"']));
+        cells.into_iter().any(|cell| cell.starts_with(FORMULA_STARTS))
+    }
+
+    #[test]
+    fn no_cell_is_a_formula_whichever_separator_a_spreadsheet_reads() {
+        let attack = "x;=cmd|' /C calc'!A0;y";
+        assert_eq!(safe(attack), "x;'=cmd|' /C calc'!A0;y");
+        assert_eq!(safe("\t=1"), "'\t'=1");
+        for start in FORMULA_STARTS {
+            for between in [";", "\t", "\n", "\r\n", "; ", ";\"", ";; \"", "\t;", ", ;", "\",\";"] {
+                let text = format!("x{between}{start}1");
+                let list = json!({"a": "first", "b": text, "c": [text, "y"], "d": {"e": text}, "f": ["x", format!("{start}1")]});
+                for columns in [["a", "b"], ["b", "a"], ["a", "c"], ["a", "d"], ["d", "d.e"], ["f", "a"]] {
+                    let line = String::from_utf8(row(&columns, &list)).unwrap_or_default();
+                    for (separator, byte) in [(';', b';'), ('\t', b'\t')] {
+                        assert!(!runs(&line, separator), "{line:?} with {separator:?}");
+                        let mut heeding = csv::ReaderBuilder::new();
+                        let heeding = heeding.delimiter(byte).has_headers(false).flexible(true);
+                        for cells in heeding.from_reader(line.as_bytes()).records().map(Result::unwrap_or_default) {
+                            assert!(
+                                !cells.iter().any(|cell| cell.trim_start().starts_with(FORMULA_STARTS)),
+                                "{line:?}"
+                            );
+                        }
+                    }
+                    let mut commas = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+                    let cells = commas.records().next().and_then(Result::ok).unwrap_or_default();
+                    assert_eq!(cells.len(), 2, "{line:?}");
+                }
+            }
         }
     }
 
