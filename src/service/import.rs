@@ -187,9 +187,11 @@ fn decide_lines<'a>(
     while read_line(&mut file, &mut text).map_err(ImportError::Read)? {
         number += 1;
         let wrong = |why| ImportError::Line { line: number, why };
-        if !text.trim_ascii().is_empty() {
-            import.add_line(&text).map_err(wrong)?;
+        // A blank line costs no more than reading it.
+        if text.trim_ascii().is_empty() {
+            continue;
         }
+        import.add_line(&text).map_err(wrong)?;
         if import.lines == 1 {
             check_first(&import)?;
         }
@@ -431,4 +433,37 @@ fn look_up(log: &dyn Store, parts: &[Append]) -> Result<Outcome, LogError> {
     log.reopen()?;
     let Some(first) = parts.first() else { return Ok(Outcome::Appended) };
     Ok(if log.holds(first)? { Outcome::Appended } else { Outcome::Conflict })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::service::id_generator::RandomIdGenerator;
+
+    /// Returns the lines that were decided, and the number of checks after the first one.
+    fn checks_of(file: &str) -> (Option<u64>, u64) {
+        let checks = Cell::new(0);
+        let check = |_: &Import<'_>| {
+            checks.set(checks.get() + 1);
+            Ok(())
+        };
+        let decided = decide_lines(&RandomIdGenerator, &SystemClock, file.as_bytes(), check);
+        (decided.ok().map(|import| import.lines), checks.get())
+    }
+
+    #[test]
+    fn the_first_line_is_checked_once_however_many_blank_lines_are_around_it() {
+        let first = "{\"time\":\"2024-01-01T00:00:00Z\",\"actor\":\"operator\",\"workspace\":{\"name\":\"acme\",\
+                     \"kind\":\"shared\",\"plan\":\"team\",\"owner\":{\"user\":\"alice\"}},\"commands\":[]}\n";
+        let second = "{\"time\":\"2024-01-02T00:00:00Z\",\"actor\":\"operator\",\"commands\":[]}\n";
+        for blank in ["", "\n", "\r\n", " \t \n"] {
+            let blank = blank.repeat(1_000);
+            assert_eq!(checks_of(&format!("{blank}{first}{blank}")), (Some(1), 1), "{blank:.4?}");
+            assert_eq!(checks_of(&format!("{blank}{first}{blank}{second}{blank}")), (Some(2), 1), "{blank:.4?}");
+            assert_eq!(checks_of(&blank), (Some(0), 0), "{blank:.4?}");
+        }
+    }
 }
