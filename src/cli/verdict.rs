@@ -73,7 +73,8 @@ const IGNORED_NAMED_MAX: usize = 20;
 /// The folder cannot be read.
 pub(super) fn ignored(folder: &Path) -> Result<Option<String>, Failure> {
     let files = ignored_files_of(folder).map_err(|error| Failure::file("read", folder, error))?;
-    let named: Vec<String> = files.iter().take(IGNORED_NAMED_MAX).map(|file| format!("`{file}`")).collect();
+    let named: Vec<String> =
+        files.iter().take(IGNORED_NAMED_MAX).map(|file| format!("`{}`", file.escape_debug())).collect();
     let more = files.len().saturating_sub(IGNORED_NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let line = format!("ignored, for operating systems leave such files: {}{more}", named.join(", "));

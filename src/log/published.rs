@@ -238,7 +238,7 @@ pub fn files_of(folder: &Path) -> io::Result<Vec<String>> {
     all_files_of(folder, |is_ignored| !is_ignored)
 }
 
-/// Returns the sorted relative paths of the files that operating systems leave in folders.
+/// Returns the sorted relative paths of the files and folders that operating systems leave in folders. That of a folder ends in `/`.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -254,9 +254,14 @@ fn all_files_of(folder: &Path, wanted: impl Fn(bool) -> bool) -> io::Result<Vec<
             let entry = entry?;
             let (name, kind) = (entry.file_name(), entry.file_type()?);
             let name = name.to_string_lossy();
-            if kind.is_dir() {
+            if kind.is_dir() && is_folder_left_by_a_system(&name) {
+                // Such a folder is named once, and not entered: some are readable by the system only.
+                if wanted(true) {
+                    found.push(format!("{path}{name}/"));
+                }
+            } else if kind.is_dir() {
                 below.push(format!("{path}{name}/"));
-            } else if wanted(kind.is_file() && is_left_by_a_system(&name)) {
+            } else if wanted(kind.is_file() && is_file_left_by_a_system(&name)) {
                 found.push(format!("{path}{name}"));
             }
         }
@@ -265,12 +270,31 @@ fn all_files_of(folder: &Path, wanted: impl Fn(bool) -> bool) -> io::Result<Vec<
     Ok(found)
 }
 
-/// Returns whether an operating system leaves files of this name: macOS `.DS_Store` and `._*`, Windows `Thumbs.db` and `desktop.ini`
-/// in any case.
-fn is_left_by_a_system(name: &str) -> bool {
-    name == ".DS_Store"
+/// Returns whether an operating system leaves files of this name: macOS `.DS_Store`, `._*` and `Icon` with a carriage return, KDE
+/// `.directory`, and Windows, in any case, `Thumbs.db`, `ehthumbs.db` and `desktop.ini`.
+///
+/// The copies that editors keep, such as `checkpoint~`, are no such files: somebody opened the folder with an editor.
+fn is_file_left_by_a_system(name: &str) -> bool {
+    [".DS_Store", "Icon\r", ".localized", ".apdisk", ".VolumeIcon.icns", ".directory"].contains(&name)
         || name.starts_with("._")
-        || ["Thumbs.db", "desktop.ini"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        || ["Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Returns whether an operating system, or its archiver, leaves folders of this name.
+fn is_folder_left_by_a_system(name: &str) -> bool {
+    const MACOS: [&str; 7] = [
+        "__MACOSX",
+        ".AppleDouble",
+        ".DocumentRevisions-V100",
+        ".fseventsd",
+        ".Spotlight-V100",
+        ".TemporaryItems",
+        ".Trashes",
+    ];
+    MACOS.contains(&name)
+        || ["$RECYCLE.BIN", "System Volume Information"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Returns the path of every file of a log of this size, except the keys.

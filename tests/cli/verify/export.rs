@@ -1,6 +1,7 @@
 //! Exports, damaged in each way that a file can be, and by an operator who has the key.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tenure::proof::checkpoint::Signer;
@@ -304,15 +305,44 @@ fn a_file_without_a_checkpoint_is_a_usage_error() {
 fn files_of_operating_systems_in_an_export_are_named_and_ignored() {
     let stage = Stage::new();
     let export = stage.export("log");
-    let left = [".DS_Store", "._checkpoint", "Thumbs.db", "tile/._0", "tile/0/desktop.ini", "tile/entries/THUMBS.DB"];
-    for file in left {
+    let files = [
+        ".DS_Store",
+        "._checkpoint",
+        "Thumbs.db",
+        "tile/._0",
+        "tile/0/desktop.ini",
+        "tile/entries/THUMBS.DB",
+        ".directory",
+        "Icon\r",
+        "tile/ehthumbs.db",
+        ".localized",
+    ];
+    for file in files {
         fs::write(export.join(file), "left").unwrap();
     }
+    let folders = ["__MACOSX/", ".Spotlight-V100/", ".Trashes/", "tile/.fseventsd/", "$Recycle.Bin/"];
+    for folder in folders {
+        fs::create_dir_all(export.join(folder).join("within")).unwrap();
+        fs::write(export.join(folder).join("within/left"), "left").unwrap();
+    }
+    fs::set_permissions(export.join(".Trashes"), Permissions::from_mode(0o300)).unwrap();
+    let left = files.map(|file| file.escape_debug().to_string()).into_iter().chain(folders.map(str::to_owned));
+    let left: Vec<String> = left.collect();
     let said = stage.verify(&export).ok();
     let ignored =
         said.lines().find(|line| line.starts_with("ignored, for operating systems leave such files: ")).unwrap();
     assert!(said.starts_with("verified: ") && left.iter().all(|file| ignored.contains(&format!("`{file}`"))), "{said}");
-    for stray in ["DS_Store", "_checkpoint", "tile/Thumbs.db.txt", ".DS_Store.txt"] {
+    for stray in [
+        "DS_Store",
+        "_checkpoint",
+        "tile/Thumbs.db.txt",
+        ".DS_Store.txt",
+        "Icon",
+        "checkpoint~",
+        "MACOSX/x",
+        "tile/0/Trashes/x",
+    ] {
+        fs::create_dir_all(export.join(stray).parent().unwrap()).unwrap();
         fs::write(export.join(stray), "stray").unwrap();
         assert_found(&stage.verify(&export), &[&format!("the file `{stray}` is there")]);
         fs::remove_file(export.join(stray)).unwrap();
@@ -320,6 +350,19 @@ fn files_of_operating_systems_in_an_export_are_named_and_ignored() {
     fs::remove_file(export.join(".DS_Store")).unwrap();
     std::os::unix::fs::symlink("checkpoint", export.join(".DS_Store")).unwrap();
     assert_found(&stage.verify(&export), &["the file `.DS_Store` is there"]);
+    fs::remove_file(export.join(".DS_Store")).unwrap();
+    for name in ["__MACOSX", ".Trashes", "tile/.fseventsd"] {
+        // A file, or a link, of a folder's name is no such folder.
+        let place = export.join(name);
+        fs::set_permissions(&place, Permissions::from_mode(0o700)).unwrap();
+        fs::remove_dir_all(&place).unwrap();
+        fs::write(&place, "stray").unwrap();
+        assert_found(&stage.verify(&export), &[&format!("the file `{name}` is there")]);
+        fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(".", &place).unwrap();
+        assert_found(&stage.verify(&export), &[&format!("the file `{name}` is there")]);
+        fs::remove_file(&place).unwrap();
+    }
 }
 
 #[test]
