@@ -106,7 +106,7 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "TENURE_BODIES_MIB", value_name = "MIB", default_value_t = BODIES_MIB_DEFAULT)]
     bodies_mib: usize,
     /// The number of simultaneous connections of one address (IPv6: one /64), trusted proxies excepted
-    #[arg(long, env = "TENURE_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_DEFAULT)]
+    #[arg(long, env = "TENURE_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS_DEFAULT, value_parser = at_least_one)]
     connections_per_address: usize,
     /// The prefix of the logs' names in checkpoints and verifier keys; keep it once a checkpoint was given away
     #[arg(long, env = "TENURE_ORIGIN", value_name = "NAME", default_value_t)]
@@ -123,6 +123,15 @@ pub(super) struct ServeArgs {
     /// key that is not lost, use `tenure key rotate`
     #[arg(long)]
     accept_new_log_key: bool,
+}
+
+/// Parses a number of connections. With 0, no client could connect.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("with 0 the server would refuse every connection: give at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}: give a number, at least 1")),
+    }
 }
 
 /// Returns the operator's secret of a data folder. Makes it if it is missing.

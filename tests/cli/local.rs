@@ -305,6 +305,41 @@ fn a_server_does_not_start_with_a_secret_that_could_be_guessed() {
     assert!(said.contains("has 5 bytes") && !said.contains("short"), "{said}");
 }
 
+/// A limit of 0 is refused at the start, or the server serves with it.
+#[test]
+fn no_limit_of_0_makes_a_server_that_serves_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    for variable in [false, true] {
+        let mut serve = program();
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("none"));
+        if variable {
+            serve.env("TENURE_CONNECTIONS_PER_ADDRESS", "0");
+        } else {
+            serve.args(["--connections-per-address", "0"]);
+        }
+        let said = run(&mut serve).failed();
+        assert!(said.contains("--connections-per-address") && said.contains("give at least 1"), "{said}");
+        assert!(!folder.path().join("none").exists());
+    }
+    let zeros = [
+        ("--cache-mib", "0"),
+        ("--answers-mib", "0"),
+        ("--bodies-mib", "0"),
+        ("--disk-reserve-mib", "0"),
+        ("--change-rate", "0"),
+        ("--read-rate", "0/0"),
+        ("--clock-settle", "0"),
+        ("--connections-per-address", "1"),
+    ];
+    let zeros: Vec<&str> = zeros.into_iter().flat_map(|(flag, value)| [flag, value]).collect();
+    let server = Server::with(tempfile::tempdir().unwrap(), "127.0.0.1:0", &zeros);
+    let alice = server.found();
+    server.ask(&alice, "member add bob").ok();
+    server.ask(&alice, "check user:bob read app@main").code.unwrap();
+    assert!(server.ask(&alice, "events -o json").ok().contains("member.added.v1"));
+    assert!(server.ask(&alice, "who main").ok().contains("bob"));
+}
+
 #[test]
 fn sigterm_stops_a_server_with_exit_code_0() {
     let server = Server::start();

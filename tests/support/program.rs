@@ -142,8 +142,15 @@ impl Server {
     }
 
     fn listening(folder: TempDir, address: &str) -> Self {
+        Self::with(folder, address, &[])
+    }
+
+    /// Starts a server with more arguments.
+    pub(crate) fn with(folder: TempDir, address: &str, arguments: &[&str]) -> Self {
         let data = folder.path().join("data");
-        let mut running = Running::start(program().args(["serve", "--listen", address, "--data"]).arg(&data));
+        let mut serve = program();
+        serve.args(["serve", "--listen", address, "--data"]).arg(&data).args(arguments);
+        let mut running = Running::start(&mut serve);
         let first = running.lines.next().unwrap().unwrap();
         let url = first.strip_prefix("listening on ").unwrap().to_owned();
         let operator = std::fs::read_to_string(data.join("operator.secret")).unwrap().trim().to_owned();
