@@ -305,7 +305,7 @@ impl AuthenticatedRequest {
     /// # Errors
     /// The budget of the caller, the workspace or the instance has no room for it (429).
     pub fn permit(&self) -> Result<Permit, Problem> {
-        self.permit_or(|| self.app.budgets.permit(self.account(), self.body.len()))
+        self.permit_or(|| self.app.budgets.permit(self.holder_account(), self.body.len()))
     }
 
     /// Returns the permit as [`Self::permit`] does, without checking the budgets: for a response that can no longer be refused.
@@ -313,10 +313,11 @@ impl AuthenticatedRequest {
     /// # Errors
     /// None.
     pub fn permit_unchecked(&self) -> Result<Permit, Problem> {
-        self.permit_or(|| Ok(self.app.budgets.permit_unchecked(self.account(), self.body.len())))
+        self.permit_or(|| Ok(self.app.budgets.permit_unchecked(self.holder_account(), self.body.len())))
     }
 
-    fn account(&self) -> Option<(WorkspaceId, String)> {
+    /// Returns the workspace and the holder that budgets count the request for; none for the operator.
+    pub fn holder_account(&self) -> Option<(WorkspaceId, String)> {
         self.home.as_ref().map(|home| (home.id(), self.holder()))
     }
 

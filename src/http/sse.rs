@@ -4,9 +4,11 @@
 //! from. Heartbeats carry ids too, so that filtered readers advance. The [`MessageSource`] knows the content and checks the reader's
 //! authority.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::{Future, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 
 use super::params::Params;
 use super::problem::Problem;
+use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::json;
 use crate::service::feed::SubscribeError;
 
@@ -25,6 +28,8 @@ use crate::service::feed::SubscribeError;
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(15);
 /// The most streams at a time: half of the connections stay free for other requests.
 pub const STREAMS_MAX: usize = 5_000;
+/// The most streams of one holder of credentials at a time. The operator has no limit of its own.
+pub const STREAMS_PER_HOLDER_MAX: usize = 100;
 /// The size, in bytes, at which a chunk is complete; it exceeds this by one event at most.
 pub const CHUNK_BYTES: usize = 64 * 1_024;
 
@@ -41,7 +46,11 @@ pub struct Streams {
     heartbeat: Duration,
     stopping: watch::Sender<bool>,
     permits: Arc<Semaphore>,
+    holders: Arc<Mutex<HashMap<Holder, usize>>>,
 }
+
+/// A holder of credentials in its workspace.
+type Holder = (WorkspaceId, String);
 
 impl Default for Streams {
     fn default() -> Self {
@@ -52,7 +61,8 @@ impl Default for Streams {
 impl Streams {
     /// Returns streams with this period between heartbeats.
     pub fn beating_every(heartbeat: Duration) -> Self {
-        Self { heartbeat, stopping: watch::Sender::default(), permits: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        let permits = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self { heartbeat, stopping: watch::Sender::default(), permits, holders: Arc::default() }
     }
 
     /// Ends all streams and refuses new ones.
@@ -60,29 +70,64 @@ impl Streams {
         self.stopping.send_replace(true);
     }
 
-    /// Returns a permit for one more stream.
+    /// Returns a permit for one more stream of a holder; of the operator if there is none.
     ///
     /// # Errors
-    /// There are too many streams (429).
-    pub fn permit(&self) -> Result<StreamPermit, Problem> {
+    /// There are too many streams of the holder, or in all (429).
+    pub fn permit(&self, holder: Option<Holder>) -> Result<StreamPermit, Problem> {
+        let counted = holder.map(|holder| self.count(holder)).transpose()?;
         let permit =
             Arc::clone(&self.permits).try_acquire_owned().map_err(|_| too_many(&"there are too many streams"))?;
-        Ok(StreamPermit { heartbeat: self.heartbeat, stopping: self.stopping.subscribe(), permit })
+        Ok(StreamPermit { heartbeat: self.heartbeat, stopping: self.stopping.subscribe(), held: (permit, counted) })
+    }
+
+    /// Counts a stream of a holder.
+    fn count(&self, holder: Holder) -> Result<CountedStream, Problem> {
+        let mut open = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(holder.clone()).or_default();
+        if *count >= STREAMS_PER_HOLDER_MAX {
+            let why =
+                format!("you have {STREAMS_PER_HOLDER_MAX} live streams, and no more are allowed: close one first");
+            return Err(too_many(&why));
+        }
+        *count += 1;
+        Ok(CountedStream { holder, open: Arc::clone(&self.holders) })
     }
 }
+
+/// A counted stream of a holder; dropping it ends the count.
+struct CountedStream {
+    holder: Holder,
+    open: Arc<Mutex<HashMap<Holder, usize>>>,
+}
+
+impl Drop for CountedStream {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = open.entry(self.holder.clone()) {
+            *count.get_mut() = count.get().saturating_sub(1);
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// The counts that a stream holds until it ends: in all, and of its holder.
+type Held = (OwnedSemaphorePermit, Option<CountedStream>);
 
 /// A permit for one stream.
 pub struct StreamPermit {
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
+    held: Held,
 }
 
 impl StreamPermit {
     /// Starts the stream.
     pub fn into_response(self, source: impl MessageSource) -> Response<Body> {
-        let Self { heartbeat, stopping, permit } = self;
-        let stream = EventStream { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _permit: permit };
+        let Self { heartbeat, stopping, held } = self;
+        let stream = EventStream { source, heartbeat, beat_at: Instant::now() + heartbeat, stopping, _held: held };
         let chunks = unfold(stream, async |stream| stream.next().await.map(|(chunk, stream)| (Ok(chunk), stream)));
         let all = once(ready(Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes())))).chain(chunks);
         let mut response = Response::new(Body::from_stream(all));
@@ -146,7 +191,7 @@ struct EventStream<S> {
     heartbeat: Duration,
     beat_at: Instant,
     stopping: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+    _held: Held,
 }
 
 impl<S: MessageSource> EventStream<S> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tenure::clock::{Clock, SystemClock};
 use tenure::domain::model::id::WorkspaceId;
 use tenure::domain::model::time::Revision;
+use tenure::http::sse::STREAMS_PER_HOLDER_MAX;
 use tenure::proof::hash::TreeHash;
 use tenure::service::feed::{FOLLOWERS_MAX, INSTANCE_FOLLOWERS_MAX};
 

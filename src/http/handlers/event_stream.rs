@@ -57,8 +57,8 @@ pub(super) async fn follow(request: AuditRequest, mut params: Params) -> Handler
     // The filter learns names from the log itself, so the content does not depend on when a stream was opened.
     let filter = EventFilter::of(&query, &now.mid_command(position, now.time_of(position)), &now)?;
     let (app, caller) = (Arc::clone(&request.app), request.caller.clone());
+    let permit = app.streams.permit(request.holder_account())?;
     let follower = app.service.follow(request.root.id()).await?;
-    let permit = app.streams.permit()?;
     let recording = journal::begin(&request, &now, AnswerForm::EventStream).await?;
     let app_of = Arc::clone(&app);
     let mut following = Following { app: app_of, caller, follower, filter, position, complete: false, recording };

@@ -183,7 +183,7 @@ async fn follow(request: AuthenticatedRequest, after: Option<FeedCursor>) -> Han
     let cursor = last_seen.or(after).unwrap_or_default();
     page(&request, name, cursor.clone(), 1).await?;
     let app = Arc::clone(&request.app);
-    let (follower, permit) = (app.service.follow_all()?, app.streams.permit()?);
+    let (follower, permit) = (app.service.follow_all()?, app.streams.permit(request.holder_account())?);
     Ok(permit.into_response(Following { follower, cursor, request, recordings: HashMap::new() }))
 }
 

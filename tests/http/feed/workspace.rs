@@ -289,6 +289,36 @@ fn streams_are_limited_and_a_disconnect_frees_a_permit() {
     assert_eq!(acme.server.stream("/v1/events", OPERATOR, &[]).status, 429);
 }
 
+/// The limit is one of a holder, whichever of its credentials it uses, and leaves the other holders of the workspace their streams.
+#[test]
+fn a_holder_has_a_limited_number_of_streams() {
+    let acme = Acme::new();
+    let (key, other_key) = (acme.access_key("auditor"), acme.access_key("auditor"));
+    let other_token = acme.post("members/alice/tokens", &json!({})).expect(201).credential("token");
+    for (first, second, others) in
+        [(&key, &key, [&other_key, &acme.alice]), (&acme.alice, &other_token, [&key, &other_key])]
+    {
+        let mut open: Vec<Listener> = (0..STREAMS_PER_HOLDER_MAX).map(|_| follow(&acme, "", first).opened()).collect();
+        for credential in [first, second] {
+            let mut refused = follow(&acme, "", credential);
+            assert_eq!(refused.status, 429);
+            assert!(refused.headers.contains(&("retry-after".to_owned(), "1".to_owned())));
+            assert!(refused.rest().contains("you have 100 live streams"));
+        }
+        for credential in others.into_iter().chain([&OPERATOR.to_owned()]) {
+            assert_eq!(follow(&acme, "", credential).status, 200);
+        }
+        // A refused stream counts for nobody.
+        drop(open.pop());
+        let begun = Instant::now();
+        while follow(&acme, "", second).status == 429 {
+            assert!(begun.elapsed() < AT_ONCE, "a closed stream is still counted");
+        }
+    }
+    let many: Vec<Listener> = (0..=STREAMS_PER_HOLDER_MAX).map(|_| follow(&acme, "", OPERATOR).opened()).collect();
+    assert_eq!(many.len(), STREAMS_PER_HOLDER_MAX + 1, "the operator follows as many workspaces as there are");
+}
+
 #[test]
 fn a_stream_ends_after_a_foreign_write_and_resumes_with_it() {
     let acme = Acme::new();
