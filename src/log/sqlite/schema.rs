@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{tree, wal};
 use crate::log::LogError;
@@ -24,6 +24,26 @@ const MIGRATIONS: &[Migration] = &[
     |store| store.execute_batch(include_str!("../migrations/0005_generations_clock_keys.sql")),
     |store| store.execute_batch(include_str!("../migrations/0006_reads_pruned.sql")),
     |store| store.execute_batch(include_str!("../migrations/0007_cursor_key.sql")),
+];
+
+/// The tables of the newest form.
+const TABLES: &[&str] = &[
+    "events",
+    "workspaces",
+    "names",
+    "credentials",
+    "credential_uses",
+    "profiles",
+    "next_expiries",
+    "answers",
+    "openings",
+    "audit_reads",
+    "trees",
+    "tile_hashes",
+    "wal_generation",
+    "clock_mark",
+    "log_keys",
+    "cursor_key",
 ];
 
 /// The time that a connection waits for another process, such as `sqlite3`.
@@ -48,8 +68,10 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
     let mut connection = connect(file, flags).map_err(|error| cannot_open(file, &error))?;
     check_version(&connection, file)?;
     use_wal(&connection, file)?;
-    prepare_writer(&mut connection).map_err(|error| cannot_open(file, &error))?;
-    Ok(connection)
+    match prepare_writer(&mut connection) {
+        Ok(()) => Ok(connection),
+        Err(error) => Err(cannot_prepare(&connection, file, &error)),
+    }
 }
 
 /// Opens a connection that only reads. The store may be of an older form, as for a backup before an upgrade.
@@ -80,6 +102,20 @@ pub(super) fn open_unchanging(file: &Path) -> Result<Connection, LogError> {
 
 fn cannot_open(file: &Path, error: &rusqlite::Error) -> LogError {
     LogError::Unavailable(format!("cannot open `{}`: {error}", file.display()))
+}
+
+/// Returns the error of preparing a store for writing. A statement that does not fit the tables shows that they are of another version
+/// than the file says.
+fn cannot_prepare(connection: &Connection, file: &Path, error: &rusqlite::Error) -> LogError {
+    let is_misfit = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+    match version(connection) {
+        Ok(found) if is_misfit => LogError::Unavailable(format!(
+            "`{}` says that it has schema version {found}, and its tables are not those of it: its `user_version` or a table was \
+             altered, so restore it from a backup",
+            file.display()
+        )),
+        _ => cannot_open(file, error),
+    }
 }
 
 fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -122,7 +158,13 @@ fn use_wal(connection: &Connection, file: &Path) -> Result<(), LogError> {
 fn prepare_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.execute_batch(WRITER_PRAGMAS)?;
     migrate(connection)?;
+    check_tables(connection)?;
     resolve_unknown_commit(connection)
+}
+
+/// Checks that the tables of the newest form are there.
+fn check_tables(connection: &Connection) -> rusqlite::Result<()> {
+    TABLES.iter().try_for_each(|table| connection.prepare(&format!("SELECT 1 FROM {table}")).map(|_| ()))
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
