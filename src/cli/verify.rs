@@ -13,6 +13,7 @@ use super::output::{Format, Output, remark};
 use super::served::ServedLog;
 use super::session::{Session, SessionArgs};
 use super::verdict::{Unverified, ignored, same_key, verified};
+use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::domain::model::event::Event;
 use crate::domain::model::id::WorkspaceId;
@@ -287,7 +288,7 @@ fn signer(data: &Path, instance: Origin) -> Result<Option<Signer>, Failure> {
 
 /// Compares every table of a store, and the witnesses beside it, with the logs.
 fn verify_tables(log: &SqliteLog, signer: Option<&Signer>) -> Result<String, Unverified> {
-    let Inspected { workspaces, events, flaws } = inspect(log, signer).map_err(not_read)?;
+    let Inspected { workspaces, events, flaws } = inspect(log, signer, SystemClock.now()).map_err(not_read)?;
     if flaws.is_empty() {
         let beside = if signer.is_some() { ", and what lies beside the store," } else { "" };
         return Ok(format!(

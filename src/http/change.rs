@@ -5,7 +5,7 @@
 
 use axum::body::{Body, HttpBody};
 use axum::http::{Response, StatusCode};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::body::SMALL_BODY_BYTES;
@@ -21,10 +21,11 @@ use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::View;
+use crate::log::{RecordPlace, RecordScope};
 use crate::proof::frontier::TreeHead;
 use crate::service::SideRequest;
 use crate::service::id_generator::Secret;
-use crate::service::submission::{Accepted, IdempotencyKey, SideOutcome, Submission, SubmitError, SubmitOutcome};
+use crate::service::submission::{Accepted, ChangeRecord, IdempotencyKey, SideOutcome, Submission, SubmitOutcome};
 
 /// A function that makes the fields of a response beside the revision and the events.
 pub type Render = fn(&Accepted, &[Command], SecretVisibility) -> Fields;
@@ -66,17 +67,16 @@ pub enum SecretVisibility {
     Withheld,
 }
 
-/// A response without its checkpoint, which is the newest one each time. Earlier versions stored it as JSON.
-#[derive(Debug, Deserialize)]
-struct StoredResponse<Body> {
-    status: u16,
+/// A response without its checkpoint, which is the newest one each time.
+#[derive(Debug)]
+struct RenderedChange {
+    status: StatusCode,
     location: Option<String>,
     revision: Revision,
-    instant: i64,
-    /// The workspace of the change; missing in records of earlier versions.
-    #[serde(default)]
-    workspace: Option<WorkspaceId>,
-    body: Body,
+    instant: Instant,
+    /// The workspace of the change.
+    workspace: WorkspaceId,
+    body: Vec<u8>,
 }
 
 /// Submits commands in a workspace and responds.
@@ -98,7 +98,7 @@ pub async fn change(
 /// As [`change`].
 pub async fn submit(
     request: AuthenticatedRequest,
-    (workspace, alias): (Option<WorkspaceId>, Option<String>),
+    (workspace, alias): (Option<WorkspaceId>, Option<RecordScope>),
     commands: Vec<Command>,
     render: Render,
 ) -> Result<Response<Body>, Problem> {
@@ -117,16 +117,16 @@ pub async fn submit(
     let submission = Submission { workspace, caller, commands, reason, expected, idempotency, bytes };
     let answer = request.app.service.submit(submission).await;
     let mut is_behind = false;
-    let (kept, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
+    let (change, tree) = match answer.map_err(|error| Problem::submission(error, commands_len))? {
         SubmitOutcome::Done(accepted) => {
             note(&request, &accepted);
             is_behind = accepted.view.workspace().is_ahead_of(accepted.view.instant());
-            (kept(&accepted, &submitted, render, SecretVisibility::Shown)?, accepted.tree)
+            (rendered(&accepted, &submitted, render, SecretVisibility::Shown)?, accepted.tree)
         }
-        SubmitOutcome::Repeated(bytes) => (kept_again(&request, &bytes, &submitted, render).await?, None),
+        SubmitOutcome::Repeated(record) => (rendered_again(&request, record, &submitted, render).await?, None),
     };
-    let checkpoint = checkpoint(&request, kept.workspace.or(workspace), tree).await?;
-    let mut response = respond(kept, checkpoint)?;
+    let checkpoint = checkpoint(&request, change.workspace, tree).await?;
+    let mut response = respond(change, checkpoint)?;
     response::set_clock(response.headers_mut(), is_behind);
     count(&request, &response)?;
     Ok(response)
@@ -141,51 +141,48 @@ fn count(request: &AuthenticatedRequest, response: &Response<Body>) -> Result<()
     Ok(())
 }
 
-/// Returns the stored response to the same request in a scope, if there is one. The caller must have the authority for it.
+/// Returns the response to an earlier request with the same key in a scope, if there is one. The caller must have the authority for it.
 ///
 /// # Errors
-/// The key was used for another request there, or the store cannot be read.
+/// A header is malformed, the key was used for another request there, or the store cannot be read.
 pub async fn replay_response(
     request: &AuthenticatedRequest,
-    scope: String,
+    scope: RecordScope,
     commands: &[Command],
     render: Render,
 ) -> Result<Option<Response<Body>>, Problem> {
+    // A malformed request is refused whether or not there is a record, as the first one would have been.
+    request.expected()?;
     let Some(key) = request.idempotency_key()? else { return Ok(None) };
-    let read = request.app.service.reading(move |log| log.idempotency_record(&scope, &key, Instant::EARLIEST)).await?;
-    let Some(before) = read else { return Ok(None) };
-    if before.fingerprint != request.fingerprint() {
-        return Err(Problem::submission(SubmitError::KeyReused, 1));
-    }
-    let kept = kept_again(request, &before.response, commands, render).await?;
-    let checkpoint = checkpoint(request, kept.workspace, None).await?;
-    respond(kept, checkpoint).map(Some)
+    let wanted = IdempotencyKey { scope, alias: None, key, fingerprint: request.fingerprint() };
+    let found = request.app.service.recorded_change(wanted, commands.len()).await;
+    let Some(record) = found.map_err(|error| Problem::submission(error, 1))? else { return Ok(None) };
+    let change = rendered_again(request, record, commands, render).await?;
+    let checkpoint = checkpoint(request, change.workspace, None).await?;
+    respond(change, checkpoint).map(Some)
 }
 
-/// Makes a response from its record. Earlier versions stored the whole response.
-async fn kept_again(
+/// Renders the response to a change again from its record.
+async fn rendered_again(
     request: &AuthenticatedRequest,
-    bytes: &[u8],
+    record: ChangeRecord,
     commands: &[Command],
     render: Render,
-) -> Result<StoredResponse<Vec<u8>>, Problem> {
-    if let Some(accepted) = accepted_of(request, bytes).await? {
-        return kept(&accepted, commands, render, SecretVisibility::Withheld);
-    }
-    let kept: StoredResponse<&RawValue> = serde_json::from_slice(bytes).map_err(|_| unreadable())?;
-    Ok(kept.map(|body| body.get().as_bytes().to_vec()))
+) -> Result<RenderedChange, Problem> {
+    let accepted = accepted_of(request, record).await?;
+    rendered(&accepted, commands, render, SecretVisibility::Withheld)
 }
 
 /// Returns the checkpoint of a response: of its commit or, if nothing was appended now, the newest one. So a retry gets the newest
 /// checkpoint, and otherwise the same response.
 async fn checkpoint(
     request: &AuthenticatedRequest,
-    workspace: Option<WorkspaceId>,
+    workspace: WorkspaceId,
     tree: Option<TreeHead>,
 ) -> Result<Option<NamedCheckpoint>, Problem> {
-    let tree = match (tree, workspace) {
-        (None, Some(workspace)) => request.app.service.tree(workspace).await?,
-        (tree, _) => tree,
+    let tree = match tree {
+        None => request.app.service.tree(workspace).await?,
+        tree => tree,
     };
     Ok(tree.map(NamedCheckpoint::from))
 }
@@ -204,50 +201,41 @@ fn note(request: &AuthenticatedRequest, accepted: &Accepted) {
 
 fn idempotency(
     request: &AuthenticatedRequest,
-    (workspace, alias): (Option<WorkspaceId>, Option<String>),
+    (workspace, alias): (Option<WorkspaceId>, Option<RecordScope>),
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = request.idempotency_key()? else { return Ok(None) };
-    let scope = idempotency_scope(request, workspace);
+    let place = workspace.map_or(RecordPlace::Instance, RecordPlace::Workspace);
+    let scope = RecordScope { place, holder: request.caller.actor() };
     Ok(Some(IdempotencyKey { scope, alias, key, fingerprint: request.fingerprint() }))
 }
 
 /// Submits a write beside the log, whose response follows from the request alone.
 ///
 /// # Errors
-/// As [`change`].
+/// As [`change`]. An access key makes no such write (403).
 pub async fn submit_side(request: &WorkspaceRequest, write: SideRequest) -> Result<SideOutcome, Problem> {
     let WorkspaceRequest { request, root, .. } = request;
+    if matches!(request.caller, Caller::AccessKey { .. }) {
+        return Err(Problem::forbidden("an access key asks and never changes"));
+    }
     let (expected, idempotency) = (request.expected()?, idempotency(request, (Some(root.id()), None))?);
     let done = request.app.service.submit_side(root.id(), &request.caller, write, (expected, idempotency)).await;
     done.map_err(|error| Problem::submission(error, 1))
 }
 
-/// Returns the scope of an idempotency key: the workspace or the instance, and the holder of the caller's credential.
-fn idempotency_scope(request: &AuthenticatedRequest, workspace: Option<WorkspaceId>) -> String {
-    let within = workspace.map_or_else(|| "instance".to_owned(), |workspace| workspace.to_string());
-    format!("{within} {}", request.holder())
-}
-
-impl<Body> StoredResponse<Body> {
-    fn map<Other>(self, body: impl FnOnce(Body) -> Other) -> StoredResponse<Other> {
-        let Self { status, location, revision, instant, workspace, body: old } = self;
-        StoredResponse { status, location, revision, instant, workspace, body: body(old) }
-    }
-}
-
-fn kept(
+fn rendered(
     accepted: &Accepted,
     commands: &[Command],
     render: Render,
     visibility: SecretVisibility,
-) -> Result<StoredResponse<Vec<u8>>, Problem> {
-    let rendered = render(accepted, commands, visibility);
+) -> Result<RenderedChange, Problem> {
+    let fields = render(accepted, commands, visibility);
     let location = location(accepted, commands);
     let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
     let view = &accepted.view;
-    let (workspace, instant) = (Some(view.workspace().id()), view.instant().micros());
-    let body = body(accepted, &rendered)?;
-    Ok(StoredResponse { status: status.as_u16(), location, revision: view.revision(), instant, workspace, body })
+    let (workspace, revision, instant) = (view.workspace().id(), view.revision(), view.instant());
+    let body = body(accepted, &fields)?;
+    Ok(RenderedChange { status, location, revision, instant, workspace, body })
 }
 
 /// Returns `{revision, events, KIND…}`, with the stored bytes of the events.
@@ -270,12 +258,11 @@ fn body(accepted: &Accepted, rendered: &Fields) -> Result<Vec<u8>, Problem> {
     Ok(body)
 }
 
-fn respond(kept: StoredResponse<Vec<u8>>, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
-    let status = StatusCode::from_u16(kept.status).map_err(|_| unreadable())?;
-    let mut response = response::json(status, naming(kept.body, checkpoint)?);
+fn respond(change: RenderedChange, checkpoint: Option<NamedCheckpoint>) -> Result<Response<Body>, Problem> {
+    let mut response = response::json(change.status, naming(change.body, checkpoint)?);
     let headers = response.headers_mut();
-    response::set_change(headers, kept.revision, Instant::from_micros(kept.instant));
-    if let Some(location) = &kept.location {
+    response::set_change(headers, change.revision, change.instant);
+    if let Some(location) = &change.location {
         response::set_location(headers, location);
     }
     Ok(response)

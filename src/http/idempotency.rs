@@ -9,21 +9,19 @@ use axum::http::StatusCode;
 use super::problem::Problem;
 use super::request::AuthenticatedRequest;
 use crate::domain::model::event::Event;
-use crate::domain::model::time::{Instant, Revision};
+use crate::domain::model::time::Instant;
 use crate::domain::rules::decide::Decided;
 use crate::domain::state::view::View;
 use crate::service::id_generator::Secret;
 use crate::service::submission::{Accepted, ChangeRecord};
 
-/// Returns the committed change of an idempotency record; none if an earlier version wrote the record.
+/// Returns the committed change of an idempotency record, which the service has checked against the log.
 ///
 /// # Errors
 /// The log cannot be read.
-pub async fn accepted_of(request: &AuthenticatedRequest, record: &[u8]) -> Result<Option<Accepted>, Problem> {
-    let Some(record) = ChangeRecord::read(record) else { return Ok(None) };
+pub async fn accepted_of(request: &AuthenticatedRequest, record: ChangeRecord) -> Result<Accepted, Problem> {
+    let (len, before) = (record.events_len(), record.before().ok_or_else(unreadable)?);
     let ChangeRecord { workspace, revision, instant, ends } = record;
-    let len = ends.last().copied().unwrap_or(0);
-    let before = revision.0.checked_sub(u64::try_from(len).unwrap_or(u64::MAX)).map(Revision).ok_or_else(unreadable)?;
     let service = &request.app.service;
     let root = service.workspace(workspace).await?.filter(|root| root.head() >= revision).ok_or_else(unreadable)?;
     let stored = service.reading(move |log| log.read(workspace, before, len)).await?;
@@ -34,7 +32,7 @@ pub async fn accepted_of(request: &AuthenticatedRequest, record: &[u8]) -> Resul
     let secrets = (0..decided.ends.len()).map(|index| withheld(&decided, index)).collect();
     let stored = stored.into_iter().map(|event| event.bytes).collect();
     let view = View::seen_at(root, revision, Instant::from_micros(instant));
-    Ok(Some(Accepted { view, decided, stored, secrets, tree: None }))
+    Ok(Accepted { view, decided, stored, secrets, tree: None })
 }
 
 /// Returns an empty secret if a command made a credential: its secret was shown before.

@@ -142,6 +142,31 @@ pub struct ReadRecord {
 }
 
 impl ReadRecord {
+    /// Returns the record that this many reads of a workspace's audit from before an instant were pruned.
+    pub fn of_pruning(id: ReadId, workspace: WorkspaceId, rows: u64, (before, now): (Instant, Instant)) -> Self {
+        Self {
+            id,
+            workspace,
+            at: now,
+            reader: AuditReader::System,
+            token: None,
+            request: "journal-retention".to_owned(),
+            question: "audit/reads/pruned".to_owned(),
+            query: format!("before={before}"),
+            form: AnswerForm::Json,
+            revision: Revision::ZERO,
+            view_at: before,
+            rows: Some(rows),
+        }
+    }
+
+    /// Returns whether this is a record of a pruning, in every field.
+    pub fn is_of_pruning(&self) -> bool {
+        let rows = self.rows.filter(|rows| *rows > 0);
+        let made = |rows| Self::of_pruning(self.id, self.workspace, rows, (self.view_at, self.at));
+        rows.is_some_and(|rows| *self == made(rows)) && self.view_at <= self.at
+    }
+
     /// Returns the id of the presented credential: `operator`, an API token or an access key.
     pub fn credential(&self) -> String {
         self.token.map_or_else(|| self.reader.to_string(), |token| token.to_string())

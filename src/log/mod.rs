@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod journal;
 pub mod published;
+mod record_scope;
 pub mod rows;
 pub mod schema;
 pub mod snapshot;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use crate::domain::model::credential::CredentialId;
+pub use record_scope::{InvalidScope, RecordPlace, RecordScope};
 pub use store::{Directories, EventLog, ReadJournal, SnapshotStore, Store, TreeStore};
 
 use journal::{Pruning, ReadRecord};
@@ -38,6 +40,9 @@ use crate::proof::note::PublicKey;
 
 /// The largest event, in bytes of its stored JSON: the limit of a C2SP `tlog-tiles` entry.
 pub const EVENT_BYTES_MAX: usize = 65_535;
+
+/// The most events of a log after its stored frontier. A log with as many has one.
+pub const UNWRITTEN_EVENTS_MAX: u64 = 16;
 
 /// An error of the log.
 #[derive(Debug, thiserror::Error)]
@@ -196,8 +201,8 @@ pub struct StoredCredential {
 /// The record of a request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// The scope within which the key is unique: the workspace or the instance, and the holder of the credential.
-    pub scope: String,
+    /// The scope within which the key is unique.
+    pub scope: RecordScope,
     /// The key that the caller chose.
     pub key: String,
     /// SHA-256 over the request. Another request with the same key has another one.
@@ -260,6 +265,8 @@ pub enum SideWrite {
     NextExpiry(Option<Instant>),
     /// Adds an idempotency record.
     KeepIdempotencyRecord(IdempotencyRecord),
+    /// Removes the idempotency record of a scope and key, if there is one.
+    ForgetIdempotencyRecord(RecordScope, String),
     /// Records the time of a credential's use, unless a later one is stored.
     Used(CredentialId, Instant),
     /// Records a time that a settled clock has shown or will soon show, unless a later one is stored.

@@ -4,7 +4,7 @@ use super::StoredCredential;
 use super::journal::StoredRead;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
-use crate::log::CredentialId;
+use crate::log::{CredentialId, IdempotencyRecord};
 use crate::proof::hash::TreeHash;
 
 /// A row of a store.
@@ -12,20 +12,27 @@ use crate::proof::hash::TreeHash;
 pub enum StoredRow {
     /// The newest revision among a log's events.
     Head(WorkspaceId, Revision),
+    /// The events of the feed: their number and the last position.
+    Feed {
+        /// The number of events.
+        len: u64,
+        /// The last position.
+        last: u64,
+    },
     /// A listed workspace.
     Listed(WorkspaceId),
     /// A name and its workspace.
     Name(String, WorkspaceId),
     /// A credential.
     Credential(StoredCredential),
-    /// The last use of a credential.
-    Use(CredentialId),
+    /// The last use of a credential, and its time.
+    Use(CredentialId, Instant),
     /// A profile of a person in a workspace.
     Profile(WorkspaceId, UserId),
     /// The earliest instant at which something in a workspace may expire.
     NextExpiry(WorkspaceId, Instant),
-    /// The scope of an idempotency record.
-    IdempotencyRecord(String),
+    /// An idempotency record.
+    IdempotencyRecord(Box<IdempotencyRecord>),
     /// A read of the audit.
     Read(Box<StoredRead>),
     /// The frontier of a tree as it was written last: its size and its hashes.

@@ -23,8 +23,8 @@ use std::path::Path;
 use super::journal::{OldReads, ReadFilter, StoredRead};
 use super::rows::StoredRow;
 use super::{
-    Append, Appended, CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, StoredCredential,
-    StoredEvent, StoredKey, UncheckedEvents,
+    Append, Appended, CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, RecordScope,
+    StoredCredential, StoredEvent, StoredKey, UncheckedEvents,
 };
 use crate::domain::model::command::Profile;
 use crate::domain::model::id::{UserId, WorkspaceId};
@@ -150,12 +150,16 @@ pub trait Directories: Send + Sync {
     /// `Unavailable`.
     fn profiles(&self, workspace: WorkspaceId, users: &[UserId]) -> Result<Vec<Profile>, LogError>;
 
-    /// Returns the idempotency record of a scope and key, if it was made after an instant.
+    /// Returns the idempotency record of a scope and key, if it was made after an instant. One that cannot be read counts as none.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn idempotency_record(&self, scope: &str, key: &str, after: Instant)
-    -> Result<Option<IdempotencyRecord>, LogError>;
+    fn idempotency_record(
+        &self,
+        scope: &RecordScope,
+        key: &str,
+        after: Instant,
+    ) -> Result<Option<IdempotencyRecord>, LogError>;
 
     /// Removes the idempotency records that were made at or before an instant.
     ///

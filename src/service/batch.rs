@@ -26,12 +26,14 @@ pub(super) use context::DecisionContext;
 pub(super) use side::SideJob;
 pub use side::SideRequest;
 
+use super::INSTANCE;
 use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
 use super::event_encoder::{EventEncoder, stored_bytes};
 use super::fair_queue::Ticket;
 use super::id_generator::Secret;
-use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, KnownBy, SubmitError, SubmitOutcome};
+use super::idempotency::{RecordedOutcome, outcome_of};
+use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, SubmitError, SubmitOutcome};
 use super::writer::Job;
 use crate::domain::model::event::Event;
 use crate::domain::model::fact::Fact;
@@ -42,7 +44,8 @@ use crate::domain::rules::decide::{Decided, Refused, authorize_all, decide_all_a
 use crate::domain::state::view::View;
 use crate::domain::state::workspace::Workspace;
 use crate::log::{
-    Append, Appended, CredentialHolder, CredentialId, IdempotencyRecord, LogError, Outcome, SideWrite, StoredCredential,
+    Append, Appended, CredentialHolder, CredentialId, IdempotencyRecord, LogError, Outcome, RecordScope, SideWrite,
+    StoredCredential,
 };
 use crate::proof::frontier::TreeHead;
 
@@ -103,15 +106,28 @@ impl StagedChange {
 enum StagedOutcome {
     /// The change was decided now.
     Done(Box<StagedChange>),
-    /// An earlier request with the same idempotency key made the change: the response of its record.
-    Repeated(Vec<u8>),
+    /// An earlier request with the same idempotency key made the change.
+    Repeated(ChangeRecord),
+    /// An earlier request with the same idempotency key made the write beside the log.
+    SideWriteRepeated,
+}
+
+/// The source of an idempotency record.
+#[derive(Clone, Copy)]
+enum RecordSource {
+    /// This batch, in a part.
+    Batch(usize),
+    /// The batch that commits now.
+    Pipelined,
+    /// The store.
+    Store,
 }
 
 /// The state that a committing batch leaves to the next one.
 #[derive(Default)]
 struct PipelinedState {
     roots: HashMap<WorkspaceId, Arc<Workspace>>,
-    records: HashMap<(String, String), IdempotencyRecord>,
+    records: HashMap<(RecordScope, String), IdempotencyRecord>,
     forgotten: Vec<CredentialId>,
 }
 
@@ -121,7 +137,7 @@ pub(super) struct CommitBatch {
     pipelined: PipelinedState,
     workspaces: HashMap<WorkspaceId, StagedWorkspace>,
     parts: Vec<Append>,
-    records: HashMap<(String, String), (IdempotencyRecord, usize)>,
+    records: HashMap<(RecordScope, String), (IdempotencyRecord, usize)>,
     pending: Vec<PendingReply>,
     pending_sides: Vec<side::PendingSide>,
     pending_writes: Vec<(oneshot::Sender<Result<(), LogError>>, usize)>,
@@ -215,7 +231,8 @@ impl CommitBatch {
         request: ChangeRequest,
         context: &DecisionContext<'_>,
     ) -> Result<Decision, SubmitError> {
-        if let Some(staged) = self.find_record(request.idempotency.as_ref().map(IdempotencyKey::known_by), context)? {
+        let commands_len = Some(request.commands.len());
+        if let Some(staged) = self.find_record(request.idempotency.as_ref(), commands_len, context)? {
             // The caller must still have the authority to repeat the request.
             let now = View::now(Arc::clone(&self.workspace(entry)?.root), context.clock.decision_time);
             let commands = request.commands.iter().map(|(command, _)| command);
@@ -271,38 +288,65 @@ impl CommitBatch {
         self.workspaces.get(&entry.root()?.id())?.parts.last().copied()
     }
 
-    /// Returns the reply to an earlier request with the same idempotency key, from this batch or the store.
+    /// Returns the reply to an earlier request with the same idempotency key, from this batch or the store. A write beside the log has no
+    /// number of commands.
+    ///
+    /// A record of another request is refused. One that the log does not bear out is removed, and the request is decided anew.
     fn find_record(
-        &self,
-        known_by: Option<KnownBy<'_>>,
+        &mut self,
+        idempotency: Option<&IdempotencyKey>,
+        commands_len: Option<usize>,
         context: &DecisionContext<'_>,
     ) -> Result<Option<Staged>, SubmitError> {
-        let Some((scopes, key, fingerprint)) = known_by else { return Ok(None) };
-        for scope in scopes {
-            if let Some((record, part)) = self.record(scope, key, context)? {
-                let is_same = record.fingerprint == fingerprint;
-                let repeated = StagedOutcome::Repeated(record.response);
-                return Ok(Some((if is_same { Ok(repeated) } else { Err(SubmitError::KeyReused) }, part)));
+        let Some(wanted) = idempotency else { return Ok(None) };
+        for scope in wanted.scopes() {
+            let Some((record, source)) = self.record(scope, &wanted.key, context)? else { continue };
+            let part = if let RecordSource::Batch(part) = source { Some(part) } else { None };
+            if record.fingerprint != wanted.fingerprint {
+                return Ok(Some((Err(SubmitError::KeyReused), part)));
+            }
+            let outcome = match source {
+                RecordSource::Store => outcome_of(context.log, &record)?,
+                // This process made it of events that the log does not have yet.
+                RecordSource::Batch(_) | RecordSource::Pipelined => RecordedOutcome::read(&record),
+            };
+            match (outcome, commands_len) {
+                (Some(RecordedOutcome::Change(change)), Some(len)) if change.ends.len() == len => {
+                    return Ok(Some((Ok(StagedOutcome::Repeated(change)), part)));
+                }
+                (Some(RecordedOutcome::SideWrite), None) => {
+                    return Ok(Some((Ok(StagedOutcome::SideWriteRepeated), part)));
+                }
+                _ => self.forget_record(record),
             }
         }
         Ok(None)
     }
 
-    /// Returns the record of a scope and key, and the part of this batch that writes it.
+    /// Removes a record that cannot be believed, in a part of its own before that of the request.
+    fn forget_record(&mut self, record: IdempotencyRecord) {
+        let IdempotencyRecord { scope, key, .. } = record;
+        tracing::error!(%scope, "an idempotency record is not of a change in its scope, so the request is decided anew");
+        let side_writes = vec![SideWrite::ForgetIdempotencyRecord(scope, key)];
+        self.parts.push(Append { workspace: INSTANCE, expected: Revision::ZERO, events: Vec::new(), side_writes });
+    }
+
+    /// Returns the record of a scope and key, and its source.
     fn record(
         &self,
-        scope: &str,
+        scope: &RecordScope,
         key: &str,
         context: &DecisionContext<'_>,
-    ) -> Result<Option<(IdempotencyRecord, Option<usize>)>, LogError> {
-        let both = (scope.to_owned(), key.to_owned());
+    ) -> Result<Option<(IdempotencyRecord, RecordSource)>, LogError> {
+        let both = (scope.clone(), key.to_owned());
         if let Some((record, part)) = self.records.get(&both) {
-            return Ok(Some((record.clone(), Some(*part))));
+            return Ok(Some((record.clone(), RecordSource::Batch(*part))));
         }
-        match self.pipelined.records.get(&both) {
-            Some(record) => Ok(Some((record.clone(), None))),
-            None => Ok(context.log.idempotency_record(scope, key, Instant::EARLIEST)?.map(|record| (record, None))),
+        if let Some(record) = self.pipelined.records.get(&both) {
+            return Ok(Some((record.clone(), RecordSource::Pipelined)));
         }
+        let stored = context.log.idempotency_record(scope, key, Instant::EARLIEST)?;
+        Ok(stored.map(|record| (record, RecordSource::Store)))
     }
 
     /// Adds a decided change with its writes beside events, and returns its reply. If the disk has only its reserve, a change without
@@ -378,7 +422,9 @@ impl CommitBatch {
             let outcome = part.and_then(|part| outcomes.get(part)).unwrap_or(&Outcome::Appended);
             let tree = part.and_then(|part| trees.get(&self.parts.get(part)?.workspace)).copied();
             let respond = |staged| match staged {
-                StagedOutcome::Repeated(response) => Ok(SubmitOutcome::Repeated(response)),
+                StagedOutcome::Repeated(change) => Ok(SubmitOutcome::Repeated(change)),
+                // Only a write beside the log gets this, and it is no change.
+                StagedOutcome::SideWriteRepeated => Err(SubmitError::KeyReused),
                 StagedOutcome::Done(change) => {
                     let staged = self.workspaces.get(&change.workspace).ok_or(SubmitError::UnknownWorkspace)?;
                     Ok(SubmitOutcome::Done(Box::new(change.accepted(Arc::clone(&staged.root), tree))))

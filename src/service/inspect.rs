@@ -4,6 +4,7 @@
 //! derives the tree, the facts, and the actors that could have made each event.
 
 mod compare;
+mod instance;
 mod rows;
 
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use rows::{StoredRows, WorkspaceRows};
 
 use super::witness::open_kept;
 use crate::domain::model::id::WorkspaceId;
-use crate::domain::model::time::Revision;
+use crate::domain::model::time::{Instant, Revision};
 use crate::domain::rules::provenance;
 use crate::domain::state::workspace::Workspace;
 use crate::log::codec::StreamDecoder;
-use crate::log::{LogError, Store, snapshot};
+use crate::log::{LogError, Store, UNWRITTEN_EVENTS_MAX, snapshot};
 use crate::proof::checkpoint::Signer;
 use crate::proof::frontier::{Frontier, TreeHead};
 use crate::proof::hash::TreeHash;
@@ -45,11 +46,11 @@ struct NamedWitness {
     tree: TreeHead,
 }
 
-/// Compares a store with its logs and, given a key to open them, the witnesses beside it.
+/// Compares a store with its logs and, given a key to open them, the witnesses beside it. `now` is the present time.
 ///
 /// # Errors
 /// `Unavailable`.
-pub fn inspect(log: &dyn Store, signer: Option<&Signer>) -> Result<Inspected, LogError> {
+pub fn inspect(log: &dyn Store, signer: Option<&Signer>, now: Instant) -> Result<Inspected, LogError> {
     let mut inspected = Inspected::default();
     // Before the rows, so that no witness has events that are appended meanwhile.
     let witnesses = match signer {
@@ -68,7 +69,10 @@ pub fn inspect(log: &dyn Store, signer: Option<&Signer>) -> Result<Inspected, Lo
         inspected.events += rows.head.0;
         inspect_log(log, *id, rows, &mut created, &mut inspected.flaws)?;
     }
-    stored.check_uses(&created, &mut inspected.flaws);
+    // A clock that ran ahead, and was believed, has left its time in the mark.
+    let newest = log.clock_mark()?.map_or(now, |mark| mark.max(now));
+    let mut wrong = |what: String| inspected.flaws.push(what);
+    instance::check(log, &stored, &created, (signer, newest), &mut wrong)?;
     Ok(inspected)
 }
 
@@ -140,6 +144,8 @@ struct LogCheck<'a> {
     facts: Workspace,
     decoder: StreamDecoder,
     tree: Frontier,
+    /// The position of the last event in the feed.
+    position: u64,
     /// The flaws beside the events.
     flaws: Vec<String>,
 }
@@ -147,7 +153,7 @@ struct LogCheck<'a> {
 impl<'a> LogCheck<'a> {
     fn new(id: WorkspaceId, rows: &'a WorkspaceRows) -> Self {
         let (facts, decoder) = (Workspace::empty(id), StreamDecoder::from_start(id));
-        Self { rows, facts, decoder, tree: Frontier::default(), flaws: Vec::new() }
+        Self { rows, facts, decoder, tree: Frontier::default(), position: 0, flaws: Vec::new() }
     }
 
     /// Reads and checks the log up to a head.
@@ -169,6 +175,7 @@ impl<'a> LogCheck<'a> {
                 let unreadable = |why| LogError::Unreadable { workspace: id, revision: event.revision, why };
                 provenance::check(&self.facts, &event).map_err(unreadable)?;
                 self.facts.evolve_checked(&event).map_err(|why| unreadable(why.to_string()))?;
+                self.check_position(stored.position);
                 self.grow(stored.leaf);
                 Ok(())
             })?;
@@ -177,6 +184,16 @@ impl<'a> LogCheck<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that an event stands in the feed after those before it.
+    fn check_position(&mut self, position: u64) {
+        let (before, head) = (std::mem::replace(&mut self.position, position), self.facts.head());
+        if position <= before {
+            self.flaws.push(format!(
+                "`events` has revision {head} at the position {position}, and the one before at {before}"
+            ));
+        }
     }
 
     /// Grows the tree by a leaf, and compares it with the stored frontier, tile hashes and witnesses of that size.
@@ -218,6 +235,9 @@ impl<'a> LogCheck<'a> {
     fn finish(&self, mut wrong: impl FnMut(String)) {
         self.flaws.iter().cloned().for_each(&mut wrong);
         let size = self.tree.size();
+        if self.rows.frontier.is_none() && size >= UNWRITTEN_EVENTS_MAX {
+            wrong(format!("`trees` has no edge of the tree of {size} events"));
+        }
         if let Some((stored, _)) = self.rows.frontier.as_ref().filter(|(stored, _)| *stored > size) {
             wrong(format!("`trees` has the edge of {stored} events, and the log has {size}"));
         }

@@ -6,10 +6,10 @@ use super::quotas::Days;
 use super::submission::SubmitError;
 use super::writer::Job;
 use super::{INSTANCE, Service, SideRequest, id_generator};
-use crate::domain::model::id::{ReadId, WorkspaceId};
+use crate::domain::model::id::ReadId;
 use crate::domain::model::principal::Caller;
-use crate::domain::model::time::{Instant, Revision};
-use crate::log::journal::{AnswerForm, AuditReader, Pruning, ReadRecord};
+use crate::domain::model::time::Instant;
+use crate::log::journal::{Pruning, ReadRecord};
 use crate::log::{LogError, SideWrite};
 
 const DAY_MICROS: i64 = 24 * 3_600 * 1_000_000;
@@ -60,30 +60,14 @@ impl Service {
             if old.rows.is_empty() {
                 break;
             }
-            let records =
-                old.rows.iter().map(|(workspace, rows)| self.pruning_record(*workspace, *rows, (before, now)));
+            let records = old
+                .rows
+                .iter()
+                .map(|(workspace, rows)| ReadRecord::of_pruning(self.read_id(), *workspace, *rows, (before, now)));
             let pruning = Pruning { up_to: old.up_to, records: records.collect() };
             tracing::info!(%before, up_to = old.up_to, "the journal was pruned");
             self.write(INSTANCE, vec![SideWrite::PruneReads(Box::new(pruning))]).await?;
         }
         Ok(())
-    }
-
-    /// Returns the record that this many reads of a workspace's audit are pruned.
-    fn pruning_record(&self, workspace: WorkspaceId, rows: u64, (before, now): (Instant, Instant)) -> ReadRecord {
-        ReadRecord {
-            id: self.read_id(),
-            workspace,
-            at: now,
-            reader: AuditReader::System,
-            token: None,
-            request: "journal-retention".to_owned(),
-            question: "audit/reads/pruned".to_owned(),
-            query: format!("before={before}"),
-            form: AnswerForm::Json,
-            revision: Revision::ZERO,
-            view_at: before,
-            rows: Some(rows),
-        }
     }
 }

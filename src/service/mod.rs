@@ -13,6 +13,7 @@ mod fair_queue;
 pub mod feed;
 mod health;
 pub mod id_generator;
+mod idempotency;
 pub mod import;
 pub mod inspect;
 mod journal;

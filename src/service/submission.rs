@@ -11,7 +11,7 @@ use crate::domain::model::principal::Caller;
 use crate::domain::model::time::Revision;
 use crate::domain::rules::decide::{Decided, Refused};
 use crate::domain::state::view::View;
-use crate::log::LogError;
+use crate::log::{LogError, RecordScope};
 use crate::proof::frontier::TreeHead;
 
 use super::id_generator::Secret;
@@ -61,9 +61,9 @@ impl Expected {
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     /// The scope within which the key is unique.
-    pub scope: String,
+    pub scope: RecordScope,
     /// A second scope with the same record.
-    pub alias: Option<String>,
+    pub alias: Option<RecordScope>,
     /// The key that the caller chose.
     pub key: String,
     /// SHA-256 over the request.
@@ -72,6 +72,7 @@ pub struct IdempotencyKey {
 
 /// The outcome of a change as its idempotency record holds it: its place in the log, from which the response is rendered again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChangeRecord {
     /// The workspace.
     pub workspace: WorkspaceId,
@@ -84,8 +85,8 @@ pub struct ChangeRecord {
 }
 
 impl ChangeRecord {
-    /// Reads the bytes of an idempotency record; returns none if an earlier version wrote them.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    /// Parses the bytes of an idempotency record; returns none if they have another form, as those of earlier versions do.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
@@ -117,19 +118,15 @@ const RECORD_BYTES_PER_COMMAND: usize = 8;
 impl IdempotencyKey {
     /// Returns the approximate size of its records in the store, in bytes.
     pub(super) fn record_bytes(&self, commands_len: usize) -> usize {
-        let scopes = std::iter::once(&self.scope).chain(&self.alias);
         let one = self.key.len() + RECORD_BYTES + commands_len.saturating_mul(RECORD_BYTES_PER_COMMAND);
-        scopes.map(|scope| scope.len() + one).sum()
+        self.scopes().map(|scope| scope.to_string().len() + one).sum()
     }
 
-    /// Returns the scopes, the key and the fingerprint of the request.
-    pub(super) fn known_by(&self) -> KnownBy<'_> {
-        (std::iter::once(&self.scope).chain(&self.alias).map(String::as_str).collect(), &self.key, self.fingerprint)
+    /// Returns the scopes that may have its record.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &RecordScope> {
+        std::iter::once(&self.scope).chain(&self.alias)
     }
 }
-
-/// The scopes, the key and the fingerprint of a request.
-pub(super) type KnownBy<'a> = (Vec<&'a str>, &'a str, [u8; 32]);
 
 /// The outcome of a durable write beside the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,8 +142,8 @@ pub struct SideOutcome {
 pub enum SubmitOutcome {
     /// The change was made now.
     Done(Box<Accepted>),
-    /// An earlier request with the same idempotency key made the change: the response of its record.
-    Repeated(Vec<u8>),
+    /// An earlier request with the same idempotency key made the change.
+    Repeated(ChangeRecord),
 }
 
 /// The reason why a submission failed.

@@ -20,7 +20,7 @@ use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::principal::Caller;
 use crate::domain::model::time::Instant;
 use crate::domain::state::workspace::Workspace;
-use crate::log::{CredentialId, LogError, SideWrite};
+use crate::log::{CredentialId, LogError, RecordScope, SideWrite};
 
 /// The fewest commands of a request that has a dry run.
 const DRY_RUN_COMMANDS_MIN: usize = 17;
@@ -64,10 +64,7 @@ impl Service {
         // The facts before the records: if the facts have an earlier request's change, the store has its record.
         let Some(root) = change.entry.root() else { return Ok(change) };
         let is_refused = change.expects_another_head(root.head());
-        let known_by = change.request.idempotency.as_ref().map(IdempotencyKey::known_by);
-        let known_by =
-            known_by.map(|(scopes, key, _)| (scopes.into_iter().map(ToOwned::to_owned).collect(), key.to_owned()));
-        if is_refused || self.has_record(known_by).await? {
+        if is_refused || self.has_record(change.request.idempotency.clone()).await? {
             return Ok(change);
         }
         let (ids, clock) = (Arc::clone(&self.ids), self.clock.read());
@@ -75,13 +72,13 @@ impl Service {
         passed.await?
     }
 
-    /// Returns whether there is an idempotency record in one of these scopes, under this key. The writer then repeats the response.
-    async fn has_record(&self, known_by: Option<(Vec<String>, String)>) -> Result<bool, LogError> {
-        let Some((scopes, key)) = known_by else { return Ok(false) };
+    /// Returns whether there is an idempotency record under a key. The writer then repeats the response.
+    async fn has_record(&self, idempotency: Option<IdempotencyKey>) -> Result<bool, LogError> {
+        let Some(wanted) = idempotency else { return Ok(false) };
         self.reading(move |log| {
-            let record = |scope: &String| log.idempotency_record(scope, &key, Instant::EARLIEST);
-            let is_known = |scope: &String| record(scope).map(|record| record.is_some());
-            scopes.iter().try_fold(false, |found, scope| Ok(found || is_known(scope)?))
+            let record = |scope: &RecordScope| log.idempotency_record(scope, &wanted.key, Instant::EARLIEST);
+            let is_known = |scope: &RecordScope| record(scope).map(|record| record.is_some());
+            wanted.scopes().try_fold(false, |found, scope| Ok(found || is_known(scope)?))
         })
         .await
     }

@@ -170,6 +170,33 @@ fn a_workspace_is_created_once_for_an_idempotency_key() {
     assert_eq!(again.json["checkpoint"], first.json["checkpoint"]);
 }
 
+/// A malformed header is refused whether or not there is a record, as it was for the first request.
+#[test]
+fn a_repeated_request_with_a_malformed_header_is_refused_before_its_record_is_looked_for() {
+    let acme = Acme::new();
+    acme.server.post("/v1/workspaces", OPERATOR, &workspace_body("leaving", "shared", "team", "olga")).expect(201);
+    let authorization = format!("Bearer {OPERATOR}");
+    let delete = |more: &[(&str, &str)]| {
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k")];
+        acme.server.send("DELETE", "/v1/workspaces/leaving", &[&headers, more].concat(), None)
+    };
+    delete(&[]).expect(200);
+    let environment = json!({"name": "one"});
+    keyed(&acme, "k", "environments", &environment).expect(201);
+    for malformed in ["", "17", "\"1", "\"1\" \"2\"", ","] {
+        delete(&[("if-match", malformed)]).refused(422, "invalid");
+        let authorization = format!("Bearer {}", acme.alice);
+        let json = ("content-type", "application/json");
+        let match_header = ("if-match", malformed);
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", "k"), match_header, json];
+        let bytes = serde_json::to_vec(&environment).unwrap();
+        acme.server.send("POST", &path("environments"), &headers, Some(&bytes)).refused(422, "invalid");
+        acme.server.send("PUT", &path("members/alice/profile"), &headers, Some(b"{}")).refused(422, "invalid");
+    }
+    delete(&[]).expect(200);
+    delete(&[("if-match", "\"1\"")]).refused(422, "idempotency_key_reused");
+}
+
 #[test]
 fn a_no_op_is_stored_too() {
     let acme = Acme::new();

@@ -119,21 +119,6 @@ fn an_idempotency_record_is_small_and_reproduces_the_response() {
     assert_eq!(events(&again.text), events(&first.text), "byte for byte");
 }
 
-#[test]
-fn a_response_stored_by_an_earlier_version_is_reproduced() {
-    let acme = Acme::new();
-    let body = json!({"name": "ci"});
-    keyed(&acme, "k", "service-users", &body).expect(201);
-    let kept = r#"{"status":201,"location":"/v1/workspaces/w/service-users/s","revision":6,"instant":1772323200000000,
-        "body":{"revision":6,"events":[],"service_user":{"name":"as it was then"}}}"#;
-    let store = Connection::open(acme.server.folder().join("tenure.db")).unwrap();
-    store.execute("UPDATE answers SET answer = ?1 WHERE key = 'k'", [kept.as_bytes()]).unwrap();
-    drop(store);
-    let again = keyed(&acme, "k", "service-users", &body).expect(201);
-    assert_eq!(again.json["service_user"]["name"], "as it was then");
-    assert_eq!(again.header("location"), Some("/v1/workspaces/w/service-users/s"));
-}
-
 #[track_caller]
 fn too_fast(reply: Reply) {
     let reply = reply.refused(429, "too_many_requests");

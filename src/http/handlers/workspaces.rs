@@ -22,6 +22,7 @@ use crate::http::params::{LIMIT_DEFAULT, Params};
 use crate::http::problem::Problem;
 use crate::http::request::{AuthenticatedRequest, RequestedView, WorkspaceRequest};
 use crate::http::response;
+use crate::log::{RecordPlace, RecordScope};
 
 /// The name of the list in its cursors.
 const WORKSPACES: &str = "workspaces";
@@ -54,8 +55,8 @@ pub async fn show(request: PrincipalRequest, _: NoPath, requested: RequestedView
 /// the first response, and does not delete a newer workspace of the same name.
 pub async fn delete(UnscopedChange(request): UnscopedChange, _: NoPath, _: NoBody) -> HandlerResult {
     let named = request.path("ws");
-    let by_name = request.caller == Caller::Operator && named.parse::<WorkspaceId>().is_err();
-    let alias = by_name.then(|| format!("name {named} {}", request.holder()));
+    let name = named.parse().ok().filter(|_| request.caller == Caller::Operator);
+    let alias = name.map(|name| RecordScope { place: RecordPlace::Name(name), holder: request.caller.actor() });
     let found = request.find_workspace().await;
     if let (Err(_), Some(alias)) = (&found, &alias)
         && let Some(response) = replay_response(&request, alias.clone(), &[DeleteWorkspace {}.into()], entities).await?

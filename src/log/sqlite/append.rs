@@ -193,6 +193,9 @@ fn write_side(connection: &Connection, workspace: WorkspaceId, note: &SideWrite)
         SideWrite::EraseProfile(user) => erase_profile(connection, workspace, user),
         SideWrite::NextExpiry(instant) => set_next_expiry(connection, workspace, *instant),
         SideWrite::KeepIdempotencyRecord(record) => keep_idempotency_record(connection, record),
+        SideWrite::ForgetIdempotencyRecord(scope, key) => {
+            execute(connection, "DELETE FROM answers WHERE scope = ?1 AND key = ?2", params![scope, key])
+        }
         SideWrite::Used(id, at) => record_use(connection, *id, *at),
         SideWrite::RaiseClockMark(at) => {
             let sql = "INSERT INTO clock_mark (id, at) VALUES (1, ?1) \
@@ -249,7 +252,8 @@ fn set_next_expiry(connection: &Connection, workspace: WorkspaceId, instant: Opt
 }
 
 fn keep_idempotency_record(connection: &Connection, record: &IdempotencyRecord) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO answers (scope, key, fingerprint, at, answer) VALUES (?1, ?2, ?3, ?4, ?5)";
+    // A readable record refused the part before. One that cannot be read is replaced.
+    let sql = "INSERT OR REPLACE INTO answers (scope, key, fingerprint, at, answer) VALUES (?1, ?2, ?3, ?4, ?5)";
     execute(connection, sql, params![record.scope, record.key, record.fingerprint, record.at, record.response])
 }
 

@@ -9,8 +9,8 @@ use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{OldReads, ReadFilter, ReadRecord, StoredRead};
 use crate::log::{
-    CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, StoredCredential, StoredEvent, StoredKey,
-    UncheckedEvents,
+    CredentialId, CursorSecret, EachEvent, IdempotencyRecord, LogError, RecordScope, StoredCredential, StoredEvent,
+    StoredKey, UncheckedEvents,
 };
 use crate::proof::note::PublicKey;
 
@@ -151,19 +151,24 @@ pub(super) fn profiles(
 
 pub(super) fn idempotency_record(
     connection: &Connection,
-    scope: &str,
+    scope: &RecordScope,
     key: &str,
     after: Instant,
 ) -> rusqlite::Result<Option<IdempotencyRecord>> {
     let sql = "SELECT scope, key, fingerprint, at, answer FROM answers WHERE scope = ?1 AND key = ?2 AND at > ?3";
-    one(connection, sql, params![scope, key, after], |row| {
-        Ok(IdempotencyRecord {
-            scope: row.get(0)?,
-            key: row.get(1)?,
-            fingerprint: row.get(2)?,
-            at: row.get(3)?,
-            response: row.get(4)?,
-        })
+    let found = one(connection, sql, params![scope, key, after], |row| Ok(stored_record(row)))?;
+    Ok(found.and_then(|record| {
+        record.inspect_err(|error| tracing::error!(%scope, %error, "an idempotency record cannot be read")).ok()
+    }))
+}
+
+pub(super) fn stored_record(row: &Row<'_>) -> rusqlite::Result<IdempotencyRecord> {
+    Ok(IdempotencyRecord {
+        scope: row.get(0)?,
+        key: row.get(1)?,
+        fingerprint: row.get(2)?,
+        at: row.get(3)?,
+        response: row.get(4)?,
     })
 }
 

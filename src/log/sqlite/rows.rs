@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::read::{has_table, stored_read};
+use super::read::{has_table, stored_read, stored_record};
 use super::values::Count;
 use crate::log::rows::StoredRow;
 use crate::log::{CursorSecret, StoredCredential};
@@ -14,23 +14,22 @@ const TABLES: &[(&str, &str, Read)] = &[
     ("events", "SELECT workspace, max(revision) FROM events GROUP BY workspace", |row| {
         Ok(StoredRow::Head(row.get(0)?, row.get(1)?))
     }),
+    ("events", "SELECT count(*), coalesce(max(position), 0) FROM events", |row| {
+        Ok(StoredRow::Feed { len: row.get::<_, Count>(0)?.0, last: row.get::<_, Count>(1)?.0 })
+    }),
     ("workspaces", "SELECT id FROM workspaces", |row| Ok(StoredRow::Listed(row.get(0)?))),
     ("names", "SELECT name, workspace FROM names", |row| Ok(StoredRow::Name(row.get(0)?, row.get(1)?))),
     ("credentials", "SELECT id, workspace, sha256, holder FROM credentials", |row| {
         let (id, workspace, sha256, holder) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         Ok(StoredRow::Credential(StoredCredential { id, workspace, sha256, holder }))
     }),
-    ("credential_uses", "SELECT id, at FROM credential_uses", |row| {
-        row.get::<_, i64>(1)?;
-        Ok(StoredRow::Use(row.get(0)?))
-    }),
+    ("credential_uses", "SELECT id, at FROM credential_uses", |row| Ok(StoredRow::Use(row.get(0)?, row.get(1)?))),
     ("profiles", "SELECT workspace, user FROM profiles", |row| Ok(StoredRow::Profile(row.get(0)?, row.get(1)?))),
     ("next_expiries", "SELECT workspace, at FROM next_expiries", |row| {
         Ok(StoredRow::NextExpiry(row.get(0)?, row.get(1)?))
     }),
-    ("answers", "SELECT scope, at FROM answers", |row| {
-        row.get::<_, i64>(1)?;
-        Ok(StoredRow::IdempotencyRecord(row.get(0)?))
+    ("answers", "SELECT scope, key, fingerprint, at, answer FROM answers", |row| {
+        Ok(StoredRow::IdempotencyRecord(Box::new(stored_record(row)?)))
     }),
     (
         "audit_reads",

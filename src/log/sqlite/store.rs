@@ -13,7 +13,8 @@ use crate::log::journal::{OldReads, ReadFilter, StoredRead};
 use crate::log::rows::StoredRow;
 use crate::log::{
     Append, Appended, CredentialId, CursorSecret, Directories, EachEvent, EventLog, IdempotencyRecord, LogError,
-    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore, UncheckedEvents,
+    ReadJournal, RecordScope, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
+    UncheckedEvents,
 };
 use crate::proof::frontier::Frontier;
 use crate::proof::hash::TreeHash;
@@ -92,7 +93,7 @@ impl Directories for SqliteLog {
 
     fn idempotency_record(
         &self,
-        scope: &str,
+        scope: &RecordScope,
         key: &str,
         after: Instant,
     ) -> Result<Option<IdempotencyRecord>, LogError> {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::values::Count;
 use crate::domain::model::id::WorkspaceId;
 use crate::domain::model::time::Revision;
-use crate::log::LogError;
+use crate::log::{LogError, UNWRITTEN_EVENTS_MAX};
 use crate::proof::frontier::{Frontier, NodeId, TreeHead};
 use crate::proof::hash::TreeHash;
 use crate::proof::tile::{NodeError, Nodes, TILE_HEIGHT, Tile, TileKind, TileSource};
@@ -73,9 +73,6 @@ pub(super) fn hashes(connection: &Connection, workspace: WorkspaceId, tile: Tile
         }
     }
 }
-
-/// The leaves after which the frontier is written again.
-const LEAVES_AFTER_FRONTIER: u64 = 16;
 
 /// The most cached trees, of at most 2 KiB each. Reading a tree needs the leaves of a tile.
 const CACHED_MAX: usize = 8_192;
@@ -211,7 +208,7 @@ impl<'a> TreeAppender<'a> {
         for workspace in std::mem::take(&mut self.grown) {
             let connection = self.connection;
             let tree = self.cache.trees.entry(workspace).or_default();
-            if tree.frontier.size() - tree.written >= LEAVES_AFTER_FRONTIER {
+            if tree.frontier.size() - tree.written >= UNWRITTEN_EVENTS_MAX {
                 write_frontier(connection, workspace, &tree.frontier)?;
                 tree.written = tree.frontier.size();
             }

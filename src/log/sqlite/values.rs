@@ -13,7 +13,7 @@ use crate::domain::model::principal::Principal;
 use crate::domain::model::role::AccessKeyRole;
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AnswerForm, AuditReader};
-use crate::log::{CredentialHolder, CredentialId, CursorSecret};
+use crate::log::{CredentialHolder, CredentialId, CursorSecret, RecordScope};
 
 const PROXY_TOKEN_HOLDER: &str = "proxy_token";
 const ACCESS_KEY_HOLDER: &str = "access_key:";
@@ -229,6 +229,18 @@ impl ToSql for AuditReader {
 }
 
 impl FromSql for AuditReader {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
+    }
+}
+
+impl ToSql for RecordScope {
+    fn to_sql(&self) -> Bound<'_> {
+        Ok(text(self))
+    }
+}
+
+impl FromSql for RecordScope {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         parsed(value)
     }

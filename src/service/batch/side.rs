@@ -93,8 +93,8 @@ impl CommitBatch {
         let root = Arc::clone(&self.workspace(entry)?.root);
         let head = root.head();
         self.authorize_side(&root, caller, &request, context).map_err(refused)?;
-        if let Some((repeated, part)) = self.find_record(idempotency.as_ref().map(IdempotencyKey::known_by), context)? {
-            let is_repeated = matches!(repeated?, StagedOutcome::Repeated(_));
+        if let Some((repeated, part)) = self.find_record(idempotency.as_ref(), None, context)? {
+            let is_repeated = matches!(repeated?, StagedOutcome::SideWriteRepeated);
             return Ok((SideOutcome { head, is_repeated }, part));
         }
         Expected::check(expected.as_ref(), head)?;

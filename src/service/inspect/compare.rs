@@ -93,12 +93,13 @@ fn differs(row: &StoredCredential, stored: &StoredCredential) -> Option<&'static
 
 /// Returns the flaw of a row of the journal: a read of a revision that the log lacks, or by a reader without the named credential.
 fn journal_flaw(facts: &Workspace, read: &JournalRow) -> Option<String> {
-    let JournalRow { sequence, revision, reader, token } = read;
+    let JournalRow { sequence, revision, reader, token, is_of_pruning, .. } = read;
     if *revision > facts.head() {
         return Some(format!("`audit_reads` {sequence} is of revision {revision}, and the log has {}", facts.head()));
     }
     let could = match (reader, token) {
         (AuditReader::Operator, None) => true,
+        (AuditReader::System, None) => *is_of_pruning,
         (AuditReader::AccessKey(key), None) => facts.access_key_terms(*key).is_some(),
         (AuditReader::Principal(principal), Some(token)) => holds(facts, *token, principal),
         _ => false,

@@ -5,17 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::NamedWitness;
 use crate::domain::model::id::{TokenId, UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
-use crate::log::journal::AuditReader;
+use crate::log::journal::{AuditReader, ReadRecord, StoredRead};
 use crate::log::rows::StoredRow;
-use crate::log::{CredentialId, StoredCredential};
+use crate::log::{CredentialId, IdempotencyRecord, RecordPlace, StoredCredential};
 use crate::proof::hash::TreeHash;
 
 /// A row of the journal.
 pub(super) struct JournalRow {
     pub(super) sequence: u64,
+    pub(super) at: Instant,
     pub(super) revision: Revision,
     pub(super) reader: AuditReader,
     pub(super) token: Option<TokenId>,
+    /// Whether it records a pruning.
+    pub(super) is_of_pruning: bool,
+}
+
+impl JournalRow {
+    fn of(StoredRead { sequence, record }: StoredRead) -> Self {
+        let is_of_pruning = record.is_of_pruning();
+        let ReadRecord { at, revision, reader, token, .. } = record;
+        Self { sequence, at, revision, reader, token, is_of_pruning }
+    }
 }
 
 /// The rows about one workspace.
@@ -27,7 +38,6 @@ pub(super) struct WorkspaceRows {
     pub(super) credentials: BTreeMap<CredentialId, StoredCredential>,
     pub(super) profiles: Vec<UserId>,
     pub(super) next_expiry: Option<Instant>,
-    pub(super) answers: u64,
     pub(super) reads: Vec<JournalRow>,
     pub(super) frontier: Option<(u64, Vec<u8>)>,
     pub(super) tile_hashes: BTreeMap<(u8, u64), TreeHash>,
@@ -46,7 +56,10 @@ pub(super) struct Created {
 #[derive(Default)]
 pub(super) struct StoredRows {
     pub(super) workspaces: BTreeMap<WorkspaceId, WorkspaceRows>,
-    uses: Vec<CredentialId>,
+    pub(super) uses: Vec<(CredentialId, Instant)>,
+    pub(super) records: Vec<IdempotencyRecord>,
+    /// The number of events, and the last position of the feed.
+    pub(super) feed: Option<(u64, u64)>,
     /// A sentence for each row that cannot be read.
     pub(super) flaws: Vec<String>,
 }
@@ -64,14 +77,13 @@ impl StoredRows {
             StoredRow::Listed(id) => self.of(id).is_listed = true,
             StoredRow::Name(name, id) => self.of(id).names.push(name),
             StoredRow::Credential(row) => drop(self.of(row.workspace).credentials.insert(row.id, row)),
-            StoredRow::Use(id) => self.uses.push(id),
+            StoredRow::Use(id, at) => self.uses.push((id, at)),
+            StoredRow::Feed { len, last } => self.feed = Some((len, last)),
             StoredRow::Profile(id, user) => self.of(id).profiles.push(user),
             StoredRow::NextExpiry(id, at) => self.of(id).next_expiry = Some(at),
-            StoredRow::IdempotencyRecord(scope) => self.add_idempotency_record(&scope),
+            StoredRow::IdempotencyRecord(record) => self.add_idempotency_record(*record),
             StoredRow::Read(read) => {
-                let (sequence, record) = (read.sequence, read.record);
-                let (revision, reader, token) = (record.revision, record.reader, record.token);
-                self.of(record.workspace).reads.push(JournalRow { sequence, revision, reader, token });
+                self.of(read.record.workspace).reads.push(JournalRow::of(*read));
             }
             StoredRow::Frontier(id, size, bytes) => self.of(id).frontier = Some((size, bytes)),
             StoredRow::TileHash(id, level, place, hash) => {
@@ -83,25 +95,11 @@ impl StoredRows {
         }
     }
 
-    /// Counts a record by its scope, which names the workspace or the instance, and the holder.
-    fn add_idempotency_record(&mut self, scope: &str) {
-        let within = scope.split(' ').next().unwrap_or_default();
-        match within.parse() {
-            Ok(id) => self.of(id).answers += 1,
-            Err(_) if within == "instance" => {}
-            Err(_) => {
-                self.flaws.push(format!("a row of `answers` has a scope that is none: `{}`", scope.escape_debug()));
-            }
+    /// Adds an idempotency record. One in a workspace is a row about that workspace.
+    fn add_idempotency_record(&mut self, record: IdempotencyRecord) {
+        if let RecordPlace::Workspace(id) = record.scope.place {
+            self.of(id);
         }
-    }
-
-    /// Reports uses of credentials that no log made. If a log cannot be read, nothing is known.
-    pub(super) fn check_uses(&self, created: &Created, flaws: &mut Vec<String>) {
-        if !created.unknown.is_empty() {
-            return;
-        }
-        for id in self.uses.iter().filter(|id| !created.credentials.contains(id)) {
-            flaws.push(format!("`credential_uses` has {id}, which no log made"));
-        }
+        self.records.push(record);
     }
 }

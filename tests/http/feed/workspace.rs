@@ -225,7 +225,7 @@ fn a_late_reader_gets_everything_in_order() {
 fn many_streams_get_one_change() {
     let acme = Acme::new();
     let after = format!("?after={}", acme.head());
-    let mut listeners: Vec<Listener> = (0..300).map(|_| follow(&acme, &after, &acme.alice).opened()).collect();
+    let mut listeners: Vec<Listener> = (0..300).map(|_| follow(&acme, &after, OPERATOR).opened()).collect();
     acme.environment("dev");
     for listener in &mut listeners {
         assert_eq!(listener.revisions(1), [acme.head()]);

@@ -9,7 +9,7 @@ use tenure::clock::Clock;
 use tenure::domain::model::command::Command;
 use tenure::domain::model::event::EventData;
 use tenure::domain::model::id::WorkspaceId;
-use tenure::domain::model::principal::Caller;
+use tenure::domain::model::principal::{Actor, Caller};
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::domain::state::permission_state::PermissionState;
 use tenure::domain::state::view::View;
@@ -17,7 +17,7 @@ use tenure::domain::state::workspace::Workspace;
 use tenure::log::published::StoredLog;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::verify::Verifier;
-use tenure::log::{EventLog, LogError, Store};
+use tenure::log::{EventLog, LogError, RecordPlace, RecordScope, Store};
 use tenure::proof::checkpoint::Checkpoint;
 use tenure::service::id_generator::{IdGenerator, NoRandomness, Secret};
 use tenure::service::submission::{Accepted, IdempotencyKey, Submission, SubmitError, SubmitOutcome};
@@ -123,7 +123,10 @@ impl Life {
 
     pub(crate) fn submission(&self, commands: Vec<Command>, key: Option<&str>) -> Submission {
         let idempotency = key.map(|key| IdempotencyKey {
-            scope: "instance test".to_owned(),
+            scope: RecordScope {
+                place: self.id.map_or(RecordPlace::Instance, RecordPlace::Workspace),
+                holder: Actor::Operator,
+            },
             alias: None,
             key: key.to_owned(),
             fingerprint: [1; 32],

@@ -12,7 +12,7 @@ use tenure::log::rows::StoredRow;
 use tenure::log::sqlite::SqliteLog;
 use tenure::log::{
     Append, Appended, CredentialId, CursorSecret, Directories, EachEvent, EventLog, IdempotencyRecord, LogError,
-    ReadJournal, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
+    ReadJournal, RecordScope, SnapshotStore, Store, StoredCredential, StoredEvent, StoredKey, TreeStore,
 };
 use tenure::proof::frontier::Frontier;
 use tenure::proof::hash::TreeHash;
@@ -82,7 +82,7 @@ impl Directories for CountingLog {
         credential(id: CredentialId) -> Option<StoredCredential>;
         last_used(ids: &[CredentialId]) -> Vec<Option<Instant>>;
         profiles(workspace: WorkspaceId, users: &[UserId]) -> Vec<Profile>;
-        idempotency_record(scope: &str, key: &str, after: Instant) -> Option<IdempotencyRecord>;
+        idempotency_record(scope: &RecordScope, key: &str, after: Instant) -> Option<IdempotencyRecord>;
         forget_idempotency_records(until: Instant) -> ();
         due(now: Instant) -> Vec<WorkspaceId>;
         last_end(after: Instant, until: Instant) -> Option<Instant>;

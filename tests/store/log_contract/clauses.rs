@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::support::{
     ALL_READS, StoreFixture, answer, append_one, appended, at, claim, credential, head_over, part, read, read_all,
-    recorded, side_writes, token, user, verify_tree, with, workspace,
+    recorded, scope, side_writes, token, user, verify_tree, with, workspace,
 };
 
 /// Makes a test of every clause for one implementation, and verifies the log that it leaves.
@@ -92,7 +92,7 @@ pub(crate) fn appended_data_survives_reopening(store: &impl StoreFixture) {
         assert_eq!(log.last_used(&[token(1)]).unwrap(), [Some(at(5))]);
         assert_eq!(log.profiles(workspace(1), &[user("alice")]).unwrap()[0].name, "Alice".parse().ok());
         assert_eq!(log.due(at(9)).unwrap(), [workspace(1)]);
-        assert_eq!(log.idempotency_record("ws", "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
+        assert_eq!(log.idempotency_record(&scope("ws"), "key", at(0)).unwrap(), Some(answer("ws", "key", 5)));
         assert_eq!(log.reads(workspace(1), &ALL_READS, 9).unwrap()[0].record, read(1, 1));
     };
     look(&log);
@@ -199,7 +199,7 @@ pub(crate) fn a_part_without_events_ignores_the_revision(store: &impl StoreFixtu
     appended(&log, part(1, 0, 3, 1));
     let kept = with(part(1, 77, 0, 2), [SideWrite::KeepIdempotencyRecord(answer("ws", "key", 5))]);
     appended(&log, kept);
-    assert!(log.idempotency_record("ws", "key", at(0)).unwrap().is_some());
+    assert!(log.idempotency_record(&scope("ws"), "key", at(0)).unwrap().is_some());
     assert!(!log.holds(&part(1, 77, 0, 2)).unwrap());
     appended(&log, side_writes(2, [SideWrite::Used(token(1), at(1))]));
     assert_eq!(log.workspaces(None, 10).unwrap(), [workspace(1)], "a log begins with its first event");
@@ -262,12 +262,16 @@ pub(crate) fn an_idempotency_record_is_found_until_it_is_removed(store: &impl St
         (0..2_500).map(|n| SideWrite::KeepIdempotencyRecord(answer("old", &n.to_string(), 10))).collect();
     many.push(SideWrite::KeepIdempotencyRecord(answer("new", "key", 11)));
     appended(&log, side_writes(1, many));
-    assert_eq!(log.idempotency_record("new", "key", at(10)).unwrap(), Some(answer("new", "key", 11)));
-    assert_eq!(log.idempotency_record("new", "key", at(11)).unwrap(), None, "given at the instant, not after it");
+    assert_eq!(log.idempotency_record(&scope("new"), "key", at(10)).unwrap(), Some(answer("new", "key", 11)));
+    assert_eq!(
+        log.idempotency_record(&scope("new"), "key", at(11)).unwrap(),
+        None,
+        "given at the instant, not after it"
+    );
     log.forget_idempotency_records(at(10)).unwrap();
-    assert_eq!(log.idempotency_record("old", "0", at(0)).unwrap(), None);
-    assert_eq!(log.idempotency_record("old", "2499", at(0)).unwrap(), None);
-    assert!(log.idempotency_record("new", "key", at(0)).unwrap().is_some());
+    assert_eq!(log.idempotency_record(&scope("old"), "0", at(0)).unwrap(), None);
+    assert_eq!(log.idempotency_record(&scope("old"), "2499", at(0)).unwrap(), None);
+    assert!(log.idempotency_record(&scope("new"), "key", at(0)).unwrap().is_some());
     appended(&log, side_writes(1, [SideWrite::KeepIdempotencyRecord(answer("old", "0", 12))]));
 }
 
@@ -278,7 +282,7 @@ pub(crate) fn a_part_with_two_records_of_one_key_is_a_conflict(store: &impl Stor
         log.append(&[with(part(1, 0, 1, 1), twice), part(2, 0, 1, 2)]).unwrap().outcomes,
         [Outcome::Conflict, Outcome::Appended],
     );
-    assert_eq!(log.idempotency_record("ws", "key", at(0)).unwrap(), None);
+    assert_eq!(log.idempotency_record(&scope("ws"), "key", at(0)).unwrap(), None);
 }
 
 pub(crate) fn a_credential_is_found_until_it_is_forgotten(store: &impl StoreFixture) {

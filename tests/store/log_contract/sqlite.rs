@@ -16,7 +16,7 @@ use tenure::log::{
 
 use super::clauses::contract;
 use super::support::{
-    ALL_READS, StoreFixture, answer, appended, at, claim, command, credential, part, read, read_all, recorded,
+    ALL_READS, StoreFixture, answer, appended, at, claim, command, credential, part, read, read_all, recorded, scope,
     side_writes, verify, with, workspace,
 };
 
@@ -125,6 +125,29 @@ fn a_store_that_a_newer_tenure_wrote_is_refused_and_left_alone() {
     }
     let version: i64 = store.raw().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 9_999);
+}
+
+/// Another version than the tables have, in either direction, is no reason for a message of the database.
+#[test]
+fn a_store_whose_version_was_altered_is_refused_in_one_sentence_and_left_alone() {
+    let store = SqliteStore::new();
+    appended(&store.open(), part(1, 0, 1, 1));
+    let version = |number: i64| store.raw().pragma_update(None, "user_version", number).unwrap();
+    for number in 0..7 {
+        version(number);
+        let why = why(SqliteLog::open(&store.folder()).unwrap_err());
+        assert!(why.contains(&format!("says that it has schema version {number}")), "{why}");
+        assert!(why.contains("restore it from a backup") && !why.to_lowercase().contains("table "), "{why}");
+    }
+    version(7);
+    assert_eq!(read_all(&store.open(), 1).len(), 1);
+    for table in ["cursor_key", "log_keys", "credential_uses"] {
+        let store = SqliteStore::new();
+        appended(&store.open(), part(1, 0, 1, 1));
+        store.raw().execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        let why = why(SqliteLog::open(&store.folder()).unwrap_err());
+        assert!(why.contains("says that it has schema version 7, and its tables are not those of it"), "{why}");
+    }
 }
 
 /// The first form that a store had, with a log of one event in it.
@@ -413,7 +436,7 @@ fn numbered(revision: u64) -> Append {
 
 /// Returns whether the part of [`numbered`] is stored; all queries must agree.
 fn is_there(log: &SqliteLog, revision: u64) -> bool {
-    let kept = log.idempotency_record("ws", &revision.to_string(), at(0)).unwrap().is_some();
+    let kept = log.idempotency_record(&scope("ws"), &revision.to_string(), at(0)).unwrap().is_some();
     assert_eq!(kept, log.holds(&numbered(revision)).unwrap());
     assert_eq!(kept, log.head(workspace(1)).unwrap() >= Some(Revision(revision)));
     kept

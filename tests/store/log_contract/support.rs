@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use tenure::domain::model::credential::SecretDigest;
 use tenure::domain::model::id::{CommandId, ReadId, TokenId, UserId, WorkspaceId};
 use tenure::domain::model::name::WorkspaceName;
-use tenure::domain::model::principal::Principal;
+use tenure::domain::model::principal::{Actor, Principal};
 use tenure::domain::model::time::{Instant, Revision};
 use tenure::log::journal::{AnswerForm, AuditReader, ReadFilter, ReadRecord};
 use tenure::log::{
-    Append, CredentialHolder, CredentialId, IdempotencyRecord, Outcome, SideWrite, Store, StoredCredential, StoredEvent,
+    Append, CredentialHolder, CredentialId, IdempotencyRecord, Outcome, RecordPlace, RecordScope, SideWrite, Store,
+    StoredCredential, StoredEvent,
 };
 use tenure::proof::frontier::TreeHead;
 use tenure::proof::hash::TreeHash;
@@ -57,9 +58,14 @@ pub(crate) fn credential(number: u128, workspace: WorkspaceId) -> StoredCredenti
     }
 }
 
-pub(crate) fn answer(scope: &str, key: &str, given: i64) -> IdempotencyRecord {
+/// The scope of a workspace's name.
+pub(crate) fn scope(name: &str) -> RecordScope {
+    RecordScope { place: RecordPlace::Name(name.parse().unwrap()), holder: Actor::Operator }
+}
+
+pub(crate) fn answer(name: &str, key: &str, given: i64) -> IdempotencyRecord {
     IdempotencyRecord {
-        scope: scope.to_owned(),
+        scope: scope(name),
         key: key.to_owned(),
         fingerprint: [3; 32],
         at: at(given),
