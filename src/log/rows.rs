@@ -4,7 +4,7 @@ use super::StoredCredential;
 use super::journal::StoredRead;
 use crate::domain::model::id::{UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
-use crate::log::{CredentialId, IdempotencyRecord};
+use crate::log::{CredentialId, IdempotencyRecord, StoredKey};
 use crate::proof::hash::TreeHash;
 
 /// A row of a store.
@@ -39,6 +39,10 @@ pub enum StoredRow {
     Frontier(WorkspaceId, u64, Vec<u8>),
     /// A hash of a tile above level 0: its level, and its place along it.
     TileHash(WorkspaceId, u8, u64, TreeHash),
+    /// The newest recorded time of a settled clock.
+    ClockMark(Instant),
+    /// A key that signed the logs, in the order of their use.
+    LogKey(StoredKey),
     /// The key that cursors are signed with.
     CursorKey,
     /// A row of a table that cannot be read: the table and the error.

@@ -202,9 +202,11 @@ pub(super) fn log_keys(connection: &Connection) -> rusqlite::Result<Vec<StoredKe
     if !has_table(connection, "log_keys")? {
         return Ok(Vec::new());
     }
-    all(connection, "SELECT key, at, note FROM log_keys ORDER BY sequence", [], |row| {
-        Ok(StoredKey { key: PublicKey(row.get(0)?), at: row.get(1)?, note: row.get(2)? })
-    })
+    all(connection, "SELECT key, at, note FROM log_keys ORDER BY sequence", [], stored_key)
+}
+
+pub(super) fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
+    Ok(StoredKey { key: PublicKey(row.get(0)?), at: row.get(1)?, note: row.get(2)? })
 }
 
 pub(super) fn reads(

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::read::{has_table, stored_read, stored_record};
+use super::read::{has_table, stored_key, stored_read, stored_record};
 use super::values::Count;
 use crate::log::rows::StoredRow;
 use crate::log::{CursorSecret, StoredCredential};
@@ -43,20 +43,20 @@ const TABLES: &[(&str, &str, Read)] = &[
     ("tile_hashes", "SELECT workspace, level, place, hash FROM tile_hashes", |row| {
         Ok(StoredRow::TileHash(row.get(0)?, row.get(1)?, row.get::<_, Count>(2)?.0, row.get(3)?))
     }),
-    (CURSOR_KEY, "SELECT key FROM cursor_key", |row| {
+    ("clock_mark", "SELECT at FROM clock_mark", |row| Ok(StoredRow::ClockMark(row.get(0)?))),
+    ("log_keys", "SELECT key, at, note FROM log_keys ORDER BY sequence", |row| Ok(StoredRow::LogKey(stored_key(row)?))),
+    ("cursor_key", "SELECT key FROM cursor_key", |row| {
         row.get::<_, CursorSecret>(0)?;
         Ok(StoredRow::CursorKey)
     }),
 ];
 
-/// The table that a store of an older form may lack.
-const CURSOR_KEY: &str = "cursor_key";
-
 /// Passes every row to `each`, from one snapshot. A row that cannot be read is passed as `Unreadable`.
 pub(super) fn all(connection: &Connection, each: &mut dyn FnMut(StoredRow)) -> rusqlite::Result<()> {
     let snapshot = connection.unchecked_transaction()?;
     for (table, sql, read) in TABLES {
-        if *table == CURSOR_KEY && !has_table(&snapshot, table)? {
+        // A store of an older form lacks the newer tables.
+        if !has_table(&snapshot, table)? {
             continue;
         }
         let mut select = snapshot.prepare(sql)?;

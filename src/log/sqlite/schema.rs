@@ -107,7 +107,11 @@ fn cannot_open(file: &Path, error: &rusqlite::Error) -> LogError {
 /// Returns the error of preparing a store for writing. A statement that does not fit the tables shows that they are of another version
 /// than the file says.
 fn cannot_prepare(connection: &Connection, file: &Path, error: &rusqlite::Error) -> LogError {
-    let is_misfit = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+    let code = match error {
+        rusqlite::Error::SqlInputError { error, .. } | rusqlite::Error::SqliteFailure(error, _) => Some(error.code),
+        _ => None,
+    };
+    let is_misfit = code == Some(ErrorCode::Unknown);
     match version(connection) {
         Ok(found) if is_misfit => LogError::Unavailable(format!(
             "`{}` says that it has schema version {found}, and its tables are not those of it: its `user_version` or a table was \

@@ -27,7 +27,7 @@ pub(super) fn check(
     check_uses(rows, created, limit, wrong);
     check_journal(rows, limit, wrong);
     check_records(log, rows, created, wrong)?;
-    check_keys(&log.log_keys()?, signer, wrong);
+    check_keys(&rows.keys, signer, wrong);
     Ok(())
 }
 

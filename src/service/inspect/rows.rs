@@ -7,7 +7,7 @@ use crate::domain::model::id::{TokenId, UserId, WorkspaceId};
 use crate::domain::model::time::{Instant, Revision};
 use crate::log::journal::{AuditReader, ReadRecord, StoredRead};
 use crate::log::rows::StoredRow;
-use crate::log::{CredentialId, IdempotencyRecord, RecordPlace, StoredCredential};
+use crate::log::{CredentialId, IdempotencyRecord, RecordPlace, StoredCredential, StoredKey};
 use crate::proof::hash::TreeHash;
 
 /// A row of the journal.
@@ -58,6 +58,9 @@ pub(super) struct StoredRows {
     pub(super) workspaces: BTreeMap<WorkspaceId, WorkspaceRows>,
     pub(super) uses: Vec<(CredentialId, Instant)>,
     pub(super) records: Vec<IdempotencyRecord>,
+    /// The keys that signed the logs, in order.
+    pub(super) keys: Vec<StoredKey>,
+    pub(super) clock_mark: Option<Instant>,
     /// The number of events, and the last position of the feed.
     pub(super) feed: Option<(u64, u64)>,
     /// A sentence for each row that cannot be read.
@@ -78,6 +81,8 @@ impl StoredRows {
             StoredRow::Name(name, id) => self.of(id).names.push(name),
             StoredRow::Credential(row) => drop(self.of(row.workspace).credentials.insert(row.id, row)),
             StoredRow::Use(id, at) => self.uses.push((id, at)),
+            StoredRow::ClockMark(at) => self.clock_mark = Some(at),
+            StoredRow::LogKey(key) => self.keys.push(key),
             StoredRow::Feed { len, last } => self.feed = Some((len, last)),
             StoredRow::Profile(id, user) => self.of(id).profiles.push(user),
             StoredRow::NextExpiry(id, at) => self.of(id).next_expiry = Some(at),
