@@ -137,7 +137,8 @@ fn a_store_whose_version_was_altered_is_refused_in_one_sentence_and_left_alone()
         version(number);
         let why = why(SqliteLog::open(&store.folder()).unwrap_err());
         assert!(why.contains(&format!("says that it has schema version {number}")), "{why}");
-        assert!(why.contains("restore it from a backup") && !why.to_lowercase().contains("table "), "{why}");
+        let is_sql = ["CREATE", "DROP", "no such", "already exists"].iter().any(|word| why.contains(word));
+        assert!(why.contains("restore it from a backup") && !is_sql, "{why}");
     }
     version(7);
     assert_eq!(read_all(&store.open(), 1).len(), 1);
