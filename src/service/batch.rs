@@ -11,6 +11,7 @@ mod change;
 mod command_time;
 mod context;
 mod expiries;
+mod records;
 mod side;
 
 use std::collections::HashMap;
@@ -26,13 +27,11 @@ pub(super) use context::DecisionContext;
 pub(super) use side::SideJob;
 pub use side::SideRequest;
 
-use super::INSTANCE;
 use super::cache::WorkspaceEntry;
 use super::commit_queue::NextBatch;
 use super::event_encoder::{EventEncoder, stored_bytes};
 use super::fair_queue::Ticket;
 use super::id_generator::Secret;
-use super::idempotency::{RecordedOutcome, outcome_of};
 use super::submission::{Accepted, ChangeRecord, Expected, IdempotencyKey, SubmitError, SubmitOutcome};
 use super::writer::Job;
 use crate::domain::model::event::Event;
@@ -110,17 +109,6 @@ enum StagedOutcome {
     Repeated(ChangeRecord),
     /// An earlier request with the same idempotency key made the write beside the log.
     SideWriteRepeated,
-}
-
-/// The source of an idempotency record.
-#[derive(Clone, Copy)]
-enum RecordSource {
-    /// This batch, in a part.
-    Batch(usize),
-    /// The batch that commits now.
-    Pipelined,
-    /// The store.
-    Store,
 }
 
 /// The state that a committing batch leaves to the next one.
@@ -286,67 +274,6 @@ impl CommitBatch {
     /// Returns the last part of the batch about a workspace. Replies about the workspace depend on it.
     fn last_part(&self, entry: &Arc<WorkspaceEntry>) -> Option<usize> {
         self.workspaces.get(&entry.root()?.id())?.parts.last().copied()
-    }
-
-    /// Returns the reply to an earlier request with the same idempotency key, from this batch or the store. A write beside the log has no
-    /// number of commands.
-    ///
-    /// A record of another request is refused. One that the log does not bear out is removed, and the request is decided anew.
-    fn find_record(
-        &mut self,
-        idempotency: Option<&IdempotencyKey>,
-        commands_len: Option<usize>,
-        context: &DecisionContext<'_>,
-    ) -> Result<Option<Staged>, SubmitError> {
-        let Some(wanted) = idempotency else { return Ok(None) };
-        for scope in wanted.scopes() {
-            let Some((record, source)) = self.record(scope, &wanted.key, context)? else { continue };
-            let part = if let RecordSource::Batch(part) = source { Some(part) } else { None };
-            if record.fingerprint != wanted.fingerprint {
-                return Ok(Some((Err(SubmitError::KeyReused), part)));
-            }
-            let outcome = match source {
-                RecordSource::Store => outcome_of(context.log, &record)?,
-                // This process made it of events that the log does not have yet.
-                RecordSource::Batch(_) | RecordSource::Pipelined => RecordedOutcome::read(&record),
-            };
-            match (outcome, commands_len) {
-                (Some(RecordedOutcome::Change(change)), Some(len)) if change.ends.len() == len => {
-                    return Ok(Some((Ok(StagedOutcome::Repeated(change)), part)));
-                }
-                (Some(RecordedOutcome::SideWrite), None) => {
-                    return Ok(Some((Ok(StagedOutcome::SideWriteRepeated), part)));
-                }
-                _ => self.forget_record(record),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Removes a record that cannot be believed, in a part of its own before that of the request.
-    fn forget_record(&mut self, record: IdempotencyRecord) {
-        let IdempotencyRecord { scope, key, .. } = record;
-        tracing::error!(%scope, "an idempotency record is not of a change in its scope, so the request is decided anew");
-        let side_writes = vec![SideWrite::ForgetIdempotencyRecord(scope, key)];
-        self.parts.push(Append { workspace: INSTANCE, expected: Revision::ZERO, events: Vec::new(), side_writes });
-    }
-
-    /// Returns the record of a scope and key, and its source.
-    fn record(
-        &self,
-        scope: &RecordScope,
-        key: &str,
-        context: &DecisionContext<'_>,
-    ) -> Result<Option<(IdempotencyRecord, RecordSource)>, LogError> {
-        let both = (scope.clone(), key.to_owned());
-        if let Some((record, part)) = self.records.get(&both) {
-            return Ok(Some((record.clone(), RecordSource::Batch(*part))));
-        }
-        if let Some(record) = self.pipelined.records.get(&both) {
-            return Ok(Some((record.clone(), RecordSource::Pipelined)));
-        }
-        let stored = context.log.idempotency_record(scope, key, Instant::EARLIEST)?;
-        Ok(stored.map(|record| (record, RecordSource::Store)))
     }
 
     /// Adds a decided change with its writes beside events, and returns its reply. If the disk has only its reserve, a change without

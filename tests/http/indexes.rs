@@ -176,7 +176,7 @@ fn an_idempotency_record_of_another_place_is_no_record() {
     }
 }
 
-/// What a server believes of the rows that are about the whole instance, altered in every way that an attack found.
+/// The rows are about the whole instance, and are altered in every way that an attack found.
 #[test]
 fn an_alteration_of_the_rows_of_the_instance_is_found() {
     let acme = Acme::new();
