@@ -144,7 +144,7 @@ enum Decision {
     /// It is part of the batch.
     Staged(Staged),
     /// It waits for the next batch: this one records no more expiries of its workspace.
-    PutOff(ChangeRequest),
+    PutOff(Box<ChangeRequest>),
 }
 
 impl CommitBatch {
@@ -204,7 +204,8 @@ impl CommitBatch {
         let (result, part) = match self.decide(&entry, ticket, request, context) {
             Ok(Decision::Staged(staged)) => staged,
             Ok(Decision::PutOff(request)) => {
-                return self.put_off.push((ticket, Job::Change(ChangeJob { entry, ticket, request, reply }.into())));
+                let change = ChangeJob { entry, ticket, request: *request, reply };
+                return self.put_off.push((ticket, Job::Change(change.into())));
             }
             Err(error) => (Err(error), self.last_part(&entry)),
         };
@@ -228,7 +229,7 @@ impl CommitBatch {
             return Ok(Decision::Staged(staged));
         }
         let Some(CommandTime { event_time, decision_time }) = self.expire(entry, context)? else {
-            return Ok(Decision::PutOff(request));
+            return Ok(Decision::PutOff(Box::new(request)));
         };
         if context.log.is_short_of_room() && !request.commands.iter().all(|(command, _)| command.takes_away()) {
             return Err(LogError::NoRoom.into());
