@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(super) use change::ChangeJob;
-use change::{ChangeRequest, allowance, check_issued, stamp};
+use change::{CommandRequest, allowance, check_issued, stamp};
 pub(super) use command_time::MARKED_AHEAD_MICROS;
 use command_time::{CommandTime, expiry_writes};
 pub(super) use context::DecisionContext;
@@ -139,12 +139,12 @@ pub(super) struct CommitBatch {
 /// A reply, and the part that it depends on.
 type Staged = (Result<StagedOutcome, SubmitError>, Option<usize>);
 
-/// What a batch did with a change.
+/// The place of a change after a batch has looked at it.
 enum Decision {
     /// It is part of the batch.
     Staged(Staged),
     /// It waits for the next batch: this one records no more expiries of its workspace.
-    PutOff(Box<ChangeRequest>),
+    PutOff(Box<CommandRequest>),
 }
 
 impl CommitBatch {
@@ -217,7 +217,7 @@ impl CommitBatch {
         &mut self,
         entry: &Arc<WorkspaceEntry>,
         ticket: Ticket,
-        request: ChangeRequest,
+        request: CommandRequest,
         context: &DecisionContext<'_>,
     ) -> Result<Decision, SubmitError> {
         let commands_len = Some(request.commands.len());
@@ -283,7 +283,7 @@ impl CommitBatch {
         &mut self,
         root: &Arc<Workspace>,
         change: StagedChange,
-        request: ChangeRequest,
+        request: CommandRequest,
         expiry_before: Option<Instant>,
         context: &DecisionContext<'_>,
     ) -> Staged {
@@ -406,7 +406,7 @@ fn staged_change(
     root: &Workspace,
     decided: Decided,
     stored: Vec<Vec<u8>>,
-    request: &ChangeRequest,
+    request: &CommandRequest,
     instant: Instant,
 ) -> StagedChange {
     let made_credential = |index| decided.events_of(index).iter().any(|event| event.data.fact().is_new_credential());

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::fair_queue::{Holder, Ticket};
 use crate::domain::model::id::WorkspaceId;
 
-/// The parts of the reserve (one in so many): of one holder, of all holders of a workspace that are no owners, of all holders of a
-/// workspace, and of all holders.
+/// The divisors of the reserve: for one holder, for all holders of a workspace without its owners, for a whole workspace, and for all
+/// workspaces together.
 const HOLDER_PART: u64 = 32;
 const WORKSPACE_PART: u64 = 16;
 const OWNERS_PART: u64 = 8;
@@ -32,7 +32,7 @@ struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct ReserveShares(Mutex<Taken>);
 
-/// Returns the ticket that stands for a holder, whatever its job costs.
+/// Returns the ticket of a holder without the cost of its job.
 const fn holder_of(ticket: Ticket) -> Ticket {
     Ticket { commands: 0, ..ticket }
 }

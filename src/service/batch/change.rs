@@ -25,12 +25,12 @@ use crate::service::submission::{Expected, IdempotencyKey, Submission, SubmitErr
 pub(in crate::service) struct ChangeJob {
     pub(in crate::service) entry: Arc<WorkspaceEntry>,
     pub(in crate::service) ticket: Ticket,
-    pub(in crate::service) request: ChangeRequest,
+    pub(in crate::service) request: CommandRequest,
     pub(in crate::service) reply: oneshot::Sender<Result<SubmitOutcome, SubmitError>>,
 }
 
 /// A change without its workspace and the channel of its reply.
-pub(in crate::service) struct ChangeRequest {
+pub(in crate::service) struct CommandRequest {
     pub(in crate::service) caller: Caller,
     pub(in crate::service) commands: Vec<(Command, GeneratedIds)>,
     pub(in crate::service) secrets: Vec<Option<Secret>>,
@@ -50,7 +50,7 @@ impl ChangeJob {
         let Submission { caller, commands, reason, expected, idempotency, bytes, .. } = submission;
         let (fresh, secrets): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let commands = commands.into_iter().zip(fresh).collect();
-        let request = ChangeRequest { caller, commands, secrets, reason, expected, idempotency, bytes };
+        let request = CommandRequest { caller, commands, secrets, reason, expected, idempotency, bytes };
         Self { entry, ticket, request, reply }
     }
 
@@ -74,7 +74,7 @@ impl ChangeJob {
                 .map_err(refused)?;
             next = CommandTime::next(&root, clock);
         }
-        let ChangeRequest { caller, commands, reason, idempotency, bytes, .. } = &self.request;
+        let CommandRequest { caller, commands, reason, idempotency, bytes, .. } = &self.request;
         let stamp = stamp(caller, reason.as_ref(), ids, next.event_time);
         let mut stored = EventEncoder::within(ids, allowance(*bytes, commands, idempotency.as_ref()));
         let decided = decide_all_at(&mut root, next.decision_time, caller, commands, &stamp, &mut stored);
@@ -105,7 +105,7 @@ pub(super) fn stamp_of_system(ids: &dyn IdGenerator, time: Instant) -> EventMeta
 pub(super) fn check_issued(
     root: &Arc<Workspace>,
     now: Instant,
-    request: &ChangeRequest,
+    request: &CommandRequest,
     max: usize,
 ) -> Result<(), SubmitError> {
     let Caller::Principal { principal: Principal::User(user), .. } = &request.caller else { return Ok(()) };

@@ -95,7 +95,7 @@ fn the_waiting_jobs_of_a_holder_are_bounded_and_others_are_accepted() {
     });
 }
 
-/// How many things of each kind expire together, and how many expiries a commit has at most.
+/// The number of things of each kind that expire together, and the most expiries of a commit.
 const KEYS: usize = 1_000;
 const GRANTS: usize = 100;
 const TOKENS: usize = 40;
