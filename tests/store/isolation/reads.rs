@@ -21,6 +21,15 @@ struct Stage {
     before: f64,
 }
 
+/// A guard that tells the neighbours that the attack is over, also if it panics.
+struct EndOfAttack<'a>(&'a AtomicBool);
+
+impl Drop for EndOfAttack<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Stage {
     fn new() -> Self {
         let program = Program::start(&[]);
@@ -62,8 +71,9 @@ impl Stage {
                     self.neighbours_are_answered();
                 }
             });
+            let end = EndOfAttack(&over);
             let result = attack();
-            over.store(true, Ordering::Relaxed);
+            drop(end);
             neighbours.join().unwrap();
             result
         });
