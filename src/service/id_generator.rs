@@ -20,8 +20,8 @@ pub trait IdGenerator: Send + Sync {
     /// Returns a new UUID version 7 (RFC 9562 §5.7).
     fn uuid(&self) -> Uuid;
 
-    /// Returns a new UUID version 7 of a time. A generator that counts has no times.
-    fn uuid_at(&self, _time: Instant) -> Uuid {
+    /// Returns a new UUID version 7 of a time, after those that were made in the same order. A generator that counts has no times.
+    fn uuid_at(&self, _order: &IdOrder, _time: Instant) -> Uuid {
         self.uuid()
     }
 
@@ -44,31 +44,46 @@ pub struct RandomIdGenerator;
 /// The step back of the clock from which on the order of ids begins anew. After a smaller one, ids keep the later time.
 const ORDER_STEP_BACK: Duration = Duration::from_mins(1);
 
-/// The order of ids within a millisecond, and after a small step back of the clock.
-struct IdOrder {
+/// The order of ids within a millisecond, and after a small step back of the clock. Each clock has its own.
+pub struct IdOrder(Mutex<NewestId>);
+
+struct NewestId {
     context: ContextV7,
-    newest: Duration,
+    time: Duration,
 }
 
-static ORDER: Mutex<IdOrder> = Mutex::new(IdOrder { context: ContextV7::new(), newest: Duration::ZERO });
+/// The order of ids that have the time of the machine's clock.
+static MACHINE_ORDER: IdOrder = IdOrder::new();
 
-/// Returns an id of a time after 1970.
-fn uuid_v7(time: Duration) -> Uuid {
-    let mut order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
-    if time.saturating_add(ORDER_STEP_BACK) < order.newest {
-        *order = IdOrder { context: ContextV7::new(), newest: time };
+impl NewestId {
+    const fn at(time: Duration) -> Self {
+        Self { context: ContextV7::new(), time }
     }
-    order.newest = order.newest.max(time);
-    Uuid::new_v7(Timestamp::from_unix(&order.context, time.as_secs(), time.subsec_nanos()))
+}
+
+impl IdOrder {
+    const fn new() -> Self {
+        Self(Mutex::new(NewestId::at(Duration::ZERO)))
+    }
+
+    /// Returns an id of a time after 1970.
+    fn uuid_v7(&self, time: Duration) -> Uuid {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if time.saturating_add(ORDER_STEP_BACK) < newest.time {
+            *newest = NewestId::at(time);
+        }
+        newest.time = newest.time.max(time);
+        Uuid::new_v7(Timestamp::from_unix(&newest.context, time.as_secs(), time.subsec_nanos()))
+    }
 }
 
 impl IdGenerator for RandomIdGenerator {
     fn uuid(&self) -> Uuid {
-        uuid_v7(crate::clock::since_epoch())
+        MACHINE_ORDER.uuid_v7(crate::clock::since_epoch())
     }
 
-    fn uuid_at(&self, time: Instant) -> Uuid {
-        uuid_v7(Duration::from_micros(u64::try_from(time.micros()).unwrap_or_default()))
+    fn uuid_at(&self, order: &IdOrder, time: Instant) -> Uuid {
+        order.uuid_v7(Duration::from_micros(u64::try_from(time.micros()).unwrap_or_default()))
     }
 
     fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
@@ -82,17 +97,18 @@ impl IdGenerator for RandomIdGenerator {
 pub(super) struct SettledIds {
     ids: Arc<dyn IdGenerator>,
     clock: Arc<WatchedClock>,
+    order: IdOrder,
 }
 
 impl SettledIds {
     pub(super) fn new(ids: Arc<dyn IdGenerator>, clock: Arc<WatchedClock>) -> Self {
-        Self { ids, clock }
+        Self { ids, clock, order: IdOrder::new() }
     }
 }
 
 impl IdGenerator for SettledIds {
     fn uuid(&self) -> Uuid {
-        self.ids.uuid_at(self.clock.read().time)
+        self.ids.uuid_at(&self.order, self.clock.read().time)
     }
 
     fn secret_bits(&self) -> Result<[u8; 32], NoRandomness> {
@@ -199,7 +215,8 @@ mod tests {
 
     #[test]
     fn ids_grow_within_a_millisecond_and_after_a_small_step_back_and_follow_the_clock_after_a_large_one() {
-        let at = |millis: i64| RandomIdGenerator.uuid_at(Instant::from_micros(millis * 1_000));
+        let order = IdOrder::new();
+        let at = |millis: i64| RandomIdGenerator.uuid_at(&order, Instant::from_micros(millis * 1_000));
         let noon = 1_772_323_200_000;
         let ids: Vec<_> = [0, 0, 0, 1, -59_000, 0, 2].map(|offset| at(noon + offset)).to_vec();
         assert!(ids.is_sorted(), "{ids:?}");
@@ -207,6 +224,10 @@ mod tests {
         assert_eq!(millis(at(noon + year)), noon + year);
         assert_eq!(millis(at(noon + 3)), noon + 3, "a clock that was a year ahead leaves nothing");
         request_id();
-        assert_eq!(millis(at(noon + 4)), noon + 4, "the machine's clock is not among them");
+        let first = at(noon + 4);
+        IdOrder::new().uuid_v7(Duration::from_millis(u64::try_from(noon + year).unwrap_or_default()));
+        let second = at(noon + 4);
+        assert_eq!(millis(first), noon + 4, "the machine's clock is not among them");
+        assert!(first < second, "and neither is the clock of another service");
     }
 }
