@@ -13,8 +13,8 @@ const SINGLE: &[&str] = &["host", "authorization", "tenure-key", "tenure-secret"
 /// The largest head of a request, in bytes.
 pub const HEAD_BYTES_MAX: usize = 32 * 1_024;
 
-/// Checks that the head is not too large, names its host (RFC 9112 §3.2), has a known transfer coding, and repeats no header of
-/// [`SINGLE`].
+/// Checks that the head is not too large, names its host (RFC 9112 §3.2), has a known transfer coding, and repeats no header that
+/// may occur only once.
 ///
 /// # Errors
 /// 431, 400 or 501.
