@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         headers.append(ACCEPT, value);
     }
     for offered in [FORMS_OF_ROWS, FORMS_OF_REPORTS] {
-        if let Ok(form) = AnswerForm::asked(&headers, offered) {
+        if let Ok(form) = AnswerForm::negotiate(&headers, offered) {
             assert!(offered.contains(&form));
         }
     }

@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use tenure::clock::Clock;
 use tenure::domain::model::time::Instant;
-use tenure::service::import::check;
 use tenure::service::id_generator::RandomIdGenerator;
+use tenure::service::import::check;
 
 /// A valid first line; most of the parser runs after it.
 const FIRST: &[u8] = br#"{"time":"2024-01-01T00:00:00Z","actor":"operator","workspace":{"name":"acme","kind":"shared","plan":"team","owner":{"user":"alice"}},"commands":[{"type":"rbac.enable"}]}
