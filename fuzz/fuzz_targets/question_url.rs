@@ -12,7 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(params) = Params::parse(Some(query)) else { return };
     let _ = params.clone().at();
     let _ = params.clone().limit();
-    let _ = params.clone().span();
     let _ = params.clone().reason();
     let _ = EventsQuery::parse(&mut params.clone());
     let _ = TenureListQuery::parse(&mut params.clone());

@@ -10,7 +10,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::domain::model::name::Reason;
 use crate::domain::model::parsed::parsed;
-use crate::domain::model::time::{Instant, Revision, Span};
+use crate::domain::model::time::{Instant, Revision};
 use crate::domain::state::view::At;
 
 use super::problem::Problem;
@@ -58,14 +58,6 @@ impl Params {
     pub fn text(&mut self, name: &str) -> Option<String> {
         let index = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(index).1)
-    }
-
-    /// Parses a parameter without taking it out.
-    ///
-    /// # Errors
-    /// It is not such a value (422).
-    pub fn peek<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
-        self.clone().value(name)
     }
 
     /// Takes a parameter out, as a value.
@@ -119,16 +111,6 @@ impl Params {
             return Ok(Some(limit));
         }
         Err(Problem::invalid(format!("`limit`: `{limit}` is not from 1 to {LIMIT_MAX}")))
-    }
-
-    /// Takes `from` and `until` out.
-    ///
-    /// # Errors
-    /// They are no instants, or the first one is later (422).
-    pub fn span(&mut self) -> Result<Span, Problem> {
-        let (from, until) = (self.value("from")?, self.value("until")?);
-        Span::new(from, until)
-            .map_err(|(from, until)| Problem::invalid(format!("`from`: `{from}` is later than `until`, `{until}`")))
     }
 
     /// Takes `reason` out.

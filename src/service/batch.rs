@@ -4,8 +4,8 @@
 //! undoing. No client gets a reply before the commit, not even a refusal: it was decided on facts that were not durable yet.
 //! While a batch is committed, the next one is decided on the facts that it leaves ([`PipelinedState`]) and fails with it.
 //!
-//! What has expired in a workspace is recorded before its next change, up to 256 in a batch. The changes of a workspace
-//! with more than that wait for the next batch, so that those of other workspaces are committed between.
+//! A batch records the due expiries of a workspace before its next change, at most 256 of them. If more are due, the changes of that
+//! workspace wait for the next batch, so the changes of other workspaces are committed first.
 
 mod change;
 mod command_time;

@@ -1,7 +1,8 @@
 //! Checking idempotency records against the log.
 //!
-//! A record holds the place of a change in a log, from which the response is rendered again. It stands beside the log, and anyone with access to the store could have made it. So it is believed only if the log has what it says: whole commands of the
-//! scope's holder, in the scope's place. Any other record is no record, and the request is decided anew.
+//! A record holds the place of a change in a log, from which the response is rendered again. It stands beside the log, and anyone with
+//! access to the store could have made it. So it is believed only if the log has what it says: whole commands of the scope's holder, in
+//! the scope's place. Any other record is no record, and the request is decided anew.
 
 use super::Service;
 use super::submission::{ChangeRecord, IdempotencyKey, SubmitError};

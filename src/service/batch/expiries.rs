@@ -1,4 +1,4 @@
-//! Expiries in a batch: what has expired in a workspace is recorded before its next change, in pieces.
+//! Expiries in a batch: those of a workspace are recorded before its next change, in pieces.
 
 use std::sync::Arc;
 
