@@ -94,7 +94,9 @@ impl EventSink for EventEncoder<'_> {
     fn accept(&mut self, event: &Event) -> Result<(), Rejection> {
         let bytes = codec::encode(event).map_err(|error| match error {
             EncodeError::TooLarge(_) => Rejection::TooLarge { what: "bytes an event", max: EVENT_BYTES_MAX },
-            error => Rejection::Invalid { field: "time", why: error.to_string() },
+            error @ (EncodeError::Time(_) | EncodeError::Json(_)) => {
+                Rejection::Invalid { field: "time", why: error.to_string() }
+            }
         })?;
         if let Some(allowance) = &mut self.allowance {
             allowance.charge(event, bytes.len())?;

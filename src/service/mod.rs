@@ -3,6 +3,9 @@
 //! A reader loads the root of a workspace's facts. It holds no lock and never waits for a commit. The service knows neither HTTP nor the
 //! form of the store.
 
+// As in the domain: the compiler lists every place that a new command or event must be considered in.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod batch;
 mod cache;
 mod commit_queue;

@@ -98,7 +98,14 @@ impl Service {
         let ticket = Ticket { workspace, holder: Holder::System, commands: 1 };
         self.writer.enqueue(ticket, job).map_err(|error| match SubmitError::from(error) {
             SubmitError::Log(error) => error,
-            other => LogError::Unavailable(other.to_string()),
+            other @ (SubmitError::Refused(_)
+            | SubmitError::RevisionConflict(_)
+            | SubmitError::KeyReused
+            | SubmitError::UnknownWorkspace
+            | SubmitError::ShareUsed
+            | SubmitError::Crowded
+            | SubmitError::TooFast(_)
+            | SubmitError::Overloaded) => LogError::Unavailable(other.to_string()),
         })
     }
 

@@ -117,7 +117,9 @@ impl Witness {
         let size = self.tree.size;
         let what = match self.kind {
             WitnessKind::Frontier => format!("the log ends before it, and its tree has {size} events"),
-            _ => format!("the log ends before it, and {} has {size} events", self.name(log, id)),
+            WitnessKind::Snapshot | WitnessKind::Checkpoint => {
+                format!("the log ends before it, and {} has {size} events", self.name(log, id))
+            }
         };
         self.unreadable(head.next().0, &what, log, id)
     }
